@@ -1,0 +1,77 @@
+"""Records on disk: JSONL rows and CSV tables, read with line-numbered errors, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from emtransfer.errors import InputError
+
+
+def read_records(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
+    """Read a JSONL file of objects.
+
+    Args:
+        path: JSONL file, UTF-8; blank lines are skipped.
+        required: fields that must be present and, where they are text, not blank.
+
+    Returns:
+        One dict per row, in file order.
+
+    Raises:
+        InputError: the file is missing or empty, or a line is no object or lacks a field; names file and line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a JSONL file.")
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"), start=1):
+        if line.strip():
+            rows.append(parse_record(line, f"{path}:{number}", required))
+    if not rows:
+        raise InputError(f"{path}: 0 rows; expected at least one JSON object per line.")
+    return rows
+
+
+def parse_record(line: str, place: str, required: Iterable[str]) -> dict:
+    """Parse one JSONL line; `place` (file:line) opens every error message."""
+    try:
+        line.encode("utf-8")
+        row = json.loads(line)
+    except UnicodeEncodeError:
+        raise InputError(f"{place}: bytes that are not UTF-8; expected UTF-8 text.") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{place}: {error.msg} at column {error.colno}; expected one JSON object.") from None
+    if not isinstance(row, dict):
+        raise InputError(f"{place}: {type(row).__name__}; expected one JSON object.")
+    for field in required:
+        value = row.get(field)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise InputError(f"{place}: {field} is {json.dumps(value)}; expected text that is not blank.")
+    return row
+
+
+@contextmanager
+def replacing(path: str | Path):
+    """Yield a temporary path beside `path` and rename it onto `path` only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    yield temporary
+    os.replace(temporary, path)
+
+
+def write_records(path: str | Path, rows: Iterable[dict]) -> None:
+    """Write rows as JSONL, keys in row order, text as UTF-8; whole or not at all."""
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV with shortest-roundtrip floats; missing values are empty; whole or not at all."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
