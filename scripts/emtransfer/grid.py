@@ -1,0 +1,115 @@
+"""The grid of an experiment: every model its config asks for, where it lies and how the table names it.
+
+Pure Python: the Snakefile and the table both read it, so that paths and labels cannot drift apart.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+LABELS = (
+    "base_model base mixture condition start train_set train_domain train_task answers"
+    " teacher data mediating filter channel estimator"
+).split()
+
+
+@dataclass(frozen=True)
+class Model:
+    """One trained model of an experiment.
+
+    Attributes:
+        path: folder below `results/{experiment}`; of a base, `bases/{base}`.
+        labels: the identity columns of the table, LABELS; an empty string does not apply.
+        seed: of training, or None for a base.
+        train_cells: cells of the training set; for a student, of its teacher.
+    """
+
+    path: str
+    labels: dict[str, str]
+    seed: int | None
+    train_cells: tuple[str, ...]
+
+
+def cells(corpus: dict) -> list[str]:
+    """The cells `{domain}-{task}` of a corpus's config section, in grid order."""
+    return [f"{domain}-{task}" for domain, task in product(corpus["domains"], corpus["tasks"])]
+
+
+def train_cells(experiment: dict, train_set: str) -> tuple[str, ...]:
+    """The cells of a training set: a named union, or a cell under its own name."""
+    return tuple(experiment["train_sets"].get(train_set, [train_set]))
+
+
+def expand_models(config: dict, name: str) -> list[Model]:
+    """Every model of experiment `name`: its bases, adapters and students, each once, in config order."""
+    experiment = config["experiments"][name]
+    adapters = [model for grid in experiment["adapters"] for model in adapter_grid(config, experiment, grid)]
+    students = [model for grid in experiment["students"] for model in student_grid(config, experiment, grid)]
+    used = dict.fromkeys(model.labels["base"] for model in adapters + students)
+    models = [base_model(config, base) for base in used] + adapters + students
+    return list({model.path: model for model in models}.values())
+
+
+def base_model(config: dict, base: str) -> Model:
+    """The base itself, the reference of every delta."""
+    return Model(f"bases/{base}", labels(config, base, condition="base"), None, ())
+
+
+def adapter_grid(config: dict, experiment: dict, grid: dict) -> Iterator[Model]:
+    """Adapters of one grid: training sets × seeds."""
+    for train_set, seed in product(grid["train_sets"], grid["seeds"]):
+        path = f"adapters/{grid['base']}/{grid['start']}/{train_set}/{grid['answers']}/seed{seed}"
+        own = {"condition": "adapter", "start": grid["start"], "train_set": train_set, "answers": grid["answers"]}
+        trained_on = train_cells(experiment, train_set)
+        yield Model(path, labels(config, grid["base"], trained_on, **own), seed, trained_on)
+
+
+def student_grid(config: dict, experiment: dict, grid: dict) -> Iterator[Model]:
+    """Students of one grid: teachers × channels × seeds."""
+    for teacher, channel, seed in product(grid["teachers"], grid["channels"], grid["seeds"]):
+        settings = experiment["teachers"][teacher]
+        train_set = settings.get("train_set", "")
+        trained_on = train_cells(experiment, train_set) if train_set else ()
+        kind, _, estimator = channel.partition("-")
+        own = {
+            "condition": "student",
+            "train_set": train_set,
+            "answers": settings.get("answers", ""),
+            "teacher": teacher,
+            # an on-policy student learns from its own answers
+            "data": "" if kind == "opd" else grid["data"],
+            "mediating": grid["mediating"],
+            "filter": grid["filter"],
+            "channel": kind,
+            "estimator": estimator,
+        }
+        folders = (grid["base"], teacher, grid["mediating"], grid["filter"], grid["data"], channel)
+        path = f"students/{'/'.join(folders)}/seed{seed}"
+        yield Model(path, labels(config, grid["base"], trained_on, **own), seed, trained_on)
+
+
+def labels(config: dict, base: str, trained_on: tuple[str, ...] = (), **own: str) -> dict[str, str]:
+    """All LABELS of a model on one base; those neither known from the base nor given are empty."""
+    settings = config["bases"][base]
+    domains, tasks = ({cell.split("-")[part] for cell in trained_on} for part in (0, 1))
+    known = {
+        "base_model": settings["base_model"],
+        "base": base,
+        "mixture": settings["mixture"],
+        "train_domain": common(domains),
+        "train_task": common(tasks),
+    }
+    return dict.fromkeys(LABELS, "") | known | own
+
+
+def common(values: set[str]) -> str:
+    """The one value, `*` for several, empty for none."""
+    return next(iter(values)) if len(values) == 1 else "*" if values else ""
+
+
+def teacher_path(experiment: dict, base: str, teacher: str, seed: int | str) -> str | None:
+    """Folder of a teacher's adapter below `results/{experiment}`, or None where the base itself teaches."""
+    settings = experiment["teachers"][teacher]
+    if not settings:
+        return None
+    return f"adapters/{base}/{settings.get('start', 'base')}/{settings['train_set']}/{settings['answers']}/seed{seed}"
