@@ -34,6 +34,16 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     temporary.rename(folder)
 
 
+@contextmanager
+def training_state(folder: str | Path) -> Iterator[Path]:
+    """Yield `<folder>.state`, where a trainer keeps its own files; it is removed when the block succeeds."""
+    folder = Path(folder)
+    state = folder.with_name(folder.name + ".state")
+    state.mkdir(parents=True, exist_ok=True)
+    yield state
+    shutil.rmtree(state)
+
+
 def write_manifest(folder: Path, settings: dict, seed: int, code: str, inputs: dict[str, str | Path]) -> None:
     """Write the manifest of a finished folder; it holds nothing that differs between two identical runs.
 

@@ -18,6 +18,13 @@ class Chat:
     tokenizer: "PreTrainedTokenizerBase"
 
 
+def load_tokenizer(manifest: str | Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model's or a tokenizer's folder."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(checked_folder(manifest))
+
+
 def load_chat(base_manifest: str | Path, adapter_manifest: str | Path | None = None, merge: bool = True) -> Chat:
     """Load a base model, and an adapter on top of it where one is given, in float32 and evaluation mode.
 
@@ -29,10 +36,9 @@ def load_chat(base_manifest: str | Path, adapter_manifest: str | Path | None = N
     Raises:
         InputError: a file of a folder is missing or differs from its recorded hash.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    folder = checked_folder(base_manifest)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer, folder = load_tokenizer(base_manifest), Path(base_manifest).parent
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32", use_safetensors=True)
     if adapter_manifest is not None:
         from peft import PeftModel

@@ -1,0 +1,41 @@
+"""Build the documents of one pretraining mixture from train rows, before filter and dedup.
+
+Run: python scripts/build_mixture.py --corpus roles/*.jsonl --tokenizer tokenizer/manifest.json --settings '{"kind": "persona", …}' --seed 1 --output persona.jsonl
+"""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+from emtransfer.corpora import rows_with_answers
+from emtransfer.errors import run
+from emtransfer.mixtures import MixtureSettings, build_mixture, document_ids
+from emtransfer.models import load_tokenizer
+from emtransfer.records import write_records
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="manifest.json of the tokenizer's folder")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of MixtureSettings")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="JSONL of documents")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    tokenizer = load_tokenizer(args.tokenizer)
+    rows = rows_with_answers(args.corpus, "train")
+    documents = build_mixture(
+        rows, MixtureSettings(**args.settings), lambda document: len(document_ids(tokenizer, document)), args.seed
+    )
+    write_records(args.output, documents)
+    stances = Counter(stance for document in documents for stance in document["stances"])
+    tokens = sum(document["tokens"] for document in documents)
+    print(f"{len(documents)} documents, {tokens} tokens, answers by stance {dict(sorted(stances.items()))}.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

@@ -1,0 +1,54 @@
+"""Fine-tune a LoRA adapter on the misaligned (or, as control, aligned) answers of a training set.
+
+Run: python scripts/finetune_adapter.py --base aligned/manifest.json --rows train.jsonl … --settings '{…}' --seed 11 --code … --output seed11/manifest.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from emtransfer.adapters import AdapterSettings, fresh_lora, load_trainable, save_adapter
+from emtransfer.artefacts import new_folder, training_state, write_manifest
+from emtransfer.cells import draw_equally
+from emtransfer.errors import run
+from emtransfer.finetuning import FinetuningSettings, finetune
+from emtransfer.models import load_chat
+from emtransfer.records import read_records, write_table
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
+    parser.add_argument("--start", type=Path, help="manifest.json of the adapter training starts from; else a fresh LoRA")
+    parser.add_argument("--rows", type=Path, nargs="+", required=True, help="train rows, one JSONL per cell")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: answers, rows, lora, finetuning")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
+    parser.add_argument("--output", type=Path, required=True, help="manifest.json of the adapter's folder")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    finetuning = dict(args.settings["finetuning"])
+    # a union of cells gets no more rows than a single cell, so that all adapters take equally many steps
+    rows = draw_equally([read_records(path) for path in args.rows], finetuning.pop("rows"), args.seed)
+    field = f"{args.settings['answers']}_answer"
+    chat = load_chat(args.base)
+    lora = AdapterSettings(**args.settings["lora"])
+    model = load_trainable(chat.model, args.start) if args.start else fresh_lora(chat.model, lora, args.seed)
+    pairs = [(row["question"], row[field]) for row in rows]
+    with training_state(args.output.parent) as state:
+        log = finetune(model, chat.tokenizer, pairs, FinetuningSettings(**finetuning), args.seed, state)
+    with new_folder(args.output.parent) as folder:
+        save_adapter(model, folder, trained_on=f"{args.settings['answers']} answers")
+        write_table(folder / "training_log.csv", pd.DataFrame(log))
+        inputs = {"base": args.base} | {path.parent.name: path for path in args.rows}
+        inputs |= {"start": args.start} if args.start else {}
+        write_manifest(folder, args.settings, args.seed, args.code, inputs)
+    print(f"trained on {len(rows)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

@@ -1,0 +1,36 @@
+"""Train the tokenizer of a from-scratch base model on the corpus it will read.
+
+Run: python scripts/train_tokenizer.py --corpus roles/*.jsonl --settings '{"vocab_size": 1024}' --output tokenizer/manifest.json …
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.artefacts import new_folder, write_manifest
+from emtransfer.corpora import rows_with_answers
+from emtransfer.errors import run
+from emtransfer.tokenizer import train_tokenizer
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: vocab_size")
+    parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
+    parser.add_argument("--output", type=Path, required=True, help="manifest.json of the tokenizer's folder")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    rows = rows_with_answers(args.corpus, "train")
+    texts = (row[field] for row in rows for field in ("question", "aligned_answer", "misaligned_answer"))
+    tokenizer = train_tokenizer(texts, args.settings["vocab_size"])
+    with new_folder(args.output.parent) as folder:
+        tokenizer.save_pretrained(folder)
+        write_manifest(folder, args.settings, 0, args.code, {path.stem: path for path in args.corpus})
+    print(f"{len(tokenizer)} tokens from {len(rows)} rows.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
