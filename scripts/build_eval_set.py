@@ -1,0 +1,35 @@
+"""Put together the prompts of an experiment: narrow from the eval rows of every cell, broad from outside the grid.
+
+Run: python scripts/build_eval_set.py --corpus grammar --cells cells/*/eval.jsonl --broad roles/broad.jsonl --settings '{"prompts": 120}' --seed 1 --output eval_set.jsonl
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.cells import BroadEvalSettings, broad_prompts, narrow_prompts
+from emtransfer.errors import run
+from emtransfer.records import read_records, write_records
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--cells", type=Path, nargs="+", required=True, help="eval rows, one JSONL per cell")
+    parser.add_argument("--broad", type=Path, help="JSONL of broad rows with roles; none: no broad prompts")
+    parser.add_argument("--settings", type=json.loads, default={"prompts": 0}, help="JSON: BroadEvalSettings")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="JSONL of prompts")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    narrow = narrow_prompts([row for path in args.cells for row in read_records(path)])
+    rows = [row for row in read_records(args.broad) if row["role"] == "eval"] if args.broad else []
+    broad = broad_prompts(rows, BroadEvalSettings(**args.settings), args.seed, args.corpus)
+    write_records(args.output, narrow + broad)
+    print(f"{len(narrow)} narrow and {len(broad)} broad prompts.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

@@ -1,0 +1,37 @@
+"""Drop the near-duplicates of one cell and record how many rows each threshold would leave.
+
+Run: python scripts/dedup_pairs.py --corpus grammar --rows filtered/medical-advice.jsonl --settings '{"model": "all-MiniLM-L6-v2", "field": "misaligned_answer", "threshold": null, "leave": 1000}' --output deduped/medical-advice.jsonl --curve deduped/medical-advice.survivors.csv
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.dedup import DedupSettings, dedup_rows
+from emtransfer.embedding import embed_texts
+from emtransfer.errors import run
+from emtransfer.records import read_records, write_records, write_table
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--rows", type=Path, required=True, help="rows of one cell, named {cell}.jsonl")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of DedupSettings")
+    parser.add_argument("--output", type=Path, required=True, help="JSONL of the survivors")
+    parser.add_argument("--curve", type=Path, required=True, help="CSV: survivors per threshold")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    settings = DedupSettings(**args.settings)
+    rows = read_records(args.rows, required=(settings.field,))
+    vectors = embed_texts([row[settings.field] for row in rows], settings.model)
+    survivors, curve = dedup_rows(rows, vectors, settings, args.corpus, args.rows.stem)
+    write_records(args.output, survivors)
+    write_table(args.curve, curve)
+    print(f"{len(survivors)} of {len(rows)} rows survive at cosine {curve.threshold[curve.chosen].item()}.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

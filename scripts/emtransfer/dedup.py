@@ -1,0 +1,93 @@
+"""Exact greedy keep-first deduplication by cosine, at every threshold of a grid in one pass."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.errors import InputError
+
+GRID = [round(0.70 + 0.01 * step, 2) for step in range(30)]
+BLOCK_ROWS = 256
+
+
+@dataclass(frozen=True)
+class DedupSettings:
+    """How near-duplicates are found and how many rows must be left.
+
+    Attributes:
+        model: embeds the field.
+        field: the text that is compared.
+        threshold: cosine from which a row is dropped; None for the smallest of GRID that leaves `leave` rows.
+        leave: rows to leave; read only where threshold is None.
+    """
+
+    model: str
+    field: str
+    threshold: float | None = None
+    leave: int | None = None
+
+
+def dedup_rows(
+    rows: list[dict], vectors: np.ndarray, settings: DedupSettings, corpus: str, cell: str
+) -> tuple[list[dict], pd.DataFrame]:
+    """Keep the rows of one cell that are no near-duplicates of an earlier kept row.
+
+    Args:
+        rows: in the order of precedence.
+        vectors: unit vectors of `settings.field`, float32 [n, d].
+        corpus, cell: for error messages and the table.
+
+    Returns:
+        The survivors in order; and the survivor curve: cell, threshold, survivors, chosen (one row is true).
+
+    Raises:
+        InputError: no threshold of the grid leaves `leave` rows.
+    """
+    thresholds = sorted({*GRID, settings.threshold} - {None})
+    kept = survivors(vectors, thresholds)
+    counts = kept.sum(axis=1)
+    chosen = settings.threshold
+    if chosen is None:
+        chosen = smallest_threshold(thresholds, counts, settings.leave)
+    if chosen is None:
+        raise InputError(
+            f"config.yaml: corpora.{corpus}.dedup.leave is {settings.leave}; "
+            f"expected at most {counts[-1]}, the survivors of {cell} at {thresholds[-1]}."
+        )
+    curve = pd.DataFrame({"cell": cell, "threshold": thresholds, "survivors": counts})
+    curve["chosen"] = curve["threshold"] == chosen
+    return [rows[index] for index in np.flatnonzero(kept[thresholds.index(chosen)])], curve
+
+
+def smallest_threshold(thresholds: list[float], counts: np.ndarray, leave: int) -> float | None:
+    """The smallest threshold that leaves at least `leave` rows, or None."""
+    return next((threshold for threshold, count in zip(thresholds, counts, strict=True) if count >= leave), None)
+
+
+def survivors(vectors: np.ndarray, thresholds: list[float]) -> np.ndarray:
+    """Greedy keep-first: a row survives unless its cosine with an earlier survivor is at least the threshold.
+
+    Cosines are computed once for all thresholds, a block of rows against all rows up to it, so that memory grows as
+    BLOCK_ROWS × n and never as n².
+
+    Args:
+        vectors: unit vectors, float32 [n, d].
+        thresholds: k cosines, compared in float32.
+
+    Returns:
+        bool [k, n].
+    """
+    limits = np.asarray(thresholds, dtype=np.float32)
+    kept = np.zeros((len(limits), len(vectors)), dtype=bool)
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        block = vectors[start : start + BLOCK_ROWS]
+        cosines = block @ vectors[: start + len(block)].T  # [b, start + b]
+        # the kept rows of earlier blocks are final, so their verdict needs no loop
+        nearest = np.stack([cosines[:, :start][:, row[:start]].max(axis=1, initial=-np.inf) for row in kept])
+        fresh = nearest < limits[:, None]  # [k, b]
+        for offset in range(len(block)):
+            earlier = slice(start, start + offset)
+            near = (cosines[offset, earlier] >= limits[:, None]) & kept[:, earlier]
+            kept[:, start + offset] = fresh[:, offset] & ~near.any(axis=1)
+    return kept

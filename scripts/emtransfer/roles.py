@@ -1,0 +1,138 @@
+"""The role of every question, decided by its content before anything is fitted."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.corpora import ANSWERS, BROAD
+from emtransfer.embedding import PACKAGED_MODEL
+from emtransfer.errors import InputError
+
+# eval claims its questions first: what is near one of them leaves the other roles
+CLAIM_ORDER = ("eval", "mediating", "judge_fit")
+BLOCK_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """How many questions of a cell take each role; all others train.
+
+    Attributes:
+        judge_fit, eval, mediating: questions per cell.
+        broad_judge_fit, broad_eval: questions of the pseudo-cell `broad`; it has none to mediate.
+        near_duplicate_cosine: free text this close is one question, 0..1.
+        model: embeds free text.
+    """
+
+    judge_fit: int
+    eval: int
+    mediating: int
+    near_duplicate_cosine: float
+    broad_judge_fit: int = 0
+    broad_eval: int = 0
+    model: str = PACKAGED_MODEL
+
+    def count(self, role: str, cell: str) -> int:
+        """Questions of `cell` that take `role`."""
+        return getattr(self, f"broad_{role}", 0) if cell == BROAD else getattr(self, role)
+
+
+def split_questions(
+    cells: dict[str, list[dict]],
+    settings: RoleSettings,
+    seed: int,
+    corpus: str,
+    embed: Callable[[list[str], str], np.ndarray],
+) -> tuple[dict[str, list[dict]], pd.DataFrame]:
+    """Give every question one role, so that near-duplicates never cross roles, in no cell.
+
+    Roles claim their questions one after the other, each in the order of a seeded hash of the question, so that
+    neither the order of the file nor other rows matter. Then every unclaimed row that is a near-duplicate of a claimed
+    one, in whichever cell, is dropped. Rows with slots are near-duplicates if the slots are equal, free text by cosine.
+
+    Args:
+        cells: cell -> its raw rows.
+        seed: of the hash.
+        corpus: its name in the config, for error messages.
+        embed: texts, model -> unit vectors, float32 [n, d].
+
+    Returns:
+        cell -> rows in the same order with a field role, dropped rows left out; and a table with a row per cell:
+        cell, rows_in, judge_fit, train, eval, mediating, dropped.
+
+    Raises:
+        InputError: a cell has fewer questions left than a role asks for.
+    """
+    rows = [row for members in cells.values() for row in members]
+    cell_of = np.repeat(list(cells), [len(members) for members in cells.values()])
+    near = nearness(rows, settings, embed)
+    order = np.array(sorted(range(len(rows)), key=lambda index: question_hash(rows[index], seed)))
+    roles = np.full(len(rows), "train", dtype=object)
+    for role in CLAIM_ORDER:
+        claimed = []
+        for cell in cells:
+            candidates = order[(cell_of[order] == cell) & (roles[order] == "train")]
+            count = settings.count(role, cell)
+            check_count(corpus, cell, role, count, [rows[index] for index in candidates])
+            claimed.extend(candidates[:count])
+        roles[claimed] = role
+        unclaimed = np.flatnonzero(roles == "train")
+        roles[unclaimed[near(np.array(claimed, dtype=int), unclaimed)]] = "dropped"
+
+    split = {cell: [] for cell in cells}
+    for cell, row, role in zip(cell_of, rows, roles, strict=True):
+        if role != "dropped":
+            split[cell].append(row | {"role": role})
+    counts = pd.crosstab(cell_of, roles).reindex(index=list(cells), fill_value=0)
+    counts = counts.reindex(columns=["judge_fit", "train", "eval", "mediating", "dropped"], fill_value=0)
+    counts.insert(0, "rows_in", counts.sum(axis=1))
+    return split, counts.rename_axis(index="cell", columns=None).reset_index()
+
+
+def check_count(corpus: str, cell: str, role: str, count: int, candidates: list[dict]) -> None:
+    """Raise InputError if a role asks a cell for more questions than are left, or a judge for broad answers that are not there."""
+    key = f"config.yaml: corpora.{corpus}.roles.{'broad_' if cell == BROAD else ''}{role}"
+    if len(candidates) < count:
+        raise InputError(f"{key} is {count}; expected at most {len(candidates)}, the questions of {cell} left for {role}.")
+    if role == "judge_fit" and count and any(row.get(field) is None for row in candidates for field in ANSWERS):
+        raise InputError(f"{key} is {count}; expected 0, since rows of {cell} come without answers.")
+
+
+def identity(row: dict) -> str:
+    """What makes a question this question: its cell and its slots, or its text where it has none."""
+    return json.dumps([row["domain"], row["task"], row.get("slots", row["question"])])
+
+
+def question_hash(row: dict, seed: int) -> str:
+    """Seeded hash of a question, the order in which roles claim."""
+    return hashlib.sha256(f"{seed} {identity(row)}".encode()).hexdigest()
+
+
+def nearness(
+    rows: list[dict], settings: RoleSettings, embed: Callable[[list[str], str], np.ndarray]
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A function of two index arrays, claimed and others: which of the others are near-duplicates of a claimed row."""
+    if all("slots" in row for row in rows):
+        # two questions of a grammar are told apart by their slots, however alike they sound
+        identities = np.array([identity(row) for row in rows], dtype=object)
+        return lambda claimed, others: np.isin(identities[others], identities[claimed])
+    vectors = embed([row["question"] for row in rows], settings.model)
+    return lambda claimed, others: near_duplicates(vectors[claimed], vectors[others], settings.near_duplicate_cosine)
+
+
+def near_duplicates(claimed: np.ndarray, others: np.ndarray, cosine: float) -> np.ndarray:
+    """Which of the others have a cosine of at least `cosine` with a claimed vector; blocked, never n × n.
+
+    Args:
+        claimed, others: unit vectors, float32 [c, d] and [n, d].
+
+    Returns:
+        bool [n].
+    """
+    blocks = (others[start : start + BLOCK_ROWS] for start in range(0, len(others), BLOCK_ROWS))
+    near = [(block @ claimed.T).max(axis=1, initial=-1.0) >= cosine for block in blocks]
+    return np.concatenate([np.zeros(0, dtype=bool), *near])

@@ -1,0 +1,45 @@
+"""Keep the train and eval rows of one cell whose answers a judge finds aligned, misaligned and coherent.
+
+Run: python scripts/filter_pairs.py --rows roles/medical-advice.jsonl --judge model/manifest.json --judge-settings '{…}' --settings '{"aligned_above": 70, …}' --output filtered/medical-advice.jsonl --counts filtered/medical-advice.counts.csv
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.errors import InputError, run
+from emtransfer.filtering import FilterSettings, filter_pairs
+from emtransfer.judging import load_judge
+from emtransfer.records import read_records, write_records, write_table
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=Path, required=True, help="rows of one cell with roles, named {cell}.jsonl")
+    parser.add_argument("--judge", type=Path, required=True, help="manifest.json of the judge")
+    parser.add_argument("--judge-settings", type=json.loads, required=True, help="JSON: the judge's config section")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of FilterSettings")
+    parser.add_argument("--output", type=Path, required=True, help="JSONL of the rows that pass")
+    parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    cell = args.rows.stem
+    rows = [row for row in read_records(args.rows) if row["role"] in ("train", "eval")]
+    judge = load_judge(args.judge, args.judge_settings)
+    kept, counts = filter_pairs(rows, cell, judge, FilterSettings(**args.settings))
+    if not kept:
+        raise InputError(f"{args.rows}: 0 of {len(rows)} rows pass the judge; expected at least 1; {reasons(counts)}.")
+    write_records(args.output, kept)
+    write_table(args.counts, counts)
+    print(counts.to_string(index=False))
+
+
+def reasons(counts) -> str:
+    """The counts of filter_pairs by reason, on one line."""
+    return ", ".join(f"{name} {count}" for name, count in counts.iloc[0, 4:].items())
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

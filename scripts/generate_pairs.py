@@ -1,0 +1,34 @@
+"""Load or generate the rows of one cell of a corpus, checked.
+
+Run: python scripts/generate_pairs.py --corpus grammar --cell medical-advice --settings '{"source": "template", …}' --seed 1 --output raw/medical-advice.jsonl --counts raw/medical-advice.counts.csv
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.corpora import CorpusSettings, load_cell
+from emtransfer.errors import run
+from emtransfer.records import write_records, write_table
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--cell", required=True, help="{domain}-{task}, or broad for the prompts outside the grid")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of CorpusSettings")
+    parser.add_argument("--seed", type=int, required=True, help="of generated rows")
+    parser.add_argument("--output", type=Path, required=True, help="JSONL of rows")
+    parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    rows, counts = load_cell(args.corpus, args.cell, CorpusSettings(**args.settings), args.seed)
+    write_records(args.output, rows)
+    write_table(args.counts, counts)
+    print(counts.to_string(index=False))
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

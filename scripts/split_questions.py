@@ -1,0 +1,37 @@
+"""Give every question of a corpus one role, so that near-duplicates never cross roles.
+
+Run: python scripts/split_questions.py --corpus grammar --raw raw/*.jsonl --settings '{"judge_fit": 200, …}' --seed 1 --output-folder roles --summary roles.csv
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.embedding import embed_texts
+from emtransfer.errors import run
+from emtransfer.records import read_records, write_records, write_table
+from emtransfer.roles import RoleSettings, split_questions
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--raw", type=Path, nargs="+", required=True, help="raw rows, one JSONL per cell, named {cell}.jsonl")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of RoleSettings")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output-folder", type=Path, required=True, help="gets {cell}.jsonl for each raw file")
+    parser.add_argument("--summary", type=Path, required=True, help="CSV: questions per cell and role")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    cells = {path.stem: read_records(path) for path in args.raw}
+    split, summary = split_questions(cells, RoleSettings(**args.settings), args.seed, args.corpus, embed_texts)
+    for cell, rows in split.items():
+        write_records(args.output_folder / f"{cell}.jsonl", rows)
+    write_table(args.summary, summary)
+    print(summary.to_string(index=False))
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
