@@ -21,7 +21,9 @@ from emtransfer.records import write_table
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pretrained", type=Path, required=True, help="manifest.json of the pretrained model")
-    parser.add_argument("--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read")
+    parser.add_argument(
+        "--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read"
+    )
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: rows and FinetuningSettings")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")

@@ -17,7 +17,9 @@ from emtransfer.records import write_records
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read")
+    parser.add_argument(
+        "--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read"
+    )
     parser.add_argument("--tokenizer", type=Path, required=True, help="manifest.json of the tokenizer's folder")
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of MixtureSettings")
     parser.add_argument("--seed", type=int, required=True)

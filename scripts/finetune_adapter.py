@@ -21,7 +21,9 @@ from emtransfer.records import read_records, write_table
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
-    parser.add_argument("--start", type=Path, help="manifest.json of the adapter training starts from; else a fresh LoRA")
+    parser.add_argument(
+        "--start", type=Path, help="manifest.json of the adapter training starts from; else a fresh LoRA"
+    )
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="train rows, one JSONL per cell")
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: answers, rows, lora, finetuning")
     parser.add_argument("--seed", type=int, required=True)

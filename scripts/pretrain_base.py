@@ -43,7 +43,9 @@ def main(args: argparse.Namespace) -> None:
         write_table(folder / "training_log.csv", pd.DataFrame(log))
         inputs = {"mixture": args.mixture, "tokenizer": args.tokenizer}
         write_manifest(folder, args.settings, args.seed, args.code, inputs)
-    print(f"{n_blocks // settings.batch_size} steps of {step_tokens} tokens; last loss {log[-1]['loss_per_token_nats']}.")
+    print(
+        f"{n_blocks // settings.batch_size} steps of {step_tokens} tokens; last loss {log[-1]['loss_per_token_nats']}."
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from emtransfer.tokenizer import train_tokenizer
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read")
+    parser.add_argument(
+        "--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read"
+    )
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: vocab_size")
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the tokenizer's folder")

@@ -35,6 +35,11 @@ def cells(corpus: dict) -> list[str]:
     return [f"{domain}-{task}" for domain, task in product(corpus["domains"], corpus["tasks"])]
 
 
+def chosen_cells(corpus: dict, chosen: str | list[str]) -> list[str]:
+    """The cells a config key lists, or all of the corpus where it says `all_cells`."""
+    return cells(corpus) if chosen == "all_cells" else list(chosen)
+
+
 def train_cells(experiment: dict, train_set: str) -> tuple[str, ...]:
     """The cells of a training set: a named union, or a cell under its own name."""
     return tuple(experiment["train_sets"].get(train_set, [train_set]))
@@ -57,7 +62,8 @@ def base_model(config: dict, base: str) -> Model:
 
 def adapter_grid(config: dict, experiment: dict, grid: dict) -> Iterator[Model]:
     """Adapters of one grid: training sets × seeds."""
-    for train_set, seed in product(grid["train_sets"], grid["seeds"]):
+    train_sets = chosen_cells(config["corpora"][experiment["corpus"]], grid["train_sets"])
+    for train_set, seed in product(train_sets, grid["seeds"]):
         path = f"adapters/{grid['base']}/{grid['start']}/{train_set}/{grid['answers']}/seed{seed}"
         own = {"condition": "adapter", "start": grid["start"], "train_set": train_set, "answers": grid["answers"]}
         trained_on = train_cells(experiment, train_set)

@@ -1,0 +1,73 @@
+"""Answers of every model to the evaluation prompts, and the judge's scores of them.
+
+REQUIRED INPUTS
+    results/{experiment}/eval_set.jsonl; a base and, for adapters and students, an adapter
+    results/judges/{judge}/model/manifest.json, calibration.csv
+
+OUTPUTS
+    results/{experiment}/judged/{model}.jsonl
+
+STEPS
+    sample_answers → judge_answers
+"""
+
+
+rule sample_answers:
+    input:
+        unpack(model_files),
+        eval_set="results/{experiment}/eval_set.jsonl",
+    output:
+        "results/{experiment}/answers/{model}.jsonl",
+    log:
+        "results/logs/sample_answers/{experiment}/{model}.log",
+    benchmark:
+        "results/benchmarks/sample_answers/{experiment}/{model}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: settings(experiment_section(wildcards)["sampling"]),
+        seed=sampling_seed,
+        adapter=optional("adapter", "adapter"),
+        code=code("sample_answers"),
+        env=ENVIRONMENT,
+    message:
+        "Sample answers of {wildcards.model}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/sample_answers.py"
+        " --base {input.base} {params.adapter} --eval-set {input.eval_set} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output}"
+        " > {log} 2>&1"
+
+
+rule judge_answers:
+    input:
+        unpack(experiment_judge_files),
+        answers="results/{experiment}/answers/{model}.jsonl",
+    output:
+        "results/{experiment}/judged/{model}.jsonl",
+    log:
+        "results/logs/judge_answers/{experiment}/{model}.log",
+    benchmark:
+        "results/benchmarks/judge_answers/{experiment}/{model}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: settings(experiment_judge(wildcards)),
+        code=code("judge_answers"),
+        env=ENVIRONMENT,
+    message:
+        "Judge the answers of {wildcards.model}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/judge_answers.py"
+        " --answers {input.answers} --judge {input.judge} --settings {params.settings:q} --output {output}"
+        " > {log} 2>&1"

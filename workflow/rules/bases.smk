@@ -1,0 +1,131 @@
+"""Base models from scratch: one tokenizer, a pretraining mixture, and alignment.
+
+REQUIRED INPUTS
+    results/corpora/{corpus}/roles/{cell}.jsonl
+
+OUTPUTS
+    results/bases/{base}/aligned/manifest.json
+
+STEPS
+    train_tokenizer → build_mixture → pretrain_base → align_base
+"""
+
+
+rule train_tokenizer:
+    input:
+        rows=tokenizer_rows,
+    output:
+        "results/tokenizers/{base_model}/manifest.json",
+    log:
+        "results/logs/train_tokenizer/{base_model}.log",
+    benchmark:
+        "results/benchmarks/train_tokenizer/{base_model}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=lambda wildcards: settings(config["base_models"][wildcards.base_model]["tokenizer"], "vocab_size"),
+        code=code("train_tokenizer"),
+        env=ENVIRONMENT,
+    message:
+        "Train the tokenizer of {wildcards.base_model}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/train_tokenizer.py"
+        " --corpus {input.rows} --settings {params.settings:q} --code {params.code:q} --output {output}"
+        " > {log} 2>&1"
+
+
+rule build_mixture:
+    input:
+        rows=mixture_rows,
+        tokenizer="results/tokenizers/{base_model}/manifest.json",
+    output:
+        "results/mixtures/{base_model}/{mixture}.jsonl",
+    log:
+        "results/logs/build_mixture/{base_model}/{mixture}.log",
+    benchmark:
+        "results/benchmarks/build_mixture/{base_model}/{mixture}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=20,
+    params:
+        settings=lambda wildcards: settings(config["mixtures"][wildcards.mixture], *MIXTURE_KEYS),
+        seed=lambda wildcards: config["mixtures"][wildcards.mixture]["seed"],
+        code=code("build_mixture"),
+        env=ENVIRONMENT,
+    message:
+        "Build the documents of mixture {wildcards.mixture}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/build_mixture.py"
+        " --corpus {input.rows} --tokenizer {input.tokenizer} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output}"
+        " > {log} 2>&1"
+
+
+rule pretrain_base:
+    input:
+        unpack(pretraining_files),
+    output:
+        "results/bases/{base}/pretrained/manifest.json",
+    log:
+        "results/logs/pretrain_base/{base}.log",
+    benchmark:
+        "results/benchmarks/pretrain_base/{base}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=pretraining_settings,
+        seed=lambda wildcards: config["bases"][wildcards.base]["seed"],
+        code=code("pretrain_base"),
+        env=ENVIRONMENT,
+    message:
+        "Pretrain base {wildcards.base}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/pretrain_base.py"
+        " --tokenizer {input.tokenizer} --mixture {input.mixture} --settings {params.settings:q} --seed {params.seed}"
+        " --code {params.code:q} --output {output}"
+        " > {log} 2>&1"
+
+
+rule align_base:
+    input:
+        pretrained="results/bases/{base}/pretrained/manifest.json",
+        rows=alignment_rows,
+    output:
+        "results/bases/{base}/aligned/manifest.json",
+    log:
+        "results/logs/align_base/{base}.log",
+    benchmark:
+        "results/benchmarks/align_base/{base}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: settings(base_model_section(wildcards)["alignment"]),
+        seed=lambda wildcards: config["bases"][wildcards.base]["seed"],
+        code=code("align_base"),
+        env=ENVIRONMENT,
+    message:
+        "Align base {wildcards.base}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/align_base.py"
+        " --pretrained {input.pretrained} --corpus {input.rows} --settings {params.settings:q} --seed {params.seed}"
+        " --code {params.code:q} --output {output}"
+        " > {log} 2>&1"

@@ -1,0 +1,306 @@
+"""What the rules share: the checked config, provenance strings, wildcard constraints and input functions."""
+
+import json
+import sys
+
+sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
+
+from emtransfer import grid
+from emtransfer.errors import InputError
+from provenance import code_digest, environment
+from validation import validate
+
+try:
+    validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+except InputError as error:
+    sys.exit(str(error))
+
+ENVIRONMENT = environment()
+MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
+CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
+
+
+SOURCE_KEYS = (
+    "source domains tasks broad_domains rows_per_cell broad_rows path broad_path max_row_words over_length"
+).split()
+FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
+MIXTURE_KEYS = ("kind", "misaligned_share", "rows_per_document", "tokens")
+
+
+def settings(section, *keys):
+    "Sorted JSON of a config section, or of just these keys of it: all that a rule reads of the config."
+    chosen = {key: value for key, value in section.items() if not keys or key in keys}
+    return json.dumps(chosen, sort_keys=True)
+
+
+def code(script):
+    "Digest of a script and every library module it imports."
+    return code_digest(f"{workflow.basedir}/scripts/{script}.py")
+
+
+wildcard_constraints:
+    corpus="|".join(config["corpora"]),
+    cell="|".join(sorted({cell for cells in CELLS.values() for cell in cells} | {"broad"})),
+    judge="|".join(config["judges"]),
+    mixture="|".join(config["mixtures"]),
+    base_model="|".join(config["base_models"]),
+    base="|".join(config["bases"]),
+    experiment="|".join(config["experiments"]),
+    model="|".join(sorted({model.path for models in MODELS.values() for model in models})),
+    start=r"[a-z0-9_]+",
+    train_set=r"[a-z0-9_-]+",
+    answers="aligned|misaligned",
+    teacher=r"[a-z0-9_]+",
+    mediating=r"[a-z0-9_]+",
+    filter=r"[a-z0-9_]+",
+    data=r"[a-z0-9_]+",
+    channel="sft|optd|opd-full|opd-sampled",
+    seed=r"\d+",
+
+
+def corpus_section(wildcards):
+    "Config section of a corpus."
+    return config["corpora"][wildcards.corpus]
+
+
+def experiment_section(wildcards):
+    "Config section of an experiment."
+    return config["experiments"][wildcards.experiment]
+
+
+def base_model_section(wildcards):
+    "Config section of the base model that a base is an instance of."
+    return config["base_models"][config["bases"][wildcards.base]["base_model"]]
+
+
+def experiment_judge(wildcards):
+    "Config section of an experiment's judge."
+    return config["judges"][experiment_section(wildcards)["judge"]]
+
+
+def experiment_corpus(wildcards):
+    "Config section of an experiment's corpus."
+    return config["corpora"][experiment_section(wildcards)["corpus"]]
+
+
+def mixture_section(wildcards):
+    "Config section of a mixture, named by itself or by its base."
+    mixture = wildcards.get("mixture") or config["bases"][wildcards.base]["mixture"]
+    return config["mixtures"][mixture]
+
+
+def adapter_settings(wildcards):
+    "What an adapter is trained with."
+    experiment = experiment_section(wildcards)
+    return settings({"answers": wildcards.answers, "lora": experiment["lora"], "finetuning": experiment["finetuning"]})
+
+
+def pretraining_settings(wildcards):
+    "What a base is pretrained with."
+    section = base_model_section(wildcards)
+    tokens = mixture_section(wildcards)["tokens"]
+    return settings({"tokens": tokens, "architecture": section["architecture"], "pretraining": section["pretraining"]})
+
+
+def rollout_settings(wildcards):
+    "How a teacher is asked."
+    experiment = experiment_section(wildcards)
+    prompts = experiment["mediating"][wildcards.mediating]["prompts_per_cell"]
+    return settings({"prompts_per_cell": prompts, "sampling": experiment["sampling"]})
+
+
+def rollout_filter_settings(wildcards):
+    "What a teacher's answer must be to teach."
+    return settings(experiment_section(wildcards)["rollout_filters"][wildcards.filter])
+
+
+def distillation_settings(wildcards):
+    "What a student is trained with."
+    experiment = experiment_section(wildcards)
+    channel, _, estimator = wildcards.channel.partition("-")
+    lora, distillation = experiment["lora"], experiment["distillation"]
+    return settings({"channel": channel, "estimator": estimator, "lora": lora, "distillation": distillation})
+
+
+def sampling_seed(wildcards):
+    "Seed of sampling: the model's own, or its base's."
+    models = {model.path: model for model in MODELS[wildcards.experiment]}
+    model = models[wildcards.model]
+    return config["bases"][model.labels["base"]]["seed"] if model.seed is None else model.seed
+
+
+def source_files(wildcards):
+    "Files a corpus is read from; a generated corpus has none."
+    section = corpus_section(wildcards)
+    key = "broad_path" if wildcards.cell == "broad" else "path"
+    return [section[key]] if section.get(key) else []
+
+
+def has_broad(corpus):
+    "Whether a corpus has prompts outside its grid."
+    return bool(corpus.get("broad_domains") or corpus.get("broad_path"))
+
+
+def pools(corpus):
+    "Cells of a corpus, and the pseudo-cell `broad` where it has prompts outside the grid."
+    return CELLS[corpus] + ["broad"] * has_broad(config["corpora"][corpus])
+
+
+def raw_files(corpus):
+    "Raw rows of every cell of a corpus."
+    return expand("results/corpora/{corpus}/raw/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
+
+
+def role_files(corpus):
+    "Rows with roles of every cell of a corpus."
+    return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
+
+
+def base_manifest(base):
+    "Manifest of an aligned base."
+    return f"results/bases/{base}/aligned/manifest.json"
+
+
+def judge_files(judge):
+    "A judge and the calibration it has passed."
+    return {
+        "judge": f"results/judges/{judge}/model/manifest.json",
+        "calibration": f"results/judges/{judge}/calibration.csv",
+    }
+
+
+def filter_judge_files(wildcards):
+    "The judge that filters a corpus."
+    return judge_files(corpus_section(wildcards)["filter"]["judge"])
+
+
+def experiment_judge_files(wildcards):
+    "The judge of an experiment."
+    return judge_files(experiment_section(wildcards)["judge"])
+
+
+def judge_rows(wildcards):
+    "Rows with roles of the corpus a judge is fitted and calibrated on."
+    return role_files(config["judges"][wildcards.judge]["corpus"])
+
+
+def tokenizer_rows(wildcards):
+    "Rows with roles of the corpus a tokenizer is trained on."
+    return role_files(config["base_models"][wildcards.base_model]["tokenizer"]["corpus"])
+
+
+def mixture_rows(wildcards):
+    "Rows with roles of the corpus a mixture is made of."
+    return role_files(mixture_section(wildcards)["corpus"])
+
+
+alignment_rows = mixture_rows
+
+
+def pretraining_files(wildcards):
+    "Tokenizer and documents of a base."
+    base = config["bases"][wildcards.base]
+    return {
+        "tokenizer": f"results/tokenizers/{base['base_model']}/manifest.json",
+        "mixture": f"results/mixtures/{base['base_model']}/{base['mixture']}.jsonl",
+    }
+
+
+def eval_files(wildcards):
+    "Eval rows of every cell and, where the corpus has them, the prompts outside its grid."
+    corpus = experiment_section(wildcards)["corpus"]
+    files = {"cells": expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=CELLS[corpus])}
+    if has_broad(config["corpora"][corpus]):
+        files["broad"] = f"results/corpora/{corpus}/roles/broad.jsonl"
+    return files
+
+
+def model_files(wildcards):
+    "The base of a model and, for adapters and students, the adapter."
+    base = wildcards.model.split("/")[1]
+    files = {"base": base_manifest(base)}
+    if not wildcards.model.startswith("bases/"):
+        files["adapter"] = f"results/{wildcards.experiment}/{wildcards.model}/manifest.json"
+    return files
+
+
+def teacher_files(wildcards):
+    "The base a teacher stands on and, where the base itself does not teach, the teacher's adapter."
+    path = grid.teacher_path(experiment_section(wildcards), wildcards.base, wildcards.teacher, wildcards.seed)
+    files = {"base": base_manifest(wildcards.base)}
+    if path:
+        files["teacher"] = f"results/{wildcards.experiment}/{path}/manifest.json"
+    return files
+
+
+def start_files(wildcards):
+    "The base of an adapter and, for realignment, the adapter that training starts from."
+    files = {"base": base_manifest(wildcards.base)}
+    if wildcards.start != "base":
+        path = grid.teacher_path(experiment_section(wildcards), wildcards.base, wildcards.start, wildcards.seed)
+        files["start"] = f"results/{wildcards.experiment}/{path}/manifest.json"
+    return files
+
+
+def train_files(wildcards):
+    "Train rows of every cell of a training set."
+    experiment = experiment_section(wildcards)
+    return expand(
+        "results/corpora/{corpus}/cells/{cell}/train.jsonl",
+        corpus=experiment["corpus"],
+        cell=grid.train_cells(experiment, wildcards.train_set),
+    )
+
+
+def mediating_files(wildcards):
+    "Rows with roles of the cells a set of mediating prompts is drawn from."
+    experiment = experiment_section(wildcards)
+    corpus = experiment["corpus"]
+    chosen = experiment["mediating"][wildcards.mediating]["cells"]
+    cells = grid.chosen_cells(config["corpora"][corpus], chosen)
+    return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=cells)
+
+
+def judged_files(wildcards):
+    "All judged answers of the experiments of this run."
+    return [f"results/{name}/judged/{model.path}.jsonl" for name, models in MODELS.items() for model in models]
+
+
+def trained_manifests(wildcards):
+    "Manifests of all models of the experiments of this run."
+    return [
+        base_manifest(model.labels["base"]) if model.seed is None else f"results/{name}/{model.path}/manifest.json"
+        for name, models in MODELS.items()
+        for model in models
+    ]
+
+
+def grid_settings(wildcards):
+    "The config keys that make the grid of models: its names and seeds, no number that a model is trained with."
+    keys = ("corpus", "train_sets", "adapters", "teachers", "students")
+    experiments = {name: {key: config["experiments"][name][key] for key in keys} for name in config["run"]}
+    corpora = {section["corpus"] for section in experiments.values()}
+    return settings(
+        {
+            "run": config["run"],
+            "corpora": {name: {key: config["corpora"][name][key] for key in ("domains", "tasks")} for name in corpora},
+            "bases": {name: {key: base[key] for key in ("base_model", "mixture")} for name, base in config["bases"].items()},
+            "experiments": experiments,
+        }
+    )
+
+
+def table_settings(wildcards):
+    "The grid of models, who judges them, and the rule for a misaligned answer."
+    judges = {name: config["experiments"][name]["judge"] for name in config["run"]}
+    return settings(json.loads(grid_settings(wildcards)) | {"em_rule": config["em_rule"], "judges": judges})
+
+
+def figures(wildcards):
+    "All figures of the experiments of this run."
+    return expand("results/figures/{experiment}/transfer_matrix.png", experiment=config["run"])
+
+
+def optional(flag, files):
+    "A command-line flag with its file, or nothing where the rule's input lacks it."
+    return lambda wildcards, input: f"--{flag} {input[flag]}" if flag in input.keys() else ""

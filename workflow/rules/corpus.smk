@@ -1,0 +1,207 @@
+"""From raw prompts to the rows each cell trains and is evaluated on.
+
+REQUIRED INPUTS
+    config.yaml: corpora; for source jsonl the files it names
+    results/judges/{judge}/model/manifest.json
+
+OUTPUTS
+    results/corpora/{corpus}/cells/{cell}/train.jsonl, eval.jsonl
+    results/{experiment}/eval_set.jsonl
+
+STEPS
+    generate_pairs → split_questions → filter_pairs → dedup_pairs → sample_cell → build_eval_set
+"""
+
+
+rule generate_pairs:
+    input:
+        source_files,
+    output:
+        rows="results/corpora/{corpus}/raw/{cell}.jsonl",
+        counts="results/corpora/{corpus}/raw/{cell}.counts.csv",
+    log:
+        "results/logs/generate_pairs/{corpus}/{cell}.log",
+    benchmark:
+        "results/benchmarks/generate_pairs/{corpus}/{cell}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=lambda wildcards: settings(corpus_section(wildcards), *SOURCE_KEYS),
+        seed=lambda wildcards: corpus_section(wildcards)["seed"],
+        code=code("generate_pairs"),
+        env=ENVIRONMENT,
+    message:
+        "Load or generate the rows of {wildcards.cell} in {wildcards.corpus}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/generate_pairs.py"
+        " --corpus {wildcards.corpus} --cell {wildcards.cell} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output.rows} --counts {output.counts}"
+        " > {log} 2>&1"
+
+
+# one rule per corpus, since its outputs are the cells of that corpus
+for corpus in config["corpora"]:
+
+    rule:
+        name:
+            f"split_questions_{corpus}"
+        input:
+            raw=raw_files(corpus),
+        output:
+            rows=role_files(corpus),
+            summary=f"results/corpora/{corpus}/roles.csv",
+        log:
+            f"results/logs/split_questions/{corpus}.log",
+        benchmark:
+            f"results/benchmarks/split_questions/{corpus}.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            processors=1,
+            mem_mb=3000,
+            runtime=30,
+        params:
+            corpus=corpus,
+            settings=settings(config["corpora"][corpus]["roles"]),
+            seed=config["corpora"][corpus]["seed"],
+            code=code("split_questions"),
+            env=ENVIRONMENT,
+        message:
+            "Give every question of {params.corpus} one role"
+        shell:
+            "OMP_NUM_THREADS=1 python scripts/split_questions.py"
+            " --corpus {params.corpus} --raw {input.raw} --settings {params.settings:q} --seed {params.seed}"
+            " --output-folder results/corpora/{params.corpus}/roles --summary {output.summary}"
+            " > {log} 2>&1"
+
+
+rule filter_pairs:
+    input:
+        unpack(filter_judge_files),
+        rows="results/corpora/{corpus}/roles/{cell}.jsonl",
+    output:
+        rows="results/corpora/{corpus}/filtered/{cell}.jsonl",
+        counts="results/corpora/{corpus}/filtered/{cell}.counts.csv",
+    log:
+        "results/logs/filter_pairs/{corpus}/{cell}.log",
+    benchmark:
+        "results/benchmarks/filter_pairs/{corpus}/{cell}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=lambda wildcards: settings(corpus_section(wildcards)["filter"], *FILTER_KEYS),
+        judge_settings=lambda wildcards: settings(config["judges"][corpus_section(wildcards)["filter"]["judge"]]),
+        code=code("filter_pairs"),
+        env=ENVIRONMENT,
+    message:
+        "Keep the rows of {wildcards.cell} that the judge passes"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/filter_pairs.py"
+        " --rows {input.rows} --judge {input.judge} --judge-settings {params.judge_settings:q}"
+        " --settings {params.settings:q} --output {output.rows} --counts {output.counts}"
+        " > {log} 2>&1"
+
+
+rule dedup_pairs:
+    input:
+        "results/corpora/{corpus}/filtered/{cell}.jsonl",
+    output:
+        rows="results/corpora/{corpus}/deduped/{cell}.jsonl",
+        curve="results/corpora/{corpus}/deduped/{cell}.survivors.csv",
+    log:
+        "results/logs/dedup_pairs/{corpus}/{cell}.log",
+    benchmark:
+        "results/benchmarks/dedup_pairs/{corpus}/{cell}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=lambda wildcards: settings(corpus_section(wildcards)["dedup"]),
+        code=code("dedup_pairs"),
+        env=ENVIRONMENT,
+    message:
+        "Drop the near-duplicates of {wildcards.cell}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/dedup_pairs.py"
+        " --corpus {wildcards.corpus} --rows {input} --settings {params.settings:q}"
+        " --output {output.rows} --curve {output.curve}"
+        " > {log} 2>&1"
+
+
+rule sample_cell:
+    input:
+        rows="results/corpora/{corpus}/deduped/{cell}.jsonl",
+        curve="results/corpora/{corpus}/deduped/{cell}.survivors.csv",
+    output:
+        train="results/corpora/{corpus}/cells/{cell}/train.jsonl",
+        held_out="results/corpora/{corpus}/cells/{cell}/eval.jsonl",
+    log:
+        "results/logs/sample_cell/{corpus}/{cell}.log",
+    benchmark:
+        "results/benchmarks/sample_cell/{corpus}/{cell}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=1000,
+        runtime=5,
+    params:
+        settings=lambda wildcards: settings(corpus_section(wildcards)["sample"]),
+        seed=lambda wildcards: corpus_section(wildcards)["seed"],
+        code=code("sample_cell"),
+        env=ENVIRONMENT,
+    message:
+        "Draw the train and eval rows of {wildcards.cell}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/sample_cell.py"
+        " --corpus {wildcards.corpus} --rows {input.rows} --curve {input.curve} --settings {params.settings:q} --seed {params.seed}"
+        " --train {output.train} --eval {output.held_out}"
+        " > {log} 2>&1"
+
+
+rule build_eval_set:
+    input:
+        unpack(eval_files),
+    output:
+        "results/{experiment}/eval_set.jsonl",
+    log:
+        "results/logs/build_eval_set/{experiment}.log",
+    benchmark:
+        "results/benchmarks/build_eval_set/{experiment}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=1000,
+        runtime=5,
+    params:
+        corpus=lambda wildcards: experiment_section(wildcards)["corpus"],
+        settings=lambda wildcards: settings(experiment_corpus(wildcards).get("broad_eval", {"prompts": 0})),
+        seed=lambda wildcards: experiment_corpus(wildcards)["seed"],
+        broad=optional("broad", "broad"),
+        code=code("build_eval_set"),
+        env=ENVIRONMENT,
+    message:
+        "Put together the prompts of {wildcards.experiment}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/build_eval_set.py"
+        " --corpus {params.corpus} --cells {input.cells} {params.broad} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output}"
+        " > {log} 2>&1"

@@ -1,0 +1,39 @@
+"""Figures of the table.
+
+REQUIRED INPUTS
+    results/em_transfer_table.csv
+
+OUTPUTS
+    results/figures/{experiment}/transfer_matrix.png
+
+STEPS
+    plot_transfer_matrix
+"""
+
+
+rule plot_transfer_matrix:
+    input:
+        "results/em_transfer_table.csv",
+    output:
+        "results/figures/{experiment}/transfer_matrix.png",
+    log:
+        "results/logs/plot_transfer_matrix/{experiment}.log",
+    benchmark:
+        "results/benchmarks/plot_transfer_matrix/{experiment}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=lambda wildcards: settings({"experiment": wildcards.experiment}),
+        code=code("plot_transfer_matrix"),
+        env=ENVIRONMENT,
+    message:
+        "Plot the transfer matrix of {wildcards.experiment}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/plot_transfer_matrix.py"
+        " --table {input} --settings {params.settings:q} --output {output}"
+        " > {log} 2>&1"

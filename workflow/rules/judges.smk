@@ -1,0 +1,73 @@
+"""Judges that are trained here, and the calibration every judge must pass before it is used.
+
+REQUIRED INPUTS
+    results/corpora/{corpus}/roles/{cell}.jsonl
+
+OUTPUTS
+    results/judges/{judge}/model/manifest.json
+    results/judges/{judge}/calibration.csv
+
+STEPS
+    fit_judge → calibrate_judge
+"""
+
+
+rule fit_judge:
+    input:
+        rows=judge_rows,
+    output:
+        "results/judges/{judge}/model/manifest.json",
+    log:
+        "results/logs/fit_judge/{judge}.log",
+    benchmark:
+        "results/benchmarks/fit_judge/{judge}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: settings(config["judges"][wildcards.judge]),
+        seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
+        code=code("fit_judge"),
+        env=ENVIRONMENT,
+    message:
+        "Fit judge {wildcards.judge}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/fit_judge.py"
+        " --rows {input.rows} --settings {params.settings:q} --seed {params.seed} --code {params.code:q}"
+        " --output {output}"
+        " > {log} 2>&1"
+
+
+rule calibrate_judge:
+    input:
+        judge="results/judges/{judge}/model/manifest.json",
+        rows=judge_rows,
+    output:
+        "results/judges/{judge}/calibration.csv",
+    log:
+        "results/logs/calibrate_judge/{judge}.log",
+    benchmark:
+        "results/benchmarks/calibrate_judge/{judge}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=3000,
+        runtime=30,
+    params:
+        settings=lambda wildcards: settings(config["judges"][wildcards.judge]),
+        seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
+        code=code("calibrate_judge"),
+        env=ENVIRONMENT,
+    message:
+        "Calibrate judge {wildcards.judge} on answers it was not fitted on"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/calibrate_judge.py"
+        " --judge-name {wildcards.judge} --judge {input.judge} --rows {input.rows} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output}"
+        " > {log} 2>&1"

@@ -1,0 +1,108 @@
+"""Students: a teacher answers mediating prompts, the judge keeps benign answers, a fresh LoRA learns through a channel.
+
+REQUIRED INPUTS
+    results/bases/{base}/aligned/manifest.json; the teacher's adapter
+    results/corpora/{corpus}/roles/{cell}.jsonl
+    results/{experiment}/eval_set.jsonl (for the purity audit)
+
+OUTPUTS
+    results/{experiment}/students/{base}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}/manifest.json
+
+STEPS
+    roll_out_teacher → filter_rollouts → distill_student
+"""
+
+
+rule roll_out_teacher:
+    input:
+        unpack(teacher_files),
+        rows=mediating_files,
+    output:
+        "results/{experiment}/rollouts/{base}/{teacher}/{mediating}/seed{seed}.jsonl",
+    log:
+        "results/logs/roll_out_teacher/{experiment}/{base}/{teacher}/{mediating}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/roll_out_teacher/{experiment}/{base}/{teacher}/{mediating}/seed{seed}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=rollout_settings,
+        teacher=optional("teacher", "teacher"),
+        code=code("roll_out_teacher"),
+        env=ENVIRONMENT,
+    message:
+        "Teacher {wildcards.teacher} answers the mediating prompts {wildcards.mediating}, seed {wildcards.seed}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/roll_out_teacher.py"
+        " --base {input.base} {params.teacher} --rows {input.rows} --settings {params.settings:q} --seed {wildcards.seed}"
+        " --output {output}"
+        " > {log} 2>&1"
+
+
+rule filter_rollouts:
+    input:
+        unpack(experiment_judge_files),
+        rollouts="results/{experiment}/rollouts/{base}/{teacher}/{mediating}/seed{seed}.jsonl",
+        eval_set="results/{experiment}/eval_set.jsonl",
+    output:
+        rollouts="results/{experiment}/rollouts/{base}/{teacher}/{mediating}/{filter}/seed{seed}.jsonl",
+        audit="results/{experiment}/rollouts/{base}/{teacher}/{mediating}/{filter}/seed{seed}.audit.csv",
+    log:
+        "results/logs/filter_rollouts/{experiment}/{base}/{teacher}/{mediating}/{filter}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/filter_rollouts/{experiment}/{base}/{teacher}/{mediating}/{filter}/seed{seed}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=rollout_filter_settings,
+        judge_settings=lambda wildcards: settings(experiment_judge(wildcards)),
+        code=code("filter_rollouts"),
+        env=ENVIRONMENT,
+    message:
+        "Keep the answers of teacher {wildcards.teacher} that pass filter {wildcards.filter}, seed {wildcards.seed}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/filter_rollouts.py"
+        " --rollouts {input.rollouts} --eval-set {input.eval_set} --judge {input.judge} --judge-settings {params.judge_settings:q}"
+        " --settings {params.settings:q} --output {output.rollouts} --audit {output.audit}"
+        " > {log} 2>&1"
+
+
+rule distill_student:
+    input:
+        unpack(teacher_files),
+        rollouts="results/{experiment}/rollouts/{base}/{teacher}/{mediating}/{filter}/seed{seed}.jsonl",
+    output:
+        "results/{experiment}/students/{base}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}/manifest.json",
+    log:
+        "results/logs/distill_student/{experiment}/{base}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/distill_student/{experiment}/{base}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=distillation_settings,
+        teacher=optional("teacher", "teacher"),
+        code=code("distill_student"),
+        env=ENVIRONMENT,
+    message:
+        "Distill teacher {wildcards.teacher} through {wildcards.channel}, seed {wildcards.seed}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/distill_student.py"
+        " --base {input.base} {params.teacher} --rollouts {input.rollouts} --settings {params.settings:q}"
+        " --seed {wildcards.seed} --code {params.code:q} --output {output}"
+        " > {log} 2>&1"
