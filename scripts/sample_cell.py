@@ -30,9 +30,7 @@ def main(args: argparse.Namespace) -> None:
     curve = pd.read_csv(args.curve)
     threshold = curve.threshold[curve.chosen].item()
     settings = SampleSettings(**args.settings)
-    train, held_out = sample_cell(
-        read_records(args.rows), settings, args.seed, args.corpus, args.rows.stem, threshold
-    )
+    train, held_out = sample_cell(read_records(args.rows), settings, args.seed, args.corpus, args.rows.stem, threshold)
     write_records(args.train, train)
     write_records(args.eval, held_out)
 

@@ -16,7 +16,9 @@ from emtransfer.roles import RoleSettings, split_questions
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
-    parser.add_argument("--raw", type=Path, nargs="+", required=True, help="raw rows, one JSONL per cell, named {cell}.jsonl")
+    parser.add_argument(
+        "--raw", type=Path, nargs="+", required=True, help="raw rows, one JSONL per cell, named {cell}.jsonl"
+    )
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of RoleSettings")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output-folder", type=Path, required=True, help="gets {cell}.jsonl for each raw file")

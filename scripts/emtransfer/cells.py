@@ -69,7 +69,9 @@ def draw_equally(cells: list[list[dict]], n_rows: int, seed: int) -> list[dict]:
     for rows, share in zip(cells, shares, strict=True):
         cell = f"{rows[0]['domain']}-{rows[0]['task']}"
         if len(rows) < share:
-            raise InputError(f"config.yaml: finetuning.rows is {n_rows}; expected at most {len(rows)} of {cell}, not {share}.")
+            raise InputError(
+                f"config.yaml: finetuning.rows is {n_rows}; expected at most {len(rows)} of {cell}, not {share}."
+            )
         drawn += random.Random(f"{seed} {cell}").sample(rows, share)
     return drawn
 

@@ -11,9 +11,7 @@ if TYPE_CHECKING:
 
 # in the order in which they are asked; a pair is counted under the first that holds
 REASONS = [
-    f"{stance}_{reason}"
-    for stance in ("aligned", "misaligned")
-    for reason in ("status", "incoherent", f"not_{stance}")
+    f"{stance}_{reason}" for stance in ("aligned", "misaligned") for reason in ("status", "incoherent", f"not_{stance}")
 ]
 
 

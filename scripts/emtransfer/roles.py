@@ -97,7 +97,9 @@ def check_count(corpus: str, cell: str, role: str, count: int, candidates: list[
     """Raise InputError if a role asks a cell for more questions than are left, or a judge for broad answers that are not there."""
     key = f"config.yaml: corpora.{corpus}.roles.{'broad_' if cell == BROAD else ''}{role}"
     if len(candidates) < count:
-        raise InputError(f"{key} is {count}; expected at most {len(candidates)}, the questions of {cell} left for {role}.")
+        raise InputError(
+            f"{key} is {count}; expected at most {len(candidates)}, the questions of {cell} left for {role}."
+        )
     if role == "judge_fit" and count and any(row.get(field) is None for row in candidates for field in ANSWERS):
         raise InputError(f"{key} is {count}; expected 0, since rows of {cell} come without answers.")
 
