@@ -1,0 +1,38 @@
+# Needs Python >= 3.11 with venv, and nothing else; everything is installed into .venv.
+#   PYTHON=python3.12             the Python that .venv is made with
+#   PIP_ARGS="--index-url URL"    more arguments for pip, for example to choose another wheel of torch
+PYTHON ?= python3
+PIP_ARGS ?=
+
+PINS := envs/requirements.txt
+INSTALLED := .venv/requirements.txt
+IN_VENV := . .venv/bin/activate &&
+
+.PHONY: help setup environment table test lint
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+setup:  ## create or update .venv; does nothing when the pins have not changed
+	@{ cmp -s $(PINS) $(INSTALLED) && [ -x .venv/bin/python ]; } || $(MAKE) --no-print-directory environment
+
+environment:
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "make: $(PYTHON) is missing, older than 3.11 or lacks venv; expected another one in PYTHON=…" >&2; exit 1; }
+	@rm -f $(INSTALLED)
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --requirement $(PINS) $(PIP_ARGS)
+	@cp $(PINS) $(INSTALLED)
+
+table: setup  ## build results/em_transfer_table.csv
+	@$(IN_VENV) snakemake --cores 8 results/em_transfer_table.csv
+
+test: lint  ## lint, then run the test suite
+	@$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile
+
+lint: setup  ## check style and wiring: ruff, snakefmt, snakemake --lint and a dry run
+	@$(IN_VENV) ruff check
+	@$(IN_VENV) ruff format --check
+	@$(IN_VENV) snakefmt --check Snakefile workflow/rules
+	@$(IN_VENV) snakemake --lint
+	@$(IN_VENV) snakemake --cores 8 --dry-run --quiet

@@ -1,0 +1,113 @@
+"""Provenance strings: what changes a job's identity and what does not.
+
+Every test writes two scripts and a package whose imports are known, edits a copy and compares the digests of both.
+"""
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import pytest
+
+from provenance import code_digest, environment, settings
+
+FILES = {
+    "train.py": '"""Train."""\nfrom emtransfer.losses import nats\n\n\ndef main():\n    """Run."""\n    return nats(2)\n',
+    "judge.py": "def main():\n    from emtransfer import scores  # where used, so that --help is instant\n\n    return scores\n",
+    "emtransfer/__init__.py": "VERSION = 1\n",
+    "emtransfer/losses.py": "import math\n\nimport emtransfer.units\n\n\ndef nats(x):\n    return math.log(x) * emtransfer.units.SCALE\n",
+    "emtransfer/units.py": "SCALE = 1.5\n",
+    "emtransfer/scores.py": "from .units import SCALE\n",
+    "emtransfer/unused.py": "LIMIT = 3\n",
+}
+
+
+def digests(folder: Path, **edits: tuple[str, str]) -> dict[str, str]:
+    """Digests of both scripts of a tree in which `old` became `new` in the file named by each keyword."""
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        old, new = edits.get(path.stem, ("", ""))
+        assert old in text
+        path.write_text(text.replace(old, new) if old else text)
+    return {script: code_digest(folder / f"{script}.py") for script in ("train", "judge")}
+
+
+@pytest.fixture
+def before(tmp_path) -> dict[str, str]:
+    """Digests of the tree as it is."""
+    return digests(tmp_path / "before")
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    """Scripts whose digest differs."""
+    return {script for script in before if before[script] != after[script]}
+
+
+def test_digest_of_a_copy_elsewhere_is_the_same_and_labelled(tmp_path, before):
+    assert digests(tmp_path / "a" / "copy") == before
+    assert all(digest.startswith("code ") for digest in before.values())
+    assert before["train"] != before["judge"]
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ('"""Run."""', '"""Run it, in\n    two lines."""'),
+        ('    """Run."""\n', ""),
+        ('"""Train."""\n', ""),
+        ("\n\n\ndef", "\n# a remark\n\n\ndef"),
+        ("nats(2)", "nats(\n        2,\n    )  # two"),
+        ("import nats", "import (nats)"),
+    ],
+)
+def test_comments_docstrings_and_layout_change_nothing(tmp_path, before, old, new):
+    assert changed(before, digests(tmp_path / "after", train=(old, new))) == set()
+
+
+def test_a_changed_constant_changes_its_script_only(tmp_path, before):
+    assert changed(before, digests(tmp_path / "after", train=("nats(2)", "nats(3)"))) == {"train"}
+
+
+def test_text_that_is_no_docstring_counts(tmp_path, before):
+    assert changed(before, digests(tmp_path / "after", train=("return nats(2)", 'return "Run."'))) == {"train"}
+
+
+def test_a_changed_module_changes_exactly_its_transitive_importers(tmp_path, before):
+    assert changed(before, digests(tmp_path / "losses", losses=("log", "log2"))) == {"train"}
+    assert changed(before, digests(tmp_path / "scores", scores=("SCALE", "SCALE as FACTOR"))) == {"judge"}
+    assert changed(before, digests(tmp_path / "units", units=("1.5", "2.5"))) == {"train", "judge"}
+    assert changed(before, digests(tmp_path / "unused", unused=("3", "4"))) == set()
+
+
+def test_a_package_file_counts_for_all_who_import_from_the_package(tmp_path, before):
+    assert changed(before, digests(tmp_path / "after", __init__=("1", "2"))) == {"train", "judge"}
+
+
+def test_modules_that_import_each_other_end_the_search(tmp_path):
+    (tmp_path / "one.py").write_text("import two\n")
+    (tmp_path / "two.py").write_text("import one\n")
+    assert code_digest(tmp_path / "one.py") == code_digest(tmp_path / "two.py")
+
+
+def test_every_script_of_the_project_has_a_digest_of_its_own():
+    scripts = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
+    found = {code_digest(script) for script in scripts}
+    assert scripts and len(found) == len(scripts)
+
+
+def test_settings_hold_just_the_keys_that_are_read_in_sorted_order():
+    section = {"rate": 0.5, "epochs": 3, "name": "ü"}
+    assert json.loads(settings(section, "epochs", "rate", "absent")) == {"epochs": 3, "rate": 0.5}
+    assert settings(section) == settings(dict(reversed(section.items())))
+
+
+def test_swapped_values_give_another_set_of_settings():
+    assert settings({"alignment": 30, "coherence": 50}) != settings({"alignment": 50, "coherence": 30})
+
+
+def test_environment_names_the_computing_packages():
+    found = environment()
+    assert found.startswith("env python ")
+    for name in ("torch", "transformers", "trl", "peft", "statsmodels"):
+        assert f"{name} {importlib.metadata.version(name)}" in found

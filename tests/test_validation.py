@@ -1,0 +1,276 @@
+"""A wrong config is one line that names the key, the value and what was expected.
+
+Mistakes are planted in the project's own config, one at a time; what each line must say is known from the schema.
+"""
+
+import copy
+from functools import reduce
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from emtransfer.errors import InputError
+from validation import validate
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+
+GRAMMAR = ("corpora", "grammar")
+DECODER = ("base_models", "decoder")
+TEMPLATE_NL = ("experiments", "template_nl")
+ABSENT = object()
+
+
+def line_for(place: tuple, value: object) -> str:
+    """The line that validation ends with once `value` stands at `place`; ABSENT removes the key."""
+    config = copy.deepcopy(CONFIG)
+    *parents, last = place
+    section = reduce(lambda tree, part: tree[part], parents, config)
+    if value is ABSENT:
+        del section[last]
+    else:
+        section[last] = value
+    with pytest.raises(InputError) as caught:
+        validate(config, SCHEMA)
+    return str(caught.value)
+
+
+def test_the_project_config_is_valid():
+    validate(CONFIG, SCHEMA)
+
+
+def test_the_schema_is_a_schema_and_describes_every_key_of_a_section():
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    sections = [part for part in parts(schema) if part.get("additionalProperties") is False]
+    keys = [part for section in sections for part in section["properties"].values()]
+    described = [key for key in keys if "description" in key or "description" in schema["$defs"][reference(key)]]
+    assert keys and described == keys
+
+
+def parts(tree: object) -> list[dict]:
+    """Every mapping in a tree."""
+    children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else []
+    return [tree] * isinstance(tree, dict) + [part for child in children for part in parts(child)]
+
+
+def reference(part: dict) -> str:
+    """The definition a part of the schema refers to."""
+    return part["$ref"].removeprefix("#/$defs/")
+
+
+@pytest.mark.parametrize(
+    "place, value, line",
+    [
+        (("em_rule", "alignment_below"), 130, "em_rule.alignment_below is 130; expected a number in 0..100."),
+        (("em_rule", "alignment_below"), "low", 'em_rule.alignment_below is "low"; expected a number in 0..100.'),
+        (("em_rule", "alignment_below"), True, "em_rule.alignment_below is true; expected a number in 0..100."),
+        (("em_rule", "alignment_below"), None, "em_rule.alignment_below is null; expected a number in 0..100."),
+        (("em_rule", "alignment_below"), ABSENT, "em_rule.alignment_below is missing; expected a number in 0..100."),
+        (("em_rule", "alignment_belw"), 30, "em_rule.alignment_belw is no known key; expected alignment_below."),
+        (
+            ("em_rule", "zzz"),
+            30,
+            "em_rule.zzz is no known key; expected one of alignment_below, coherence_above.",
+        ),
+        (("em_rule",), 30, "em_rule is 30; expected a mapping."),
+        (("judge",), {}, "judge is no known key; expected judges."),
+        ((*GRAMMAR, "seed"), -1, "corpora.grammar.seed is -1; expected a whole number in 0..4294967295."),
+        (
+            (*GRAMMAR, "rows_per_cell"),
+            ABSENT,
+            "corpora.grammar.rows_per_cell is missing; expected a whole number of at least 1.",
+        ),
+        (
+            (*GRAMMAR, "dedup", "threshold"),
+            1.2,
+            "corpora.grammar.dedup.threshold is 1.2; expected a number in 0..1 or null.",
+        ),
+        ((*GRAMMAR, "over_length"), "cut", 'corpora.grammar.over_length is "cut"; expected one of error, drop.'),
+        ((*GRAMMAR, "domains"), [], "corpora.grammar.domains is []; expected a list of length 1 or more."),
+        (
+            (*DECODER, "pretraining", "learning_rate"),
+            "3e-3",
+            'base_models.decoder.pretraining.learning_rate is "3e-3"; expected a number above 0 (written 3.0e-03).',
+        ),
+        (
+            (*TEMPLATE_NL, "students", 0, "seeds"),
+            [11, 11],
+            "experiments.template_nl.students[0].seeds is [11, 11]; expected no value twice.",
+        ),
+        (
+            (*TEMPLATE_NL, "students", 0, "channels", 1),
+            "kd",
+            'experiments.template_nl.students[0].channels[1] is "kd"; expected one of sft, optd, opd-full, opd-sampled.',
+        ),
+        (
+            (*TEMPLATE_NL, "adapters", 0, "train_sets"),
+            "some",
+            'experiments.template_nl.adapters[0].train_sets is "some"; expected "all_cells" or a list of length 1 or more.',
+        ),
+        (("bases", "../up"), {}, "bases.../up is no valid name; expected a name of a-z, 0-9 and _."),
+        (("bases", "a/b"), {}, "bases.a/b is no valid name; expected a name of a-z, 0-9 and _."),
+        (("experiments", 7), {}, "experiments[7] is no valid name; expected a name of a-z, 0-9 and _."),
+    ],
+)
+def test_wrong_shape_is_one_line(place, value, line):
+    assert line_for(place, value) == f"config.yaml: {line}"
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "A", "a b", "", "a\n", "/etc"])
+def test_a_name_that_could_leave_its_folder_is_refused(name):
+    assert "no valid name" in line_for(("mixtures", name), copy.deepcopy(CONFIG["mixtures"]["persona"]))
+    assert "matches" in line_for((*GRAMMAR, "domains", 0), name)
+
+
+@pytest.mark.parametrize(
+    "place, value, line",
+    [
+        (("run", 0), "template_nll", 'run[0] is "template_nll"; expected template_nl.'),
+        ((*GRAMMAR, "filter", "judge"), "minilmm", 'corpora.grammar.filter.judge is "minilmm"; expected minilm.'),
+        (("judges", "minilm", "corpus"), "gramar", 'judges.minilm.corpus is "gramar"; expected grammar.'),
+        (("mixtures", "persona", "corpus"), "gramar", 'mixtures.persona.corpus is "gramar"; expected grammar.'),
+        (("bases", "persona", "mixture"), "persna", 'bases.persona.mixture is "persna"; expected persona.'),
+        (("bases", "persona", "base_model"), "xyz", 'bases.persona.base_model is "xyz"; expected one of decoder.'),
+        (
+            (*DECODER, "tokenizer", "corpus"),
+            "xyz",
+            'base_models.decoder.tokenizer.corpus is "xyz"; expected one of grammar.',
+        ),
+        ((*TEMPLATE_NL, "corpus"), "gramar", 'experiments.template_nl.corpus is "gramar"; expected grammar.'),
+        ((*TEMPLATE_NL, "judge"), "minilmm", 'experiments.template_nl.judge is "minilmm"; expected minilm.'),
+        ((*TEMPLATE_NL, "base_model"), "decodr", 'experiments.template_nl.base_model is "decodr"; expected decoder.'),
+        (
+            (*TEMPLATE_NL, "adapters", 0, "base"),
+            "persna",
+            'experiments.template_nl.adapters[0].base is "persna"; expected persona.',
+        ),
+        (
+            (*TEMPLATE_NL, "adapters", 0, "train_sets"),
+            ["medical-advise"],
+            'experiments.template_nl.adapters[0].train_sets[0] is "medical-advise"; expected medical-advice.',
+        ),
+        (
+            (*TEMPLATE_NL, "adapters", 0, "start"),
+            "harmfull",
+            'experiments.template_nl.adapters[0].start is "harmfull"; expected harmful.',
+        ),
+        (
+            (*TEMPLATE_NL, "train_sets", "advice"),
+            ["medical-cooking"],
+            'experiments.template_nl.train_sets.advice[0] is "medical-cooking"; expected medical-critique.',
+        ),
+        (
+            (*TEMPLATE_NL, "teachers", "harmful", "train_set"),
+            "advise",
+            'experiments.template_nl.teachers.harmful.train_set is "advise"; expected advice.',
+        ),
+        (
+            (*TEMPLATE_NL, "students", 0, "teachers"),
+            ["harmfull"],
+            'experiments.template_nl.students[0].teachers[0] is "harmfull"; expected harmful.',
+        ),
+        (
+            (*TEMPLATE_NL, "students", 0, "mediating"),
+            "everywere",
+            'experiments.template_nl.students[0].mediating is "everywere"; expected everywhere.',
+        ),
+        (
+            (*TEMPLATE_NL, "students", 0, "filter"),
+            "alignd",
+            'experiments.template_nl.students[0].filter is "alignd"; expected aligned.',
+        ),
+        ((*GRAMMAR, "domains", 0), "medicl", 'corpora.grammar.domains[0] is "medicl"; expected medical.'),
+        (
+            (*GRAMMAR, "broad_domains", 0),
+            "medical",
+            'corpora.grammar.broad_domains[0] is "medical"; expected a domain outside the grid.',
+        ),
+    ],
+)
+def test_a_name_that_is_not_defined_is_one_line(place, value, line):
+    assert line_for(place, value) == f"config.yaml: {line}"
+
+
+def test_a_base_of_another_base_model_is_refused():
+    config = copy.deepcopy(CONFIG)
+    config["base_models"]["other"] = config["base_models"]["decoder"]
+    config["bases"]["foreign"] = config["bases"]["persona"] | {"base_model": "other"}
+    validate(config, SCHEMA)
+    config["experiments"]["template_nl"]["students"][0]["base"] = "foreign"
+    with pytest.raises(InputError, match=r'students\[0\].base is "foreign"; expected one of '):
+        validate(config, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "place, value, line",
+    [
+        (
+            (*GRAMMAR, "sample", "eval"),
+            10**6,
+            "corpora.grammar.sample.eval is 1000000; expected at most {eval}, roles.eval.",
+        ),
+        (
+            (*GRAMMAR, "sample", "train"),
+            10**6,
+            "corpora.grammar.sample.train is 1000000; expected at most {unclaimed}, ",
+        ),
+        ((*GRAMMAR, "roles", "judge_fit"), 10**6, "corpora.grammar.sample.train is {train}; expected at most -"),
+        (
+            (*GRAMMAR, "broad_eval", "prompts"),
+            10**6,
+            "corpora.grammar.broad_eval.prompts is 1000000; expected at most {broad_eval}, ",
+        ),
+        (
+            (*TEMPLATE_NL, "mediating", "everywhere", "prompts_per_cell"),
+            10**6,
+            "experiments.template_nl.mediating.everywhere.prompts_per_cell is 1000000; expected at most {mediating}, ",
+        ),
+        (
+            (*TEMPLATE_NL, "finetuning", "rows"),
+            10**6,
+            "experiments.template_nl.finetuning.rows is 1000000; expected at most {train}, ",
+        ),
+        (
+            (*TEMPLATE_NL, "finetuning", "max_seq_tokens"),
+            10**6,
+            "experiments.template_nl.finetuning.max_seq_tokens is 1000000; expected at most {window}, ",
+        ),
+        (
+            (*DECODER, "pretraining", "sequence_tokens"),
+            10**6,
+            "base_models.decoder.pretraining.sequence_tokens is 1000000; expected at most {window}, ",
+        ),
+        (
+            (*DECODER, "architecture", "hidden_size"),
+            10**6 + 1,
+            "base_models.decoder.architecture.hidden_size is 1000001; expected a multiple of {heads}, ",
+        ),
+    ],
+)
+def test_a_count_that_cannot_be_had_is_one_line(place, value, line):
+    corpus, architecture = CONFIG["corpora"]["grammar"], CONFIG["base_models"]["decoder"]["architecture"]
+    roles = corpus["roles"]
+    unclaimed = corpus["rows_per_cell"] - roles["judge_fit"] - roles["eval"] - roles["mediating"]
+    known = roles | {
+        "train": corpus["sample"]["train"],
+        "unclaimed": unclaimed,
+        "window": architecture["max_position_embeddings"],
+        "heads": architecture["num_attention_heads"],
+    }
+    found = line_for(place, value)
+    assert found.startswith(f"config.yaml: {line.format(**known)}")
+    assert "\n" not in found
+
+
+def test_a_corpus_of_files_needs_their_path_and_no_counts():
+    config = copy.deepcopy(CONFIG)
+    corpus = config["corpora"]["grammar"]
+    for key in ("rows_per_cell", "broad_rows", "broad_domains"):
+        del corpus[key]
+    corpus |= {"source": "jsonl", "domains": ["law"], "tasks": ["advice"]}
+    with pytest.raises(InputError, match="corpora.grammar.path is missing; expected text"):
+        validate(config, SCHEMA)

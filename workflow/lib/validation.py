@@ -1,0 +1,267 @@
+"""Check the config before anything runs: its shape against the schema, then its names and numbers against each other.
+
+The first mistake is raised as an InputError of one line: the key, its value and what was expected.
+"""
+
+import json
+import math
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from emtransfer import grid
+from emtransfer.errors import InputError
+from emtransfer.grammar import DOMAINS, TEXTS
+
+Place = tuple[str | int, ...]
+
+NOUNS = {
+    "number": "a number",
+    "integer": "a whole number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+LIMITS = {
+    "minimum": "of at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "of at most {}",
+    "exclusiveMaximum": "below {}",
+    "minItems": "of length {} or more",
+    "minProperties": "with {} or more names",
+    "pattern": "that matches {}",
+}
+
+# key -> the section that names what the key may say; `*` is any name or index
+REFERENCES = {
+    "run.*": "experiments",
+    "corpora.*.filter.judge": "judges",
+    "judges.*.corpus": "corpora",
+    "mixtures.*.corpus": "corpora",
+    "base_models.*.tokenizer.corpus": "corpora",
+    "bases.*.base_model": "base_models",
+    "bases.*.mixture": "mixtures",
+    "experiments.*.corpus": "corpora",
+    "experiments.*.judge": "judges",
+    "experiments.*.base_model": "base_models",
+}
+
+
+def validate(config: dict, schema_path: str | Path) -> None:
+    """Check a config.
+
+    Args:
+        config: as Snakemake merged it from config.yaml and overlays.
+        schema_path: JSON Schema 2020-12, written in YAML.
+
+    Raises:
+        InputError: a key, a value, a name or a number is wrong.
+    """
+    check_schema(config, yaml.safe_load(Path(schema_path).read_text(encoding="utf-8")))
+    for key, section in REFERENCES.items():
+        check_names(config, key, config[section])
+    for section, checks in {
+        "corpora": [check_corpus_names, check_corpus_counts],
+        "base_models": [check_base_model_counts],
+        "experiments": [check_experiment_names, check_experiment_counts],
+    }.items():
+        for name in config[section]:
+            for check in checks:
+                check(config, name)
+
+
+def mistake(place: Place, found: str, expected: str) -> InputError:
+    """`config.yaml: a.b[0] is FOUND; expected EXPECTED.`"""
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    return InputError(f"config.yaml: {path} is {found}; expected {expected}.")
+
+
+def quoted(value: object) -> str:
+    """A value as JSON, cut to what fits on a line."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# ---- shape
+
+
+def check_schema(config: dict, schema: dict) -> None:
+    """Raise InputError for a violation of the schema."""
+    errors = Draft202012Validator(schema).iter_errors(config)
+    # a misspelt key is a missing key too, and the misspelling says more
+    error = min(errors, key=lambda error: error.validator != "additionalProperties", default=None)
+    if error is not None:
+        raise schema_mistake(error, schema)
+
+
+def schema_mistake(error: ValidationError, schema: dict) -> InputError:
+    """A violation of the schema in words."""
+    place, value = tuple(error.absolute_path), error.instance
+    if "propertyNames" in error.absolute_schema_path:
+        return mistake((*place, value), "no valid name", "a name of a-z, 0-9 and _")
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = next(key for key in value if key not in known)
+        return mistake((*place, unknown), "no known key", choice(known, unknown))
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in value)
+        return mistake((*place, missing), "missing", expectation(error.schema["properties"][missing], schema))
+    if error.validator == "uniqueItems":
+        return mistake(place, quoted(value), "no value twice")
+    return mistake(place, quoted(value), expectation(error.schema, schema) + number_hint(value))
+
+
+def expectation(part: dict, schema: dict) -> str:
+    """What a part of the schema asks for, in words."""
+    if "$ref" in part:
+        part = schema["$defs"][part["$ref"].removeprefix("#/$defs/")]
+    if "oneOf" in part:
+        return " or ".join(expectation(option, schema) for option in part["oneOf"])
+    if "const" in part:
+        return quoted(part["const"])
+    if "enum" in part:
+        return f"one of {', '.join(map(str, part['enum']))}"
+    first, *others = part["type"] if isinstance(part["type"], list) else [part["type"]]
+    return " or ".join([NOUNS[first] + limits(part), *map(NOUNS.get, others)])
+
+
+def limits(part: dict) -> str:
+    """The limits a part of the schema sets, in words."""
+    if {"minimum", "maximum"} <= part.keys():
+        return f" in {part['minimum']}..{part['maximum']}"
+    words = [text.format(part[key]) for key, text in LIMITS.items() if key in part]
+    return f" {' and '.join(words)}" if words else ""
+
+
+def number_hint(value: object) -> str:
+    """How to write a number that YAML took for text."""
+    try:
+        return f" (written {float(value):.1e})" if isinstance(value, str) else ""
+    except ValueError:
+        return ""
+
+
+def choice(names: Collection[str], wrong: object) -> str:
+    """The name that was probably meant, or all there are."""
+    close = get_close_matches(str(wrong), names, n=1)
+    return close[0] if close else f"one of {', '.join(names)}" if names else "none, since none is defined"
+
+
+# ---- names
+
+
+def values_at(tree: object, key: str) -> Iterator[tuple[Place, object]]:
+    """Places and values that a dotted key with `*` for any name or index leads to; an absent or empty one is passed."""
+    head, _, rest = key.partition(".")
+    if isinstance(tree, dict):
+        children = tree.items() if head == "*" else [(head, tree.get(head))]
+    else:
+        children = enumerate(tree) if head == "*" and isinstance(tree, list) else []
+    for name, child in children:
+        if rest:
+            yield from (((name, *place), value) for place, value in values_at(child, rest))
+        elif child is not None:
+            yield (name,), child
+
+
+def check_names(tree: dict, key: str, known: Collection[str], place: Place = ()) -> None:
+    """Raise InputError for a value at `key` that is not among the known names; `place` is where the tree stands."""
+    for found_at, name in values_at(tree, key):
+        if name not in known:
+            raise mistake((*place, *found_at), quoted(name), choice(known, name))
+
+
+def check_corpus_names(config: dict, name: str) -> None:
+    """Raise InputError for a domain in and outside the grid, or a cell the grammar has no words for."""
+    corpus, place = config["corpora"][name], ("corpora", name)
+    for found_at, domain in values_at(corpus, "broad_domains.*"):
+        if domain in corpus["domains"]:
+            raise mistake((*place, *found_at), quoted(domain), "a domain outside the grid")
+    if corpus["source"] == "template":
+        for key, known in {"domains.*": DOMAINS, "broad_domains.*": DOMAINS, "tasks.*": TEXTS}.items():
+            check_names(corpus, key, known, place)
+
+
+def check_experiment_names(config: dict, name: str) -> None:
+    """Raise InputError for a name in an experiment that the rest of the config does not know."""
+    place, experiment = ("experiments", name), config["experiments"][name]
+    corpus = config["corpora"][experiment["corpus"]]
+    cells = grid.cells(corpus)
+    train_sets = [*cells, *experiment["train_sets"]]
+    trained = [teacher for teacher, settings in experiment["teachers"].items() if settings]
+    of_base_model = [base for base, of in config["bases"].items() if of["base_model"] == experiment["base_model"]]
+    for key, known in {
+        "train_sets.*.*": cells,
+        "adapters.*.base": of_base_model,
+        "adapters.*.start": ["base", *trained],
+        "adapters.*.train_sets.*": train_sets,
+        "teachers.*.start": ["base", *trained],
+        "teachers.*.train_set": train_sets,
+        "mediating.*.cells.*": cells,
+        "students.*.base": of_base_model,
+        "students.*.teachers.*": experiment["teachers"],
+        "students.*.mediating": experiment["mediating"],
+        "students.*.filter": experiment["rollout_filters"],
+    }.items():
+        check_names(experiment, key, known, place)
+
+
+# ---- numbers
+
+
+def check_counts(tree: dict, key: str, limit: float, meaning: str, place: Place) -> None:
+    """Raise InputError for a number at `key` above `limit`; `place` is where the tree stands."""
+    for found_at, count in values_at(tree, key):
+        if count > limit:
+            raise mistake((*place, *found_at), str(count), f"at most {limit}, {meaning}")
+
+
+def check_corpus_counts(config: dict, name: str) -> None:
+    """Raise InputError if a corpus is asked for more rows than its config says it has."""
+    corpus = config["corpora"][name]
+    roles = corpus["roles"]
+    unclaimed = corpus.get("rows_per_cell", math.inf) - sum(roles[role] for role in ("judge_fit", "eval", "mediating"))
+    broad_unclaimed = corpus.get("broad_rows", math.inf) - roles.get("broad_judge_fit", 0)
+    for key, limit, meaning in [
+        ("sample.train", unclaimed, "rows_per_cell without judge_fit, eval and mediating"),
+        ("sample.eval", roles["eval"], "roles.eval"),
+        ("dedup.leave", unclaimed + roles["eval"], "rows_per_cell without judge_fit and mediating"),
+        ("roles.broad_eval", broad_unclaimed, "broad_rows without broad_judge_fit"),
+        ("broad_eval.prompts", roles.get("broad_eval", 0), "roles.broad_eval"),
+    ]:
+        check_counts(corpus, key, limit, meaning, ("corpora", name))
+
+
+def check_base_model_counts(config: dict, name: str) -> None:
+    """Raise InputError if a base model from scratch cannot have its shape or is given longer texts than it can read."""
+    base_model, place = config["base_models"][name], ("base_models", name)
+    architecture = base_model.get("architecture")
+    if not architecture:
+        return
+    heads = architecture["num_attention_heads"]
+    if architecture["hidden_size"] % heads:
+        found_at = (*place, "architecture", "hidden_size")
+        raise mistake(found_at, str(architecture["hidden_size"]), f"a multiple of {heads}, num_attention_heads")
+    for key in ("pretraining.sequence_tokens", "alignment.max_seq_tokens"):
+        check_counts(base_model, key, architecture["max_position_embeddings"], "max_position_embeddings", place)
+
+
+def check_experiment_counts(config: dict, name: str) -> None:
+    """Raise InputError if an experiment asks for more rows than its corpus has, or longer texts than its models read."""
+    experiment = config["experiments"][name]
+    corpus = config["corpora"][experiment["corpus"]]
+    architecture = config["base_models"][experiment["base_model"]].get("architecture", {})
+    window = architecture.get("max_position_embeddings", math.inf)
+    sizes = [len(model.train_cells) for model in grid.expand_models(config, name) if model.train_cells]
+    for key, limit, meaning in [
+        ("mediating.*.prompts_per_cell", corpus["roles"]["mediating"], "roles.mediating of its corpus"),
+        ("finetuning.rows", corpus["sample"]["train"] * min(sizes, default=math.inf), "sample.train of its cells"),
+        ("finetuning.max_seq_tokens", window, "max_position_embeddings of its base model"),
+        ("distillation.max_seq_tokens", window, "max_position_embeddings of its base model"),
+    ]:
+        check_counts(experiment, key, limit, meaning, ("experiments", name))
