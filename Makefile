@@ -8,21 +8,20 @@ PINS := envs/requirements.txt
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 
-.PHONY: help setup environment table test lint
+.PHONY: help setup table test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 setup:  ## create or update .venv; does nothing when the pins have not changed
-	@{ cmp -s $(PINS) $(INSTALLED) && [ -x .venv/bin/python ]; } || $(MAKE) --no-print-directory environment
-
-environment:
-	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo "make: $(PYTHON) is missing, older than 3.11 or lacks venv; expected another one in PYTHON=…" >&2; exit 1; }
-	@rm -f $(INSTALLED)
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --requirement $(PINS) $(PIP_ARGS)
-	@cp $(PINS) $(INSTALLED)
+	@cmp -s $(PINS) $(INSTALLED) && [ -x .venv/bin/python ] && exit; \
+	$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "$(PYTHON) is missing, older than 3.11 or lacks venv; expected make PYTHON=… to name another." >&2; exit 1; }; \
+	set -ex; \
+	rm -f $(INSTALLED); \
+	$(PYTHON) -m venv .venv; \
+	.venv/bin/python -m pip install --requirement $(PINS) $(PIP_ARGS); \
+	cp $(PINS) $(INSTALLED)
 
 table: setup  ## build results/em_transfer_table.csv
 	@$(IN_VENV) snakemake --cores 8 results/em_transfer_table.csv

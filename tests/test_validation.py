@@ -77,6 +77,12 @@ def reference(part: dict) -> str:
             "em_rule.zzz is no known key; expected one of alignment_below, coherence_above.",
         ),
         (("em_rule",), 30, "em_rule is 30; expected a mapping."),
+        (("em_rule", "alignment_below"), float("nan"), "em_rule.alignment_below is NaN; expected a number in 0..100."),
+        (
+            (*DECODER, "alignment", "epochs"),
+            1.0,
+            "base_models.decoder.alignment.epochs is 1.0; expected a whole number of at least 1.",
+        ),
         (("judge",), {}, "judge is no known key; expected judges."),
         ((*GRAMMAR, "seed"), -1, "corpora.grammar.seed is -1; expected a whole number in 0..4294967295."),
         (

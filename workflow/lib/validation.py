@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 
 from emtransfer import grid
 from emtransfer.errors import InputError
@@ -89,10 +90,21 @@ def quoted(value: object) -> str:
 
 # ---- shape
 
+# JSON Schema takes 3.0 for an integer and has no word for NaN; neither is a number of epochs
+Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int,
+            "number": lambda _, value: type(value) is int or (type(value) is float and math.isfinite(value)),
+        }
+    ),
+)
+
 
 def check_schema(config: dict, schema: dict) -> None:
     """Raise InputError for a violation of the schema."""
-    errors = Draft202012Validator(schema).iter_errors(config)
+    errors = Validator(schema).iter_errors(config)
     # a misspelt key is a missing key too, and the misspelling says more
     error = min(errors, key=lambda error: error.validator != "additionalProperties", default=None)
     if error is not None:
