@@ -1,0 +1,274 @@
+"""Event rates with intervals and tests that respect two crossed clusters, prompt and trained adapter.
+
+An estimate is a rate over all scored answers. Its sampling variance has a part from the choice of prompts, with
+(prompts - 1) degrees of freedom, and a part from the training of the adapters, with (adapters - 1), which also holds
+the noise of single answers. Each part is widened by its own t quantile, so that two seeds are not taken for many, and
+the Wilson interval of the resulting effective sample size stays inside [0, 1]. docs/statistics.md shows the coverage.
+
+Axes: p prompts, s adapters; leading axes are a batch, which every function carries along.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+from scipy.optimize import elementwise
+from statsmodels.stats.proportion import proportion_confint
+
+# 1 - confidence of the tightest interval tried, so also the smallest p that is searched for
+SMALLEST_ALPHA = 1e-16
+
+
+class Rates(NamedTuple):
+    """Event rates of a batch; every field has the shape of the batch.
+
+    Attributes:
+        rate: events per scored answer, pooled over prompts and adapters, in [0, 1].
+        n_scored: answers with a score.
+        n_prompts, n_adapters: clusters with at least one scored answer.
+        prompt_variance: variance of `rate` over draws of prompts.
+        adapter_variance: variance of `rate` over trainings and answers; 0 for a single adapter,
+            whose training cannot be told from chance and whose answers' noise is in `prompt_variance`.
+    """
+
+    rate: np.ndarray
+    n_scored: np.ndarray
+    n_prompts: np.ndarray
+    n_adapters: np.ndarray
+    prompt_variance: np.ndarray
+    adapter_variance: np.ndarray
+
+
+class Comparison(NamedTuple):
+    """Rates of models beside those of their bases on the same prompts.
+
+    Attributes:
+        model: rates of the models.
+        base: rates of the bases, each of one model.
+        covariance: between the two rates, over draws of prompts.
+    """
+
+    model: Rates
+    base: Rates
+    covariance: np.ndarray
+
+
+def estimate_rates(events: np.ndarray, answers: np.ndarray) -> Rates:
+    """Pool a rate over prompts and adapters.
+
+    Args:
+        events: [..., p, s], events among the scored answers of one adapter to one prompt.
+        answers: [..., p, s], scored answers, 0 where there is none; at least 1 in all.
+
+    Returns:
+        Rates of the batch.
+    """
+    events, answers = np.asarray(events, float), np.asarray(answers, float)
+    n_scored = answers.sum((-2, -1))
+    influence = influences(events, answers)
+    prompt_variance, adapter_variance = crossed_variances(influence, answers)
+    n_prompts, n_adapters = cluster_counts(answers)
+    return Rates(events.sum((-2, -1)) / n_scored, n_scored, n_prompts, n_adapters, prompt_variance, adapter_variance)
+
+
+def compare_rates(
+    events: np.ndarray, answers: np.ndarray, base_events: np.ndarray, base_answers: np.ndarray
+) -> Comparison:
+    """Pair rates with those of one base on the same prompts.
+
+    Args:
+        events, answers: [..., p, s], as for `estimate_rates`.
+        base_events, base_answers: [..., p, 1], the same of the base, prompts in the same order.
+    """
+    by_prompt = influences(events, answers).sum(-1)
+    base_by_prompt = influences(base_events, base_answers).sum(-1)
+    covariance = small_sample(np.shape(events)[-2]) * (by_prompt * base_by_prompt).sum(-1)
+    return Comparison(estimate_rates(events, answers), estimate_rates(base_events, base_answers), covariance)
+
+
+def influences(events: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Influence of every prompt and adapter on the pooled rate: its events beyond expectation per scored answer.
+
+    Returns:
+        [..., p, s], summing to 0.
+    """
+    events, answers = np.asarray(events, float), np.asarray(answers, float)
+    n_scored = answers.sum((-2, -1), keepdims=True)
+    return (events - answers * events.sum((-2, -1), keepdims=True) / n_scored) / n_scored
+
+
+def crossed_variances(influence: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split the variance of an estimate that is linear in its influences into two crossed parts.
+
+    Args:
+        influence: [..., p, s], influence of every prompt and adapter on the estimate.
+        answers: [..., p, s], scored answers, which tell empty clusters from quiet ones.
+
+    Returns:
+        Variance from prompts alone, and from adapters and answers together.
+
+    Source: the variances clustered by either factor are those of Cameron, Gelbach & Miller (2011); what both
+        hold, the noise of single answers, is the residual mean square of a two-way layout, which unlike their
+        intersection term stays unbiased when there are two adapters.
+    """
+    n_prompts, n_adapters = cluster_counts(answers)
+    by_prompt, by_adapter = influence.sum(-1), influence.sum(-2)
+    prompts = small_sample(n_prompts) * (by_prompt**2).sum(-1)
+    adapters = small_sample(n_adapters) * (by_adapter**2).sum(-1)
+    prompt_effects = by_prompt[..., :, None] / n_adapters[..., None, None]
+    adapter_effects = by_adapter[..., None, :] / n_prompts[..., None, None]
+    residual = np.where(answers > 0, influence - prompt_effects - adapter_effects, 0)
+    noise = small_sample(n_prompts) * small_sample(n_adapters) * (residual**2).sum((-2, -1))
+    return np.maximum(prompts - noise, 0), adapters
+
+
+def cluster_counts(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Prompts and adapters with at least one scored answer, each of the batch's shape."""
+    scored = np.asarray(answers) > 0
+    return scored.any(-1).sum(-1), scored.any(-2).sum(-1)
+
+
+def small_sample(n_clusters: np.ndarray) -> np.ndarray:
+    """n / (n - 1), the correction for having estimated the mean of n clusters; 1 for a single one."""
+    return n_clusters / np.maximum(np.asarray(n_clusters) - 1, 1)
+
+
+def squared_t(alpha: np.ndarray, n_clusters: np.ndarray) -> np.ndarray:
+    """Square of the two-sided t quantile with n_clusters - 1 degrees of freedom."""
+    return stats.t.isf(np.asarray(alpha) / 2, np.maximum(n_clusters - 1, 1)) ** 2
+
+
+def squared_normal(alpha: np.ndarray) -> np.ndarray:
+    """Square of the two-sided normal quantile."""
+    return stats.norm.isf(np.asarray(alpha) / 2) ** 2
+
+
+def squared_margin(rates: Rates, alpha: np.ndarray) -> np.ndarray:
+    """Square of the margin of error: each part of the variance times the square of its own t quantile.
+
+    Source: Banerjee (1960), Sankhya 22:357, whose interval for sums of means with unequal degrees of freedom covers at
+        least at its nominal level.
+    """
+    # the events of an adapter are a whole number, so adapters that agree may still differ by rounding, variance 1/12
+    rounding = rates.n_adapters / (12 * rates.n_scored**2)
+    adapter_part = squared_t(alpha, rates.n_adapters) * np.maximum(rates.adapter_variance, rounding)
+    prompt_part = squared_t(alpha, rates.n_prompts) * rates.prompt_variance
+    # clusters only ever add variance to that of as many independent answers, so less than that is chance
+    independent = squared_normal(alpha) * rates.rate * (1 - rates.rate) / rates.n_scored
+    return np.maximum(np.where(rates.n_adapters > 1, adapter_part, 0) + prompt_part, independent)
+
+
+def rate_interval(rates: Rates, alpha: float | np.ndarray = 0.05) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson interval at the effective sample size that the clusters leave; [0, 1] for a single prompt.
+
+    Args:
+        rates: of a batch.
+        alpha: 1 - confidence, a scalar or one per rate.
+
+    Returns:
+        Low and high, in [0, 1], never equal.
+
+    Source: Korn & Graubard (1998), Survey Methodology 24:193, for the effective sample size; Wilson (1927) through statsmodels.
+    """
+    per_answer = rates.rate * (1 - rates.rate)
+    some = per_answer > 0
+    # no event, or nothing else, shows no variance: then a prompt counts once, as if its answers were copies
+    copies = rates.n_prompts * squared_normal(alpha) / squared_t(alpha, rates.n_prompts)
+    spread = squared_normal(alpha) * per_answer / np.where(some, squared_margin(rates, alpha), 1)
+    effective = np.where(some, spread, copies)
+    low, high = proportion_confint(rates.rate * effective, effective, alpha=alpha, method="wilson")
+    several = rates.n_prompts > 1
+    return np.where(several, np.maximum(low, 0), 0.0), np.where(several, np.minimum(high, 1), 1.0)
+
+
+def delta_interval(comparison: Comparison, alpha: float | np.ndarray = 0.05) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of model rate - base rate, paired by prompt.
+
+    Args:
+        comparison: of a batch.
+        alpha: 1 - confidence, a scalar or one per pair.
+
+    Returns:
+        Low and high, in [-1, 1].
+
+    Source: Newcombe (1998), Statistics in Medicine 17:2635, method 10 without the continuity correction: the
+        distances from both rates to their own limits, combined with the correlation of the two rates.
+    """
+    model, base = comparison.model, comparison.base
+    (low, high), (base_low, base_high) = rate_interval(model, alpha), rate_interval(base, alpha)
+    margins = np.sqrt(squared_margin(model, alpha) * squared_margin(base, alpha))
+    shared = squared_t(alpha, model.n_prompts) * comparison.covariance
+    # only the prompts are shared, so the correlation is weaker where the adapters' part has been widened
+    correlation = np.clip(np.divide(shared, margins, out=np.zeros_like(margins), where=margins > 0), -1, 1)
+    delta = model.rate - base.rate
+    return (
+        delta - combined(model.rate - low, base_high - base.rate, correlation),
+        delta + combined(high - model.rate, base.rate - base_low, correlation),
+    )
+
+
+def combined(distance: np.ndarray, base_distance: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+    """Distance from a difference to its limit, given the distances of its two terms to theirs."""
+    squared = distance**2 + base_distance**2 - 2 * correlation * distance * base_distance
+    return np.sqrt(np.maximum(squared, 0))
+
+
+def delta_p_value(comparison: Comparison) -> np.ndarray:
+    """Two-sided p of delta = 0: the alpha whose interval of delta just reaches 0.
+
+    Args:
+        comparison: of a batch with one axis.
+
+    Returns:
+        p in [smallest_p_value, 1]; NaN for a single adapter, which cannot tell training from chance.
+    """
+    delta = comparison.model.rate - comparison.base.rate
+
+    def nearer_limit(log_alpha: np.ndarray, index: np.ndarray) -> np.ndarray:
+        low, high = delta_interval(select(comparison, index), np.exp(log_alpha))
+        return np.where(delta[index] > 0, low, -high)
+
+    index = np.arange(len(delta))
+    tightest, widest = np.full(len(delta), np.log(SMALLEST_ALPHA)), np.full(len(delta), np.log1p(-1e-9))
+    with np.errstate(invalid="ignore"):  # scipy's step formula takes roots of what it then rejects
+        found = elementwise.find_root(nearer_limit, (tightest, widest), args=(index,))
+    # without a root, either every interval leaves 0 out or none does
+    rootless = np.where(nearer_limit(tightest, index) > 0, SMALLEST_ALPHA, 1.0)
+    n_adapters = comparison.model.n_adapters
+    p = np.maximum(np.where(found.success, np.exp(found.x), rootless), smallest_p_value(comparison.model))
+    return np.where(n_adapters > 1, p, np.nan)
+
+
+def smallest_p_value(rates: Rates) -> np.ndarray:
+    """The least p that so few adapters can give, whatever their answers.
+
+    That of delta = 1 when the adapters agree, whose standard error is that of rounding to whole events.
+    """
+    t = rates.n_scored * np.sqrt(12 / rates.n_adapters)
+    return 2 * stats.t.sf(t, np.maximum(rates.n_adapters - 1, 1))
+
+
+def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
+    """Benjamini-Hochberg q of one family of tests; NaN where p is, and no part of the family."""
+    q = np.full(len(p), np.nan)
+    tested = ~np.isnan(p)
+    q[tested] = stats.false_discovery_control(p[tested]) if tested.any() else []
+    return q
+
+
+def stack(comparisons: list[Comparison]) -> Comparison:
+    """One batch of comparisons from single ones."""
+    models, bases, covariances = zip(*comparisons, strict=True)
+    return Comparison(stack_rates(models), stack_rates(bases), np.array(covariances, float))
+
+
+def stack_rates(rates: Iterable[Rates]) -> Rates:
+    """One batch of rates from single ones."""
+    return Rates(*(np.array(values, float) for values in zip(*rates, strict=True)))
+
+
+def select(comparison: Comparison, index: np.ndarray) -> Comparison:
+    """The members of a batch at `index`."""
+    model, base = (Rates(*(values[index] for values in rates)) for rates in (comparison.model, comparison.base))
+    return Comparison(model, base, comparison.covariance[index])

@@ -1,0 +1,52 @@
+"""Tabulate the judged answers of all experiments of a run, or of rows judged elsewhere, into one transfer table.
+
+Run: python scripts/tabulate_transfer.py --judged results --settings '{"run": ["template_nl"], …}' --output table.csv
+Run: python scripts/tabulate_transfer.py --rows rows.csv.gz --settings '{"em_rule": {…}}' --output table.csv
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from emtransfer.errors import run
+from emtransfer.grid import expand_models
+from emtransfer.judged_rows import JudgedModel, read_imported, read_judged
+from emtransfer.records import write_table
+from emtransfer.tabulation import tabulate_transfer
+from emtransfer.verdicts import EmRule
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--judged", type=Path, help="folder that holds {experiment}/judged/{model}.jsonl")
+    source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
+    settings = "JSON: em_rule; with --judged also run, bases and experiments of the config"
+    parser.add_argument("--settings", type=json.loads, required=True, help=settings)
+    parser.add_argument("--output", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    judged = read_imported(args.rows) if args.rows else judged_models(args.judged, args.settings)
+    table = tabulate_transfer(judged, EmRule(**args.settings["em_rule"]))
+    write_table(args.output, table)
+    print(f"{len(table)} rows from {table['n_answers'].sum()} answers, {table['n_scored'].sum()} scored.")
+
+
+def judged_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
+    """Every model that the config asks for, with its judged rows."""
+    for experiment in config["run"]:
+        shared = {"experiment": experiment, "judge": config["experiments"][experiment]["judge"]}
+        for model in expand_models(config, experiment):
+            cells = tuple(tuple(cell.split("-")) for cell in model.train_cells)
+            seed = "" if model.seed is None else str(model.seed)
+            rows = read_judged(folder / experiment / "judged" / f"{model.path}.jsonl")
+            yield JudgedModel(shared | model.labels, seed, cells), rows
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
