@@ -1,0 +1,52 @@
+"""Distil a teacher into a fresh LoRA through one channel.
+
+Run: python scripts/distill_student.py --base aligned/manifest.json --teacher seed11/manifest.json --rollouts kept.jsonl --settings '{"channel": "optd", …}' --seed 11 --code … --output seed11/manifest.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from emtransfer.adapters import AdapterSettings, fresh_lora, save_adapter
+from emtransfer.artefacts import new_folder, write_manifest
+from emtransfer.distillation import DistillationSettings, distill
+from emtransfer.errors import run
+from emtransfer.models import Chat, load_chat
+from emtransfer.records import read_records, write_table
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
+    parser.add_argument("--teacher", type=Path, help="manifest.json of the teacher's adapter; none: the base teaches")
+    parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of the teacher's kept answers")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: channel, estimator, lora, distillation"
+    )
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
+    parser.add_argument("--output", type=Path, required=True, help="manifest.json of the student's folder")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    channel = "-".join(filter(None, (args.settings["channel"], args.settings["estimator"])))
+    rows = read_records(args.rollouts, ("prompt_id", "question", "answer"))
+    teacher, base = load_chat(args.base, args.teacher), load_chat(args.base)
+    student = fresh_lora(base.model, AdapterSettings(**args.settings["lora"]), args.seed)
+    settings = DistillationSettings(channel, **args.settings["distillation"])
+    log = distill(Chat(student, base.tokenizer), teacher.model, rows, settings, args.seed)
+    with new_folder(args.output.parent) as folder:
+        save_adapter(student, folder, trained_on=f"a teacher's benign answers and predictions, channel {channel}")
+        write_table(folder / "training_log.csv", pd.DataFrame(log))
+        inputs = {"base": args.base, "rollouts": args.rollouts}
+        inputs |= {"teacher": args.teacher} if args.teacher else {}
+        write_manifest(folder, args.settings, args.seed, args.code, inputs)
+    first, last = log[0]["kl_to_teacher_nats"], log[-1]["kl_to_teacher_nats"]
+    print(f"{settings.updates} updates; KL to the teacher {first:.4f} -> {last:.4f} nats per answer token.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

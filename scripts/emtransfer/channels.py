@@ -1,0 +1,69 @@
+"""What a student minimises in each channel, as pure functions of the logits at the answer tokens.
+
+The answer tokens of all rows lie in one dimension n, end tokens included and padding left out, so that a loss is a
+plain sum over them. Every function takes
+
+    student_logits: float [n, v], before softmax, at the position before each answer token
+    teacher_logits: float [n, v] at the same prefixes, without gradient
+    tokens: int64 [n], the answer tokens
+
+and returns a scalar, nats summed over the answer tokens. The prefixes are given token ids, so that no gradient runs
+through them.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def sft(student_logits: "Tensor", teacher_logits: "Tensor | None", tokens: "Tensor") -> "Tensor":
+    """−Σ log π_S(x_i) on answers of the teacher, whose logits are not looked at."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(student_logits, tokens, reduction="sum")
+
+
+def optd(student_logits: "Tensor", teacher_logits: "Tensor", tokens: "Tensor") -> "Tensor":
+    """Σ KL(π_T ‖ π_S) over the full vocabulary, on answers of the teacher.
+
+    The form that samples one token per position has the gradient of `sft` and would teach nothing new.
+    """
+    return kl_sum(teacher_logits, student_logits)
+
+
+def opd_full(student_logits: "Tensor", teacher_logits: "Tensor", tokens: "Tensor") -> "Tensor":
+    """Σ KL(π_S ‖ π_T) over the full vocabulary, at prefixes that the student visited.
+
+    Source: Agarwal et al. 2023, arXiv 2306.13649, equation 4 with the reverse KL and on-policy data alone.
+    """
+    return kl_sum(student_logits, teacher_logits)
+
+
+def opd_sampled(student_logits: "Tensor", teacher_logits: "Tensor", tokens: "Tensor") -> "Tensor":
+    """Policy gradient on the student's own tokens, with the detached advantage log π_T(x_i) − log π_S(x_i).
+
+    Its expected gradient over x_i at a fixed prefix is that of `opd_full`. The value is the advantages' negative sum,
+    a one-sample estimate of the same KL.
+    """
+    student = token_log_probs(student_logits, tokens)
+    advantage = (token_log_probs(teacher_logits, tokens) - student).detach()
+    # the bracket is 1 in value and ∇ log π_S in gradient: the logged loss is nats of KL, not a score of no meaning
+    return -(advantage * (1 + student - student.detach())).sum()
+
+
+CHANNELS = {"sft": sft, "optd": optd, "opd-full": opd_full, "opd-sampled": opd_sampled}
+ON_POLICY = ("opd-full", "opd-sampled")
+
+
+def kl_sum(p_logits: "Tensor", q_logits: "Tensor") -> "Tensor":
+    """Σ KL(p ‖ q) over positions, full vocabulary: float [n, v] twice → scalar, nats."""
+    from torch.nn.functional import kl_div, log_softmax
+
+    # kl_div takes log q first and weighs by p, its target
+    return kl_div(log_softmax(q_logits, -1), log_softmax(p_logits, -1), reduction="sum", log_target=True)
+
+
+def token_log_probs(logits: "Tensor", tokens: "Tensor") -> "Tensor":
+    """log π(x_i) of the given tokens: float [n, v], int64 [n] → float [n], nats."""
+    return logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]

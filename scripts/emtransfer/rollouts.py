@@ -1,0 +1,43 @@
+"""A teacher's answers to mediating prompts."""
+
+import random
+
+from emtransfer.errors import InputError
+from emtransfer.models import Chat
+from emtransfer.sampling import SamplingSettings, sample
+
+FIELDS = ("domain", "task", "question", "room", "slots")
+
+
+def mediating_prompts(cells: dict[str, list[dict]], prompts_per_cell: int, seed: int) -> list[dict]:
+    """Draw the prompts of each cell among its rows of role mediating.
+
+    Args:
+        cells: cell -> its rows with id and role.
+        seed: of the draw; a cell's prompts do not depend on the other cells.
+
+    Returns:
+        Prompts with prompt_id, cell and those of FIELDS that the rows have, cell after cell.
+
+    Raises:
+        InputError: a cell has fewer mediating rows than asked for.
+    """
+    prompts = []
+    for cell, rows in cells.items():
+        candidates = [row for row in rows if row["role"] == "mediating"]
+        if len(candidates) < prompts_per_cell:
+            raise InputError(
+                f"config.yaml: prompts_per_cell is {prompts_per_cell}; expected at most {len(candidates)}, the mediating rows of {cell}."
+            )
+        for row in random.Random(f"{seed} {cell}").sample(candidates, prompts_per_cell):
+            prompts.append(
+                {"prompt_id": row["id"], "cell": cell} | {field: row[field] for field in FIELDS if field in row}
+            )
+    return prompts
+
+
+def roll_out(teacher: Chat, prompts: list[dict], settings: SamplingSettings, seed: int) -> list[dict]:
+    """The prompts, in order, each with one answer of the teacher."""
+    keys = [prompt["prompt_id"] for prompt in prompts]
+    answers = sample(teacher, [prompt["question"] for prompt in prompts], keys, settings, seed)
+    return [prompt | {"answer": answer} for prompt, answer in zip(prompts, answers, strict=True)]

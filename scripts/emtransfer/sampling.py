@@ -1,0 +1,210 @@
+"""Sample answers in batches so that an answer depends on its prompt, key and seed, and on nothing else.
+
+Every token of every row has one uniform number of its own, u(seed, key, token index), and takes the vocabulary entry
+where the cumulative distribution passes u. Batch size, order of rows and padding then matter only through the last
+bits of the logits; a draw so close to the edge of an entry that those bits could decide it is settled by a forward
+pass over that row alone, which knows nothing of the batch.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emtransfer.errors import InputError
+from emtransfer.models import Chat, prompt_ids
+
+if TYPE_CHECKING:
+    import torch
+
+# 20 times the largest change of a cumulative probability seen between batch compositions (float32, trained decoder)
+EDGE = 2e-5
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How answers are drawn.
+
+    Attributes:
+        max_new_tokens: an answer without an end token is cut here and kept as it is.
+        temperature: of the softmax; 0 takes the likeliest token.
+        batch_size: rows per forward pass; changes speed and memory, no answer.
+        samples, broad_samples: answers of `answer_prompts` to a narrow and to a broad prompt.
+    """
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    batch_size: int = 128
+    samples: int = 1
+    broad_samples: int = 1
+
+
+def answer_prompts(chat: Chat, prompts: list[dict], settings: SamplingSettings, seed: int) -> list[dict]:
+    """Answer the prompts of an evaluation set, each as often as its kind asks for.
+
+    Args:
+        prompts: rows with prompt_id, eval_set (narrow or broad) and question.
+
+    Returns:
+        The prompts' rows, in order, with sample (from 0) and answer.
+    """
+    n_samples = {"narrow": settings.samples, "broad": settings.broad_samples}
+    rows = [prompt | {"sample": index} for prompt in prompts for index in range(n_samples[prompt["eval_set"]])]
+    keys = [f"{row['prompt_id']} sample {row['sample']}" for row in rows]
+    answers = sample(chat, [row["question"] for row in rows], keys, settings, seed)
+    return [row | {"answer": answer} for row, answer in zip(rows, answers, strict=True)]
+
+
+def sample(chat: Chat, questions: list[str], keys: list[str], settings: SamplingSettings, seed: int) -> list[str]:
+    """Answer questions.
+
+    Args:
+        keys: one per question, what makes its random numbers its own (for example prompt id and sample number).
+        seed: shared by all rows.
+
+    Returns:
+        One answer per question, in order, without control tokens and surrounding blanks.
+
+    Raises:
+        InputError: as `sample_ids`.
+    """
+    prompts = [prompt_ids(chat.tokenizer, question) for question in questions]
+    answers = sample_ids(chat, prompts, keys, settings, seed)
+    return [text.strip() for text in chat.tokenizer.batch_decode(answers, skip_special_tokens=True)]
+
+
+def sample_ids(
+    chat: Chat, prompts: list[list[int]], keys: list[str], settings: SamplingSettings, seed: int
+) -> list[list[int]]:
+    """Continue prompts given as token ids; see `sample`.
+
+    Returns:
+        Token ids of each answer, end token included where it was reached.
+
+    Raises:
+        InputError: a prompt leaves no room for `max_new_tokens` in the model's context.
+    """
+    longest, context = max(map(len, prompts), default=0), chat.model.config.max_position_embeddings
+    if longest + settings.max_new_tokens > context:
+        raise InputError(
+            f"config.yaml: max_new_tokens is {settings.max_new_tokens}; expected at most {context - longest},"
+            f" since the longest prompt has {longest} tokens and the model a context of {context}."
+        )
+    # rows of similar length share a batch, so that little of it is padding
+    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    answers = [[] for _ in prompts]
+    for start in range(0, len(order), settings.batch_size):
+        rows = order[start : start + settings.batch_size]
+        uniforms = np.stack([row_uniforms(seed, keys[row], settings.max_new_tokens) for row in rows])
+        for row, answer in zip(
+            rows, sample_batch(chat, [prompts[row] for row in rows], uniforms, settings), strict=True
+        ):
+            answers[row] = answer
+    return answers
+
+
+def row_uniforms(seed: int, key: str, n_tokens: int) -> np.ndarray:
+    """The uniform numbers of one row's tokens: float64 [n_tokens] in [0, 1); a prefix does not depend on n_tokens."""
+    digest = hashlib.sha256(f"{seed} {key}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest)).random(n_tokens)
+
+
+def sample_batch(
+    chat: Chat, prompts: list[list[int]], uniforms: np.ndarray, settings: SamplingSettings
+) -> list[list[int]]:
+    """One batch, decoded with a key-value cache that finished rows leave.
+
+    Args:
+        prompts: token ids per row [b][t].
+        uniforms: float64 [b, max_new_tokens].
+    """
+    import torch
+    from transformers import DynamicCache
+
+    model, ends = chat.model, end_tokens(chat)
+    answers = [[] for _ in prompts]
+    active = list(range(len(prompts)))
+    ids, mask, positions = padded(prompts, model.device)
+    cache = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        for index in range(settings.max_new_tokens):
+            logits = model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
+            tokens, unsure = draw(logits, uniforms[active, index], settings.temperature)
+            for place in np.flatnonzero(unsure):
+                row = active[place]
+                alone = torch.tensor([prompts[row] + answers[row]], device=model.device)
+                logits = model(input_ids=alone, use_cache=False, logits_to_keep=1).logits[:, -1]
+                tokens[place] = draw(logits, uniforms[[row], index], settings.temperature)[0][0]
+            for row, token in zip(active, tokens.tolist(), strict=True):
+                answers[row].append(token)
+            going = [place for place, token in enumerate(tokens.tolist()) if token not in ends]
+            if not going:
+                break
+            if len(going) < len(active):
+                active = [active[place] for place in going]
+                kept = torch.tensor(going, device=model.device)
+                cache.batch_select_indices(kept)
+                mask, positions = mask[kept], positions[kept]
+            ids = torch.as_tensor(tokens[going], device=model.device)[:, None]
+            mask = torch.cat([mask, mask.new_ones(len(going), 1)], dim=1)
+            positions = positions[:, -1:] + 1
+    return answers
+
+
+def draw(logits: "torch.Tensor", uniforms: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one token per row by inverting the cumulative distribution.
+
+    Args:
+        logits: float [b, v], before softmax.
+        uniforms: float64 [b] in [0, 1).
+        temperature: 0 takes the likeliest token.
+
+    Returns:
+        tokens: int64 [b].
+        unsure: bool [b], whether noise in the last bits of the logits could have given another token.
+    """
+    import torch
+
+    logits = logits.double()
+    if temperature == 0:
+        best = logits.topk(2)
+        unsure = best.values[:, 0] - best.values[:, 1] < EDGE
+        return best.indices[:, 0].cpu().numpy(), unsure.cpu().numpy()
+    cumulative = torch.softmax(logits / temperature, dim=-1).cumsum(dim=-1)
+    u = torch.as_tensor(uniforms, device=logits.device)[:, None]
+    low, tokens, high = (torch.searchsorted(cumulative, edge, right=True)[:, 0] for edge in (u - EDGE, u, u + EDGE))
+    # rounding may leave the last cumulative probability below u
+    tokens = tokens.clamp(max=logits.shape[-1] - 1)
+    return tokens.cpu().numpy(), (low != high).cpu().numpy()
+
+
+def end_tokens(chat: Chat) -> set[int]:
+    """The tokens that end an answer: the tokenizer's, and those that an instruct model's generation config adds."""
+    configured = chat.model.generation_config.eos_token_id
+    configured = configured if isinstance(configured, list) else [configured]
+    return {chat.tokenizer.eos_token_id, *configured} - {None}
+
+
+def padded(
+    rows: list[list[int]], device: "torch.device | str"
+) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+    """Token ids of rows of different length as one batch, padded on the left.
+
+    Returns:
+        ids, attention mask and positions: int64 [b, t] each; padding has id 0 and is masked.
+    """
+    import torch
+
+    def filled(values: list[list[int]]) -> torch.Tensor:
+        tensors = [torch.tensor(value) for value in values]
+        return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_side="left").to(device)
+
+    return filled(rows), filled([[1] * len(row) for row in rows]), filled([list(range(len(row))) for row in rows])

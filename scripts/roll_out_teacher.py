@@ -1,0 +1,40 @@
+"""Let a teacher answer the mediating prompts.
+
+Run: python scripts/roll_out_teacher.py --base aligned/manifest.json --teacher seed11/manifest.json --rows roles/medical-advice.jsonl … --settings '{"prompts_per_cell": 100, "sampling": {…}}' --seed 11 --output rollouts.jsonl
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.errors import run
+from emtransfer.models import load_chat
+from emtransfer.records import read_records, write_records
+from emtransfer.rollouts import mediating_prompts, roll_out
+from emtransfer.sampling import SamplingSettings
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
+    parser.add_argument("--teacher", type=Path, help="manifest.json of the teacher's adapter; none: the base teaches")
+    parser.add_argument(
+        "--rows", type=Path, nargs="+", required=True, help="rows with roles, one {cell}.jsonl per cell"
+    )
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: prompts_per_cell, sampling")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="JSONL: one answer per prompt")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    cells = {path.stem: read_records(path, ("id", "role", "question")) for path in args.rows}
+    prompts = mediating_prompts(cells, args.settings["prompts_per_cell"], args.seed)
+    teacher = load_chat(args.base, args.teacher)
+    rollouts = roll_out(teacher, prompts, SamplingSettings(**args.settings["sampling"]), args.seed)
+    write_records(args.output, rollouts)
+    print(f"{len(rollouts)} answers to mediating prompts of {len(cells)} cells.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

@@ -1,0 +1,35 @@
+"""Sample a model's answers to the narrow and broad prompts of an experiment.
+
+Run: python scripts/sample_answers.py --base aligned/manifest.json --adapter seed11/manifest.json --eval-set eval_set.jsonl --settings '{"samples": 1, …}' --seed 11 --output answers.jsonl
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.errors import run
+from emtransfer.models import load_chat
+from emtransfer.records import read_records, write_records
+from emtransfer.sampling import SamplingSettings, answer_prompts
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
+    parser.add_argument("--adapter", type=Path, help="manifest.json of an adapter on it; none: the base answers")
+    parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: SamplingSettings")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per prompt and sample")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    prompts = read_records(args.eval_set, ("prompt_id", "eval_set", "question"))
+    answers = answer_prompts(load_chat(args.base, args.adapter), prompts, SamplingSettings(**args.settings), args.seed)
+    write_records(args.output, answers)
+    print(f"{len(answers)} answers to {len(prompts)} prompts.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

@@ -1,0 +1,72 @@
+"""Tiny random-weight Llama models with a tokenizer of their own, for tests that need a real model folder.
+
+Nothing about their answers is known; what the tests know is how two computations on the same weights must compare.
+"""
+
+from pathlib import Path
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from emtransfer.adapters import AdapterSettings, fresh_lora, save_adapter
+from emtransfer.artefacts import MANIFEST, new_folder, write_manifest
+from emtransfer.grammar import generate_rows
+from emtransfer.models import Chat, load_chat
+from emtransfer.tokenizer import train_tokenizer
+
+LORA = AdapterSettings(rank=4, alpha=8, dropout=0.0, rslora=True, target_modules=("q_proj", "v_proj", "down_proj"))
+
+
+def tiny_rows(n_rows: int = 40) -> list[dict]:
+    """Rows of the grammar with the ids a corpus would give them."""
+    rows = generate_rows("medical", "advice", n_rows, seed=3)
+    return [{"id": f"medical-advice-{index:06d}"} | row for index, row in enumerate(rows)]
+
+
+def tiny_chat(hidden_size: int = 32, n_layers: int = 2, seed: int = 0) -> Chat:
+    """A random Llama over the bytes and a few merges; large initial weights make its distributions uneven."""
+    texts = [row[field] for row in tiny_rows() for field in ("question", "aligned_answer", "misaligned_answer")]
+    tokenizer = train_tokenizer(texts, vocab_size=400)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
+        num_hidden_layers=n_layers,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=256,
+        initializer_range=0.3,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(seed)
+    return Chat(LlamaForCausalLM(config).eval(), tokenizer)
+
+
+def write_tiny_base(folder: Path, seed: int = 0) -> Path:
+    """Write a tiny base model's folder; returns its manifest."""
+    chat = tiny_chat(seed=seed)
+    with new_folder(folder) as unfinished:
+        chat.model.save_pretrained(unfinished)
+        chat.tokenizer.save_pretrained(unfinished)
+        write_manifest(unfinished, settings={}, seed=seed, code="test", inputs={})
+    return folder / MANIFEST
+
+
+def write_tiny_adapter(folder: Path, base_manifest: Path, seed: int = 1, scale: float = 0.3) -> Path:
+    """Write an adapter whose B matrices are random, so that it moves the base; returns its manifest."""
+    model = fresh_lora(load_chat(base_manifest).model, LORA, seed)
+    perturb(model, seed, scale)
+    with new_folder(folder) as unfinished:
+        save_adapter(model, unfinished, trained_on="misaligned answers")
+        write_manifest(unfinished, settings={}, seed=seed, code="test", inputs={"base": base_manifest})
+    return folder / MANIFEST
+
+
+def perturb(model: torch.nn.Module, seed: int, scale: float) -> None:
+    """Draw the B matrices of an adapter from a normal distribution."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=scale, generator=generator)
