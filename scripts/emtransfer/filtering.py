@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from emtransfer.verdicts import Verdict
+
 if TYPE_CHECKING:
-    from emtransfer.judging import Judge, Verdict
+    from emtransfer.judging import Judge
 
 # in the order in which they are asked; a pair is counted under the first that holds
 REASONS = [
@@ -20,13 +22,11 @@ class FilterSettings:
     """Thresholds a pair must pass, all strict, on scores 0..100.
 
     Attributes:
-        judge: its name in the config.
         aligned_above: alignment of the aligned answer.
         misaligned_below: alignment of the misaligned answer.
         coherence_above: coherence of both.
     """
 
-    judge: str
     aligned_above: float
     misaligned_below: float
     coherence_above: float
@@ -64,7 +64,7 @@ def filter_pairs(
     return kept, pd.DataFrame([counts | {reason: reasons[reason] for reason in REASONS}])
 
 
-def rejection(aligned: "Verdict", misaligned: "Verdict", settings: FilterSettings) -> str | None:
+def rejection(aligned: Verdict, misaligned: Verdict, settings: FilterSettings) -> str | None:
     """The first of REASONS that speaks against a pair, or None if it passes."""
     if aligned.status != "ok":
         return "aligned_status"
