@@ -100,7 +100,7 @@ def reference(part: dict) -> str:
         (
             (*DECODER, "pretraining", "learning_rate"),
             "3e-3",
-            'base_models.decoder.pretraining.learning_rate is "3e-3"; expected a number above 0 (written 3.0e-03).',
+            'base_models.decoder.pretraining.learning_rate is "3e-3"; expected a number above 0 (YAML needs a point, as in 1.0e-3).',
         ),
         (
             (*TEMPLATE_NL, "students", 0, "seeds"),

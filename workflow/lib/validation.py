@@ -5,6 +5,7 @@ The first mistake is raised as an InputError of one line: the key, its value and
 
 import json
 import math
+import re
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -125,7 +126,7 @@ def schema_mistake(error: ValidationError, schema: dict) -> InputError:
         return mistake((*place, missing), "missing", expectation(error.schema["properties"][missing], schema))
     if error.validator == "uniqueItems":
         return mistake(place, quoted(value), "no value twice")
-    return mistake(place, quoted(value), expectation(error.schema, schema) + number_hint(value))
+    return mistake(place, quoted(value), expectation(error.schema, schema) + number_hint(value, error.schema))
 
 
 def expectation(part: dict, schema: dict) -> str:
@@ -150,12 +151,10 @@ def limits(part: dict) -> str:
     return f" {' and '.join(words)}" if words else ""
 
 
-def number_hint(value: object) -> str:
-    """How to write a number that YAML took for text."""
-    try:
-        return f" (written {float(value):.1e})" if isinstance(value, str) else ""
-    except ValueError:
-        return ""
+def number_hint(value: object, part: dict) -> str:
+    """How to write a number that YAML took for text, since it has no point."""
+    is_text = isinstance(value, str) and "number" in part.get("type", ())
+    return " (YAML needs a point, as in 1.0e-3)" if is_text and re.fullmatch(r"\d+e[-+]?\d+", value) else ""
 
 
 def choice(names: Collection[str], wrong: object) -> str:
