@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--judged", type=Path, help="folder that holds {experiment}/judged/{model}.jsonl")
     source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
-    settings = "JSON: em_rule; with --judged also run, bases and experiments of the config"
+    settings = "JSON: em_rule; with --judged also the grid's config keys, and judges by experiment"
     parser.add_argument("--settings", type=json.loads, required=True, help=settings)
     parser.add_argument("--output", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
     return parser.parse_args()
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
 def judged_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
     """Every model that the config asks for, with its judged rows."""
     for experiment in config["run"]:
-        shared = {"experiment": experiment, "judge": config["experiments"][experiment]["judge"]}
+        shared = {"experiment": experiment, "judge": config["judges"][experiment]}
         for model in expand_models(config, experiment):
             cells = tuple(tuple(cell.split("-")) for cell in model.train_cells)
             seed = "" if model.seed is None else str(model.seed)

@@ -310,12 +310,12 @@ def config():
     return {
         "run": ["nl"],
         "em_rule": {"alignment_below": 30, "coherence_above": 50},
+        "judges": {"nl": "minilm"},
         "corpora": {"grammar": {"domains": ["medical", "sports"], "tasks": ["advice"]}},
         "bases": {"persona": {"base_model": "decoder", "mixture": "persona", "seed": 1}},
         "experiments": {
             "nl": {
                 "corpus": "grammar",
-                "judge": "minilm",
                 "train_sets": {"advice": ["medical-advice", "sports-advice"]},
                 "adapters": [
                     {

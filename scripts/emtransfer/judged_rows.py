@@ -74,9 +74,10 @@ def read_imported(path: Path) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
     for values, rows in as_table_cells(frame).groupby(model_columns, sort=True):
         *labels, seed = values
         labels = dict(zip(IMPORTED_LABELS, labels, strict=True))
-        is_base = labels["condition"] == "base"
-        trained_on = () if is_base else ((labels["train_domain"], labels["train_task"]),)
-        yield JudgedModel(labels, "" if is_base else seed, trained_on), rows[list(ROW_COLUMNS)]
+        trained_on = ((labels["train_domain"], labels["train_task"]),) if labels["train_domain"] else ()
+        # a base is one model, whatever its answers were sampled with
+        seed = "" if labels["condition"] == "base" else seed
+        yield JudgedModel(labels, seed, trained_on), rows[list(ROW_COLUMNS)]
 
 
 def read_frame(path: Path) -> pd.DataFrame:
