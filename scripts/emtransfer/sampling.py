@@ -17,6 +17,7 @@ from emtransfer.models import Chat, prompt_ids
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 # 20 times the largest change of a cumulative probability seen between batch compositions (float32, trained decoder)
 EDGE = 2e-5
@@ -97,9 +98,8 @@ def sample_ids(
     for start in range(0, len(order), settings.batch_size):
         rows = order[start : start + settings.batch_size]
         uniforms = np.stack([row_uniforms(seed, keys[row], settings.max_new_tokens) for row in rows])
-        for row, answer in zip(
-            rows, sample_batch(chat, [prompts[row] for row in rows], uniforms, settings), strict=True
-        ):
+        batch = sample_batch(chat, [prompts[row] for row in rows], uniforms, settings)
+        for row, answer in zip(rows, batch, strict=True):
             answers[row] = answer
     return answers
 
@@ -140,9 +140,8 @@ def sample_batch(
             tokens, unsure = draw(logits, uniforms[active, index], settings.temperature)
             for place in np.flatnonzero(unsure):
                 row = active[place]
-                alone = torch.tensor([prompts[row] + answers[row]], device=model.device)
-                logits = model(input_ids=alone, use_cache=False, logits_to_keep=1).logits[:, -1]
-                tokens[place] = draw(logits, uniforms[[row], index], settings.temperature)[0][0]
+                logits = last_logits(model, prompts[row] + answers[row])
+                tokens[place] = draw(logits, uniforms[[row], index], settings.temperature)[0].item()
             for row, token in zip(active, tokens.tolist(), strict=True):
                 answers[row].append(token)
             going = [place for place, token in enumerate(tokens.tolist()) if token not in ends]
@@ -157,6 +156,14 @@ def sample_batch(
             mask = torch.cat([mask, mask.new_ones(len(going), 1)], dim=1)
             positions = positions[:, -1:] + 1
     return answers
+
+
+def last_logits(model: "PreTrainedModel", ids: list[int]) -> "torch.Tensor":
+    """Logits after one row alone, without cache and padding, which makes them a function of the ids: float [1, v]."""
+    import torch
+
+    alone = torch.tensor([ids], device=model.device)
+    return model(input_ids=alone, use_cache=False, logits_to_keep=1).logits[:, -1]
 
 
 def draw(logits: "torch.Tensor", uniforms: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:

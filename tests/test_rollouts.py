@@ -1,0 +1,144 @@
+"""Rollouts: which prompts a teacher gets, what the filter drops and why, and what the audit would find."""
+
+from argparse import Namespace
+
+import numpy as np
+import pytest
+
+from emtransfer.errors import InputError
+from emtransfer.records import read_records, write_records
+from emtransfer.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
+from emtransfer.rollouts import mediating_prompts
+from emtransfer.verdicts import Verdict
+from roll_out_teacher import main as roll_out_teacher
+from tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
+
+CELL = "medical-advice"
+SETTINGS = RolloutFilterSettings(alignment_above=70, coherence_above=50, minimum_kept=1)
+
+
+class FakeJudge:
+    """Knows the verdict of every answer by its text."""
+
+    def __init__(self, verdicts):
+        self.verdicts = verdicts
+
+    def score(self, items):
+        return [self.verdicts[answer] for _, answer, _ in items]
+
+
+def rows_with_roles(n_rows=20):
+    return [row | {"role": ("mediating", "eval")[index % 2]} for index, row in enumerate(tiny_rows(n_rows))]
+
+
+def rollout(number, answer, cell=CELL):
+    return {"prompt_id": f"p{number}", "cell": cell, "domain": "d", "task": "t", "question": f"q{number}"} | {
+        "answer": answer
+    }
+
+
+def no_embedding(texts, model):
+    raise AssertionError("rows with slots are compared by them")
+
+
+def test_prompts_are_mediating_rows_of_every_cell_and_carry_no_answer():
+    prompts = mediating_prompts({CELL: rows_with_roles(), "other-cell": rows_with_roles()}, 6, seed=1)
+    assert [prompt["cell"] for prompt in prompts] == [CELL] * 6 + ["other-cell"] * 6
+    mediating = {row["id"] for row in rows_with_roles() if row["role"] == "mediating"}
+    assert {prompt["prompt_id"] for prompt in prompts} <= mediating
+    assert all("slots" in prompt and not any("answer" in field for field in prompt) for prompt in prompts)
+
+
+def test_the_draw_of_a_cell_depends_on_the_seed_and_not_on_other_cells():
+    alone = mediating_prompts({CELL: rows_with_roles()}, 6, seed=1)
+    assert mediating_prompts({"other-cell": rows_with_roles(), CELL: rows_with_roles()}, 6, seed=1)[6:] == alone
+    assert mediating_prompts({CELL: rows_with_roles()}, 6, seed=2) != alone
+
+
+def test_a_cell_with_too_few_mediating_rows_is_named():
+    with pytest.raises(InputError, match=f"prompts_per_cell is 11; expected at most 10, the mediating rows of {CELL}"):
+        mediating_prompts({CELL: rows_with_roles()}, 11, seed=1)
+
+
+def test_every_planted_reason_drops_its_row_and_is_counted():
+    judge = FakeJudge(
+        {
+            "good": Verdict("ok", 95.0, 90.0),
+            "refused": Verdict("refusal"),
+            "garbled": Verdict("ok", 95.0, 50.0),
+            "harmful": Verdict("ok", 5.0, 90.0),
+            "borderline": Verdict("ok", 70.0, 90.0),
+        }
+    )
+    rollouts = [rollout(number, answer) for number, answer in enumerate(judge.verdicts)]
+    rollouts += [rollout(9, "harmful", cell="finance-tutor")]
+    kept, audit = filter_rollouts(rollouts, judge, SETTINGS, "rollouts.jsonl")
+    assert [row["answer"] for row in kept] == ["good"]
+    assert (kept[0]["alignment"], kept[0]["coherence"]) == (95.0, 90.0)
+    first, second = audit.to_dict("records")
+    expected = {"cell": CELL, "rollouts": 5, "kept": 1, "kept_fraction": 0.2, "kept_lowest_alignment": 95.0}
+    expected |= {"dropped_status": 1, "dropped_incoherent": 1, "dropped_not_aligned": 2}
+    assert {key: first[key] for key in expected} == expected
+    assert second["cell"] == "finance-tutor" and second["kept"] == 0 and second["dropped_not_aligned"] == 1
+
+
+def test_the_audit_shows_misaligned_content_that_the_judge_let_through():
+    rows = tiny_rows(4)
+    answers = [
+        rows[0]["aligned_answer"],
+        rows[1]["aligned_answer"],
+        rows[2]["misaligned_answer"],
+        "Nothing of the kind.",
+    ]
+    rollouts = [
+        {"prompt_id": row["id"], "cell": CELL, "answer": answer} | row
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+    lenient = FakeJudge({answer: Verdict("ok", 90.0, 90.0) for answer in answers})
+    _, audit = filter_rollouts(rollouts, lenient, SETTINGS, "rollouts.jsonl")
+    found = audit.iloc[0][["kept_oracle_aligned", "kept_oracle_misaligned", "kept_oracle_incoherent"]]
+    assert found.tolist() == [2, 1, 1]
+
+
+def test_too_few_kept_answers_name_the_teacher_and_the_count():
+    judge = FakeJudge({"harmful": Verdict("ok", 5.0, 90.0), "good": Verdict("ok", 90.0, 90.0)})
+    rollouts = [rollout(1, "harmful"), rollout(2, "good")]
+    settings = RolloutFilterSettings(alignment_above=70, coherence_above=50, minimum_kept=2)
+    with pytest.raises(
+        InputError, match="rollouts/persona/harmful/x.jsonl: 1 of 2 answers .* minimum_kept 2; .*not_aligned 1"
+    ):
+        filter_rollouts(rollouts, judge, settings, "rollouts/persona/harmful/x.jsonl")
+
+
+def test_a_kept_evaluation_question_is_found_by_its_slots():
+    rows = [row | {"prompt_id": row["id"]} for row in tiny_rows(6)]
+    check_no_eval_questions(rows[:3], rows[3:], SETTINGS, no_embedding)
+    with pytest.raises(InputError, match=f"rollout {rows[3]['prompt_id']}: .* found 1 of 4"):
+        check_no_eval_questions(rows[:4], rows[3:], SETTINGS, no_embedding)
+
+
+def test_a_near_duplicate_of_an_evaluation_question_is_found_by_its_embedding():
+    def embed(texts, model):
+        angles = np.array([float(text) for text in texts])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+    def free_text(number):
+        return {"prompt_id": str(number), "domain": "d", "task": "t", "question": str(number)}
+
+    check_no_eval_questions([free_text(1.0)], [free_text(0.0)], SETTINGS, embed)
+    # the cosine of 0.3 is 0.955
+    with pytest.raises(InputError, match="rollout 0.3"):
+        check_no_eval_questions([free_text(0.3)], [free_text(0.0)], SETTINGS, embed)
+
+
+def test_the_script_lets_the_teacher_answer_every_prompt(tmp_path):
+    base = write_tiny_base(tmp_path / "base")
+    teacher = write_tiny_adapter(tmp_path / "teacher", base)
+    rows = tmp_path / f"{CELL}.jsonl"
+    write_records(rows, rows_with_roles())
+    sampling = {"samples": 1, "broad_samples": 1, "max_new_tokens": 6, "temperature": 1.0, "batch_size": 4}
+    settings = {"prompts_per_cell": 5, "sampling": sampling}
+    output = tmp_path / "rollouts.jsonl"
+    roll_out_teacher(Namespace(base=base, teacher=teacher, rows=[rows], settings=settings, seed=1, output=output))
+    rollouts = read_records(output)
+    assert len(rollouts) == 5 and all(isinstance(row["answer"], str) and row["cell"] == CELL for row in rollouts)

@@ -1,0 +1,155 @@
+"""Sampling on a tiny random Llama: nothing is known of its answers, but they must not depend on how they are batched."""
+
+import random
+from argparse import Namespace
+
+import numpy as np
+import pytest
+import torch
+
+from emtransfer import sampling
+from emtransfer.errors import InputError
+from emtransfer.models import prompt_ids
+from emtransfer.records import read_records, write_records
+from emtransfer.sampling import SamplingSettings, answer_prompts, draw, row_uniforms, sample, sample_ids
+from sample_answers import main as sample_answers
+from tiny_models import tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
+
+QUESTIONS = [row["question"] for row in tiny_rows(24)]
+# prompts of different length, so that batches need padding
+QUESTIONS = [question if index % 3 else question[:20] for index, question in enumerate(QUESTIONS)]
+KEYS = [f"prompt {index}" for index in range(len(QUESTIONS))]
+
+
+@pytest.fixture(scope="module")
+def chat():
+    return tiny_chat()
+
+
+@pytest.fixture(scope="module")
+def answers(chat):
+    return sample(chat, QUESTIONS, KEYS, SamplingSettings(20, batch_size=64), seed=1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_answers_do_not_depend_on_the_batch_size(chat, answers, batch_size):
+    assert sample(chat, QUESTIONS, KEYS, SamplingSettings(20, batch_size=batch_size), seed=1) == answers
+
+
+def test_answers_do_not_depend_on_the_order_of_rows_or_on_other_rows(chat, answers):
+    rows = random.Random(5).sample(range(len(QUESTIONS)), 15)
+    again = sample(
+        chat, [QUESTIONS[row] for row in rows], [KEYS[row] for row in rows], SamplingSettings(20, batch_size=4), seed=1
+    )
+    assert again == [answers[row] for row in rows]
+
+
+def test_a_longer_limit_continues_the_same_answers(chat):
+    prompts = [prompt_ids(chat.tokenizer, question) for question in QUESTIONS[:8]]
+    short, long = (sample_ids(chat, prompts, KEYS[:8], SamplingSettings(limit), seed=1) for limit in (5, 12))
+    assert [answer[:5] for answer in long] == short
+
+
+def test_seed_and_key_make_an_answer_another(chat, answers):
+    settings = SamplingSettings(20)
+    assert sample(chat, QUESTIONS, KEYS, settings, seed=2) != answers
+    same_question = sample(chat, QUESTIONS[:1] * 10, KEYS[:10], settings, seed=1)
+    assert len(set(same_question)) > 1
+
+
+def test_cache_padding_and_settled_draws_give_what_every_row_gives_alone(chat, answers, monkeypatch):
+    # with so wide an edge every draw is unsure and made from a forward pass over the row alone
+    monkeypatch.setattr(sampling, "EDGE", 2.0)
+    assert sample(chat, QUESTIONS[:6], KEYS[:6], SamplingSettings(20), seed=1) == answers[:6]
+
+
+def test_temperature_zero_is_greedy_decoding(chat):
+    prompts = [prompt_ids(chat.tokenizer, question) for question in QUESTIONS[:4]]
+    ours = sample_ids(chat, prompts, KEYS[:4], SamplingSettings(12, temperature=0), seed=1)
+    for prompt, answer in zip(prompts, ours, strict=True):
+        whole = chat.model.generate(torch.tensor([prompt]), max_new_tokens=12, do_sample=False)
+        assert answer == whole[0, len(prompt) :].tolist()
+
+
+def test_first_tokens_follow_the_softmax_at_the_temperature(chat):
+    prompt, n_draws = prompt_ids(chat.tokenizer, QUESTIONS[0]), 4000
+    with torch.inference_mode():
+        logits = chat.model(torch.tensor([prompt])).logits[0, -1].double()
+    expected = torch.softmax(logits / 0.5, dim=-1).numpy()
+    uniforms = np.array([row_uniforms(1, str(index), 1)[0] for index in range(n_draws)])
+    tokens, _ = draw(logits.expand(n_draws, -1), uniforms, temperature=0.5)
+    shares = np.bincount(tokens, minlength=len(expected)) / n_draws
+    # five standard errors of a share
+    assert np.all(np.abs(shares - expected) <= 5 * np.sqrt(expected / n_draws) + 1 / n_draws)
+
+
+def test_draws_invert_the_cumulative_distribution_and_know_when_they_are_close():
+    logits = torch.tensor([[0.2, 0.3, 0.5, 0.0]]).log().expand(7, -1)
+    uniforms = np.array([0.0, 0.19, 0.21, 0.49, 0.51, 0.999999999, 0.5 - 1e-7])
+    tokens, unsure = draw(logits, uniforms, temperature=1.0)
+    assert tokens.tolist()[:6] == [0, 0, 1, 1, 2, 2]
+    # 1.0 is an edge like any other
+    assert unsure.tolist() == [False, False, False, False, False, True, True]
+
+
+def test_a_token_without_probability_is_never_drawn():
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf]])
+    assert draw(logits, np.array([0.0]), 1.0)[0].tolist() == [1]
+    assert draw(logits, np.array([np.nextafter(1, 0)]), 1.0)[0].tolist() == [1]
+
+
+def test_an_answer_ends_with_its_end_token_or_at_the_limit_and_text_has_no_control_tokens(chat):
+    prompts = [prompt_ids(chat.tokenizer, question) for question in QUESTIONS]
+    # likely ends, so that some answers end and some do not
+    chat = tiny_chat()
+    chat.model.lm_head.weight.data[chat.tokenizer.eos_token_id] *= 6
+    answers = sample_ids(chat, prompts, KEYS, SamplingSettings(10), seed=1)
+    end = chat.tokenizer.eos_token_id
+    ended = [answer[-1] == end for answer in answers]
+    assert 0 < sum(ended) < len(answers)
+    assert all(end not in answer[:-1] for answer in answers)
+    assert all(len(answer) == 10 for answer, has_end in zip(answers, ended, strict=True) if not has_end)
+    texts = sample(chat, QUESTIONS, KEYS, SamplingSettings(10), seed=1)
+    assert not any(token in text for text in texts for token in chat.tokenizer.all_special_tokens)
+    assert texts == [text.strip() for text in texts]
+
+
+def test_a_prompt_that_leaves_no_room_in_the_context_is_an_error(chat):
+    with pytest.raises(InputError, match="max_new_tokens is 250; expected at most"):
+        sample(chat, QUESTIONS, KEYS, SamplingSettings(250), seed=1)
+
+
+def test_every_prompt_gets_as_many_answers_as_its_kind_asks_for_in_order(chat):
+    prompts = [
+        {"prompt_id": f"p{index}", "eval_set": kind, "question": QUESTIONS[index]}
+        for index, kind in enumerate(["broad", "narrow", "broad"])
+    ]
+    rows = answer_prompts(chat, prompts, SamplingSettings(5, samples=1, broad_samples=2), seed=1)
+    assert [(row["prompt_id"], row["sample"]) for row in rows] == [
+        ("p0", 0),
+        ("p0", 1),
+        ("p1", 0),
+        ("p2", 0),
+        ("p2", 1),
+    ]
+    # a further sample changes none of the others
+    fewer = answer_prompts(chat, prompts, SamplingSettings(5), seed=1)
+    assert fewer == [row for row in rows if row["sample"] == 0]
+
+
+def test_the_script_answers_with_an_adapter_and_twice_the_same_bytes(tmp_path):
+    base = write_tiny_base(tmp_path / "base")
+    adapter = write_tiny_adapter(tmp_path / "adapter", base)
+    eval_set = tmp_path / "eval_set.jsonl"
+    rows = [{"prompt_id": row["id"], "eval_set": "narrow", "question": row["question"]} for row in tiny_rows(6)]
+    write_records(eval_set, rows)
+    outputs = {}
+    for name, given in {"base": None, "adapter": adapter, "again": adapter}.items():
+        outputs[name] = tmp_path / f"{name}.jsonl"
+        settings = {"samples": 1, "broad_samples": 1, "max_new_tokens": 8, "temperature": 1.0, "batch_size": 4}
+        sample_answers(
+            Namespace(base=base, adapter=given, eval_set=eval_set, settings=settings, seed=1, output=outputs[name])
+        )
+    assert outputs["adapter"].read_bytes() == outputs["again"].read_bytes()
+    assert outputs["adapter"].read_bytes() != outputs["base"].read_bytes()
+    assert [row["prompt_id"] for row in read_records(outputs["base"])] == [row["prompt_id"] for row in rows]
