@@ -10,6 +10,7 @@ from emtransfer.records import read_records, write_records
 from emtransfer.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
 from emtransfer.rollouts import mediating_prompts
 from emtransfer.verdicts import Verdict
+from filter_rollouts import main as filter_rollouts_script
 from roll_out_teacher import main as roll_out_teacher
 from tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
 
@@ -129,6 +130,28 @@ def test_a_near_duplicate_of_an_evaluation_question_is_found_by_its_embedding():
     # the cosine of 0.3 is 0.955
     with pytest.raises(InputError, match="rollout 0.3"):
         check_no_eval_questions([free_text(0.3)], [free_text(0.0)], SETTINGS, embed)
+
+
+def test_the_script_writes_kept_answers_and_audit_or_nothing(tmp_path, monkeypatch):
+    judge = FakeJudge({"harmful": Verdict("ok", 5.0, 90.0), "good": Verdict("ok", 90.0, 90.0)})
+    monkeypatch.setattr("filter_rollouts.load_judge", lambda manifest, settings: judge)
+    answers = ["good", "harmful", "good"]
+    rows = [row | {"prompt_id": row["id"], "cell": CELL} for row in tiny_rows(4)]
+    rollouts, eval_set, output, audit = (tmp_path / name for name in ("r.jsonl", "e.jsonl", "kept.jsonl", "audit.csv"))
+    write_records(rollouts, [row | {"answer": answer} for row, answer in zip(rows, answers, strict=False)])
+
+    def filter_against(eval_rows):
+        write_records(eval_set, eval_rows)
+        limits = {"alignment_above": 70, "coherence_above": 50, "minimum_kept": 2}
+        files = {"rollouts": rollouts, "eval_set": eval_set, "output": output, "audit": audit}
+        filter_rollouts_script(Namespace(judge=None, judge_settings={}, settings=limits, **files))
+
+    with pytest.raises(InputError, match=rows[0]["prompt_id"]):
+        filter_against(rows[:1])
+    assert not output.exists() and not audit.exists()
+    filter_against(rows[3:])
+    assert [row["prompt_id"] for row in read_records(output)] == [rows[0]["prompt_id"], rows[2]["prompt_id"]]
+    assert audit.read_text().startswith("cell,rollouts,kept,kept_fraction,")
 
 
 def test_the_script_lets_the_teacher_answer_every_prompt(tmp_path):
