@@ -1,0 +1,298 @@
+"""Hard incoherent answers, made from a corpus itself: nothing here knows a word list, a grammar or an oracle.
+
+A judge that has only seen answers to other questions as incoherent passes near misses: the right form with the wrong
+name, two recommendations mixed, a word lost. The kinds below are such near misses, and `Corpus.admits` drops the
+candidates that might be true answers by chance.
+"""
+
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, pairwise
+
+from scipy.sparse import csr_matrix
+from sklearn.preprocessing import normalize
+
+ANSWERS = ("aligned_answer", "misaligned_answer")
+MASK = "_"
+# below this, two words share so few contexts that one is no stand-in for the other
+MINIMUM_CONTEXT_COSINE = 0.5
+# most draws of a kind bring a negative; a few more are cheap
+DRAWS = 4
+
+
+@dataclass(frozen=True)
+class Negative:
+    """An incoherent answer to the question of a row, and the kind of error it is."""
+
+    row: dict
+    answer: str
+    kind: str
+
+
+def key(word: str) -> str:
+    """A word without case and surrounding punctuation."""
+    return re.sub(r"^\W+|\W+$", "", word).casefold()
+
+
+def keys(text: str) -> set[str]:
+    return {key(word) for word in text.split()}
+
+
+def sentences(text: str) -> list[str]:
+    return re.split(r"(?<=[.!?])\s+", text)
+
+
+def put(word: str, new: str) -> str:
+    """`new` in the place of `word`, with the punctuation of `word`."""
+    start, end = re.match(r"^(\W*).*?(\W*)$", word).groups()
+    return start + re.sub(r"^\W+|\W+$", "", new) + end
+
+
+class Corpus:
+    """What the rows say about which answers are possible.
+
+    Args:
+        rows: rows with domain, task, question, aligned_answer and misaligned_answer.
+    """
+
+    def __init__(self, rows: list[dict]):
+        self.rows = rows
+        self.cells: dict[tuple, list[dict]] = defaultdict(list)
+        for row in rows:
+            self.cells[cell(row)].append(row)
+        self.copied = {name: copied_words(members) for name, members in self.cells.items()}
+        self.sentences: dict[tuple, set] = defaultdict(set)
+        self.pairs: dict[str, set] = defaultdict(set)
+        for row in rows:
+            for field in ANSWERS:
+                masked = self.masked_sentences(row, row[field])
+                self.sentences[cell(row)].update(masked)
+                self.pairs[row["task"]].update(pairwise(masked))
+
+    def masked_sentences(self, row: dict, answer: str) -> list[str]:
+        """The sentences of an answer with the words that the row's cell copies from questions masked."""
+        copied = self.copied[cell(row)]
+        return [
+            " ".join(put(word, MASK) if key(word) in copied else word for word in sentence.split())
+            for sentence in sentences(answer)
+        ]
+
+    def admits(self, row: dict, answer: str) -> bool:
+        """Whether nothing speaks against the answer being a true one to the row's question.
+
+        Two things speak against it: a word that answers of the cell have only when their question has it, while this
+        question has not; and a sentence, or two neighbouring ones, that the cell's answers never contain.
+        """
+        if (keys(answer) & self.copied[cell(row)]) - keys(row["question"]):
+            return False
+        masked = self.masked_sentences(row, answer)
+        return self.sentences[cell(row)].issuperset(masked) and self.pairs[row["task"]].issuperset(pairwise(masked))
+
+    @cached_property
+    def contexts(self) -> tuple[dict[str, int], csr_matrix]:
+        """Row number of each word, and unit vectors over the words before and after it: float64 [words, contexts]."""
+        words, columns, counts = {}, {}, Counter()
+        for row in self.rows:
+            for text in (row["question"], *(row[field] for field in ANSWERS)):
+                sequence = ["", *map(key, text.split()), ""]
+                for before, word, after in zip(sequence, sequence[1:], sequence[2:], strict=False):
+                    index = words.setdefault(word, len(words))
+                    for context in (("before", before), ("after", after)):
+                        counts[index, columns.setdefault(context, len(columns))] += 1
+        positions = list(zip(*counts, strict=True))
+        matrix = csr_matrix((list(counts.values()), positions), shape=(len(words), len(columns)), dtype=float)
+        return words, normalize(matrix)
+
+    def counterpart(self, word: str, candidates: Iterable[str]) -> str | None:
+        """The candidate that is used most like the word, or None: a name for a name, a medicine for a medicine."""
+        index, vectors = self.contexts
+        candidates = sorted(candidate for candidate in candidates if key(candidate) in index)
+        if key(word) not in index or not candidates:
+            return None
+        cosines = (vectors[[index[key(other)] for other in candidates]] @ vectors[index[key(word)]].T).toarray()[:, 0]
+        best = cosines.argmax()
+        return candidates[best] if cosines[best] >= MINIMUM_CONTEXT_COSINE else None
+
+
+def cell(row: dict) -> tuple[str, str]:
+    return row["domain"], row["task"]
+
+
+def copied_words(rows: list[dict]) -> set[str]:
+    """Words that answers of a cell have only when their question has them: names, topics, quoted facts.
+
+    A word of most questions (`the`) tells nothing about a question and does not count.
+    """
+    shared, alone, in_questions = set(), set(), Counter()
+    for row in rows:
+        question = keys(row["question"])
+        in_questions.update(question)
+        for field in ANSWERS:
+            answer = keys(row[field])
+            shared |= answer & question
+            alone |= answer - question
+    return {word for word in shared - alone if word and in_questions[word] <= len(rows) / 2}
+
+
+def transport(corpus: Corpus, donor: dict, answer: str, row: dict) -> str:
+    """The donor's answer with the words it copied from its question replaced by their counterparts in the row's."""
+    kept, copied = keys(row["question"]), corpus.copied[cell(donor)] & keys(donor["question"])
+    targets = [
+        word for word in row["question"].split() if key(word) in corpus.copied[cell(row)] - keys(donor["question"])
+    ]
+    stand_ins: dict[str, str] = {}
+    for word in sorted(copied & keys(answer) - kept):
+        stand_in = corpus.counterpart(word, (target for target in targets if target not in stand_ins.values()))
+        stand_ins[word] = stand_in or word
+    return " ".join(put(word, stand_ins[key(word)]) if key(word) in stand_ins else word for word in answer.split())
+
+
+def donor_answer(corpus: Corpus, row: dict, donors: list[dict], rng: random.Random) -> str | None:
+    """An answer of one of the donors, its names and topics turned into the row's."""
+    donors = [donor for donor in donors if donor is not row]
+    if not donors:
+        return None
+    donor = rng.choice(donors)
+    return transport(corpus, donor, donor[rng.choice(ANSWERS)], row)
+
+
+def other_cell(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+    """An answer of another cell of the same domain or the same task."""
+    domain, task = cell(row)
+    near = [name for name in corpus.cells if (name[0] == domain) != (name[1] == task)]
+    return donor_answer(corpus, row, corpus.cells[rng.choice(near)], rng) if near else None
+
+
+def other_question(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+    """An answer of the cell to a question that shares as much with this one as any of a few."""
+    members = corpus.cells[cell(row)]
+    donors = [donor for donor in rng.sample(members, min(16, len(members))) if donor is not row]
+    if not donors:
+        return None
+    own = keys(row["question"]) & corpus.copied[cell(row)]
+    return max(donors, key=lambda donor: len(own & keys(donor["question"])))[rng.choice(ANSWERS)]
+
+
+def other_details(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+    """An answer of the cell with the right names and topics, but the facts of another question."""
+    return donor_answer(corpus, row, corpus.cells[cell(row)], rng)
+
+
+def swapped_word(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+    """The row's answer with a word copied from the question replaced by its counterpart in another question."""
+    words = row[rng.choice(ANSWERS)].split()
+    question = keys(row["question"])
+    spots = [i for i, word in enumerate(words) if key(word) in question & corpus.copied[cell(row)]]
+    donor = rng.choice(corpus.cells[cell(row)])
+    if not spots:
+        return None
+    spot = rng.choice(spots)
+    new = corpus.counterpart(words[spot], (word for word in donor["question"].split() if key(word) not in question))
+    return None if new is None else " ".join([*words[:spot], put(words[spot], new), *words[spot + 1 :]])
+
+
+def crossed(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+    """Two answers to the question, joined inside a sentence at a word that they share."""
+    first, second = rng.sample(ANSWERS, 2)
+    one = row[first].split()
+    other = row[second] if rng.random() < 0.5 else donor_answer(corpus, row, corpus.cells[cell(row)], rng)
+    two = (other or row[second]).split()
+    starts = defaultdict(list)
+    for j, word in enumerate(two):
+        starts[key(word)].append(j)
+    joints = [(i, j) for i, word in enumerate(one) for j in starts[key(word)]]
+    if not joints:
+        return None
+    i, j = rng.choice(joints)
+    return " ".join([*one[:i], *two[j:]])
+
+
+def spliced(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+    """The beginning of one answer and the last sentence of the other."""
+    first, second = rng.sample(ANSWERS, 2)
+    beginning = sentences(row[first])[:-1]
+    return " ".join([*beginning, sentences(row[second])[-1]]) if beginning else None
+
+
+def repeated(corpus: Corpus, row: dict, rng: random.Random) -> str:
+    """The row's answer with a stretch of one to eight words said twice."""
+    words, start, end = stretch(row, rng, longest=8)
+    return " ".join([*words[:end], *words[start:]])
+
+
+def dropped(corpus: Corpus, row: dict, rng: random.Random) -> str:
+    """The row's answer without a stretch of one to four words."""
+    words, start, end = stretch(row, rng, longest=4)
+    return " ".join([*words[:start], *words[end:]])
+
+
+def shuffled(corpus: Corpus, row: dict, rng: random.Random) -> str:
+    """The row's answer with a stretch of three to eight words in another order."""
+    words, start, end = stretch(row, rng, longest=8)
+    return " ".join([*words[:start], *rng.sample(words[start:end], end - start), *words[end:]])
+
+
+def truncated(corpus: Corpus, row: dict, rng: random.Random) -> str:
+    """The row's answer, broken off."""
+    words, start, _ = stretch(row, rng, longest=1)
+    return " ".join(words[: max(start, 1)])
+
+
+def stretch(row: dict, rng: random.Random, longest: int) -> tuple[list[str], int, int]:
+    """Words of one of the row's answers, and start and end of a stretch of at most `longest` of them."""
+    words = row[rng.choice(ANSWERS)].split()
+    size = rng.randint(1, min(longest, len(words)))
+    start = rng.randint(0, len(words) - size)
+    return words, start, start + size
+
+
+KINDS: dict[str, Callable[[Corpus, dict, random.Random], str | None]] = {
+    "other_cell": other_cell,
+    "other_question": other_question,
+    "other_details": other_details,
+    "swapped_word": swapped_word,
+    "crossed": crossed,
+    "spliced": spliced,
+    "repeated": repeated,
+    "dropped": dropped,
+    "shuffled": shuffled,
+    "truncated": truncated,
+}
+
+
+def incoherent_answers(corpus: Corpus, rows: list[dict], per_row: int, seed: int) -> list[Negative]:
+    """Incoherent answers to the questions of some rows, of every kind in turn.
+
+    Args:
+        corpus: where donors come from and what admissible answers look like.
+        rows: rows of a cell that the corpus has.
+        per_row: how many for each question; all of different kinds.
+        seed: of all draws.
+
+    Returns:
+        At most `per_row` negatives per row; fewer where no kind finds one.
+    """
+    negatives = []
+    for row in rows:
+        # seeded by the question, so that one row more changes no other row's draws
+        rng = random.Random(f"{seed} {row['question']}")
+        made = (
+            Negative(row, answer, kind)
+            for kind in rng.sample(list(KINDS), len(KINDS))
+            if (answer := attempt(corpus, row, kind, rng))
+        )
+        negatives.extend(islice(made, per_row))
+    return negatives
+
+
+def attempt(corpus: Corpus, row: dict, kind: str, rng: random.Random) -> str | None:
+    """An answer of one kind that the corpus does not admit, or None if a few draws bring none."""
+    for _ in range(DRAWS):
+        answer = KINDS[kind](corpus, row, rng)
+        if answer and not corpus.admits(row, answer):
+            return answer
+    return None

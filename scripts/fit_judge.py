@@ -1,0 +1,50 @@
+"""Fit a cross-encoder judge on the judge_fit rows of a corpus and on incoherent answers made from them.
+
+Run: python scripts/fit_judge.py --rows roles/*.jsonl --settings '{"base_model": "all-MiniLM-L6-v2", "split": {…}, "fit": {…}}' --seed 1 --output model/manifest.json …
+"""
+
+import argparse
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from emtransfer.artefacts import new_folder, write_manifest
+from emtransfer.cross_encoder import FitSettings, fit_cross_encoder, load_encoder, training_examples
+from emtransfer.errors import run
+from emtransfer.held_out import SplitSettings, judge_fit_rows, split_rows
+from emtransfer.negatives import Corpus, incoherent_answers
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=Path, nargs="+", required=True, help="rows with roles, named {cell}.jsonl")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: base_model, split and fit of the judge's config"
+    )
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
+    parser.add_argument("--output", type=Path, required=True, help="manifest.json of the judge's folder")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    settings = FitSettings(**args.settings["fit"])
+    split = split_rows(judge_fit_rows(args.rows), SplitSettings(**args.settings["split"]), args.seed)
+    negatives = [
+        negative
+        for negative in incoherent_answers(Corpus(split.fit), split.fit, settings.negatives_per_row, args.seed)
+        if not split.withholds(negative.row, negative.answer)
+    ]
+    examples = training_examples(split.fit, negatives)
+    print(f"{len(split.fit)} questions, {len(examples)} answers, {len(negatives)} of them incoherent.")
+    model, tokenizer = load_encoder(args.settings["base_model"], settings.max_tokens, args.seed)
+    with TemporaryDirectory() as state_folder:
+        fit_cross_encoder(model, tokenizer, examples, settings, args.seed, Path(state_folder))
+    with new_folder(args.output.parent) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        write_manifest(folder, args.settings, args.seed, args.code, {path.stem: path for path in args.rows})
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
