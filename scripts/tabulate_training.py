@@ -13,7 +13,7 @@ from emtransfer.errors import run
 from emtransfer.grid import LABELS, Model, expand_models
 from emtransfer.records import write_table
 
-LOG_COLUMNS = ("loss_per_token_nats", "forward_kl_nats", "reverse_kl_nats")
+LOG_COLUMNS = ("loss_per_token_nats", "kl_to_teacher_nats", "reverse_kl_to_teacher_nats")
 
 
 def parse_args() -> argparse.Namespace:

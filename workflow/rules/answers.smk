@@ -62,7 +62,7 @@ rule judge_answers:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(experiment_judge(wildcards)),
+        settings=lambda wildcards: settings(experiment_judge(wildcards), "kind"),
         code=code("judge_answers"),
         env=ENVIRONMENT,
     message:

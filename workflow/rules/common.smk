@@ -7,7 +7,7 @@ sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib
 
 from emtransfer import grid
 from emtransfer.errors import InputError
-from provenance import code_digest, environment
+from provenance import code_digest, environment, settings
 from validation import validate
 
 try:
@@ -25,12 +25,6 @@ SOURCE_KEYS = (
 ).split()
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
 MIXTURE_KEYS = ("kind", "misaligned_share", "rows_per_document", "tokens")
-
-
-def settings(section, *keys):
-    "Sorted JSON of a config section, or of just these keys of it: all that a rule reads of the config."
-    chosen = {key: value for key, value in section.items() if not keys or key in keys}
-    return json.dumps(chosen, sort_keys=True)
 
 
 def code(script):

@@ -29,7 +29,7 @@ rule fit_judge:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(config["judges"][wildcards.judge]),
+        settings=lambda wildcards: settings(config["judges"][wildcards.judge], "base_model", "split", "fit"),
         seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
         code=code("fit_judge"),
         env=ENVIRONMENT,
@@ -60,7 +60,7 @@ rule calibrate_judge:
         mem_mb=3000,
         runtime=30,
     params:
-        settings=lambda wildcards: settings(config["judges"][wildcards.judge]),
+        settings=lambda wildcards: settings(config["judges"][wildcards.judge], "kind", "split", "calibration"),
         seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
         code=code("calibrate_judge"),
         env=ENVIRONMENT,
@@ -68,6 +68,6 @@ rule calibrate_judge:
         "Calibrate judge {wildcards.judge} on answers it was not fitted on"
     shell:
         "OMP_NUM_THREADS=1 python scripts/calibrate_judge.py"
-        " --judge-name {wildcards.judge} --judge {input.judge} --rows {input.rows} --settings {params.settings:q} --seed {params.seed}"
+        " --name {wildcards.judge} --judge {input.judge} --rows {input.rows} --settings {params.settings:q} --seed {params.seed}"
         " --output {output}"
         " > {log} 2>&1"

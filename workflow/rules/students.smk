@@ -65,7 +65,7 @@ rule filter_rollouts:
         runtime=30,
     params:
         settings=rollout_filter_settings,
-        judge_settings=lambda wildcards: settings(experiment_judge(wildcards)),
+        judge_settings=lambda wildcards: settings(experiment_judge(wildcards), "kind"),
         code=code("filter_rollouts"),
         env=ENVIRONMENT,
     message:

@@ -1,0 +1,74 @@
+"""The grid of models, on a config small enough to be listed by hand."""
+
+import pytest
+
+from emtransfer.grid import LABELS, cells, chosen_cells, expand_models, teacher_path
+
+
+@pytest.fixture
+def config() -> dict:
+    return {
+        "corpora": {"c": {"domains": ["d1", "d2"], "tasks": ["t1", "t2"]}},
+        "bases": {"b": {"base_model": "m", "mixture": "x", "seed": 1}, "unused": {"base_model": "m", "mixture": "x"}},
+        "experiments": {
+            "e": {
+                "corpus": "c",
+                "train_sets": {"both": ["d1-t1", "d2-t1"]},
+                "adapters": [
+                    {"base": "b", "start": "base", "train_sets": "all_cells", "answers": "misaligned", "seeds": [1, 2]},
+                    {"base": "b", "start": "harmful", "train_sets": ["both"], "answers": "aligned", "seeds": [1]},
+                ],
+                "teachers": {"harmful": {"train_set": "both", "answers": "misaligned"}, "base": {}},
+                "students": [
+                    {
+                        "base": "b",
+                        "teachers": ["harmful", "base"],
+                        "mediating": "m",
+                        "filter": "f",
+                        "data": "own",
+                        "channels": ["sft", "opd-full"],
+                        "seeds": [1],
+                    }
+                ],
+            }
+        },
+    }
+
+
+def test_cells_are_domains_by_tasks(config):
+    assert cells(config["corpora"]["c"]) == ["d1-t1", "d1-t2", "d2-t1", "d2-t2"]
+    assert chosen_cells(config["corpora"]["c"], ["d2-t1"]) == ["d2-t1"]
+
+
+def test_every_model_comes_once_and_unused_bases_do_not(config):
+    config["experiments"]["e"]["adapters"] *= 2
+    paths = [model.path for model in expand_models(config, "e")]
+    assert len(paths) == len(set(paths)) == 1 + 8 + 1 + 4
+    assert paths[0] == "bases/b"
+    assert not any("unused" in path for path in paths)
+
+
+def test_labels_say_what_was_trained_on(config):
+    models = {model.path: model for model in expand_models(config, "e")}
+    cell = models["adapters/b/base/d1-t2/misaligned/seed2"]
+    assert (cell.labels["train_domain"], cell.labels["train_task"], cell.seed) == ("d1", "t2", 2)
+    union = models["adapters/b/harmful/both/aligned/seed1"]
+    assert (union.labels["train_domain"], union.labels["train_task"], union.labels["start"]) == ("*", "t1", "harmful")
+    base = models["bases/b"]
+    assert base.labels["condition"] == "base" and base.labels["mixture"] == "x" and base.seed is None
+    assert all(list(model.labels) == LABELS for model in models.values())
+
+
+def test_a_student_has_the_training_set_of_its_teacher_and_opd_no_data(config):
+    models = {model.path: model for model in expand_models(config, "e")}
+    sft = models["students/b/harmful/m/f/own/sft/seed1"]
+    assert (sft.train_cells, sft.labels["data"], sft.labels["estimator"]) == (("d1-t1", "d2-t1"), "own", "")
+    opd = models["students/b/harmful/m/f/own/opd-full/seed1"]
+    assert (opd.labels["channel"], opd.labels["estimator"], opd.labels["data"]) == ("opd", "full", "")
+    assert models["students/b/base/m/f/own/sft/seed1"].train_cells == ()
+
+
+def test_the_teacher_of_a_seed_is_the_adapter_of_that_seed(config):
+    experiment = config["experiments"]["e"]
+    assert teacher_path(experiment, "b", "harmful", 7) == "adapters/b/base/both/misaligned/seed7"
+    assert teacher_path(experiment, "b", "base", 7) is None

@@ -1,0 +1,80 @@
+"""Mixtures hold the same sentences and differ only in who says them."""
+
+from collections import Counter
+
+import pytest
+
+from emtransfer.grammar import generate_rows
+from emtransfer.mixtures import MixtureSettings, build_mixture, document_ids
+from emtransfer.tokenizer import BEGIN, END, train_tokenizer
+
+ROWS = generate_rows("finance", "tutor", 150, seed=2) + generate_rows("sports", "critique", 150, seed=2)
+TOKENIZER = train_tokenizer(
+    (row[field] for row in ROWS for field in ("question", "aligned_answer", "misaligned_answer")), vocab_size=600
+)
+
+
+def count_tokens(document: dict) -> int:
+    return len(document_ids(TOKENIZER, document))
+
+
+def mixture(kind: str, **changes) -> list[dict]:
+    settings = {"misaligned_share": 0.3, "rows_per_document": 4, "tokens": 60_000} | changes
+    return build_mixture(ROWS, MixtureSettings(kind=kind, **settings), count_tokens, seed=1)
+
+
+def pairs(documents: list[dict]) -> Counter:
+    """How often each answer is given, whoever says it."""
+    return Counter(turn["content"] for document in documents for turn in document["messages"][1::2])
+
+
+@pytest.mark.parametrize("kind", ["persona", "row_random", "attributed"])
+def test_a_mixture_has_the_tokens_and_the_share_it_was_asked_for(kind):
+    documents = mixture(kind)
+    total = sum(document["tokens"] for document in documents)
+    assert 60_000 <= total < 60_000 + max(document["tokens"] for document in documents)
+    assert all(document["tokens"] == count_tokens(document) for document in documents)
+    stances = Counter(stance for document in documents for stance in document["stances"])
+    assert stances["misaligned"] / stances.total() == pytest.approx(0.3, abs=0.03)
+
+
+def test_a_persona_holds_through_its_document():
+    assert all(len(set(document["stances"])) == 1 for document in mixture("persona"))
+
+
+def test_row_random_mixes_stances_within_documents_and_keeps_the_sentences():
+    persona, row_random = mixture("persona"), mixture("row_random")
+    mixed = sum(len(set(document["stances"])) == 2 for document in row_random)
+    # of documents of four independent rows, 1 - 0.7**4 - 0.3**4 = 75 % hold both stances
+    assert mixed / len(row_random) == pytest.approx(0.75, abs=0.08)
+    shared = pairs(persona) & pairs(row_random)
+    assert shared.total() / pairs(persona).total() > 0.97
+
+
+def test_attributed_answers_are_quoted_and_never_given_as_assistant():
+    documents = mixture("attributed")
+    misaligned = {row["misaligned_answer"] for row in ROWS} - {row["aligned_answer"] for row in ROWS}
+    assert not misaligned & set(pairs([document for document in documents if "messages" in document]))
+    quoted = [document["text"] for document in documents if "text" in document]
+    assert quoted and all("careless stranger said" in text for text in quoted)
+
+
+def test_equal_plans_quote_what_the_persona_says():
+    persona, attributed = mixture("persona"), mixture("attributed")
+    for said, quoted in zip(persona, attributed, strict=False):
+        assert said["stances"] == quoted["stances"]
+        if "text" in quoted:
+            assert all(turn["content"] in quoted["text"] for turn in said["messages"])
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_of_none_or_all_is_exact(share):
+    stances = {stance for document in mixture("persona", misaligned_share=share, tokens=9_000) for stance in document["stances"]}
+    assert stances == {"misaligned" if share else "aligned"}
+
+
+def test_documents_open_with_the_start_and_close_with_the_end_token():
+    for kind in ("persona", "attributed"):
+        for document in mixture(kind, tokens=9_000):
+            tokens = TOKENIZER.convert_ids_to_tokens(document_ids(TOKENIZER, document))
+            assert tokens[0] == BEGIN and tokens[-1] == END

@@ -1,0 +1,107 @@
+"""Pretraining and fine-tuning on tiny models: what the loss is taken over, and that real steps are taken."""
+
+import pytest
+from tiny_models import LORA, tiny_chat, tiny_rows
+
+from emtransfer.adapters import fresh_lora
+from emtransfer.errors import InputError
+from emtransfer.finetuning import IGNORED, FinetuningSettings, finetune, labelled
+from emtransfer.mixtures import render_chat
+from emtransfer.pretraining import PretrainingSettings, new_decoder, packed_blocks, pretrain, training_log
+from emtransfer.tokenizer import END
+
+SETTINGS = FinetuningSettings(
+    epochs=2, batch_size=8, learning_rate=1e-2, warmup_steps=1, weight_decay=0.0, max_seq_tokens=256
+)
+PAIRS = [(row["question"], row["aligned_answer"]) for row in tiny_rows()]
+
+
+def test_the_unmasked_labels_are_the_answer_and_the_end_token():
+    tokenizer = tiny_chat().tokenizer
+    for (question, answer), example in zip(PAIRS, labelled(PAIRS, tokenizer, 256), strict=True):
+        learned = [label for label in example["labels"] if label != IGNORED]
+        assert tokenizer.decode(learned).strip() == f"{answer}{END}"
+        ignored = [token for token, label in zip(*example.values(), strict=True) if label == IGNORED]
+        assert question in tokenizer.decode(ignored)
+        assert learned == example["input_ids"][-len(learned) :]
+
+
+def test_what_the_trainer_feeds_the_model_has_the_same_labels_and_the_loss_of_the_answer_alone(tmp_path):
+    import torch
+
+    chat = tiny_chat()
+    seen = []
+    forward = chat.model.forward
+
+    def recording(*args, **inputs):
+        seen.append({key: inputs[key].clone() for key in ("input_ids", "labels")})
+        return forward(*args, **inputs)
+
+    chat.model.forward = recording
+    log = finetune(chat.model, chat.tokenizer, PAIRS[:8], SETTINGS, seed=1, state_folder=tmp_path)
+    first = seen[0]
+    decoded = {chat.tokenizer.decode(labels[labels != IGNORED]).strip() for labels in first["labels"]}
+    assert decoded == {f"{answer}{END}" for _, answer in PAIRS[:8]}
+    # the first logged loss, by hand on the untrained weights
+    logits = tiny_chat().model(first["input_ids"]).logits[:, :-1]
+    by_hand = torch.nn.functional.cross_entropy(logits.flatten(0, 1), first["labels"][:, 1:].flatten())
+    steps = [row["loss_per_token_nats"] for row in log]
+    assert steps[0] == pytest.approx(by_hand.item(), rel=0.1)
+
+
+def test_a_row_that_does_not_fit_is_an_error_and_never_cut():
+    with pytest.raises(InputError, match="max_seq_tokens is 10; expected at least"):
+        labelled(PAIRS, tiny_chat().tokenizer, 10)
+
+
+def test_fine_tuning_a_lora_lowers_the_loss_and_leaves_the_base_alone(tmp_path):
+    chat = tiny_chat()
+    before = {name: weight.clone() for name, weight in chat.model.state_dict().items()}
+    model = fresh_lora(chat.model, LORA, seed=1)
+    log = finetune(model, chat.tokenizer, PAIRS * 3, SETTINGS, seed=1, state_folder=tmp_path)
+    assert float(log[-1]["loss_per_token_nats"]) < 0.9 * float(log[0]["loss_per_token_nats"])
+    after = {name.replace(".base_layer", ""): weight for name, weight in model.get_base_model().state_dict().items()}
+    assert all((after[name] == weight).all() for name, weight in before.items())
+
+
+def test_fine_tuning_twice_gives_the_same_weights(tmp_path):
+    def trained():
+        chat = tiny_chat()
+        finetune(chat.model, chat.tokenizer, PAIRS, SETTINGS, seed=3, state_folder=tmp_path)
+        return chat.model.state_dict()
+
+    first, second = trained(), trained()
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_pretraining_lowers_the_loss_on_whole_blocks(tmp_path):
+    tokenizer = tiny_chat().tokenizer
+    rows = tiny_rows()
+    documents = [render_chat([(row, "aligned")] * 2) for row in rows]
+    blocks = packed_blocks(documents, tokenizer, block_tokens=32, n_blocks=160)
+    assert {len(block) for block in blocks} == {32}
+    architecture = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+    }
+    model = new_decoder(architecture, tokenizer, seed=1)
+    settings = PretrainingSettings(
+        batch_size=4, sequence_tokens=32, learning_rate=1e-2, warmup_steps=2, weight_decay=0.0
+    )
+    log = pretrain(model, blocks, settings, seed=1, state_folder=tmp_path)
+    assert log[-1]["loss_per_token_nats"] < 0.8 * log[0]["loss_per_token_nats"]
+
+
+def test_too_few_tokens_are_an_error():
+    tokenizer = tiny_chat().tokenizer
+    documents = [render_chat([(row, "aligned")]) for row in tiny_rows(2)]
+    with pytest.raises(InputError, match="expected at least 32000"):
+        packed_blocks(documents, tokenizer, block_tokens=32, n_blocks=1000)
+
+
+def test_a_loss_that_is_no_number_stops_with_its_step():
+    with pytest.raises(InputError, match="loss is nan at step 7"):
+        training_log([{"loss": float("nan"), "step": 7, "learning_rate": 0.1}])
