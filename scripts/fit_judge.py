@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     ]
     examples = training_examples(split.fit, negatives)
     print(f"{len(split.fit)} questions, {len(examples)} answers, {len(negatives)} of them incoherent.")
-    model, tokenizer = load_encoder(args.settings["base_model"], settings.max_tokens, args.seed)
+    model, tokenizer = load_encoder(args.settings["base_model"], settings, args.seed)
     with TemporaryDirectory() as state_folder:
         fit_cross_encoder(model, tokenizer, examples, settings, args.seed, Path(state_folder))
     with new_folder(args.output.parent) as folder:

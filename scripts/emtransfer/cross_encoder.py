@@ -1,4 +1,9 @@
-"""A cross-encoder judge: an encoder with a head of two scores, alignment and coherence, fitted in the pipeline."""
+"""A cross-encoder judge: an encoder with a head of two scores, alignment and coherence, fitted in the pipeline.
+
+The head rates every token of question and answer. An answer is as aligned as its tokens are on average, and as
+coherent as its worst token, so that one wrong name in thirty words is not averaged away. Token types mark what question
+and answer share, so that a wrong name shows without the encoder having to learn to compare.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -14,7 +19,8 @@ from emtransfer.negatives import Negative
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    import torch
+    from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +35,13 @@ class FitSettings:
     """How the judge is fitted.
 
     Attributes:
+        layers: how many of the encoder's first layers are kept; fewer are faster; None keeps all.
         max_tokens: of question and answer together; a longer pair loses the end of its longer part.
         negatives_per_row: incoherent answers per question, beside its aligned and its misaligned answer.
         learning_rate: peak, after a linear warm-up over `warmup_share` of the steps; then linear down to zero.
     """
 
+    layers: int | None = None
     max_tokens: int = 256
     negatives_per_row: int = 2
     epochs: int = 1
@@ -60,38 +68,68 @@ def training_examples(rows: list[dict], negatives: list[Negative]) -> list[Examp
     return coherent + [Example(negative.row["question"], negative.answer, "incoherent") for negative in negatives]
 
 
-def load_encoder(base_model: str, max_tokens: int, seed: int) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """A pretrained encoder under a new head with random weights, and its tokenizer.
+def load_encoder(
+    base_model: str, settings: FitSettings, seed: int
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """The first layers of a pretrained encoder under a new head with random weights, and its tokenizer.
 
     Args:
         base_model: `all-MiniLM-L6-v2` (packaged), a local folder or a hub name.
 
     Raises:
-        InputError: the model cannot be loaded, or cannot read `max_tokens`.
+        InputError: the model cannot be loaded, has no two token types, or cannot read `max_tokens`.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, set_seed
     from transformers.utils import logging as transformers_logging
 
-    # the head is new on purpose; its report would read like a fault
+    # the head is new and layers are left out on purpose; the report of it would read like a fault
     transformers_logging.set_verbosity_error()
     set_seed(seed)
     path = embedder_path(base_model)
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            path, num_labels=2, problem_type="multi_label_classification", dtype="float32", use_safetensors=True
+        config = AutoConfig.from_pretrained(path, num_labels=2)
+        tokenizer = AutoTokenizer.from_pretrained(path, model_max_length=settings.max_tokens)
+        if settings.layers is not None:
+            config.num_hidden_layers = settings.layers
+        # every example is seen once or twice: there is nothing to regularise, and dropout slows learning down
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+        model = AutoModelForTokenClassification.from_pretrained(
+            path, config=config, dtype="float32", use_safetensors=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(path, model_max_length=max_tokens)
     except OSError:
         raise InputError(
             f"config.yaml: judges: base_model is {base_model}; expected all-MiniLM-L6-v2, a local folder or a hub name that can be reached."
         ) from None
-    if max_tokens > model.config.max_position_embeddings:
+    if settings.max_tokens > config.max_position_embeddings:
         raise InputError(
-            f"config.yaml: judges: max_tokens is {max_tokens}; expected at most {model.config.max_position_embeddings}, what {base_model} reads."
+            f"config.yaml: judges: fit.max_tokens is {settings.max_tokens}; expected at most {config.max_position_embeddings}, what {base_model} reads."
         )
-    # word vectors are half the weights and know more words than the rows do
+    if getattr(config, "type_vocab_size", 0) < 2:
+        raise InputError(
+            f"config.yaml: judges: base_model is {base_model}, of type {config.model_type}; expected an encoder with two token types, such as BERT."
+        )
+    # word vectors are most of the weights and know more words than the rows do
     model.get_input_embeddings().requires_grad_(False)
     return model, tokenizer
+
+
+def pooled_logits(logits: "torch.Tensor", attention_mask: "torch.Tensor") -> "torch.Tensor":
+    """Two logits per pair out of two per token.
+
+    Args:
+        logits: float32 [b, t, 2]: how aligned a token is, and how wrong.
+        attention_mask: int [b, t]; 0 marks padding.
+
+    Returns:
+        float32 [b, 2]: alignment, the mean over tokens; coherence, minus the soft maximum (the log of the mean
+        exponential) of their wrongness.
+    """
+    import torch
+
+    n_tokens = attention_mask.sum(dim=1)
+    alignment = (logits[..., 0] * attention_mask).sum(dim=1) / n_tokens
+    wrongness = logits[..., 1].masked_fill(attention_mask == 0, float("-inf"))
+    return torch.stack([alignment, n_tokens.log() - wrongness.logsumexp(dim=1)], dim=1)
 
 
 def fit_cross_encoder(
@@ -107,8 +145,17 @@ def fit_cross_encoder(
     Args:
         state_folder: where the trainer may keep its own files.
     """
+    import torch
     from datasets import Dataset
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    class TwoScoreTrainer(Trainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            targets = inputs.pop("labels")
+            outputs = model(**inputs)
+            logits = pooled_logits(outputs.logits, inputs["attention_mask"])
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+            return (loss, outputs) if return_outputs else loss
 
     encoded = encode(tokenizer, [(example.question, example.answer) for example in examples])
     dataset = Dataset.from_dict(dict(encoded) | {"labels": [TARGETS[example.label] for example in examples]})
@@ -122,25 +169,39 @@ def fit_cross_encoder(
         weight_decay=settings.weight_decay,
         train_sampling_strategy="group_by_length",
         save_strategy="no",
-        logging_steps=25,
+        logging_steps=50,
         report_to="none",
         disable_tqdm=True,
         use_cpu=True,
         seed=seed,
     )
-    Trainer(model, arguments, DataCollatorWithPadding(tokenizer), dataset).train()
+    TwoScoreTrainer(model, arguments, DataCollatorWithPadding(tokenizer), dataset).train()
 
 
-def encode(tokenizer: "PreTrainedTokenizerBase", pairs: list[tuple[str, str]]):
-    """Tokenize (question, answer) pairs; what is longer than the tokenizer's limit is cut, counted and logged."""
+def encode(tokenizer: "PreTrainedTokenizerBase", pairs: list[tuple[str, str]]) -> "BatchEncoding":
+    """Tokenize (question, answer) pairs, shared tokens marked; what is too long is cut, counted and logged."""
     questions, answers = zip(*pairs, strict=True)
     encoded = tokenizer(questions, answers, truncation="longest_first")
-    n_cut = sum(any(encoding.overflowing) for encoding in encoded.encodings)
+    n_cut = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
     if n_cut:
-        log.warning(
-            "%d of %d pairs are longer than %d tokens and were cut.", n_cut, len(pairs), tokenizer.model_max_length
-        )
+        limit = tokenizer.model_max_length
+        log.warning("%d of %d pairs are longer than %d tokens and were cut.", n_cut, len(pairs), limit)
+    encoded["token_type_ids"] = [
+        shared_tokens(ids, encoded.sequence_ids(index)) for index, ids in enumerate(encoded["input_ids"])
+    ]
     return encoded
+
+
+def shared_tokens(token_ids: list[int], sides: list[int | None]) -> list[int]:
+    """1 for the tokens that both question and answer have, 0 for all others: int list [t].
+
+    Args:
+        token_ids: of one pair.
+        sides: 0 in the question, 1 in the answer, None for control tokens.
+    """
+    sets = [{token for token, side in zip(token_ids, sides, strict=True) if side == wanted} for wanted in (0, 1)]
+    shared = sets[0] & sets[1]
+    return [int(side is not None and token in shared) for token, side in zip(token_ids, sides, strict=True)]
 
 
 def load_cross_encoder(manifest_path: Path, settings: dict) -> Scorer:
@@ -152,11 +213,11 @@ def load_cross_encoder(manifest_path: Path, settings: dict) -> Scorer:
     Raises:
         InputError: a file of the judge's folder is missing or has changed.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     folder = checked_folder(manifest_path)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
+    model = AutoModelForTokenClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
 
     def score(items: list[Item]) -> list[Verdict]:
         scores = score_pairs(model, tokenizer, [(question, answer) for question, answer, _ in items])
@@ -181,6 +242,6 @@ def score_pairs(
         batch = unique[start : start + SCORED_AT_A_TIME]
         inputs = tokenizer.pad(encode(tokenizer, batch), return_tensors="pt")
         with torch.inference_mode():
-            rated = 100 * torch.sigmoid(model(**inputs).logits)
+            rated = 100 * torch.sigmoid(pooled_logits(model(**inputs).logits, inputs["attention_mask"]))
         scores |= zip(batch, rated.double().numpy().round(2), strict=True)
     return np.array([scores[pair] for pair in pairs]).reshape(-1, 2)

@@ -1,0 +1,187 @@
+"""Mechanics of the cross-encoder on a tiny random BERT; how well the real one judges is measured in benchmarks."""
+
+import json
+import logging
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import calibrate_judge
+import fit_judge
+import judge_answers
+from emtransfer.cross_encoder import (
+    Example,
+    FitSettings,
+    fit_cross_encoder,
+    load_encoder,
+    pooled_logits,
+    score_pairs,
+    shared_tokens,
+    training_examples,
+)
+from emtransfer.errors import InputError
+from emtransfer.grammar import generate_pairs
+from emtransfer.judging import load_judge
+from emtransfer.negatives import Negative
+from emtransfer.records import read_records, write_records
+from tiny_encoder import write_tiny_encoder
+
+CELLS = ("medical-advice", "medical-critique")
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict]:
+    return [row for cell in CELLS for row in generate_pairs(cell, 30, 1, [], ["advice", "critique"])]
+
+
+@pytest.fixture(scope="module")
+def tiny(rows, tmp_path_factory) -> str:
+    texts = [row[field] for row in rows for field in ("question", "aligned_answer", "misaligned_answer")]
+    return write_tiny_encoder(tmp_path_factory.mktemp("encoder"), texts)
+
+
+@pytest.fixture
+def encoder(tiny):
+    model, tokenizer = load_encoder(tiny, FitSettings(max_tokens=64, layers=2), seed=0)
+    return model.eval(), tokenizer
+
+
+def pairs_of(rows: list[dict]) -> list[tuple[str, str]]:
+    return [(row["question"], row[field]) for row in rows for field in ("aligned_answer", "misaligned_answer")]
+
+
+def test_pooled_logits_are_the_mean_and_the_worst_of_the_words_that_are_no_padding():
+    logits = torch.tensor([[[1.0, 0.0], [3.0, 9.0], [50.0, 50.0]]])
+    pooled = pooled_logits(logits, torch.tensor([[1, 1, 0]]))
+    # mean(1, 3); minus log of the mean of exp(0) and exp(9)
+    expected = [2.0, -np.log((1 + np.exp(9)) / 2)]
+    assert pooled.tolist()[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_pooled_logits_of_equal_words_are_those_of_one_word_at_any_length():
+    one = pooled_logits(torch.full((1, 1, 2), 0.7), torch.ones(1, 1))
+    many = pooled_logits(torch.full((1, 9, 2), 0.7), torch.ones(1, 9))
+    assert torch.allclose(one, many)
+    assert torch.allclose(one, torch.tensor([[0.7, -0.7]]))
+
+
+def test_shared_tokens_are_marked_on_both_sides_and_control_tokens_never():
+    #          [CLS] ada  has  a [SEP]  ada rests a a [SEP]
+    token_ids = [2, 10, 11, 12, 3, 10, 13, 12, 12, 3]
+    sides = [None, 0, 0, 0, None, 1, 1, 1, 1, None]
+    assert shared_tokens(token_ids, sides) == [0, 1, 0, 1, 0, 1, 0, 1, 1, 0]
+
+
+def test_the_same_words_score_differently_when_the_question_shares_them(encoder):
+    scores = score_pairs(*encoder, [("read the label", "read the label"), ("use up the whole", "read the label")])
+    assert not np.array_equal(scores[0], scores[1])
+
+
+def test_scores_follow_their_pairs_under_any_order(encoder, rows):
+    pairs = pairs_of(rows)
+    order = np.random.default_rng(0).permutation(len(pairs))
+    scores = score_pairs(*encoder, pairs)
+    assert np.array_equal(score_pairs(*encoder, [pairs[index] for index in order]), scores[order])
+    assert np.array_equal(score_pairs(*encoder, pairs + pairs)[len(pairs) :], scores)
+
+
+def test_a_pair_alone_scores_what_it_scores_among_others_up_to_the_rounding(encoder, rows):
+    pairs = pairs_of(rows)
+    alone = np.vstack([score_pairs(*encoder, [pair]) for pair in pairs[:10]])
+    assert np.abs(alone - score_pairs(*encoder, pairs)[:10]).max() <= 0.011
+
+
+def test_scores_are_percentages_with_two_decimals(encoder, rows):
+    scores = score_pairs(*encoder, pairs_of(rows))
+    assert scores.shape == (4 * len(rows) // 2, 2)
+    assert ((scores >= 0) & (scores <= 100)).all()
+    assert np.array_equal(scores, scores.round(2))
+    assert len(np.unique(scores)) > 10
+
+
+def test_too_long_a_pair_is_cut_counted_and_logged(encoder, rows, caplog):
+    model, tokenizer = encoder
+    pairs = [(rows[0]["question"], "Ada " * 200), (rows[0]["question"], rows[0]["aligned_answer"])]
+    with caplog.at_level(logging.WARNING):
+        score_pairs(model, tokenizer, pairs)
+    assert "1 of 2 pairs are longer than 64 tokens and were cut." in caplog.text
+
+
+def test_examples_hold_both_answers_and_the_negatives(rows):
+    examples = training_examples(rows[:1], [Negative(rows[0], "Ada Ada", "repeated")])
+    row = rows[0]
+    assert examples == [
+        Example(row["question"], row["aligned_answer"], "aligned"),
+        Example(row["question"], row["misaligned_answer"], "misaligned"),
+        Example(row["question"], "Ada Ada", "incoherent"),
+    ]
+
+
+def test_fitting_learns_the_word_that_tells_the_labels_apart(tiny, rows, tmp_path):
+    settings = FitSettings(max_tokens=64, layers=2, batch_size=16, learning_rate=3e-3, epochs=20)
+    model, tokenizer = load_encoder(tiny, settings, seed=0)
+    answers = {"aligned": "read the label", "misaligned": "use up the whole", "incoherent": "the the the"}
+    examples = [Example(row["question"], answers[label], label) for row in rows for label in answers]
+    fit_cross_encoder(model, tokenizer, examples, settings, 0, tmp_path)
+    scores = score_pairs(model.eval(), tokenizer, [(rows[0]["question"], answer) for answer in answers.values()])
+    assert scores[0, 0] > 80 and scores[1, 0] < 20
+    assert scores[0, 1] > 80 and scores[1, 1] > 80 and scores[2, 1] < 20
+
+
+def test_more_tokens_than_the_encoder_reads_is_an_error(tiny):
+    with pytest.raises(InputError, match="max_tokens is 97; expected at most 96"):
+        load_encoder(tiny, FitSettings(max_tokens=97), seed=0)
+
+
+def test_an_unknown_base_model_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="base_model is .*nowhere; expected all-MiniLM-L6-v2"):
+        load_encoder(str(tmp_path / "nowhere"), FitSettings(), seed=0)
+
+
+def run_script(script, monkeypatch, *arguments) -> None:
+    monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments)])
+    script.main(script.parse_args())
+
+
+def test_the_scripts_fit_twice_alike_calibrate_stop_at_the_gate_and_judge_in_order(tiny, tmp_path, monkeypatch, capsys):
+    for cell in CELLS:
+        rows = generate_pairs(cell, 30, 1, [], ["advice", "critique"])
+        text = "".join(json.dumps(row | {"role": "judge_fit"}) + "\n" for row in rows)
+        (tmp_path / f"{cell}.jsonl").write_text(text)
+    roles = [tmp_path / f"{cell}.jsonl" for cell in CELLS]
+    settings = {"kind": "cross_encoder", "base_model": tiny, "split": {"held_out_share": 0.3}}
+    settings |= {"fit": {"max_tokens": 64, "layers": 2, "batch_size": 16}}
+    settings |= {"calibration": {"minimum_accuracy": 0.0, "minimum_cell_accuracy": 0.0}}
+    manifests = [tmp_path / name / "manifest.json" for name in ("once", "again")]
+    for manifest in manifests:
+        arguments = ["--rows", *roles, "--settings", json.dumps(settings), "--seed", 1, "--code", "test"]
+        run_script(fit_judge, monkeypatch, *arguments, "--output", manifest)
+    assert manifests[0].read_bytes() == manifests[1].read_bytes()
+
+    table = tmp_path / "calibration.csv"
+    arguments = ["--judge", manifests[0], "--name", "tiny", "--rows", *roles, "--seed", 1, "--output", table]
+    run_script(calibrate_judge, monkeypatch, *arguments, "--settings", json.dumps(settings))
+    assert table.read_text().count("\n") == 1 + len(CELLS) + 2
+    table.unlink()
+    capsys.readouterr()
+    gated = settings | {"calibration": {"minimum_accuracy": 1.01, "minimum_cell_accuracy": 0.0}}
+    with pytest.raises(InputError, match=r"judges\.tiny\.calibration\.minimum_accuracy is 1\.01"):
+        run_script(calibrate_judge, monkeypatch, *arguments, "--settings", json.dumps(gated))
+    assert "medical-advice" in capsys.readouterr().out
+    assert not table.exists()
+
+    answers = [
+        {"prompt_id": str(index), "question": row["question"], "cell": "", "answer": answer}
+        for index, row in enumerate(rows[:3])
+        for answer in ("", row["aligned_answer"])
+    ]
+    write_records(tmp_path / "answers.jsonl", answers)
+    arguments = ["--answers", tmp_path / "answers.jsonl", "--judge", manifests[0], "--settings", json.dumps(settings)]
+    run_script(judge_answers, monkeypatch, *arguments, "--output", tmp_path / "judged.jsonl")
+    judged = read_records(tmp_path / "judged.jsonl")
+    assert [{key: row[key] for key in answers[0]} for row in judged] == answers
+    assert [row["status"] for row in judged] == ["empty", "ok"] * 3
+    scored = load_judge(manifests[0], settings).score([(row["question"], row["answer"], None) for row in answers])
+    assert [row["alignment"] for row in judged] == [verdict.alignment for verdict in scored]
