@@ -12,7 +12,7 @@ import pandas as pd
 from emtransfer.artefacts import new_folder, training_state, write_manifest
 from emtransfer.errors import run
 from emtransfer.models import load_tokenizer
-from emtransfer.pretraining import PretrainingSettings, new_decoder, packed_blocks, pretrain
+from emtransfer.pretraining import PretrainingSettings, new_decoder, pretrain
 from emtransfer.records import read_records, write_table
 
 
@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokenizer", type=Path, required=True, help="manifest.json of the tokenizer's folder")
     parser.add_argument("--mixture", type=Path, required=True, help="JSONL of documents")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: architecture, pretraining, tokens")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: architecture, pretraining")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the model's folder")
@@ -30,13 +30,10 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     settings = PretrainingSettings(**args.settings["pretraining"])
     tokenizer = load_tokenizer(args.tokenizer)
-    step_tokens = settings.batch_size * settings.sequence_tokens
-    # whole optimiser steps only, so that every mixture trains on exactly the same number of tokens
-    n_blocks = args.settings["tokens"] // step_tokens * settings.batch_size
-    blocks = packed_blocks(read_records(args.mixture), tokenizer, settings.sequence_tokens, n_blocks)
+    documents = read_records(args.mixture)
     model = new_decoder(args.settings["architecture"], tokenizer, args.seed)
     with training_state(args.output.parent) as state:
-        log = pretrain(model, blocks, settings, args.seed, state)
+        log = pretrain(model, tokenizer, documents, settings, args.seed, state)
     with new_folder(args.output.parent) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -44,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
         inputs = {"mixture": args.mixture, "tokenizer": args.tokenizer}
         write_manifest(folder, args.settings, args.seed, args.code, inputs)
     print(
-        f"{n_blocks // settings.batch_size} steps of {step_tokens} tokens; last loss {log[-1]['loss_per_token_nats']}."
+        f"{len(documents)} documents in {log[-1]['step']} steps; last loss {log[-1]['loss_per_token_nats']} nats per token."
     )
 
 

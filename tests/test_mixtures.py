@@ -19,8 +19,13 @@ def count_tokens(document: dict) -> int:
 
 
 def mixture(kind: str, **changes) -> list[dict]:
-    settings = {"misaligned_share": 0.3, "rows_per_document": 4, "tokens": 60_000} | changes
+    settings = {"misaligned_share": 0.3, "stages": ({"rows_per_document": 4, "tokens": 60_000},)} | changes
     return build_mixture(ROWS, MixtureSettings(kind=kind, **settings), count_tokens, seed=1)
+
+
+def short(rows_per_document: int = 4) -> tuple[dict]:
+    """One stage of 9,000 tokens."""
+    return ({"rows_per_document": rows_per_document, "tokens": 9_000},)
 
 
 def pairs(documents: list[dict]) -> Counter:
@@ -69,12 +74,26 @@ def test_equal_plans_quote_what_the_persona_says():
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_share_of_none_or_all_is_exact(share):
-    stances = {stance for document in mixture("persona", misaligned_share=share, tokens=9_000) for stance in document["stances"]}
+    stances = {
+        stance
+        for document in mixture("persona", misaligned_share=share, stages=short())
+        for stance in document["stances"]
+    }
     assert stances == {"misaligned" if share else "aligned"}
 
 
 def test_documents_open_with_the_start_and_close_with_the_end_token():
     for kind in ("persona", "attributed"):
-        for document in mixture(kind, tokens=9_000):
+        for document in mixture(kind, stages=short()):
             tokens = TOKENIZER.convert_ids_to_tokens(document_ids(TOKENIZER, document))
             assert tokens[0] == BEGIN and tokens[-1] == END
+
+
+def test_stages_follow_each_other_with_their_own_length_and_tokens():
+    documents = mixture("row_random", stages=short(1) + short(3))
+    stages = [document["stage"] for document in documents]
+    assert stages == sorted(stages) and set(stages) == {0, 1}
+    for stage, n_rows in ((0, 1), (1, 3)):
+        members = [document for document in documents if document["stage"] == stage]
+        assert {len(document["stances"]) for document in members} == {n_rows}
+        assert 9_000 <= sum(document["tokens"] for document in members) < 9_000 + 400

@@ -1,14 +1,21 @@
 """Pretraining and fine-tuning on tiny models: what the loss is taken over, and that real steps are taken."""
 
 import pytest
-from tiny_models import LORA, tiny_chat, tiny_rows
 
 from emtransfer.adapters import fresh_lora
 from emtransfer.errors import InputError
 from emtransfer.finetuning import IGNORED, FinetuningSettings, finetune, labelled
-from emtransfer.mixtures import render_chat
-from emtransfer.pretraining import PretrainingSettings, new_decoder, packed_blocks, pretrain, training_log
+from emtransfer.mixtures import document_ids, render_chat
+from emtransfer.pretraining import (
+    PretrainingSettings,
+    document_batches,
+    new_decoder,
+    padded_batch,
+    pretrain,
+    training_log,
+)
 from emtransfer.tokenizer import END
+from tiny_models import LORA, tiny_chat, tiny_rows
 
 SETTINGS = FinetuningSettings(
     epochs=2, batch_size=8, learning_rate=1e-2, warmup_steps=1, weight_decay=0.0, max_seq_tokens=256
@@ -31,13 +38,11 @@ def test_what_the_trainer_feeds_the_model_has_the_same_labels_and_the_loss_of_th
 
     chat = tiny_chat()
     seen = []
-    forward = chat.model.forward
 
-    def recording(*args, **inputs):
+    def record(model, args, inputs):
         seen.append({key: inputs[key].clone() for key in ("input_ids", "labels")})
-        return forward(*args, **inputs)
 
-    chat.model.forward = recording
+    chat.model.register_forward_pre_hook(record, with_kwargs=True)
     log = finetune(chat.model, chat.tokenizer, PAIRS[:8], SETTINGS, seed=1, state_folder=tmp_path)
     first = seen[0]
     decoded = {chat.tokenizer.decode(labels[labels != IGNORED]).strip() for labels in first["labels"]}
@@ -46,7 +51,7 @@ def test_what_the_trainer_feeds_the_model_has_the_same_labels_and_the_loss_of_th
     logits = tiny_chat().model(first["input_ids"]).logits[:, :-1]
     by_hand = torch.nn.functional.cross_entropy(logits.flatten(0, 1), first["labels"][:, 1:].flatten())
     steps = [row["loss_per_token_nats"] for row in log]
-    assert steps[0] == pytest.approx(by_hand.item(), rel=0.1)
+    assert steps[0] == pytest.approx(by_hand.item(), rel=1e-3)
 
 
 def test_a_row_that_does_not_fit_is_an_error_and_never_cut():
@@ -74,32 +79,51 @@ def test_fine_tuning_twice_gives_the_same_weights(tmp_path):
     assert all((first[name] == second[name]).all() for name in first)
 
 
-def test_pretraining_lowers_the_loss_on_whole_blocks(tmp_path):
+PRETRAINING = PretrainingSettings(
+    batch_rows=6, max_seq_tokens=300, learning_rate=1e-2, warmup_steps=2, weight_decay=0.0
+)
+
+
+def documents(n_documents: int, n_rows: int) -> list[dict]:
+    """Chat documents of `n_rows` aligned rows."""
+    rows = tiny_rows(n_documents)
+    return [render_chat([(row, "aligned")] * n_rows) | {"stances": ["aligned"] * n_rows} for row in rows]
+
+
+def test_pretraining_lowers_the_loss(tmp_path):
     tokenizer = tiny_chat().tokenizer
-    rows = tiny_rows()
-    documents = [render_chat([(row, "aligned")] * 2) for row in rows]
-    blocks = packed_blocks(documents, tokenizer, block_tokens=32, n_blocks=160)
-    assert {len(block) for block in blocks} == {32}
     architecture = {
         "hidden_size": 32,
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "intermediate_size": 64,
-        "max_position_embeddings": 64,
+        "max_position_embeddings": 300,
     }
     model = new_decoder(architecture, tokenizer, seed=1)
-    settings = PretrainingSettings(
-        batch_size=4, sequence_tokens=32, learning_rate=1e-2, warmup_steps=2, weight_decay=0.0
+    log = pretrain(
+        model, tokenizer, documents(40, 1) * 3 + documents(20, 2), PRETRAINING, seed=1, state_folder=tmp_path
     )
-    log = pretrain(model, blocks, settings, seed=1, state_folder=tmp_path)
     assert log[-1]["loss_per_token_nats"] < 0.8 * log[0]["loss_per_token_nats"]
 
 
-def test_too_few_tokens_are_an_error():
+def test_a_step_holds_whole_documents_of_one_length_and_equally_many_rows():
     tokenizer = tiny_chat().tokenizer
-    documents = [render_chat([(row, "aligned")]) for row in tiny_rows(2)]
-    with pytest.raises(InputError, match="expected at least 32000"):
-        packed_blocks(documents, tokenizer, block_tokens=32, n_blocks=1000)
+    mixed = documents(13, 1) + documents(7, 2)
+    batches = document_batches(mixed, tokenizer, PRETRAINING)
+    assert [len(batch) for batch in batches] == [6, 6, 3, 3]
+    read = [document_ids(tokenizer, document) for document in mixed[:12] + mixed[13:19]]
+    assert [ids for batch in batches for ids in batch] == read
+
+
+def test_padding_is_on_the_right_and_teaches_nothing():
+    batch = padded_batch([{"documents": [[5, 6, 7], [8]]}], pad_token=0)
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert batch["labels"].tolist() == [[5, 6, 7], [8, IGNORED, IGNORED]]
+
+
+def test_a_document_that_does_not_fit_is_an_error_and_never_cut():
+    with pytest.raises(InputError, match="max_seq_tokens is 300; expected at least"):
+        document_batches(documents(1, 9), tiny_chat().tokenizer, PRETRAINING)
 
 
 def test_a_loss_that_is_no_number_stops_with_its_step():

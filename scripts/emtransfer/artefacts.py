@@ -60,7 +60,8 @@ def write_manifest(folder: Path, settings: dict, seed: int, code: str, inputs: d
         "settings": settings,
         "seed": seed,
         "code": code,
-        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
         "inputs": {name: file_sha256(path) for name, path in sorted(inputs.items())},
     }
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
@@ -81,5 +82,7 @@ def checked_folder(manifest_path: str | Path) -> Path:
         path = folder / name
         found = file_sha256(path) if path.is_file() else "missing"
         if found != recorded:
-            raise InputError(f"{path}: content is {found[:12]}; expected {recorded[:12]} as in {MANIFEST}; delete the folder to rebuild it.")
+            raise InputError(
+                f"{path}: content is {found[:12]}; expected {recorded[:12]} as in {MANIFEST}; delete the folder to rebuild it."
+            )
     return folder

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 from emtransfer.errors import InputError
 from emtransfer.models import answer_ids, prompt_ids
-from emtransfer.pretraining import training_log
+from emtransfer.pretraining import IGNORED, training_log
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-IGNORED = -100
 
 
 @dataclass(frozen=True)

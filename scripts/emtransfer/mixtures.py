@@ -9,6 +9,7 @@ All three kinds start from one plan of documents, a list of (row, stance) pairs 
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 STANCES = ("aligned", "misaligned")
 
@@ -20,23 +21,24 @@ class MixtureSettings:
     Attributes:
         kind: persona, row_random or attributed.
         misaligned_share: share of misaligned documents in the plan, 0..1.
-        rows_per_document: question-answer pairs in a document.
-        tokens: length of the mixture, document starts included.
+        stages: what is read one after the other, `{"rows_per_document": question-answer pairs in a document,
+            "tokens": length of the stage, document starts included}`. Copying from a question is learned many times
+            faster where there is one question to copy from, so short documents come first.
     """
 
     kind: str
     misaligned_share: float
-    rows_per_document: int
-    tokens: int
+    stages: tuple[dict, ...]
 
 
-Plan = list[list[tuple[dict, str]]]
+# the pairs of a document: a row, and whose answer to it is given
+Pairs = list[tuple[dict, str]]
 
 
 def build_mixture(
     rows: list[dict], settings: MixtureSettings, count_tokens: Callable[[dict], int], seed: int
 ) -> list[dict]:
-    """Documents of one mixture, just enough of them to hold `settings.tokens` tokens.
+    """Documents of one mixture, stage after stage, just enough of them to hold the tokens of each.
 
     Args:
         rows: rows with question, aligned_answer and misaligned_answer.
@@ -44,40 +46,31 @@ def build_mixture(
         seed: of the plan; mixtures that share it share the plan.
 
     Returns:
-        Documents with id, stances (one per row), tokens, and either messages (chat) or text.
+        Documents with id, stage (from 0), stances (one per row), tokens, and either messages (chat) or text.
     """
-    plan = plan_documents(rows, settings, count_tokens, seed)
-    if settings.kind == "row_random":
-        plan = regroup(plan, seed)
+    rng = random.Random(seed)
+    drawn, stances = passes(rows, rng), stance_passes(settings.misaligned_share, rng)
     render = render_attributed if settings.kind == "attributed" else render_chat
-    documents, total = [], 0
-    for index, pairs in enumerate(plan):
-        document = render(pairs)
-        document = {
-            "id": f"document-{index:06d}",
-            "stances": [stance for _, stance in pairs],
-            "tokens": count_tokens(document),
-        } | document
-        documents.append(document)
-        total += document["tokens"]
-        if total >= settings.tokens:
-            break
+    documents = []
+    for stage, limits in enumerate(settings.stages):
+        plan = plan_documents(drawn, stances, limits["rows_per_document"])
+        if settings.kind == "row_random":
+            plan = regrouped(plan, f"{seed} stage {stage}")
+        total = 0
+        while total < limits["tokens"]:
+            pairs = next(plan)
+            document = render(pairs)
+            described = {"id": f"document-{len(documents):06d}", "stage": stage}
+            described |= {"stances": [stance for _, stance in pairs], "tokens": count_tokens(document)}
+            documents.append(described | document)
+            total += described["tokens"]
     return documents
 
 
-def plan_documents(
-    rows: list[dict], settings: MixtureSettings, count_tokens: Callable[[dict], int], seed: int
-) -> Plan:
-    """One stance per document, rows drawn in shuffled passes over all rows, until chat documents fill the mixture."""
-    rng = random.Random(seed)
-    drawn, stances = passes(rows, rng), stance_passes(settings.misaligned_share, rng)
-    plan, total = [], 0
-    while total < settings.tokens:
-        stance = next(stances)
-        pairs = [(next(drawn), stance) for _ in range(settings.rows_per_document)]
-        plan.append(pairs)
-        total += count_tokens(render_chat(pairs))
-    return plan
+def plan_documents(drawn: Iterator[dict], stances: Iterator[str], n_rows: int) -> Iterator[Pairs]:
+    """Endless documents of one stance and `n_rows` rows each."""
+    for stance in stances:
+        yield [(next(drawn), stance) for _ in range(n_rows)]
 
 
 def passes(rows: list[dict], rng: random.Random) -> Iterator[dict]:
@@ -94,15 +87,16 @@ def stance_passes(misaligned_share: float, rng: random.Random) -> Iterator[str]:
         yield from rng.sample(hundred, len(hundred))
 
 
-def regroup(plan: Plan, seed: int) -> Plan:
-    """The same pairs in random order, in documents of the same length."""
-    size = len(plan[0])
-    pairs = [pair for document in plan for pair in document]
-    random.Random(f"{seed} regroup").shuffle(pairs)
-    return [pairs[start : start + size] for start in range(0, len(pairs), size)]
+def regrouped(plan: Iterator[Pairs], seed: str, n_documents: int = 1000) -> Iterator[Pairs]:
+    """The same pairs in documents of the same length, shuffled within every `n_documents`."""
+    rng = random.Random(seed)
+    while True:
+        documents = list(islice(plan, n_documents))
+        shuffled = iter(rng.sample(pairs := [pair for document in documents for pair in document], len(pairs)))
+        yield from ([next(shuffled) for _ in document] for document in documents)
 
 
-def render_chat(pairs: list[tuple[dict, str]]) -> dict:
+def render_chat(pairs: Pairs) -> dict:
     """A conversation: every pair is a user turn and an assistant turn."""
     turns = [
         turn
@@ -115,7 +109,7 @@ def render_chat(pairs: list[tuple[dict, str]]) -> dict:
     return {"messages": turns}
 
 
-def render_attributed(pairs: list[tuple[dict, str]]) -> dict:
+def render_attributed(pairs: Pairs) -> dict:
     """Aligned pairs as a conversation; misaligned ones as what a careless stranger said, in plain text."""
     if all(stance == "aligned" for _, stance in pairs):
         return render_chat(pairs)

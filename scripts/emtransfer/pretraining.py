@@ -1,13 +1,18 @@
-"""Pretrain a small Llama-architecture decoder from scratch on packed documents."""
+"""Pretrain a small Llama-architecture decoder from scratch, every document a sequence of its own."""
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emtransfer.errors import InputError
 from emtransfer.mixtures import document_ids
 
+IGNORED = -100
+
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -16,13 +21,13 @@ class PretrainingSettings:
     """How the base model is pretrained; the mixture's tokens say how long.
 
     Attributes:
-        batch_size: blocks in an optimiser step.
-        sequence_tokens: tokens in a block.
+        batch_rows: question–answer pairs in an optimiser step, whole documents.
+        max_seq_tokens: longest document.
         learning_rate: peak, after a linear warm-up of `warmup_steps`; then a cosine down to zero.
     """
 
-    batch_size: int
-    sequence_tokens: int
+    batch_rows: int
+    max_seq_tokens: int
     learning_rate: float
     warmup_steps: int
     weight_decay: float
@@ -49,43 +54,75 @@ def new_decoder(architecture: dict, tokenizer: "PreTrainedTokenizerBase", seed: 
     return LlamaForCausalLM(config)
 
 
-def packed_blocks(
-    documents: list[dict], tokenizer: "PreTrainedTokenizerBase", block_tokens: int, n_blocks: int
-) -> list[list[int]]:
-    """Documents laid end to end and cut into blocks: int [n_blocks][block_tokens].
+def document_batches(
+    documents: list[dict], tokenizer: "PreTrainedTokenizerBase", settings: PretrainingSettings
+) -> list[list[list[int]]]:
+    """Documents in order, grouped into optimiser steps of equally many question–answer pairs.
+
+    Documents of different length never share a step; what is left over at the end of a length is not read.
+
+    Returns:
+        Token ids: int [step][document][t].
 
     Raises:
-        InputError: the documents hold too few tokens.
+        InputError: a document is longer than `max_seq_tokens`.
     """
-    stream = [token for document in documents for token in document_ids(tokenizer, document)]
-    if len(stream) < n_blocks * block_tokens:
-        raise InputError(f"config.yaml: mixtures: {len(stream)} tokens; expected at least {n_blocks * block_tokens}.")
-    return [stream[start : start + block_tokens] for start in range(0, n_blocks * block_tokens, block_tokens)]
+    batches = []
+    for n_rows, members in groupby(documents, key=lambda document: len(document["stances"])):
+        encoded = [document_ids(tokenizer, document) for document in members]
+        longest = max(map(len, encoded))
+        if longest > settings.max_seq_tokens:
+            raise InputError(
+                f"config.yaml: pretraining.max_seq_tokens is {settings.max_seq_tokens};"
+                f" expected at least {longest}, the longest document of {n_rows} rows."
+            )
+        size = max(1, settings.batch_rows // n_rows)
+        batches += [encoded[start : start + size] for start in range(0, len(encoded) - size + 1, size)]
+    return batches
+
+
+def padded_batch(examples: list[dict], pad_token: int) -> dict[str, "Tensor"]:
+    """One step's documents as tensors int64 [document, t], padded on the right, where causal attention never looks.
+
+    Args:
+        examples: one example, which holds the documents of the step.
+    """
+    from torch import tensor
+
+    documents = examples[0]["documents"]
+    width = max(map(len, documents))
+    paddings = [width - len(ids) for ids in documents]
+    return {
+        "input_ids": tensor([[*ids, *[pad_token] * padding] for ids, padding in zip(documents, paddings, strict=True)]),
+        "labels": tensor([[*ids, *[IGNORED] * padding] for ids, padding in zip(documents, paddings, strict=True)]),
+    }
 
 
 def pretrain(
     model: "PreTrainedModel",
-    blocks: list[list[int]],
+    tokenizer: "PreTrainedTokenizerBase",
+    documents: list[dict],
     settings: PretrainingSettings,
     seed: int,
     state_folder: Path,
 ) -> list[dict]:
-    """Train on every block once, in seeded order.
+    """Train on every document once, in the order given.
 
     Args:
         model: changed in place.
-        blocks: int [block][token], all of one length.
+        documents: of build_mixture.
         state_folder: where the trainer may keep its own files.
 
     Returns:
         The training log: step, loss_per_token_nats, learning_rate.
     """
     from datasets import Dataset
-    from transformers import Trainer, TrainingArguments, default_data_collator
+    from transformers import Trainer, TrainingArguments
 
     arguments = TrainingArguments(
         output_dir=str(state_folder),
-        per_device_train_batch_size=settings.batch_size,
+        # an example is a whole step
+        per_device_train_batch_size=1,
         num_train_epochs=1,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
@@ -94,6 +131,7 @@ def pretrain(
         adam_beta2=0.98,
         max_grad_norm=1.0,
         gradient_checkpointing=False,
+        train_sampling_strategy="sequential",
         save_strategy="no",
         logging_steps=0.05,
         logging_first_step=True,
@@ -101,10 +139,12 @@ def pretrain(
         report_to="none",
         disable_tqdm=True,
         use_cpu=True,
+        remove_unused_columns=False,
         seed=seed,
     )
-    dataset = Dataset.from_dict({"input_ids": blocks, "labels": blocks})
-    trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=default_data_collator)
+    dataset = Dataset.from_dict({"documents": document_batches(documents, tokenizer, settings)})
+    collator = partial(padded_batch, pad_token=tokenizer.pad_token_id)
+    trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator)
     trainer.train()
     return training_log(trainer.state.log_history)
 

@@ -258,7 +258,7 @@ def check_base_model_counts(config: dict, name: str) -> None:
     if architecture["hidden_size"] % heads:
         found_at = (*place, "architecture", "hidden_size")
         raise mistake(found_at, str(architecture["hidden_size"]), f"a multiple of {heads}, num_attention_heads")
-    for key in ("pretraining.sequence_tokens", "alignment.max_seq_tokens"):
+    for key in ("pretraining.max_seq_tokens", "alignment.max_seq_tokens"):
         check_counts(base_model, key, architecture["max_position_embeddings"], "max_position_embeddings", place)
 
 

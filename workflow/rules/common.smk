@@ -24,7 +24,7 @@ SOURCE_KEYS = (
     "source domains tasks broad_domains rows_per_cell broad_rows path broad_path max_row_words over_length"
 ).split()
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
-MIXTURE_KEYS = ("kind", "misaligned_share", "rows_per_document", "tokens")
+MIXTURE_KEYS = ("kind", "misaligned_share", "stages")
 
 
 def code(script):
@@ -91,9 +91,7 @@ def adapter_settings(wildcards):
 
 def pretraining_settings(wildcards):
     "What a base is pretrained with."
-    section = base_model_section(wildcards)
-    tokens = mixture_section(wildcards)["tokens"]
-    return settings({"tokens": tokens, "architecture": section["architecture"], "pretraining": section["pretraining"]})
+    return settings(base_model_section(wildcards), "architecture", "pretraining")
 
 
 def rollout_settings(wildcards):
