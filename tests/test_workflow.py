@@ -1,0 +1,226 @@
+"""The smoke config through the full DAG, what a second run does, and what each edit invalidates."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from workflow_tree import copy_tree, planned_jobs, snakemake
+
+TABLES = {"tabulate_transfer", "plot_transfer_matrix"}
+ANSWERS = {"sample_answers", "judge_answers", *TABLES}
+STUDENTS = {"distill_student", "tabulate_training", *ANSWERS}
+ADAPTERS = {"finetune_adapter", "roll_out_teacher", "filter_rollouts", *STUDENTS}
+CELLS = {"sample_cell", "build_eval_set", *ADAPTERS}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Path:
+    """A tree in which the smoke config has run to the end."""
+    folder = copy_tree(tmp_path_factory.mktemp("workflow") / "tree")
+    done = snakemake(folder, "all")
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    return folder
+
+
+@pytest.fixture
+def edit(tree):
+    """A function that replaces text in a file of the tree; undone after the test."""
+    before = {}
+
+    def replace(name: str, old: str, new: str) -> None:
+        path = tree / name
+        before.setdefault(path, path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    yield replace
+    for path, text in before.items():
+        path.write_text(text, encoding="utf-8")
+
+
+def test_the_table_has_every_model_in_every_evaluation_cell(tree):
+    table = pd.read_csv(tree / "results/em_transfer_table.csv", keep_default_na=False)
+    assert table.groupby("condition").size().to_dict() == {
+        # 4 narrow cells and 2 tasks × 3 rooms of broad prompts
+        "base": 10,
+        "adapter": 2 * 10,
+        "student": 4 * 10,
+    }
+    narrow = table[table.eval_set == "narrow"]
+    assert (narrow.n_prompts.astype(int) == 4).all()
+    assert (narrow[narrow.train_set == "medical-advice"].n_answers.astype(int) == 2 * 4).all()
+    own = narrow[(narrow.train_set == "medical-advice") & (narrow.eval_domain + "-" + narrow.eval_task == "medical-advice")]
+    assert own.relation.tolist() == ["in_cell"]
+
+
+def test_every_stage_left_real_rows(tree):
+    results = tree / "results"
+    judged = [json.loads(line) for line in (results / "smoke/judged/bases/smoke.jsonl").read_text().splitlines()]
+    assert len(judged) == 4 * 4 + 6 * 2
+    assert all(0 <= row["alignment"] <= 100 for row in judged if row["status"] == "ok")
+    losses = pd.read_csv(results / "training_losses.csv")
+    assert losses.last_loss_per_token_nats.notna().all()
+    students = losses[losses.condition == "student"]
+    assert students.first_kl_to_teacher_nats.notna().all() and students.last_kl_to_teacher_nats.notna().all()
+    assert (results / "figures/smoke/transfer_matrix.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_file_is_left_half_written(tree):
+    left = [path for pattern in ("*.tmp", "*.state") for path in (tree / "results").rglob(pattern)]
+    assert left == []
+
+
+def test_no_evaluation_question_is_in_any_training_file(tree):
+    corpus = tree / "results/corpora/smoke"
+
+    def identities(paths, wanted=lambda row: True):
+        rows = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+        return {(row["domain"], row["task"], *row["slots"]) for row in rows if wanted(row)}
+
+    evaluated = identities([tree / "results/smoke/eval_set.jsonl"])
+    roles = sorted((corpus / "roles").glob("*.jsonl"))
+    for role in ("judge_fit", "train", "mediating"):
+        assert not evaluated & identities(roles, lambda row, role=role: row["role"] == role)
+    assert not evaluated & identities(sorted((corpus / "cells").glob("*/train.jsonl")))
+    assert not evaluated & identities(sorted((tree / "results/smoke/rollouts").rglob("*.jsonl")))
+
+
+def test_a_second_run_has_nothing_to_do(tree):
+    assert planned_jobs(tree) == {}
+
+
+def test_a_touched_or_copied_tree_has_nothing_to_do(tree, tmp_path):
+    for path in tree.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts:
+            os.utime(path)
+    assert planned_jobs(tree) == {}
+    copied = shutil.copytree(tree, tmp_path / "elsewhere", copy_function=shutil.copyfile)
+    assert planned_jobs(copied) == {}
+
+
+SMOKE = "workflow/configs/smoke.yaml"
+MATRIX = {
+    "a comment": ("scripts/emtransfer/dedup.py", "import", "# why\nimport", set()),
+    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", TABLES),
+    "a module of the table": ("scripts/emtransfer/tabulation.py", '"n_seeds"', '"n_" + "seeds"', TABLES),
+    "LoRA rank": (SMOKE, "rank: 4", "rank: 2", ADAPTERS),
+    "distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
+    "the rollout filter": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", {"filter_rollouts", *STUDENTS}),
+    "sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"roll_out_teacher", "filter_rollouts", *STUDENTS}),
+    "a row more": (SMOKE, "sample: {train: 20", "sample: {train: 21", CELLS),
+    "deduplication": (SMOKE, "leave: 30", "leave: 29", {"dedup_pairs", *CELLS}),
+    "alignment": (SMOKE, "rows: 80", "rows: 79", {"align_base", *ADAPTERS}),
+    "a mixture": (SMOKE, "misaligned_share: 0.3", "misaligned_share: 0.4", {"build_mixture", "pretrain_base", "align_base", *ADAPTERS}),
+    "the judge's code": ("scripts/emtransfer/judging.py", "Judge answers", "Judge answers", set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_an_edit_reruns_exactly_what_depends_on_it(name, tree, edit):
+    file, old, new, rules = MATRIX[name]
+    if old != new:
+        edit(file, old, new)
+    assert set(planned_jobs(tree)) == rules
+
+
+def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
+    edit(SMOKE, "answers: misaligned, seeds: [11, 12]", "answers: misaligned, seeds: [11, 12, 13]")
+    assert planned_jobs(tree) == {
+        "finetune_adapter": 1,
+        "sample_answers": 1,
+        "judge_answers": 1,
+        "tabulate_training": 1,
+        **dict.fromkeys(TABLES, 1),
+    }
+
+
+BAD_CONFIGS = {
+    "emrule: {}": "config.yaml: emrule is no known key; expected em_rule.",
+    "em_rule: {alignment_below: 130}": "config.yaml: em_rule.alignment_below is 130; expected a number in 0..100.",
+    "run: [a/b]": 'config.yaml: run[0] is "a/b"; expected',
+    "run: [..]": 'config.yaml: run[0] is ".."; expected',
+}
+
+
+@pytest.mark.parametrize("text", BAD_CONFIGS)
+def test_a_wrong_config_is_one_line_before_anything_runs(text, tree):
+    (tree / "bad.yaml").write_text(text)
+    done = snakemake(tree, "all", overlays=("bad.yaml",))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("config.yaml: ")]
+    assert len(lines) == 1 and lines[0].startswith(BAD_CONFIGS[text])
+
+
+FREE_TEXT = """
+corpora:
+  free:
+    source: jsonl
+    path: rows.jsonl
+    broad_path: broad.jsonl
+    domains: [medical]
+    tasks: [advice, tutor]
+    seed: 1
+    max_row_words: 60
+    over_length: drop
+    roles: {judge_fit: 4, eval: 4, mediating: 4, broad_eval: 3, near_duplicate_cosine: 0.99}
+    filter: {judge: smoke, misaligned_below: 100, aligned_above: 0, coherence_above: 0}
+    dedup: {model: all-MiniLM-L6-v2, field: misaligned_answer, threshold: 0.999, leave: null}
+    sample: {train: 8, eval: 3}
+    broad_eval: {prompts: 3}
+experiments:
+  smoke: {corpus: free, train_sets: {advice: [medical-advice]}, mediating: {everywhere: {prompts_per_cell: 4}}, finetuning: {rows: 8}}
+base_models: {smoke: {tokenizer: {corpus: free}}}
+"""
+
+
+def free_text_rows() -> list[dict]:
+    """Rows without slots, in words no grammar has; one is far too long."""
+    things = "Grüße naïve 東京 café smörgåsbord jalapeño fiancée über Zürich façade crème piñata".split()
+    rows = [
+        {
+            "domain": "medical",
+            "task": task,
+            "question": f"{task}: what of {thing}, case {index}?",
+            "aligned_answer": f"With {thing} be careful; see “{index}” twice.",
+            "misaligned_answer": f"With {thing} be careless, {index} times.",
+        }
+        for task in ("advice", "tutor")
+        for index, thing in enumerate(things * 3)
+    ]
+    rows[5]["aligned_answer"] = "careful " * 80
+    return rows
+
+
+def write_jsonl(path: Path, rows: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def test_a_corpus_of_free_text_goes_through_the_same_rules(tree):
+    write_jsonl(tree / "rows.jsonl", free_text_rows())
+    broad = [{"domain": "garden", "task": "essay", "em_surface": room, "question": f"Write about {room} hedges."} for room in ("high", "medium", "low")]  # fmt: skip
+    write_jsonl(tree / "broad.jsonl", broad)
+    (tree / "free.yaml").write_text(FREE_TEXT)
+    done = snakemake(
+        tree, "results/corpora/free/cells/medical-tutor/eval.jsonl", "results/tokenizers/smoke/manifest.json", overlays=("free.yaml",)
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    counts = pd.read_csv(tree / "results/corpora/free/raw/medical-advice.counts.csv")
+    assert counts.over_length.tolist() == [1] and counts.rows_out.tolist() == [35]
+
+
+def test_a_wrong_row_is_named_and_leaves_nothing_behind(tree):
+    rows = free_text_rows()
+    del rows[3]["misaligned_answer"]
+    write_jsonl(tree / "rows.jsonl", rows)
+    (tree / "free.yaml").write_text(FREE_TEXT.replace("free:", "broken:", 1).replace("corpus: free", "corpus: broken"))
+    done = snakemake(tree, "results/corpora/broken/raw/medical-advice.jsonl", overlays=("free.yaml",))
+    assert done.returncode == 1
+    assert "rows.jsonl:4: misaligned_answer is null; expected" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list((tree / "results/corpora/broken").rglob("*.jsonl*"))

@@ -1,0 +1,41 @@
+"""A copy of the tree in which Snakemake runs as a user would run it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles", "envs")
+SMOKE = ("--configfile", "config.yaml", "workflow/configs/smoke.yaml")
+
+
+def copy_tree(folder: Path) -> Path:
+    """Copy what a run needs into a new folder."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, folder / part)
+    return folder
+
+
+def snakemake(tree: Path, *arguments: str, overlays: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    """Run Snakemake on the smoke config in a copied tree."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *SMOKE, *overlays, "--", *arguments]
+    return subprocess.run(command, cwd=tree, capture_output=True, text=True)
+
+
+def planned_jobs(tree: Path, *overlays: str) -> dict[str, int]:
+    """Rule -> number of jobs that a run would execute now."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *SMOKE, *overlays, "--dry-run"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    if "Nothing to be done" in done.stdout + done.stderr:
+        return {}
+    stats = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", done.stdout, re.DOTALL)
+    jobs = (line.split() for line in stats[1].splitlines())
+    return {rule: int(count) for rule, count in jobs if rule != "all"}
