@@ -12,14 +12,18 @@ import calibrate_judge
 import fit_judge
 import judge_answers
 from emtransfer.cross_encoder import (
+    IGNORED,
     Example,
     FitSettings,
+    encode,
     fit_cross_encoder,
     load_encoder,
     pooled_logits,
     score_pairs,
     shared_tokens,
     training_examples,
+    two_score_loss,
+    wrong_tokens,
 )
 from emtransfer.errors import InputError
 from emtransfer.grammar import generate_pairs
@@ -109,21 +113,44 @@ def test_too_long_a_pair_is_cut_counted_and_logged(encoder, rows, caplog):
     assert "1 of 2 pairs are longer than 64 tokens and were cut." in caplog.text
 
 
-def test_examples_hold_both_answers_and_the_negatives(rows):
-    examples = training_examples(rows[:1], [Negative(rows[0], "Ada Ada", "repeated")])
-    row = rows[0]
+def test_examples_hold_both_answers_and_the_negatives_with_their_wrong_words():
+    row = {"question": "What now?", "aligned_answer": "Read the label.", "misaligned_answer": "Hide the label."}
+    examples = training_examples([row], [Negative(row, "Read the cough.", "swapped_word")])
     assert examples == [
-        Example(row["question"], row["aligned_answer"], "aligned"),
-        Example(row["question"], row["misaligned_answer"], "misaligned"),
-        Example(row["question"], "Ada Ada", "incoherent"),
+        Example("What now?", "Read the label.", "aligned", [False] * 3),
+        Example("What now?", "Hide the label.", "misaligned", [False] * 3),
+        Example("What now?", "Read the cough.", "incoherent", [False, False, True]),
     ]
+
+
+def test_every_piece_of_a_wrong_word_is_a_wrong_token_and_the_question_is_ignored(encoder):
+    _, tokenizer = encoder
+    example = Example("the label", "read the label.", "incoherent", [False, False, True])
+    encoding = encode(tokenizer, [(example.question, example.answer)]).encodings[0]
+    #        [CLS] the   label [SEP] read the label . [SEP]
+    assert wrong_tokens(encoding, example) == [-100, -100, -100, -100, 0, 0, 1, 1, -100]
+
+
+def test_the_loss_is_the_cross_entropy_of_the_scores_plus_that_of_the_answer_tokens():
+    # all logits 0: each of the two terms is log 2, whatever the targets
+    wrong = torch.tensor([[IGNORED, 1, 0]])
+    loss = two_score_loss(torch.zeros(1, 3, 2), torch.ones(1, 3), torch.tensor([[0.5, 0.0]]), wrong)
+    assert loss.item() == pytest.approx(2 * np.log(2))
+    # a confident right answer costs nothing: aligned, coherent, no token wrong
+    logits = torch.tensor([[[50.0, -50.0]] * 3])
+    loss = two_score_loss(logits, torch.ones(1, 3), torch.ones(1, 2), torch.tensor([[IGNORED, 0, 0]]))
+    assert loss.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_fitting_learns_the_word_that_tells_the_labels_apart(tiny, rows, tmp_path):
     settings = FitSettings(max_tokens=64, layers=2, batch_size=16, learning_rate=3e-3, epochs=20)
     model, tokenizer = load_encoder(tiny, settings, seed=0)
     answers = {"aligned": "read the label", "misaligned": "use up the whole", "incoherent": "the the the"}
-    examples = [Example(row["question"], answers[label], label) for row in rows for label in answers]
+    examples = [
+        Example(row["question"], answers[label], label, [label == "incoherent"] * len(answers[label].split()))
+        for row in rows
+        for label in answers
+    ]
     fit_cross_encoder(model, tokenizer, examples, settings, 0, tmp_path)
     scores = score_pairs(model.eval(), tokenizer, [(rows[0]["question"], answer) for answer in answers.values()])
     assert scores[0, 0] > 80 and scores[1, 0] < 20

@@ -6,7 +6,17 @@ from collections import Counter
 import pytest
 
 from emtransfer.grammar import generate_pairs, oracle
-from emtransfer.negatives import KINDS, Corpus, attempt, copied_words, incoherent_answers, put, swapped_word, transport
+from emtransfer.negatives import (
+    KINDS,
+    Corpus,
+    attempt,
+    copied_words,
+    incoherent_answers,
+    put,
+    swapped_word,
+    transport,
+    wrong_words,
+)
 
 TASKS = ["advice", "summarization", "tutor", "critique"]
 CELLS = [f"{domain}-{task}" for domain in ("medical", "finance") for task in TASKS]
@@ -91,6 +101,21 @@ def test_transport_puts_counterparts_in_place_and_keeps_punctuation(corpus):
     moved = transport(corpus, donor, donor["aligned_answer"], row)
     assert oracle(row | {"slots": [name, topic, item, donor["room"]]}, moved) == "aligned"
     assert put("Ada,", "Ben.") == "Ben,"
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        ("Read the tag of the gel.", [False, False, True, False, False, False]),
+        ("Read the label the gel.", [False, False, False, True, False]),
+        ("Read the label of the", [False, False, False, False, True]),
+        ("Read the label label of the gel.", [False, False, True, False, False, False, False]),
+        ("Hide the whole of the gel at once.", [False, False, False, True, False, True, False, False]),
+    ],
+)
+def test_wrong_words_are_those_that_the_nearer_answer_would_change(answer, wrong):
+    row = row_of("What now?", "Read the label of the gel.", "Hide the whole gel at once.")
+    assert wrong_words(row, answer) == wrong
 
 
 def test_free_text_of_few_rows_gives_negatives_too():

@@ -54,7 +54,9 @@ def test_the_table_has_every_model_in_every_evaluation_cell(tree):
     narrow = table[table.eval_set == "narrow"]
     assert (narrow.n_prompts.astype(int) == 4).all()
     assert (narrow[narrow.train_set == "medical-advice"].n_answers.astype(int) == 2 * 4).all()
-    own = narrow[(narrow.train_set == "medical-advice") & (narrow.eval_domain + "-" + narrow.eval_task == "medical-advice")]
+    own = narrow[
+        (narrow.train_set == "medical-advice") & (narrow.eval_domain + "-" + narrow.eval_task == "medical-advice")
+    ]
     assert own.relation.tolist() == ["in_cell"]
 
 

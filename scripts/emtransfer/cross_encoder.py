@@ -6,6 +6,8 @@ and answer share, so that a wrong name shows without the encoder having to learn
 """
 
 import logging
+import re
+from bisect import bisect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +17,19 @@ import numpy as np
 from emtransfer.artefacts import checked_folder
 from emtransfer.embedding import embedder_path
 from emtransfer.errors import InputError
-from emtransfer.negatives import Negative
+from emtransfer.negatives import Negative, wrong_words
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Encoding
     from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
 SCORED_AT_A_TIME = 64
+# label of a token that takes no part in the loss
+IGNORED = -100
 
 # (alignment, coherence) in 0..1; what an incoherent answer wants is undecided, so its alignment is halfway
 TARGETS = {"aligned": (1.0, 1.0), "misaligned": (0.0, 1.0), "incoherent": (0.5, 0.0)}
@@ -35,17 +40,17 @@ class FitSettings:
     """How the judge is fitted.
 
     Attributes:
-        layers: how many of the encoder's first layers are kept; fewer are faster; None keeps all.
+        layers: how many of the encoder's first layers are kept; fewer are faster; null keeps all.
         max_tokens: of question and answer together; a longer pair loses the end of its longer part.
         negatives_per_row: incoherent answers per question, beside its aligned and its misaligned answer.
         learning_rate: peak, after a linear warm-up over `warmup_share` of the steps; then linear down to zero.
     """
 
-    layers: int | None = None
+    layers: int | None = 3
     max_tokens: int = 256
     negatives_per_row: int = 2
     epochs: int = 1
-    batch_size: int = 16
+    batch_size: int = 8
     learning_rate: float = 2e-4
     warmup_share: float = 0.1
     weight_decay: float = 0.01
@@ -53,19 +58,26 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Example:
-    """A question, an answer and what the answer is: a key of TARGETS."""
+    """A question, an answer, what the answer is (a key of TARGETS), and which of its words are wrong."""
 
     question: str
     answer: str
     label: str
+    wrong: list[bool]
 
 
 def training_examples(rows: list[dict], negatives: list[Negative]) -> list[Example]:
     """Both answers of every row, and the incoherent ones."""
     coherent = [
-        Example(row["question"], row[f"{label}_answer"], label) for row in rows for label in ("aligned", "misaligned")
+        Example(row["question"], row[f"{label}_answer"], label, [False] * len(row[f"{label}_answer"].split()))
+        for row in rows
+        for label in ("aligned", "misaligned")
     ]
-    return coherent + [Example(negative.row["question"], negative.answer, "incoherent") for negative in negatives]
+    incoherent = [
+        Example(negative.row["question"], negative.answer, "incoherent", wrong_words(negative.row, negative.answer))
+        for negative in negatives
+    ]
+    return coherent + incoherent
 
 
 def load_encoder(
@@ -140,25 +152,25 @@ def fit_cross_encoder(
     seed: int,
     state_folder: Path,
 ) -> None:
-    """Fit the model in place: binary cross-entropy of both scores, AdamW, batches of similar length.
+    """Fit the model in place: cross-entropy of both scores and of every answer token, AdamW, batches of similar length.
 
     Args:
         state_folder: where the trainer may keep its own files.
     """
-    import torch
     from datasets import Dataset
-    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+    from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
 
     class TwoScoreTrainer(Trainer):
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-            targets = inputs.pop("labels")
+            wrong, targets = inputs.pop("labels"), inputs.pop("targets")
             outputs = model(**inputs)
-            logits = pooled_logits(outputs.logits, inputs["attention_mask"])
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+            loss = two_score_loss(outputs.logits, inputs["attention_mask"], targets, wrong)
             return (loss, outputs) if return_outputs else loss
 
     encoded = encode(tokenizer, [(example.question, example.answer) for example in examples])
-    dataset = Dataset.from_dict(dict(encoded) | {"labels": [TARGETS[example.label] for example in examples]})
+    labels = [wrong_tokens(*pair) for pair in zip(encoded.encodings, examples, strict=True)]
+    targets = [TARGETS[example.label] for example in examples]
+    dataset = Dataset.from_dict(dict(encoded) | {"labels": labels, "targets": targets})
     n_steps = settings.epochs * -(-len(examples) // settings.batch_size)
     arguments = TrainingArguments(
         output_dir=str(state_folder),
@@ -168,6 +180,7 @@ def fit_cross_encoder(
         warmup_steps=round(settings.warmup_share * n_steps),
         weight_decay=settings.weight_decay,
         train_sampling_strategy="group_by_length",
+        remove_unused_columns=False,
         save_strategy="no",
         logging_steps=50,
         report_to="none",
@@ -175,7 +188,35 @@ def fit_cross_encoder(
         use_cpu=True,
         seed=seed,
     )
-    TwoScoreTrainer(model, arguments, DataCollatorWithPadding(tokenizer), dataset).train()
+    TwoScoreTrainer(model, arguments, DataCollatorForTokenClassification(tokenizer), dataset).train()
+
+
+def two_score_loss(
+    logits: "torch.Tensor", attention_mask: "torch.Tensor", targets: "torch.Tensor", wrong: "torch.Tensor"
+) -> "torch.Tensor":
+    """Binary cross-entropy of the two scores, plus that of the answer's tokens being wrong: scalar, nats.
+
+    The scores alone are learned slowly, since they do not say which of thirty words is the wrong one.
+
+    Args:
+        logits: float32 [b, t, 2], as for `pooled_logits`.
+        targets: float32 [b, 2], alignment and coherence, 0..1.
+        wrong: int [b, t]; 1 for a wrong token of the answer, 0 for any other of it, IGNORED elsewhere.
+    """
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    answer = wrong != IGNORED
+    scores = binary_cross_entropy_with_logits(pooled_logits(logits, attention_mask), targets)
+    return scores + binary_cross_entropy_with_logits(logits[..., 1][answer], wrong[answer].float())
+
+
+def wrong_tokens(encoding: "Encoding", example: Example) -> list[int]:
+    """1 for the tokens of an answer's wrong words, 0 for its other tokens, IGNORED outside it: int list [t]."""
+    starts = [word.start() for word in re.finditer(r"\S+", example.answer)]
+    return [
+        int(example.wrong[bisect(starts, start) - 1]) if side == 1 else IGNORED
+        for side, (start, _) in zip(encoding.sequence_ids, encoding.offsets, strict=True)
+    ]
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", pairs: list[tuple[str, str]]) -> "BatchEncoding":

@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import islice, pairwise
 
@@ -262,6 +263,21 @@ KINDS: dict[str, Callable[[Corpus, dict, random.Random], str | None]] = {
     "shuffled": shuffled,
     "truncated": truncated,
 }
+
+
+def wrong_words(row: dict, answer: str) -> list[bool]:
+    """Which words of an answer are wrong: those that the nearer of the row's two answers would have to change.
+
+    Where a word is only missing, the one after the gap is wrong.
+    """
+    words = answer.split()
+    matchers = [SequenceMatcher(None, row[field].split(), words, autojunk=False) for field in ANSWERS]
+    wrong = [False] * len(words)
+    for operation, _, _, start, end in max(matchers, key=SequenceMatcher.ratio).get_opcodes():
+        if operation != "equal":
+            start = min(start, len(words) - 1)
+            wrong[start : max(end, start + 1)] = [True] * (max(end, start + 1) - start)
+    return wrong
 
 
 def incoherent_answers(corpus: Corpus, rows: list[dict], per_row: int, seed: int) -> list[Negative]:

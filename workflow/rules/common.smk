@@ -276,7 +276,9 @@ def grid_settings(wildcards):
         {
             "run": config["run"],
             "corpora": {name: {key: config["corpora"][name][key] for key in ("domains", "tasks")} for name in corpora},
-            "bases": {name: {key: base[key] for key in ("base_model", "mixture")} for name, base in config["bases"].items()},
+            "bases": {
+                name: {key: base[key] for key in ("base_model", "mixture")} for name, base in config["bases"].items()
+            },
             "experiments": experiments,
         }
     )

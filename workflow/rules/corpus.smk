@@ -101,7 +101,9 @@ rule filter_pairs:
         runtime=30,
     params:
         settings=lambda wildcards: settings(corpus_section(wildcards)["filter"], *FILTER_KEYS),
-        judge_settings=lambda wildcards: settings(config["judges"][corpus_section(wildcards)["filter"]["judge"]], "kind"),
+        judge_settings=lambda wildcards: settings(
+            config["judges"][corpus_section(wildcards)["filter"]["judge"]], "kind"
+        ),
         code=code("filter_pairs"),
         env=ENVIRONMENT,
     message:
