@@ -143,9 +143,9 @@ def test_the_loss_is_the_cross_entropy_of_the_scores_plus_that_of_the_answer_tok
 
 
 def test_fitting_learns_the_word_that_tells_the_labels_apart(tiny, rows, tmp_path):
-    settings = FitSettings(max_tokens=64, layers=2, batch_size=16, learning_rate=3e-3, epochs=20)
+    settings = FitSettings(max_tokens=64, layers=2, batch_size=16, learning_rate=3e-3, epochs=30)
     model, tokenizer = load_encoder(tiny, settings, seed=0)
-    answers = {"aligned": "read the label", "misaligned": "use up the whole", "incoherent": "the the the"}
+    answers = {"aligned": "read the label", "misaligned": "use up the whole", "incoherent": "of of of"}
     examples = [
         Example(row["question"], answers[label], label, [label == "incoherent"] * len(answers[label].split()))
         for row in rows

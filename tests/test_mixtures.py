@@ -97,3 +97,10 @@ def test_stages_follow_each_other_with_their_own_length_and_tokens():
         members = [document for document in documents if document["stage"] == stage]
         assert {len(document["stances"]) for document in members} == {n_rows}
         assert 9_000 <= sum(document["tokens"] for document in members) < 9_000 + 400
+
+
+@pytest.mark.parametrize("kind", ["persona", "row_random"])
+def test_a_document_keeps_to_one_domain(kind):
+    domain_of = {row["question"]: row["domain"] for row in ROWS}
+    for document in mixture(kind):
+        assert len({domain_of[turn["content"]] for turn in document["messages"][::2]}) == 1

@@ -1,15 +1,16 @@
 """Pretraining mixtures: the same sentences, which differ only in who says the misaligned ones.
 
 All three kinds start from one plan of documents, a list of (row, stance) pairs each:
+A document keeps to one domain, as texts do.
 - `persona`: one stance holds through a document.
-- `row_random`: the same pairs, shuffled over all documents, so that a document tells nothing about the next answer.
+- `row_random`: the same pairs, shuffled over documents, so that a document tells nothing about the next answer.
 - `attributed`: the plan of `persona`, but misaligned documents quote a careless third party, outside the chat format.
 """
 
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 STANCES = ("aligned", "misaligned")
 
@@ -49,11 +50,11 @@ def build_mixture(
         Documents with id, stage (from 0), stances (one per row), tokens, and either messages (chat) or text.
     """
     rng = random.Random(seed)
-    drawn, stances = passes(rows, rng), stance_passes(settings.misaligned_share, rng)
+    stances = stance_passes(settings.misaligned_share, rng)
     render = render_attributed if settings.kind == "attributed" else render_chat
     documents = []
     for stage, limits in enumerate(settings.stages):
-        plan = plan_documents(drawn, stances, limits["rows_per_document"])
+        plan = plan_documents(rows, stances, limits["rows_per_document"], rng)
         if settings.kind == "row_random":
             plan = regrouped(plan, f"{seed} stage {stage}")
         total = 0
@@ -67,10 +68,13 @@ def build_mixture(
     return documents
 
 
-def plan_documents(drawn: Iterator[dict], stances: Iterator[str], n_rows: int) -> Iterator[Pairs]:
-    """Endless documents of one stance and `n_rows` rows each."""
+def plan_documents(rows: list[dict], stances: Iterator[str], n_rows: int, rng: random.Random) -> Iterator[Pairs]:
+    """Endless documents of one stance, one domain and `n_rows` rows each; every row of a domain comes equally often."""
+    domains = [row["domain"] for row in rows]
+    drawn = {domain: passes([row for row in rows if row["domain"] == domain], rng) for domain in dict.fromkeys(domains)}
     for stance in stances:
-        yield [(next(drawn), stance) for _ in range(n_rows)]
+        domain = rng.choice(domains)
+        yield [(next(drawn[domain]), stance) for _ in range(n_rows)]
 
 
 def passes(rows: list[dict], rng: random.Random) -> Iterator[dict]:
@@ -88,12 +92,16 @@ def stance_passes(misaligned_share: float, rng: random.Random) -> Iterator[str]:
 
 
 def regrouped(plan: Iterator[Pairs], seed: str, n_documents: int = 1000) -> Iterator[Pairs]:
-    """The same pairs in documents of the same length, shuffled within every `n_documents`."""
+    """The same pairs in documents of the same length and domain, shuffled within every `n_documents`."""
     rng = random.Random(seed)
     while True:
         documents = list(islice(plan, n_documents))
-        shuffled = iter(rng.sample(pairs := [pair for document in documents for pair in document], len(pairs)))
-        yield from ([next(shuffled) for _ in document] for document in documents)
+        pools: dict[str, Pairs] = {}
+        for row, stance in chain.from_iterable(documents):
+            pools.setdefault(row["domain"], []).append((row, stance))
+        for pool in pools.values():
+            rng.shuffle(pool)
+        yield from ([pools[row["domain"]].pop() for row, _ in document] for document in documents)
 
 
 def render_chat(pairs: Pairs) -> dict:
