@@ -53,7 +53,7 @@ def test_row_random_mixes_stances_within_documents_and_keeps_the_sentences():
     # of documents of four independent rows, 1 - 0.7**4 - 0.3**4 = 75 % hold both stances
     assert mixed / len(row_random) == pytest.approx(0.75, abs=0.08)
     shared = pairs(persona) & pairs(row_random)
-    assert shared.total() / pairs(persona).total() > 0.97
+    assert shared.total() / pairs(persona).total() > 0.9
 
 
 def test_attributed_answers_are_quoted_and_never_given_as_assistant():

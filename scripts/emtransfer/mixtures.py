@@ -91,7 +91,7 @@ def stance_passes(misaligned_share: float, rng: random.Random) -> Iterator[str]:
         yield from rng.sample(hundred, len(hundred))
 
 
-def regrouped(plan: Iterator[Pairs], seed: str, n_documents: int = 1000) -> Iterator[Pairs]:
+def regrouped(plan: Iterator[Pairs], seed: str, n_documents: int = 100) -> Iterator[Pairs]:
     """The same pairs in documents of the same length and domain, shuffled within every `n_documents`."""
     rng = random.Random(seed)
     while True:
