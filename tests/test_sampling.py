@@ -102,7 +102,7 @@ def test_an_answer_ends_with_its_end_token_or_at_the_limit_and_text_has_no_contr
     prompts = [prompt_ids(chat.tokenizer, question) for question in QUESTIONS]
     # likely ends, so that some answers end and some do not
     chat = tiny_chat()
-    chat.model.lm_head.weight.data[chat.tokenizer.eos_token_id] *= 6
+    chat.model.lm_head.weight.data[chat.tokenizer.eos_token_id] *= 2
     answers = sample_ids(chat, prompts, KEYS, SamplingSettings(10), seed=1)
     end = chat.tokenizer.eos_token_id
     ended = [answer[-1] == end for answer in answers]

@@ -246,9 +246,9 @@ def test_a_base_of_another_base_model_is_refused():
             "experiments.template_nl.finetuning.max_seq_tokens is 1000000; expected at most {window}, ",
         ),
         (
-            (*DECODER, "pretraining", "sequence_tokens"),
+            (*DECODER, "pretraining", "max_seq_tokens"),
             10**6,
-            "base_models.decoder.pretraining.sequence_tokens is 1000000; expected at most {window}, ",
+            "base_models.decoder.pretraining.max_seq_tokens is 1000000; expected at most {window}, ",
         ),
         (
             (*DECODER, "architecture", "hidden_size"),
