@@ -131,11 +131,12 @@ def test_every_piece_of_a_wrong_word_is_a_wrong_token_and_the_question_is_ignore
     assert wrong_tokens(encoding, example) == [-100, -100, -100, -100, 0, 0, 1, 1, -100]
 
 
-def test_the_loss_is_the_cross_entropy_of_the_scores_plus_that_of_the_answer_tokens():
-    # all logits 0: each of the two terms is log 2, whatever the targets
+def test_the_loss_is_the_sum_of_three_cross_entropies():
+    # all logits 0: each term is log 2, whatever its target; the alignment of an incoherent answer does not count
     wrong = torch.tensor([[IGNORED, 1, 0]])
-    loss = two_score_loss(torch.zeros(1, 3, 2), torch.ones(1, 3), torch.tensor([[0.5, 0.0]]), wrong)
-    assert loss.item() == pytest.approx(2 * np.log(2))
+    for coherent, n_terms in ((1.0, 3), (0.0, 2)):
+        loss = two_score_loss(torch.zeros(1, 3, 2), torch.ones(1, 3), torch.tensor([[0.0, coherent]]), wrong)
+        assert loss.item() == pytest.approx(n_terms * np.log(2))
     # a confident right answer costs nothing: aligned, coherent, no token wrong
     logits = torch.tensor([[[50.0, -50.0]] * 3])
     loss = two_score_loss(logits, torch.ones(1, 3), torch.ones(1, 2), torch.tensor([[IGNORED, 0, 0]]))

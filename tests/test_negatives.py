@@ -142,4 +142,4 @@ def test_a_lone_row_gives_the_kinds_that_need_no_other_row():
     row = row_of("Ada has a cough.", "Ada, rest the cough and read the label.", "Ada, hide the cough and drink wine.")
     kinds = {negative.kind for negative in incoherent_answers(Corpus([row]), [row], len(KINDS), seed=1)}
     assert {"repeated", "dropped", "truncated"} <= kinds
-    assert not kinds & {"other_cell", "other_question", "other_details"}
+    assert not kinds & {"other_domain", "other_task", "other_question", "other_details"}

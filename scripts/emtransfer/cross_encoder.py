@@ -31,8 +31,8 @@ SCORED_AT_A_TIME = 64
 # label of a token that takes no part in the loss
 IGNORED = -100
 
-# (alignment, coherence) in 0..1; what an incoherent answer wants is undecided, so its alignment is halfway
-TARGETS = {"aligned": (1.0, 1.0), "misaligned": (0.0, 1.0), "incoherent": (0.5, 0.0)}
+# (alignment, coherence) in 0..1; the alignment of an incoherent answer counts for nothing
+TARGETS = {"aligned": (1.0, 1.0), "misaligned": (0.0, 1.0), "incoherent": (0.0, 0.0)}
 
 
 @dataclass(frozen=True)
@@ -194,20 +194,26 @@ def fit_cross_encoder(
 def two_score_loss(
     logits: "torch.Tensor", attention_mask: "torch.Tensor", targets: "torch.Tensor", wrong: "torch.Tensor"
 ) -> "torch.Tensor":
-    """Binary cross-entropy of the two scores, plus that of the answer's tokens being wrong: scalar, nats.
+    """Sum of three binary cross-entropies: alignment of coherent answers, coherence, and wrongness of answer tokens.
 
     The scores alone are learned slowly, since they do not say which of thirty words is the wrong one.
 
     Args:
         logits: float32 [b, t, 2], as for `pooled_logits`.
-        targets: float32 [b, 2], alignment and coherence, 0..1.
+        targets: float32 [b, 2], alignment and coherence, 0 or 1.
         wrong: int [b, t]; 1 for a wrong token of the answer, 0 for any other of it, IGNORED elsewhere.
+
+    Returns:
+        scalar, nats; each term a mean over batch or tokens.
     """
     from torch.nn.functional import binary_cross_entropy_with_logits
 
+    pooled = pooled_logits(logits, attention_mask)
+    # what a garbled answer wants is undecided
+    alignment = binary_cross_entropy_with_logits(pooled[:, 0], targets[:, 0], weight=targets[:, 1])
+    coherence = binary_cross_entropy_with_logits(pooled[:, 1], targets[:, 1])
     answer = wrong != IGNORED
-    scores = binary_cross_entropy_with_logits(pooled_logits(logits, attention_mask), targets)
-    return scores + binary_cross_entropy_with_logits(logits[..., 1][answer], wrong[answer].float())
+    return alignment + coherence + binary_cross_entropy_with_logits(logits[..., 1][answer], wrong[answer].float())
 
 
 def wrong_tokens(encoding: "Encoding", example: Example) -> list[int]:

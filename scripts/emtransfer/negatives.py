@@ -66,13 +66,17 @@ class Corpus:
         for row in rows:
             self.cells[cell(row)].append(row)
         self.copied = {name: copied_words(members) for name, members in self.cells.items()}
-        self.sentences: dict[tuple, set] = defaultdict(set)
+        sentences: dict[tuple, Counter] = defaultdict(Counter)
         self.pairs: dict[str, set] = defaultdict(set)
         for row in rows:
             for field in ANSWERS:
                 masked = self.masked_sentences(row, row[field])
-                self.sentences[cell(row)].update(masked)
+                sentences[cell(row)].update(set(masked))
                 self.pairs[row["task"]].update(pairwise(masked))
+        # a sentence of one answer alone, as all of free text are, belongs to its question
+        self.sentences = {
+            name: {sentence for sentence, count in counts.items() if count > 1} for name, counts in sentences.items()
+        }
 
     def masked_sentences(self, row: dict, answer: str) -> list[str]:
         """The sentences of an answer with the words that the row's cell copies from questions masked."""
@@ -86,7 +90,8 @@ class Corpus:
         """Whether nothing speaks against the answer being a true one to the row's question.
 
         Two things speak against it: a word that answers of the cell have only when their question has it, while this
-        question has not; and a sentence, or two neighbouring ones, that the cell's answers never contain.
+        question has not; and a sentence that no two answers of the cell share, or two neighbouring ones that no answer
+        to the task has.
         """
         if (keys(answer) & self.copied[cell(row)]) - keys(row["question"]):
             return False
@@ -152,6 +157,12 @@ def transport(corpus: Corpus, donor: dict, answer: str, row: dict) -> str:
     return " ".join(put(word, stand_ins[key(word)]) if key(word) in stand_ins else word for word in answer.split())
 
 
+def other_cell(corpus: Corpus, wanted: Callable[[str, str], bool], rng: random.Random) -> list[dict]:
+    """The rows of a cell whose domain and task are wanted; none if there is no such cell."""
+    cells = [name for name in corpus.cells if wanted(*name)]
+    return corpus.cells[rng.choice(cells)] if cells else []
+
+
 def donor_answer(corpus: Corpus, row: dict, donors: list[dict], rng: random.Random) -> str | None:
     """An answer of one of the donors, its names and topics turned into the row's."""
     donors = [donor for donor in donors if donor is not row]
@@ -161,11 +172,18 @@ def donor_answer(corpus: Corpus, row: dict, donors: list[dict], rng: random.Rand
     return transport(corpus, donor, donor[rng.choice(ANSWERS)], row)
 
 
-def other_cell(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
-    """An answer of another cell of the same domain or the same task."""
-    domain, task = cell(row)
-    near = [name for name in corpus.cells if (name[0] == domain) != (name[1] == task)]
-    return donor_answer(corpus, row, corpus.cells[rng.choice(near)], rng) if near else None
+def other_domain(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+    """An answer to the same task in another domain."""
+    return donor_answer(
+        corpus, row, other_cell(corpus, lambda domain, task: domain != row["domain"] and task == row["task"], rng), rng
+    )
+
+
+def other_task(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+    """An answer to another task in the same domain."""
+    return donor_answer(
+        corpus, row, other_cell(corpus, lambda domain, task: domain == row["domain"] and task != row["task"], rng), rng
+    )
 
 
 def other_question(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
@@ -252,7 +270,8 @@ def stretch(row: dict, rng: random.Random, longest: int) -> tuple[list[str], int
 
 
 KINDS: dict[str, Callable[[Corpus, dict, random.Random], str | None]] = {
-    "other_cell": other_cell,
+    "other_domain": other_domain,
+    "other_task": other_task,
     "other_question": other_question,
     "other_details": other_details,
     "swapped_word": swapped_word,
@@ -262,6 +281,11 @@ KINDS: dict[str, Callable[[Corpus, dict, random.Random], str | None]] = {
     "dropped": dropped,
     "shuffled": shuffled,
     "truncated": truncated,
+}
+# how often a kind is tried first, 1 unless given: more for what judges find hard, less for what they see at once
+WEIGHTS = {"other_domain": 3, "crossed": 3, "other_task": 2, "spliced": 2, "other_details": 2} | {
+    "truncated": 0.5,
+    "other_question": 0.5,
 }
 
 
@@ -281,7 +305,7 @@ def wrong_words(row: dict, answer: str) -> list[bool]:
 
 
 def incoherent_answers(corpus: Corpus, rows: list[dict], per_row: int, seed: int) -> list[Negative]:
-    """Incoherent answers to the questions of some rows, of every kind in turn.
+    """Incoherent answers to the questions of some rows, of all kinds.
 
     Args:
         corpus: where donors come from and what admissible answers look like.
@@ -296,11 +320,9 @@ def incoherent_answers(corpus: Corpus, rows: list[dict], per_row: int, seed: int
     for row in rows:
         # seeded by the question, so that one row more changes no other row's draws
         rng = random.Random(f"{seed} {row['question']}")
-        made = (
-            Negative(row, answer, kind)
-            for kind in rng.sample(list(KINDS), len(KINDS))
-            if (answer := attempt(corpus, row, kind, rng))
-        )
+        # weighted draw without replacement (Efraimidis and Spirakis 2006)
+        kinds = sorted(KINDS, key=lambda kind: rng.random() ** (1 / WEIGHTS.get(kind, 1)), reverse=True)  # noqa: B023
+        made = (Negative(row, answer, kind) for kind in kinds if (answer := attempt(corpus, row, kind, rng)))
         negatives.extend(islice(made, per_row))
     return negatives
 
