@@ -107,7 +107,7 @@ def test_a_touched_or_copied_tree_has_nothing_to_do(tree, tmp_path):
 
 SMOKE = "workflow/configs/smoke.yaml"
 MATRIX = {
-    "a comment": ("scripts/emtransfer/dedup.py", "import", "# why\nimport", set()),
+    "a comment": ("scripts/emtransfer/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", TABLES),
     "a module of the table": ("scripts/emtransfer/tabulation.py", '"n_seeds"', '"n_" + "seeds"', TABLES),
     "LoRA rank": (SMOKE, "rank: 4", "rank: 2", ADAPTERS),
@@ -118,15 +118,14 @@ MATRIX = {
     "deduplication": (SMOKE, "leave: 30", "leave: 29", {"dedup_pairs", *CELLS}),
     "alignment": (SMOKE, "rows: 80", "rows: 79", {"align_base", *ADAPTERS}),
     "a mixture": (SMOKE, "misaligned_share: 0.3", "misaligned_share: 0.4", {"build_mixture", "pretrain_base", "align_base", *ADAPTERS}),
-    "the judge's code": ("scripts/emtransfer/judging.py", "Judge answers", "Judge answers", set()),
+    "a judge's code": ("scripts/emtransfer/judging.py", 'Verdict("empty")', 'Verdict("refusal")', {"calibrate_judge", "filter_pairs", "dedup_pairs", *CELLS}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MATRIX)
 def test_an_edit_reruns_exactly_what_depends_on_it(name, tree, edit):
     file, old, new, rules = MATRIX[name]
-    if old != new:
-        edit(file, old, new)
+    edit(file, old, new)
     assert set(planned_jobs(tree)) == rules
 
 
@@ -172,7 +171,7 @@ corpora:
     over_length: drop
     roles: {judge_fit: 4, eval: 4, mediating: 4, broad_eval: 3, near_duplicate_cosine: 0.99}
     filter: {judge: smoke, misaligned_below: 100, aligned_above: 0, coherence_above: 0}
-    dedup: {model: all-MiniLM-L6-v2, field: misaligned_answer, threshold: 0.999, leave: null}
+    dedup: {model: all-MiniLM-L6-v2, field: misaligned_answer, threshold: 0.999, leave: 1}
     sample: {train: 8, eval: 3}
     broad_eval: {prompts: 3}
 experiments:

@@ -23,6 +23,8 @@ MASK = "_"
 MINIMUM_CONTEXT_COSINE = 0.5
 # most draws of a kind bring a negative; a few more are cheap
 DRAWS = 4
+# donors looked at when the nearest is wanted
+CANDIDATES = 16
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,17 @@ def other_cell(corpus: Corpus, wanted: Callable[[str, str], bool], rng: random.R
 
 
 def donor_answer(corpus: Corpus, row: dict, donors: list[dict], rng: random.Random) -> str | None:
-    """An answer of one of the donors, its names and topics turned into the row's."""
-    donors = [donor for donor in donors if donor is not row]
+    """An answer of one of the donors, its names and topics turned into the row's; as long as the row's if possible.
+
+    An answer of another length would be told by its length, and nothing else of it would be learned.
+    """
+    donors = [donor for donor in rng.sample(donors, min(CANDIDATES, len(donors))) if donor is not row]
     if not donors:
         return None
-    donor = rng.choice(donors)
-    return transport(corpus, donor, donor[rng.choice(ANSWERS)], row)
+    field = rng.choice(ANSWERS)
+    n_sentences = len(sentences(row[field]))
+    donor = min(donors, key=lambda donor: abs(len(sentences(donor[field])) - n_sentences))
+    return transport(corpus, donor, donor[field], row)
 
 
 def other_domain(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
@@ -189,7 +196,7 @@ def other_task(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
 def other_question(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
     """An answer of the cell to a question that shares as much with this one as any of a few."""
     members = corpus.cells[cell(row)]
-    donors = [donor for donor in rng.sample(members, min(16, len(members))) if donor is not row]
+    donors = [donor for donor in rng.sample(members, min(CANDIDATES, len(members))) if donor is not row]
     if not donors:
         return None
     own = keys(row["question"]) & corpus.copied[cell(row)]
@@ -283,10 +290,7 @@ KINDS: dict[str, Callable[[Corpus, dict, random.Random], str | None]] = {
     "truncated": truncated,
 }
 # how often a kind is tried first, 1 unless given: more for what judges find hard, less for what they see at once
-WEIGHTS = {"other_domain": 3, "crossed": 3, "other_task": 2, "spliced": 2, "other_details": 2} | {
-    "truncated": 0.5,
-    "other_question": 0.5,
-}
+WEIGHTS = {"other_domain": 3, "crossed": 3, "other_task": 2, "spliced": 2, "truncated": 0.5, "other_question": 0.5}
 
 
 def wrong_words(row: dict, answer: str) -> list[bool]:
