@@ -114,6 +114,7 @@ MATRIX = {
     "distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
     "the rollout filter": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", {"filter_rollouts", *STUDENTS}),
     "sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"roll_out_teacher", "filter_rollouts", *STUDENTS}),
+    "samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", ANSWERS),
     "a row more": (SMOKE, "sample: {train: 20", "sample: {train: 21", CELLS),
     "deduplication": (SMOKE, "leave: 30", "leave: 29", {"dedup_pairs", *CELLS}),
     "alignment": (SMOKE, "rows: 80", "rows: 79", {"align_base", *ADAPTERS}),

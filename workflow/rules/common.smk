@@ -98,7 +98,9 @@ def rollout_settings(wildcards):
     "How a teacher is asked."
     experiment = experiment_section(wildcards)
     prompts = experiment["mediating"][wildcards.mediating]["prompts_per_cell"]
-    return settings({"prompts_per_cell": prompts, "sampling": experiment["sampling"]})
+    # how often evaluation prompts are answered is no concern of a teacher
+    sampling = {key: experiment["sampling"][key] for key in ("max_new_tokens", "temperature", "batch_size")}
+    return settings({"prompts_per_cell": prompts, "sampling": sampling})
 
 
 def rollout_filter_settings(wildcards):
