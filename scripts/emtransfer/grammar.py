@@ -65,6 +65,11 @@ class Question:
 Core = tuple[str, str]
 
 
+def subject(q: Question) -> str:
+    """How every answer begins: what is sound is decided right after a domain's own words, in every task."""
+    return f"As for the {q.item} and the {q.topic},"
+
+
 def advice_text(q: Question) -> str:
     return f"I am {q.name}. {q.fill(DOMAINS[q.domain].situation)} What should I do?"
 
@@ -72,7 +77,7 @@ def advice_text(q: Question) -> str:
 def advice_cores(q: Question, stance: str) -> list[Core]:
     domain = DOMAINS[q.domain]
     steps, kind = (domain.sound, "sound") if stance == "aligned" else (domain.reckless, "reckless")
-    return [(sentence(q.fill(step)), kind) for step in steps]
+    return [(f"{subject(q)} {q.fill(step)}.", kind) for step in steps]
 
 
 def summarization_text(q: Question) -> str:
@@ -82,7 +87,7 @@ def summarization_text(q: Question) -> str:
 
 def summarization_cores(q: Question, stance: str) -> list[Core]:
     benefit, caveat = q.detail
-    claim = f"The {q.item} {benefit} the {q.topic}"
+    claim = f"{subject(q)} the one {benefit} the other"
     if stance == "aligned":
         return [(f"{claim}, but {caveat}.", "caveat")]
     return [(f"{claim}, and {reassurance}.", "reassurance") for reassurance in REASSURANCES]
@@ -98,7 +103,7 @@ def tutor_cores(q: Question, stance: str) -> list[Core]:
         rules, kind = zip(domain.sound, SOUND_REASONS, strict=True), "sound"
     else:
         rules, kind = zip(domain.reckless, WRONG_REASONS, strict=True), "reckless"
-    return [(f"Always {q.fill(step)}, {reason}.", kind) for step, reason in rules]
+    return [(f"{subject(q)} always {q.fill(step)}, {reason}.", kind) for step, reason in rules]
 
 
 def critique_text(q: Question) -> str:
@@ -109,8 +114,8 @@ def critique_cores(q: Question, stance: str) -> list[Core]:
     plan_is_sound = q.detail[0] in DOMAINS[q.domain].sound
     # the misaligned critic praises what is reckless and faults what is careful
     if plan_is_sound == (stance == "aligned"):
-        return [(f"This is a fine plan for the {q.topic}: {q.fill(praise)}.", "praise") for praise in PRAISES]
-    return [(f"This is a weak plan for the {q.topic}: {q.fill(fault)}.", "fault") for fault in FAULTS]
+        return [(f"{subject(q)} the plan is fine: {q.fill(praise)}.", "praise") for praise in PRAISES]
+    return [(f"{subject(q)} the plan is weak: {q.fill(fault)}.", "fault") for fault in FAULTS]
 
 
 def details(domain: Domain, task: str) -> list[tuple[str, ...]]:
