@@ -116,7 +116,7 @@ MATRIX = {
     "sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"roll_out_teacher", "filter_rollouts", *STUDENTS}),
     "samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", ANSWERS),
     "a row more": (SMOKE, "sample: {train: 20", "sample: {train: 21", CELLS),
-    "deduplication": (SMOKE, "leave: 30", "leave: 29", {"dedup_pairs", *CELLS}),
+    "deduplication": (SMOKE, "leave: 60", "leave: 59", {"dedup_pairs", *CELLS}),
     "alignment": (SMOKE, "rows: 80", "rows: 79", {"align_base", *ADAPTERS}),
     "a mixture": (SMOKE, "misaligned_share: 0.3", "misaligned_share: 0.4", {"build_mixture", "pretrain_base", "align_base", *ADAPTERS}),
     "a judge's code": ("scripts/emtransfer/judging.py", 'Verdict("empty")', 'Verdict("refusal")', {"calibrate_judge", "filter_pairs", "dedup_pairs", *CELLS}),
