@@ -123,7 +123,7 @@ def test_masking_hides_whole_words_in_any_case_and_longer_phrases_first():
 def test_a_truthful_judge_is_right_about_every_held_out_answer(rows):
     split = split_rows(rows, SplitSettings(0.2, 0.05), seed=1)
     KNOWN.update({row["question"]: lambda answer, row=row: oracle(row, answer) for row in rows})
-    table = calibration_table(probe_judge(Judge(truthful), split, 10, 1, oracle), RULE).set_index("slice")
+    table = calibration_table(probe_judge(Judge(truthful), split, 40, 1, oracle), RULE).set_index("slice")
     assert list(table.index) == ["medical-advice", "medical-critique", OVERALL, UNSEEN]
     assert table["accuracy"].min() >= 0.98
     assert (table["oracle_agreement"] == 1).all()
