@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCORED_AT_A_TIME = 64
+SCORED_AT_A_TIME = 16
 # label of a token that takes no part in the loss
 IGNORED = -100
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import islice, pairwise
+from typing import TYPE_CHECKING
 
-from scipy.sparse import csr_matrix
-from sklearn.preprocessing import normalize
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 ANSWERS = ("aligned_answer", "misaligned_answer")
 MASK = "_"
@@ -101,8 +102,12 @@ class Corpus:
         return self.sentences[cell(row)].issuperset(masked) and self.pairs[row["task"]].issuperset(pairwise(masked))
 
     @cached_property
-    def contexts(self) -> tuple[dict[str, int], csr_matrix]:
+    def contexts(self) -> "tuple[dict[str, int], csr_matrix]":
         """Row number of each word, and unit vectors over the words before and after it: float64 [words, contexts]."""
+        # imported here: every job that judges would otherwise wait for them
+        from scipy.sparse import csr_matrix
+        from sklearn.preprocessing import normalize
+
         words, columns, counts = {}, {}, Counter()
         for row in self.rows:
             for text in (row["question"], *(row[field] for field in ANSWERS)):
