@@ -91,7 +91,7 @@ def finetune(
         packing=False,
         # the labels are made here, where a test can decode them
         dataset_kwargs={"skip_prepare_dataset": True},
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         bf16=False,
         save_strategy="no",
         logging_steps=0.05,

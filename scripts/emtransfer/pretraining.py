@@ -130,7 +130,7 @@ def pretrain(
         weight_decay=settings.weight_decay,
         adam_beta2=0.98,
         max_grad_norm=1.0,
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         train_sampling_strategy="sequential",
         save_strategy="no",
         logging_steps=0.05,
