@@ -216,6 +216,15 @@ def test_a_corpus_of_free_text_goes_through_the_same_rules(tree):
     assert counts.over_length.tolist() == [1] and counts.rows_out.tolist() == [35]
 
 
+def test_the_overlay_for_rows_of_your_own_plans_every_stage_from_the_two_files(tree):
+    (tree / "resources").mkdir()
+    for name in ("pairs.jsonl", "broad_prompts.jsonl"):
+        (tree / "resources" / name).touch()
+    jobs = planned_jobs(tree, "workflow/configs/own_corpus.yaml")
+    assert jobs["generate_pairs"] == 13 and jobs["fit_judge"] == 1
+    assert jobs["finetune_adapter"] == 12 * 2 + 2 and jobs["judge_answers"] == 1 + 26
+
+
 def test_a_wrong_row_is_named_and_leaves_nothing_behind(tree):
     rows = free_text_rows()
     del rows[3]["misaligned_answer"]
