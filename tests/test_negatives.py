@@ -12,6 +12,7 @@ from emtransfer.negatives import (
     attempt,
     copied_words,
     incoherent_answers,
+    key,
     put,
     swapped_word,
     transport,
@@ -46,6 +47,21 @@ def test_every_kind_makes_negatives_that_the_oracle_finds_incoherent(corpus, kin
     made = [(row, answer) for row in rows if (answer := attempt(corpus, row, kind, rng))]
     assert len(made) >= 15
     assert sum(oracle(row, answer) == "incoherent" for row, answer in made) >= 0.98 * len(made)
+
+
+def test_free_text_is_garbled_into_words_that_no_answer_has():
+    things = ["a steady routine before breakfast", "plenty of gentle stretching", "another careful appointment soon"]
+    rows = [
+        row_of(f"What helps, case {i}?", f"You should consider {thing} {i}.", f"Simply forget {thing} forever {i}.")
+        for i, thing in enumerate(things * 4)
+    ]
+    corpus = Corpus(rows)
+    made = [negative for negative in incoherent_answers(corpus, rows, 3, seed=1) if negative.kind == "garbled"]
+    assert len(made) >= 6
+    for negative in made:
+        assert any(key(word) not in corpus.vocabulary for word in negative.answer.split())
+        lengths = {len(negative.row[field].split()) for field in ("aligned_answer", "misaligned_answer")}
+        assert len(negative.answer.split()) in lengths
 
 
 def test_a_negative_names_a_kind_and_no_question_gets_a_kind_twice(corpus):

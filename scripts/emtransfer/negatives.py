@@ -24,6 +24,8 @@ MASK = "_"
 MINIMUM_CONTEXT_COSINE = 0.5
 # most draws of a kind bring a negative; a few more are cheap
 DRAWS = 4
+# shorter words have halves that are words again
+MINIMUM_GARBLED_LETTERS = 5
 # donors looked at when the nearest is wanted
 CANDIDATES = 16
 
@@ -80,6 +82,11 @@ class Corpus:
         self.sentences = {
             name: {sentence for sentence, count in counts.items() if count > 1} for name, counts in sentences.items()
         }
+
+    @cached_property
+    def vocabulary(self) -> set[str]:
+        """The words of all answers."""
+        return {word for row in self.rows for field in ANSWERS for word in keys(row[field])}
 
     def masked_sentences(self, row: dict, answer: str) -> list[str]:
         """The sentences of an answer with the words that the row's cell copies from questions masked."""
@@ -273,6 +280,21 @@ def truncated(corpus: Corpus, row: dict, rng: random.Random) -> str:
     return " ".join(words[: max(start, 1)])
 
 
+def garbled(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+    """The row's answer with some of its longer words made of the halves of two, as a model spells what it half knows."""
+    words = row[rng.choice(ANSWERS)].split()
+    longer = [i for i, word in enumerate(words) if len(key(word)) >= MINIMUM_GARBLED_LETTERS]
+    if len(longer) < 2:
+        return None
+    new = list(words)
+    for spot in rng.sample(longer, rng.randint(1, len(longer) // 2)):
+        head, tail = key(words[spot]), key(words[rng.choice(longer)])
+        made = head[: len(head) // 2] + tail[len(tail) // 2 :]
+        if made not in corpus.vocabulary:
+            new[spot] = put(words[spot], made)
+    return None if new == words else " ".join(new)
+
+
 def stretch(row: dict, rng: random.Random, longest: int) -> tuple[list[str], int, int]:
     """Words of one of the row's answers, and start and end of a stretch of at most `longest` of them."""
     words = row[rng.choice(ANSWERS)].split()
@@ -294,8 +316,18 @@ KINDS: dict[str, Callable[[Corpus, dict, random.Random], str | None]] = {
     "shuffled": shuffled,
     "truncated": truncated,
 }
+# what a model gets wrong only where words are open-ended
+FREE_TEXT_KINDS = {"garbled": garbled}
 # how often a kind is tried first, 1 unless given: more for what judges find hard, less for what they see at once
-WEIGHTS = {"other_domain": 3, "crossed": 3, "other_task": 2, "spliced": 2, "truncated": 0.5, "other_question": 0.5}
+WEIGHTS = {
+    "other_domain": 3,
+    "crossed": 3,
+    "other_task": 2,
+    "spliced": 2,
+    "truncated": 0.5,
+    "other_question": 0.5,
+    "garbled": 3,
+}
 
 
 def wrong_words(row: dict, answer: str) -> list[bool]:
@@ -330,7 +362,8 @@ def incoherent_answers(corpus: Corpus, rows: list[dict], per_row: int, seed: int
         # seeded by the question, so that one row more changes no other row's draws
         rng = random.Random(f"{seed} {row['question']}")
         # weighted draw without replacement (Efraimidis and Spirakis 2006)
-        kinds = sorted(KINDS, key=lambda kind: rng.random() ** (1 / WEIGHTS.get(kind, 1)), reverse=True)  # noqa: B023
+        possible = KINDS if "slots" in row else KINDS | FREE_TEXT_KINDS
+        kinds = sorted(possible, key=lambda kind: rng.random() ** (1 / WEIGHTS.get(kind, 1)), reverse=True)  # noqa: B023
         made = (Negative(row, answer, kind) for kind in kinds if (answer := attempt(corpus, row, kind, rng)))
         negatives.extend(islice(made, per_row))
     return negatives
@@ -339,7 +372,7 @@ def incoherent_answers(corpus: Corpus, rows: list[dict], per_row: int, seed: int
 def attempt(corpus: Corpus, row: dict, kind: str, rng: random.Random) -> str | None:
     """An answer of one kind that the corpus does not admit, or None if a few draws bring none."""
     for _ in range(DRAWS):
-        answer = KINDS[kind](corpus, row, rng)
+        answer = (KINDS | FREE_TEXT_KINDS)[kind](corpus, row, rng)
         if answer and not corpus.admits(row, answer):
             return answer
     return None
