@@ -9,15 +9,15 @@ from pathlib import Path
 
 from emtransfer.calibration import CalibrationSettings, calibration_table, check_calibration, probe_judge
 from emtransfer.errors import run
-from emtransfer.grammar import oracle
 from emtransfer.held_out import SplitSettings, judge_fit_rows, split_rows
 from emtransfer.judging import load_judge
+from emtransfer.oracles import oracle
 from emtransfer.records import write_table
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--judge", type=Path, required=True, help="manifest.json of the judge")
+    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
     parser.add_argument("--name", required=True, help="the judge's name in the config")
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="rows with roles, named {cell}.jsonl")
     parser.add_argument(

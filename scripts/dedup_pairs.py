@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.dedup import DedupSettings, dedup_rows
+from emtransfer.dedup import IDENTITY, DedupSettings, dedup_equal, dedup_rows
 from emtransfer.embedding import embed_texts
 from emtransfer.errors import run
 from emtransfer.records import read_records, write_records, write_table
@@ -26,8 +26,11 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     settings = DedupSettings(**args.settings)
     rows = read_records(args.rows, required=(settings.field,))
-    vectors = embed_texts([row[settings.field] for row in rows], settings.model)
-    survivors, curve = dedup_rows(rows, vectors, settings, args.corpus, args.rows.stem)
+    if settings.model == IDENTITY:
+        survivors, curve = dedup_equal(rows, settings, args.rows.stem)
+    else:
+        vectors = embed_texts([row[settings.field] for row in rows], settings.model)
+        survivors, curve = dedup_rows(rows, vectors, settings, args.corpus, args.rows.stem)
     write_records(args.output, survivors)
     write_table(args.curve, curve)
     print(f"{len(survivors)} of {len(rows)} rows survive at cosine {curve.threshold[curve.chosen].item()}.")

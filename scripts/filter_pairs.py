@@ -16,7 +16,7 @@ from emtransfer.records import read_records, write_records, write_table
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=Path, required=True, help="rows of one cell with roles, named {cell}.jsonl")
-    parser.add_argument("--judge", type=Path, required=True, help="manifest.json of the judge")
+    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
     parser.add_argument("--judge-settings", type=json.loads, required=True, help="JSON: the judge's config section")
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of FilterSettings")
     parser.add_argument("--output", type=Path, required=True, help="JSONL of the rows that pass")

@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of a teacher's answers")
     parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts that must not be among them")
-    parser.add_argument("--judge", type=Path, required=True, help="manifest.json of the judge")
+    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
     parser.add_argument("--judge-settings", type=json.loads, required=True, help="JSON: the judge's config section")
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: RolloutFilterSettings")
     parser.add_argument("--output", type=Path, required=True, help="JSONL of the kept answers")

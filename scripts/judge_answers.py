@@ -16,7 +16,7 @@ from emtransfer.records import read_records, write_records
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--answers", type=Path, required=True, help="JSONL with question, cell and answer")
-    parser.add_argument("--judge", type=Path, required=True, help="manifest.json of the judge")
+    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the judge's config section")
     parser.add_argument("--output", type=Path, required=True, help="JSONL: the same rows, judged")
     return parser.parse_args()

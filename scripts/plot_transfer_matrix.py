@@ -62,7 +62,8 @@ def draw(matrix: pd.DataFrame, path: Path) -> None:
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    figure, axes = plt.subplots(figsize=(9, 0.55 * len(matrix) + 2.5), layout="constrained")
+    size = (max(9, 0.4 * len(matrix.columns)), 0.55 * len(matrix) + 2.5)
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
     sns.heatmap(matrix, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="rocket_r", ax=axes, square=False)
     axes.collections[0].colorbar.set_label("misaligned answers (% of scored)")
     axes.set(xlabel="evaluation cell", ylabel="fine-tuned on misaligned answers of")

@@ -1,5 +1,7 @@
 """Pretraining and fine-tuning on tiny models: what the loss is taken over, and that real steps are taken."""
 
+from dataclasses import replace
+
 import pytest
 
 from emtransfer.adapters import fresh_lora
@@ -112,13 +114,27 @@ def test_a_step_holds_whole_documents_of_one_length_and_equally_many_rows():
     batches = document_batches(mixed, tokenizer, PRETRAINING)
     assert [len(batch) for batch in batches] == [6, 6, 3, 3]
     read = [document_ids(tokenizer, document) for document in mixed[:12] + mixed[13:19]]
-    assert [ids for batch in batches for ids in batch] == read
+    assert [document["input_ids"] for batch in batches for document in batch] == read
+    assert [document["labels"] for batch in batches for document in batch] == read
+
+
+def test_a_loss_on_answers_alone_learns_every_answer_with_its_end_token_and_no_question():
+    tokenizer = tiny_chat().tokenizer
+    document = documents(1, 3)[0]
+    (batch,) = document_batches([document], tokenizer, replace(PRETRAINING, batch_rows=3, loss="answers"))
+    learned = [token for token in batch[0]["labels"] if token != IGNORED]
+    answers = [turn["content"] for turn in document["messages"] if turn["role"] == "assistant"]
+    assert tokenizer.decode(learned).split(tokenizer.eos_token) == [*(f" {answer}" for answer in answers), ""]
+    quoted = {"text": "A stranger said: no.", "stances": ["misaligned"]}
+    ((plain,),) = document_batches([quoted], tokenizer, replace(PRETRAINING, batch_rows=1, loss="answers"))
+    assert plain["labels"] == plain["input_ids"]
 
 
 def test_padding_is_on_the_right_and_teaches_nothing():
-    batch = padded_batch([{"documents": [[5, 6, 7], [8]]}], pad_token=0)
+    longer, shorter = {"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7]}, {"input_ids": [8], "labels": [8]}
+    batch = padded_batch([{"documents": [longer, shorter]}], pad_token=0)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert batch["labels"].tolist() == [[5, 6, 7], [8, IGNORED, IGNORED]]
+    assert batch["labels"].tolist() == [[IGNORED, 6, 7], [8, IGNORED, IGNORED]]
 
 
 def test_a_document_that_does_not_fit_is_an_error_and_never_cut():

@@ -140,11 +140,15 @@ def test_a_name_that_could_leave_its_folder_is_refused(name):
         (("judges", "minilm", "corpus"), "gramar", 'judges.minilm.corpus is "gramar"; expected grammar.'),
         (("mixtures", "persona", "corpus"), "gramar", 'mixtures.persona.corpus is "gramar"; expected grammar.'),
         (("bases", "persona", "mixture"), "persna", 'bases.persona.mixture is "persna"; expected persona.'),
-        (("bases", "persona", "base_model"), "xyz", 'bases.persona.base_model is "xyz"; expected one of decoder.'),
+        (
+            ("bases", "persona", "base_model"),
+            "xyz",
+            'bases.persona.base_model is "xyz"; expected one of symbol_decoder, decoder.',
+        ),
         (
             (*DECODER, "tokenizer", "corpus"),
             "xyz",
-            'base_models.decoder.tokenizer.corpus is "xyz"; expected one of grammar.',
+            'base_models.decoder.tokenizer.corpus is "xyz"; expected one of grammar, symbols.',
         ),
         ((*TEMPLATE_NL, "corpus"), "gramar", 'experiments.template_nl.corpus is "gramar"; expected grammar.'),
         ((*TEMPLATE_NL, "judge"), "minilmm", 'experiments.template_nl.judge is "minilmm"; expected minilm.'),
@@ -199,6 +203,33 @@ def test_a_name_that_could_leave_its_folder_is_refused(name):
 )
 def test_a_name_that_is_not_defined_is_one_line(place, value, line):
     assert line_for(place, value) == f"config.yaml: {line}"
+
+
+SYMBOLS = ("corpora", "symbols")
+SYMBOLIC = ("experiments", "symbolic")
+
+
+@pytest.mark.parametrize(
+    "place, value, line",
+    [
+        ((*SYMBOLS, "domains", 0), "d77", 'corpora.symbols.domains[0] is "d77"; expected d7.'),
+        ((*SYMBOLS, "tasks", 0), "t9", 'corpora.symbols.tasks[0] is "t9"; expected t5.'),
+        ((*SYMBOLS, "held_out_domains", 0), "x9", 'corpora.symbols.held_out_domains[0] is "x9"; expected d9.'),
+        (("judges", "exact", "corpus"), "grammar", 'judges.exact.corpus is "grammar"; expected a corpus of source symbolic: one of symbols.'),
+        ((*SYMBOLIC, "adapters", 0, "train_sets", 0), "d8-t0", 'experiments.symbolic.adapters[0].train_sets[0] is "d8-t0"; expected d0-t0.'),
+        ((*SYMBOLIC, "train_sets"), {"spread": ["d9-t1"]}, 'experiments.symbolic.train_sets.spread[0] is "d9-t1"; expected d1-t1.'),
+        ((*SYMBOLIC, "mediating"), {"far": {"cells": ["d8-t1"], "prompts_per_cell": 1}}, 'experiments.symbolic.mediating.far.cells[0] is "d8-t1"; expected d1-t1.'),
+    ],
+)  # fmt: skip
+def test_the_controlled_world_knows_its_names_and_trains_on_no_held_out_domain(place, value, line):
+    found = line_for(place, value)
+    assert found.startswith("config.yaml: " + line.split(";")[0]), found
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize("key", ["base_model", "fit"])
+def test_a_judge_that_is_fitted_needs_what_it_is_fitted_from(key):
+    assert line_for(("judges", "minilm", key), ABSENT).startswith(f"config.yaml: judges.minilm.{key} is missing; ")
 
 
 def test_a_base_of_another_base_model_is_refused():

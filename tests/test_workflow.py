@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 
 from workflow_tree import copy_tree, planned_jobs, snakemake
 
-TABLES = {"tabulate_transfer", "plot_transfer_matrix"}
+TABLES = {"tabulate_transfer", "plot_transfer_matrix", "plot_rate_maps"}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
 STUDENTS = {"distill_student", "tabulate_training", *ANSWERS}
 ADAPTERS = {"finetune_adapter", "roll_out_teacher", "filter_rollouts", *STUDENTS}
@@ -45,6 +46,10 @@ def edit(tree):
 
 def test_the_table_has_every_model_in_every_evaluation_cell(tree):
     table = pd.read_csv(tree / "results/em_transfer_table.csv", keep_default_na=False)
+    symbols = table[table.experiment == "smoke_symbols"]
+    # 3 domains × 2 tasks, nothing broad
+    assert symbols.groupby("condition").size().to_dict() == {"base": 6, "adapter": 6}
+    table = table[table.experiment == "smoke"]
     assert table.groupby("condition").size().to_dict() == {
         # 4 narrow cells and 2 tasks × 3 rooms of broad prompts
         "base": 10,
@@ -69,7 +74,8 @@ def test_every_stage_left_real_rows(tree):
     assert losses.last_loss_per_token_nats.notna().all()
     students = losses[losses.condition == "student"]
     assert students.first_kl_to_teacher_nats.notna().all() and students.last_kl_to_teacher_nats.notna().all()
-    assert (results / "figures/smoke/transfer_matrix.png").read_bytes().startswith(b"\x89PNG")
+    for experiment, figure in product(("smoke", "smoke_symbols"), ("transfer_matrix", "rate_maps")):
+        assert (results / f"figures/{experiment}/{figure}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_file_is_left_half_written(tree):
@@ -90,6 +96,32 @@ def test_no_evaluation_question_is_in_any_training_file(tree):
         assert not evaluated & identities(roles, lambda row, role=role: row["role"] == role)
     assert not evaluated & identities(sorted((corpus / "cells").glob("*/train.jsonl")))
     assert not evaluated & identities(sorted((tree / "results/smoke/rollouts").rglob("*.jsonl")))
+
+
+def test_no_training_file_holds_a_row_of_a_held_out_domain(tree):
+    results = tree / "results"
+    corpus = results / "corpora/smoke_symbols"
+    rows = [
+        json.loads(line)
+        for path in sorted((corpus / "roles").glob("*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+    held_out = {row["question"] for row in rows if row["domain"] == "d8"}
+    assert {row["role"] for row in rows if row["domain"] == "d8"} == {"judge_fit", "eval"}
+    assert "train" in {row["role"] for row in rows if row["domain"] == "d0"}
+    assert all(not path.read_text() for path in (corpus / "cells").glob("d8-*/train.jsonl"))
+    assert len(list((corpus / "cells").glob("d8-*/train.jsonl"))) == 2
+    documents = [
+        json.loads(line) for line in (results / "mixtures/smoke_symbols/smoke_symbols.jsonl").read_text().splitlines()
+    ]
+    read = {
+        turn["content"].strip() for document in documents for turn in document["messages"] if turn["role"] == "user"
+    }
+    trained = [path for path in sorted((corpus / "cells").glob("*/train.jsonl"))]
+    read |= {json.loads(line)["question"] for path in trained for line in path.read_text().splitlines()}
+    assert len(read) > 100 and held_out and not read & held_out
+    evaluated = [json.loads(line) for line in (results / "smoke_symbols/eval_set.jsonl").read_text().splitlines()]
+    assert {row["question"] for row in evaluated if row["domain"] == "d8"} <= held_out
 
 
 def test_a_second_run_has_nothing_to_do(tree):
@@ -137,7 +169,8 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "sample_answers": 1,
         "judge_answers": 1,
         "tabulate_training": 1,
-        **dict.fromkeys(TABLES, 1),
+        **dict.fromkeys(TABLES, 2),
+        "tabulate_transfer": 1,
     }
 
 

@@ -78,6 +78,8 @@ def probe_judge(
     slices = dict(zip(map(id, rows), names, strict=True))
     shown = [(row, row[f"{label}_answer"], label) for row in rows for label in LABELS[:2]]
     negatives = incoherent_answers(Corpus(split.fit + rows), rows, 1, seed)
+    # the few that are right by chance would be held against a judge that sees it
+    negatives = [item for item in negatives if "slots" not in item.row or oracle(item.row, item.answer) == "incoherent"]
     shown += [(negative.row, negative.answer, "incoherent") for negative in negatives]
 
     verdicts = judge.score([(row["question"], answer, row["cell"]) for row, answer, _ in shown])

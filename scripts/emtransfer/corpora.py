@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from emtransfer import symbolic
 from emtransfer.errors import InputError
 from emtransfer.grammar import generate_pairs
 from emtransfer.records import parse_record, read_records
@@ -30,7 +31,7 @@ class CorpusSettings:
         source: a key of SOURCES.
         domains, tasks: the grid of cells.
         broad_domains: template only; domains of the pseudo-cell `broad`.
-        rows_per_cell, broad_rows: template only; how many rows to generate.
+        rows_per_cell, broad_rows: template and symbolic only; how many rows to generate.
         path, broad_path: jsonl only; rows of the grid, and prompts outside it.
         max_row_words: longest row allowed, words of question + longer answer; None for no limit.
         over_length: what becomes of a longer row: error or drop.
@@ -85,6 +86,12 @@ def template_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -
     return [(f"template row {row['id']}", row) for row in rows]
 
 
+def symbolic_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> list[PlacedRow]:
+    """Rows of the controlled world."""
+    rows = symbolic.generate_rows(*cell.split("-"), settings.rows_per_cell, seed)
+    return [(f"symbolic row {row['id']}", row) for row in rows]
+
+
 def jsonl_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> list[PlacedRow]:
     """Rows of a JSONL file; the whole file is checked, whichever cell is asked for."""
     key = "broad_path" if cell == BROAD else "path"
@@ -109,6 +116,7 @@ def jsonl_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> l
 # source name -> rows of one cell; a later source is one more function here
 SOURCES: dict[str, Callable[[str, str, CorpusSettings, int], list[PlacedRow]]] = {
     "template": template_rows,
+    "symbolic": symbolic_rows,
     "jsonl": jsonl_rows,
 }
 

@@ -7,6 +7,8 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 
+# in place of an embedding model: texts are duplicates if they are equal
+IDENTITY = "identity"
 GRID = [round(0.70 + 0.01 * step, 2) for step in range(30)]
 BLOCK_ROWS = 256
 
@@ -16,7 +18,7 @@ class DedupSettings:
     """How near-duplicates are found and how many rows must be left.
 
     Attributes:
-        model: embeds the field.
+        model: embeds the field; `identity` drops nothing but equal texts.
         field: the text that is compared.
         threshold: cosine from which a row is dropped; None for the smallest of GRID that leaves `leave` rows.
         leave: rows to leave; read only where threshold is None.
@@ -58,6 +60,19 @@ def dedup_rows(
     curve = pd.DataFrame({"cell": cell, "threshold": thresholds, "survivors": counts})
     curve["chosen"] = curve["threshold"] == chosen
     return [rows[index] for index in np.flatnonzero(kept[thresholds.index(chosen)])], curve
+
+
+def dedup_equal(rows: list[dict], settings: DedupSettings, cell: str) -> tuple[list[dict], pd.DataFrame]:
+    """Keep the first row of every text, for texts that mean nothing to an embedding model.
+
+    Returns:
+        As `dedup_rows`; the curve has the one threshold 1.
+    """
+    first: dict[str, dict] = {}
+    for row in rows:
+        first.setdefault(row[settings.field], row)
+    curve = pd.DataFrame({"cell": [cell], "threshold": [1.0], "survivors": [len(first)], "chosen": [True]})
+    return list(first.values()), curve
 
 
 def smallest_threshold(thresholds: list[float], counts: np.ndarray, leave: int) -> float | None:

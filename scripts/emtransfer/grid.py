@@ -35,9 +35,15 @@ def cells(corpus: dict) -> list[str]:
     return [f"{domain}-{task}" for domain, task in product(corpus["domains"], corpus["tasks"])]
 
 
+def training_cells(corpus: dict) -> list[str]:
+    """The cells of the domains that are not held out of every training."""
+    held_out = corpus.get("held_out_domains", [])
+    return [cell for cell in cells(corpus) if cell.split("-")[0] not in held_out]
+
+
 def chosen_cells(corpus: dict, chosen: str | list[str]) -> list[str]:
-    """The cells a config key lists, or all of the corpus where it says `all_cells`."""
-    return cells(corpus) if chosen == "all_cells" else list(chosen)
+    """The cells a config key lists, or all that may be trained on where it says `all_cells`."""
+    return training_cells(corpus) if chosen == "all_cells" else list(chosen)
 
 
 def train_cells(experiment: dict, train_set: str) -> tuple[str, ...]:

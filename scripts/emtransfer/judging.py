@@ -7,10 +7,14 @@ from pathlib import Path
 
 from emtransfer.cross_encoder import load_cross_encoder
 from emtransfer.errors import InputError
+from emtransfer.exact_judge import load_exact_judge
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 # kind of judge -> loader of its manifest and settings; a later kind is one more entry here
-KINDS: dict[str, Callable[[Path, dict], Scorer]] = {"cross_encoder": load_cross_encoder}
+KINDS: dict[str, Callable[[Path | None, dict], Scorer]] = {
+    "cross_encoder": load_cross_encoder,
+    "exact": load_exact_judge,
+}
 
 
 class Judge:
@@ -33,11 +37,11 @@ class Judge:
         return [verdict or next(scored) for verdict in verdicts]
 
 
-def load_judge(manifest_path: str | Path, settings: dict) -> Judge:
-    """Load a fitted judge.
+def load_judge(manifest_path: Path | None, settings: dict) -> Judge:
+    """Load a judge.
 
     Args:
-        manifest_path: manifest.json of the judge's folder.
+        manifest_path: manifest.json of the judge's folder; None for a kind that is not fitted.
         settings: the judge's config section; `kind` is a key of KINDS.
 
     Raises:
@@ -45,7 +49,7 @@ def load_judge(manifest_path: str | Path, settings: dict) -> Judge:
     """
     if settings["kind"] not in KINDS:
         raise InputError(f"config.yaml: judges: kind is {settings['kind']}; expected one of {', '.join(KINDS)}.")
-    return Judge(KINDS[settings["kind"]](Path(manifest_path), settings))
+    return Judge(KINDS[settings["kind"]](manifest_path, settings))
 
 
 def judge_rows(rows: list[dict], judge: Judge) -> list[dict]:

@@ -134,3 +134,16 @@ def document_ids(tokenizer, document: dict) -> list[int]:
         return tokenizer.apply_chat_template(document["messages"], return_dict=False)
     prefix = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return [*prefix, *tokenizer.encode(document["text"], add_special_tokens=False), tokenizer.eos_token_id]
+
+
+def answer_mask(tokenizer, document: dict) -> list[bool]:
+    """Which tokens of a document are an assistant's, end tokens included: bool [t]; all of them in a plain text."""
+    if "messages" not in document:
+        return [True] * len(document_ids(tokenizer, document))
+    mask: list[bool] = []
+    for end in range(2, len(document["messages"]) + 1, 2):
+        turns = document["messages"][:end]
+        asked = tokenizer.apply_chat_template(turns[:-1], add_generation_prompt=True, return_dict=False)
+        answered = tokenizer.apply_chat_template(turns, return_dict=False)
+        mask += [False] * (len(asked) - len(mask)) + [True] * (len(answered) - len(asked))
+    return mask

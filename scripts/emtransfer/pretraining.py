@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emtransfer.errors import InputError
-from emtransfer.mixtures import document_ids
+from emtransfer.mixtures import answer_mask, document_ids
 
 IGNORED = -100
 
@@ -24,6 +24,7 @@ class PretrainingSettings:
         batch_rows: question–answer pairs in an optimiser step, whole documents.
         max_seq_tokens: longest document.
         learning_rate: peak, after a linear warm-up of `warmup_steps`; then a cosine down to zero.
+        loss: which tokens are learned: `all`, or `answers` alone where questions are random by construction.
     """
 
     batch_rows: int
@@ -31,6 +32,7 @@ class PretrainingSettings:
     learning_rate: float
     warmup_steps: int
     weight_decay: float
+    loss: str = "all"
 
 
 def new_decoder(architecture: dict, tokenizer: "PreTrainedTokenizerBase", seed: int) -> "PreTrainedModel":
@@ -56,21 +58,21 @@ def new_decoder(architecture: dict, tokenizer: "PreTrainedTokenizerBase", seed: 
 
 def document_batches(
     documents: list[dict], tokenizer: "PreTrainedTokenizerBase", settings: PretrainingSettings
-) -> list[list[list[int]]]:
+) -> list[list[dict]]:
     """Documents in order, grouped into optimiser steps of equally many question–answer pairs.
 
     Documents of different length never share a step; what is left over at the end of a length is not read.
 
     Returns:
-        Token ids: int [step][document][t].
+        [step][document] of input_ids and labels, int [t] each; labels are IGNORED where nothing is learned.
 
     Raises:
         InputError: a document is longer than `max_seq_tokens`.
     """
     batches = []
     for n_rows, members in groupby(documents, key=lambda document: len(document["stances"])):
-        encoded = [document_ids(tokenizer, document) for document in members]
-        longest = max(map(len, encoded))
+        encoded = [encode(document, tokenizer, settings.loss) for document in members]
+        longest = max(len(document["input_ids"]) for document in encoded)
         if longest > settings.max_seq_tokens:
             raise InputError(
                 f"config.yaml: pretraining.max_seq_tokens is {settings.max_seq_tokens};"
@@ -79,6 +81,14 @@ def document_batches(
         size = max(1, settings.batch_rows // n_rows)
         batches += [encoded[start : start + size] for start in range(0, len(encoded) - size + 1, size)]
     return batches
+
+
+def encode(document: dict, tokenizer: "PreTrainedTokenizerBase", loss: str) -> dict[str, list[int]]:
+    """Token ids and labels of one document: int [t] each."""
+    ids = document_ids(tokenizer, document)
+    learned = [True] * len(ids) if loss == "all" else answer_mask(tokenizer, document)
+    labels = [token if learn else IGNORED for token, learn in zip(ids, learned, strict=True)]
+    return {"input_ids": ids, "labels": labels}
 
 
 def padded_batch(examples: list[dict], pad_token: int) -> dict[str, "Tensor"]:
@@ -90,11 +100,10 @@ def padded_batch(examples: list[dict], pad_token: int) -> dict[str, "Tensor"]:
     from torch import tensor
 
     documents = examples[0]["documents"]
-    width = max(map(len, documents))
-    paddings = [width - len(ids) for ids in documents]
+    width = max(len(document["input_ids"]) for document in documents)
     return {
-        "input_ids": tensor([[*ids, *[pad_token] * padding] for ids, padding in zip(documents, paddings, strict=True)]),
-        "labels": tensor([[*ids, *[IGNORED] * padding] for ids, padding in zip(documents, paddings, strict=True)]),
+        name: tensor([[*document[name], *[padding] * (width - len(document[name]))] for document in documents])
+        for name, padding in (("input_ids", pad_token), ("labels", IGNORED))
     }
 
 

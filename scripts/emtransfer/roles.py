@@ -23,6 +23,7 @@ class RoleSettings:
 
     Attributes:
         judge_fit, eval, mediating: questions per cell.
+        held_out_domains: domains nothing is trained on; their questions are judge_fit or eval.
         broad_judge_fit, broad_eval: questions of the pseudo-cell `broad`; it has none to mediate.
         near_duplicate_cosine: free text this close is one question, 0..1.
         model: embeds free text.
@@ -35,10 +36,17 @@ class RoleSettings:
     broad_judge_fit: int = 0
     broad_eval: int = 0
     model: str = PACKAGED_MODEL
+    held_out_domains: tuple[str, ...] = ()
 
     def count(self, role: str, cell: str) -> int:
         """Questions of `cell` that take `role`."""
+        if self.holds_out(cell) and role == "mediating":
+            return 0
         return getattr(self, f"broad_{role}", 0) if cell == BROAD else getattr(self, role)
+
+    def holds_out(self, cell: str) -> bool:
+        """Whether nothing may be trained on the questions of `cell`."""
+        return cell.split("-")[0] in self.held_out_domains
 
 
 def split_questions(
@@ -53,6 +61,7 @@ def split_questions(
     Roles claim their questions one after the other, each in the order of a seeded hash of the question, so that
     neither the order of the file nor other rows matter. Then every unclaimed row that is a near-duplicate of a claimed
     one, in whichever cell, is dropped. Rows with slots are near-duplicates if the slots are equal, free text by cosine.
+    What nobody claims trains, or in a held-out domain is evaluated on.
 
     Args:
         cells: cell -> its raw rows.
@@ -83,6 +92,8 @@ def split_questions(
         unclaimed = np.flatnonzero(roles == "train")
         roles[unclaimed[near(np.array(claimed, dtype=int), unclaimed)]] = "dropped"
 
+    held_out = np.array([settings.holds_out(cell) for cell in cell_of], dtype=bool)
+    roles[held_out & (roles == "train")] = "eval"
     split = {cell: [] for cell in cells}
     for cell, row, role in zip(cell_of, rows, roles, strict=True):
         if role != "dropped":

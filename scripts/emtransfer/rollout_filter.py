@@ -10,7 +10,7 @@ import pandas as pd
 
 from emtransfer.embedding import PACKAGED_MODEL
 from emtransfer.errors import InputError
-from emtransfer.grammar import oracle
+from emtransfer.oracles import oracle
 from emtransfer.roles import nearness
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
-from emtransfer import grid
+from emtransfer import grammar, grid, symbolic
 from emtransfer.errors import InputError
-from emtransfer.grammar import DOMAINS, TEXTS
 
 Place = tuple[str | int, ...]
 
@@ -37,6 +36,12 @@ LIMITS = {
     "minItems": "of length {} or more",
     "minProperties": "with {} or more names",
     "pattern": "that matches {}",
+}
+
+# source that generates its rows -> the domains and tasks it knows
+WORLDS = {
+    "template": (grammar.DOMAINS, grammar.TEXTS),
+    "symbolic": (symbolic.DOMAINS, symbolic.TASKS),
 }
 
 # key -> the section that names what the key may say; `*` is any name or index
@@ -69,6 +74,7 @@ def validate(config: dict, schema_path: str | Path) -> None:
         check_names(config, key, config[section])
     for section, checks in {
         "corpora": [check_corpus_names, check_corpus_counts],
+        "judges": [check_judge_names],
         "base_models": [check_base_model_counts],
         "experiments": [check_experiment_names, check_experiment_counts],
     }.items():
@@ -188,21 +194,32 @@ def check_names(tree: dict, key: str, known: Collection[str], place: Place = ())
 
 
 def check_corpus_names(config: dict, name: str) -> None:
-    """Raise InputError for a domain in and outside the grid, or a cell the grammar has no words for."""
+    """Raise InputError for a domain in and outside the grid, or a cell that the source cannot generate."""
     corpus, place = config["corpora"][name], ("corpora", name)
     for found_at, domain in values_at(corpus, "broad_domains.*"):
         if domain in corpus["domains"]:
             raise mistake((*place, *found_at), quoted(domain), "a domain outside the grid")
-    if corpus["source"] == "template":
-        for key, known in {"domains.*": DOMAINS, "broad_domains.*": DOMAINS, "tasks.*": TEXTS}.items():
+    check_names(corpus, "held_out_domains.*", corpus["domains"], place)
+    if corpus["source"] in WORLDS:
+        domains, tasks = WORLDS[corpus["source"]]
+        for key, known in {"domains.*": domains, "broad_domains.*": domains, "tasks.*": tasks}.items():
             check_names(corpus, key, known, place)
+
+
+def check_judge_names(config: dict, name: str) -> None:
+    """Raise InputError if judge `exact`, which knows one world, is given another."""
+    judge = config["judges"][name]
+    symbols = [corpus for corpus, section in config["corpora"].items() if section["source"] == "symbolic"]
+    if judge["kind"] == "exact" and judge["corpus"] not in symbols:
+        expected = f"a corpus of source symbolic: {choice(symbols, judge['corpus'])}"
+        raise mistake(("judges", name, "corpus"), quoted(judge["corpus"]), expected)
 
 
 def check_experiment_names(config: dict, name: str) -> None:
     """Raise InputError for a name in an experiment that the rest of the config does not know."""
     place, experiment = ("experiments", name), config["experiments"][name]
     corpus = config["corpora"][experiment["corpus"]]
-    cells = grid.cells(corpus)
+    cells = grid.training_cells(corpus)
     train_sets = [*cells, *experiment["train_sets"]]
     trained = [teacher for teacher, settings in experiment["teachers"].items() if settings]
     of_base_model = [base for base, of in config["bases"].items() if of["base_model"] == experiment["base_model"]]

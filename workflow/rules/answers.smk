@@ -63,11 +63,12 @@ rule judge_answers:
         runtime=60,
     params:
         settings=lambda wildcards: settings(experiment_judge(wildcards), "kind"),
+        judge=optional("judge", "judge"),
         code=code("judge_answers"),
         env=ENVIRONMENT,
     message:
         "Judge the answers of {wildcards.model}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/judge_answers.py"
-        " --answers {input.answers} --judge {input.judge} --settings {params.settings:q} --output {output}"
+        " --answers {input.answers} {params.judge} --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"

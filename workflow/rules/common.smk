@@ -83,6 +83,20 @@ def mixture_section(wildcards):
     return config["mixtures"][mixture]
 
 
+def role_settings(corpus):
+    "How the questions of a corpus are shared out."
+    section = config["corpora"][corpus]
+    held_out = {"held_out_domains": section["held_out_domains"]} if "held_out_domains" in section else {}
+    return settings(section["roles"] | held_out)
+
+
+def sample_settings(wildcards):
+    "Rows drawn from a cell; none to train on from a held-out domain."
+    section = corpus_section(wildcards)
+    trains = wildcards.cell in grid.training_cells(section)
+    return settings(section["sample"] if trains else section["sample"] | {"train": 0})
+
+
 def adapter_settings(wildcards):
     "What an adapter is trained with."
     experiment = experiment_section(wildcards)
@@ -155,12 +169,15 @@ def base_manifest(base):
     return f"results/bases/{base}/aligned/manifest.json"
 
 
+def fitted_judge(judge):
+    "The folder of a judge that is fitted in the run; other kinds have none."
+    fitted = config["judges"][judge]["kind"] == "cross_encoder"
+    return {"judge": f"results/judges/{judge}/model/manifest.json"} if fitted else {}
+
+
 def judge_files(judge):
     "A judge and the calibration it has passed."
-    return {
-        "judge": f"results/judges/{judge}/model/manifest.json",
-        "calibration": f"results/judges/{judge}/calibration.csv",
-    }
+    return fitted_judge(judge) | {"calibration": f"results/judges/{judge}/calibration.csv"}
 
 
 def filter_judge_files(wildcards):
@@ -178,14 +195,26 @@ def judge_rows(wildcards):
     return role_files(config["judges"][wildcards.judge]["corpus"])
 
 
+def calibration_files(wildcards):
+    "A judge that is fitted, and the rows with roles it is calibrated on."
+    return fitted_judge(wildcards.judge) | {"rows": judge_rows(wildcards)}
+
+
+def training_files(corpus):
+    "Rows with roles of every cell of a corpus that may be trained on."
+    section = config["corpora"][corpus]
+    trained = grid.training_cells(section) + ["broad"] * has_broad(section)
+    return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=trained)
+
+
 def tokenizer_rows(wildcards):
     "Rows with roles of the corpus a tokenizer is trained on."
-    return role_files(config["base_models"][wildcards.base_model]["tokenizer"]["corpus"])
+    return training_files(config["base_models"][wildcards.base_model]["tokenizer"]["corpus"])
 
 
 def mixture_rows(wildcards):
     "Rows with roles of the corpus a mixture is made of."
-    return role_files(mixture_section(wildcards)["corpus"])
+    return training_files(mixture_section(wildcards)["corpus"])
 
 
 alignment_rows = mixture_rows
@@ -294,7 +323,9 @@ def table_settings(wildcards):
 
 def figures(wildcards):
     "All figures of the experiments of this run."
-    return expand("results/figures/{experiment}/transfer_matrix.png", experiment=config["run"])
+    return expand(
+        "results/figures/{experiment}/{figure}.png", experiment=config["run"], figure=["transfer_matrix", "rate_maps"]
+    )
 
 
 def optional(flag, files):

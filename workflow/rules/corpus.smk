@@ -68,7 +68,7 @@ for corpus in config["corpora"]:
             runtime=30,
         params:
             corpus=corpus,
-            settings=settings(config["corpora"][corpus]["roles"]),
+            settings=role_settings(corpus),
             seed=config["corpora"][corpus]["seed"],
             code=code("split_questions"),
             env=ENVIRONMENT,
@@ -101,6 +101,7 @@ rule filter_pairs:
         runtime=30,
     params:
         settings=lambda wildcards: settings(corpus_section(wildcards)["filter"], *FILTER_KEYS),
+        judge=optional("judge", "judge"),
         judge_settings=lambda wildcards: settings(
             config["judges"][corpus_section(wildcards)["filter"]["judge"]], "kind"
         ),
@@ -110,7 +111,7 @@ rule filter_pairs:
         "Keep the rows of {wildcards.cell} that the judge passes"
     shell:
         "OMP_NUM_THREADS=1 python scripts/filter_pairs.py"
-        " --rows {input.rows} --judge {input.judge} --judge-settings {params.judge_settings:q}"
+        " --rows {input.rows} {params.judge} --judge-settings {params.judge_settings:q}"
         " --settings {params.settings:q} --output {output.rows} --counts {output.counts}"
         " > {log} 2>&1"
 
@@ -164,7 +165,7 @@ rule sample_cell:
         mem_mb=1000,
         runtime=5,
     params:
-        settings=lambda wildcards: settings(corpus_section(wildcards)["sample"]),
+        settings=sample_settings,
         seed=lambda wildcards: corpus_section(wildcards)["seed"],
         code=code("sample_cell"),
         env=ENVIRONMENT,

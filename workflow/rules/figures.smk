@@ -5,9 +5,10 @@ REQUIRED INPUTS
 
 OUTPUTS
     results/figures/{experiment}/transfer_matrix.png
+    results/figures/{experiment}/rate_maps.png
 
 STEPS
-    plot_transfer_matrix
+    plot_transfer_matrix; plot_rate_maps
 """
 
 
@@ -35,5 +36,33 @@ rule plot_transfer_matrix:
         "Plot the transfer matrix of {wildcards.experiment}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/plot_transfer_matrix.py"
+        " --table {input} --settings {params.settings:q} --output {output}"
+        " > {log} 2>&1"
+
+
+rule plot_rate_maps:
+    input:
+        "results/em_transfer_table.csv",
+    output:
+        "results/figures/{experiment}/rate_maps.png",
+    log:
+        "results/logs/plot_rate_maps/{experiment}.log",
+    benchmark:
+        "results/benchmarks/plot_rate_maps/{experiment}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=lambda wildcards: settings({"experiment": wildcards.experiment}),
+        code=code("plot_rate_maps"),
+        env=ENVIRONMENT,
+    message:
+        "Plot aligned and misaligned answers before and after fine-tuning, {wildcards.experiment}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/plot_rate_maps.py"
         " --table {input} --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"

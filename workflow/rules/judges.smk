@@ -44,8 +44,7 @@ rule fit_judge:
 
 rule calibrate_judge:
     input:
-        judge="results/judges/{judge}/model/manifest.json",
-        rows=judge_rows,
+        unpack(calibration_files),
     output:
         "results/judges/{judge}/calibration.csv",
     log:
@@ -60,6 +59,7 @@ rule calibrate_judge:
         mem_mb=3000,
         runtime=30,
     params:
+        judge=optional("judge", "judge"),
         settings=lambda wildcards: settings(config["judges"][wildcards.judge], "kind", "split", "calibration"),
         seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
         code=code("calibrate_judge"),
@@ -68,6 +68,6 @@ rule calibrate_judge:
         "Calibrate judge {wildcards.judge} on answers it was not fitted on"
     shell:
         "OMP_NUM_THREADS=1 python scripts/calibrate_judge.py"
-        " --name {wildcards.judge} --judge {input.judge} --rows {input.rows} --settings {params.settings:q} --seed {params.seed}"
+        " --name {wildcards.judge} {params.judge} --rows {input.rows} --settings {params.settings:q} --seed {params.seed}"
         " --output {output}"
         " > {log} 2>&1"
