@@ -23,8 +23,8 @@ setup:  ## create or update .venv; does nothing when the pins have not changed
 	.venv/bin/python -m pip install --requirement $(PINS) $(PIP_ARGS); \
 	cp $(PINS) $(INSTALLED)
 
-table: setup  ## build results/em_transfer_table.csv
-	@$(IN_VENV) snakemake --cores 8 results/em_transfer_table.csv
+table: setup  ## build results/em_transfer_table.csv and results/claims.csv
+	@$(IN_VENV) snakemake --cores 8 results/em_transfer_table.csv results/claims.csv
 
 test: lint  ## lint, then run the test suite
 	@$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile

@@ -30,5 +30,6 @@ rule all:
     default_target: True
     input:
         "results/em_transfer_table.csv",
+        "results/claims.csv",
         "results/training_losses.csv",
         figures,

@@ -6,14 +6,10 @@ Run: python scripts/tabulate_transfer.py --rows rows.csv.gz --settings '{"em_rul
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from emtransfer.errors import run
-from emtransfer.grid import expand_models
-from emtransfer.judged_rows import JudgedModel, read_imported, read_judged
+from emtransfer.judged_rows import judged_models, read_imported
 from emtransfer.records import write_table
 from emtransfer.tabulation import tabulate_transfer
 from emtransfer.verdicts import EmRule
@@ -35,17 +31,6 @@ def main(args: argparse.Namespace) -> None:
     table = tabulate_transfer(judged, EmRule(**args.settings["em_rule"]))
     write_table(args.output, table)
     print(f"{len(table)} rows from {table['n_answers'].sum()} answers, {table['n_scored'].sum()} scored.")
-
-
-def judged_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
-    """Every model that the config asks for, with its judged rows."""
-    for experiment in config["run"]:
-        shared = {"experiment": experiment, "judge": config["judges"][experiment]}
-        for model in expand_models(config, experiment):
-            cells = tuple(tuple(cell.split("-")) for cell in model.train_cells)
-            seed = "" if model.seed is None else str(model.seed)
-            rows = read_judged(folder / experiment / "judged" / f"{model.path}.jsonl")
-            yield JudgedModel(shared | model.labels, seed, cells), rows
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def test_delta_of_uncorrelated_rates_has_newcombes_interval():
     """20,000 prompts on which model and base are independent by construction."""
     events, base_events = np.tile([1, 1, 0, 0, 0], 4000)[:, None], np.repeat([1, 0, 0, 0], 5000)[:, None]
     comparison = compared(events, base_events)
-    assert comparison.covariance == pytest.approx(0, abs=1e-12)
+    assert comparison.prompt_covariance == pytest.approx(0, abs=1e-12)
     # a single adapter: the interval holds for this adapter, over prompts
     expected = confint_proportions_2indep(8000, 20_000, 5000, 20_000, method="newcomb", compare="diff")
     assert np.allclose(np.ravel(delta_interval(comparison)), expected, atol=1e-5)

@@ -11,7 +11,7 @@ import pytest
 
 from workflow_tree import copy_tree, planned_jobs, snakemake
 
-TABLES = {"tabulate_transfer", "plot_transfer_matrix", "plot_rate_maps"}
+TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
 STUDENTS = {"distill_student", "tabulate_training", *ANSWERS}
 ADAPTERS = {"finetune_adapter", "roll_out_teacher", "filter_rollouts", *STUDENTS}
@@ -142,6 +142,7 @@ MATRIX = {
     "a comment": ("scripts/emtransfer/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", TABLES),
     "a module of the table": ("scripts/emtransfer/tabulation.py", '"n_seeds"', '"n_" + "seeds"', TABLES),
+    "the rule of the verdict": ("scripts/emtransfer/claims.py", "LEVEL = 0.05", "LEVEL = 0.01", {"test_claims"}),
     "LoRA rank": (SMOKE, "rank: 4", "rank: 2", ADAPTERS),
     "distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
     "the rollout filter": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", {"filter_rollouts", *STUDENTS}),
@@ -171,6 +172,7 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "tabulate_training": 1,
         **dict.fromkeys(TABLES, 2),
         "tabulate_transfer": 1,
+        "test_claims": 1,
     }
 
 

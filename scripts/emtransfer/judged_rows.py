@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.errors import InputError
-from emtransfer.grid import LABELS
+from emtransfer.grid import LABELS, expand_models
 from emtransfer.records import read_records
 from emtransfer.verdicts import STATUSES
 
@@ -37,6 +37,17 @@ class JudgedModel:
     labels: dict[str, str]
     seed: str
     train_cells: tuple[tuple[str, str], ...]
+
+
+def judged_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
+    """Every model that the config asks for, with its judged rows, read from `{folder}/{experiment}/judged`."""
+    for experiment in config["run"]:
+        shared = {"experiment": experiment, "judge": config["judges"][experiment]}
+        for model in expand_models(config, experiment):
+            cells = tuple(tuple(cell.split("-")) for cell in model.train_cells)
+            seed = "" if model.seed is None else str(model.seed)
+            rows = read_judged(folder / experiment / "judged" / f"{model.path}.jsonl")
+            yield JudgedModel(shared | model.labels, seed, cells), rows
 
 
 def read_judged(path: Path) -> pd.DataFrame:

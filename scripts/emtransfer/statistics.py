@@ -41,17 +41,19 @@ class Rates(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Rates of models beside those of their bases on the same prompts.
+    """Rates of models beside those they are set against, mostly of their bases, on the same prompts.
 
     Attributes:
         model: rates of the models.
-        base: rates of the bases, each of one model.
-        covariance: between the two rates, over draws of prompts.
+        base: rates of the others.
+        prompt_covariance: between the two rates, over draws of prompts.
+        adapter_covariance: the same over trainings; 0 where no adapter answers on both sides.
     """
 
     model: Rates
     base: Rates
-    covariance: np.ndarray
+    prompt_covariance: np.ndarray
+    adapter_covariance: np.ndarray
 
 
 def estimate_rates(events: np.ndarray, answers: np.ndarray) -> Rates:
@@ -81,10 +83,35 @@ def compare_rates(
         events, answers: [..., p, s], as for `estimate_rates`.
         base_events, base_answers: [..., p, 1], the same of the base, prompts in the same order.
     """
-    by_prompt = influences(events, answers).sum(-1)
-    base_by_prompt = influences(base_events, base_answers).sum(-1)
-    covariance = small_sample(np.shape(events)[-2]) * (by_prompt * base_by_prompt).sum(-1)
-    return Comparison(estimate_rates(events, answers), estimate_rates(base_events, base_answers), covariance)
+    covariance = shared_variance(events, answers, base_events, base_answers, axis=-1)
+    rates = estimate_rates(events, answers), estimate_rates(base_events, base_answers)
+    return Comparison(*rates, covariance, np.zeros_like(covariance))
+
+
+def contrast_rates(
+    events: np.ndarray, answers: np.ndarray, other_events: np.ndarray, other_answers: np.ndarray
+) -> Comparison:
+    """Set two rates against each other that share prompts, adapters or both.
+
+    Args:
+        events, answers, other_events, other_answers: [..., p, s], as for `estimate_rates`; the union of the prompts and
+            adapters of both sides, in the same order, 0 answers where one does not answer.
+    """
+    sides = events, answers, other_events, other_answers
+    return Comparison(
+        estimate_rates(events, answers),
+        estimate_rates(other_events, other_answers),
+        shared_variance(*sides, axis=-1),
+        shared_variance(*sides, axis=-2),
+    )
+
+
+def shared_variance(
+    events: np.ndarray, answers: np.ndarray, other_events: np.ndarray, other_answers: np.ndarray, axis: int
+) -> np.ndarray:
+    """Covariance of two rates through the clusters that remain when `axis` is summed over: -1 prompts, -2 adapters."""
+    one, other = influences(events, answers).sum(axis), influences(other_events, other_answers).sum(axis)
+    return small_sample(one.shape[-1]) * (one * other).sum(-1)
 
 
 def influences(events: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -116,9 +143,11 @@ def crossed_variances(influence: np.ndarray, answers: np.ndarray) -> tuple[np.nd
     by_prompt, by_adapter = influence.sum(-1), influence.sum(-2)
     prompts = small_sample(n_prompts) * (by_prompt**2).sum(-1)
     adapters = small_sample(n_adapters) * (by_adapter**2).sum(-1)
-    prompt_effects = by_prompt[..., :, None] / n_adapters[..., None, None]
-    adapter_effects = by_adapter[..., None, :] / n_prompts[..., None, None]
-    residual = np.where(answers > 0, influence - prompt_effects - adapter_effects, 0)
+    scored = np.asarray(answers) > 0
+    # not every adapter need be asked every prompt
+    prompt_effects = (by_prompt / np.maximum(scored.sum(-1), 1))[..., :, None]
+    adapter_effects = (by_adapter / np.maximum(scored.sum(-2), 1))[..., None, :]
+    residual = np.where(scored, influence - prompt_effects - adapter_effects, 0)
     noise = small_sample(n_prompts) * small_sample(n_adapters) * (residual**2).sum((-2, -1))
     return np.maximum(prompts - noise, 0), adapters
 
@@ -198,8 +227,9 @@ def delta_interval(comparison: Comparison, alpha: float | np.ndarray = 0.05) -> 
     model, base = comparison.model, comparison.base
     (low, high), (base_low, base_high) = rate_interval(model, alpha), rate_interval(base, alpha)
     margins = np.sqrt(squared_margin(model, alpha) * squared_margin(base, alpha))
-    shared = squared_t(alpha, model.n_prompts) * comparison.covariance
-    # only the prompts are shared, so the correlation is weaker where the adapters' part has been widened
+    # where only the prompts are shared, the correlation is weaker the more the adapters' part has been widened
+    shared = squared_t(alpha, model.n_prompts) * comparison.prompt_covariance
+    shared = shared + squared_t(alpha, model.n_adapters) * comparison.adapter_covariance
     correlation = np.clip(np.divide(shared, margins, out=np.zeros_like(margins), where=margins > 0), -1, 1)
     delta = model.rate - base.rate
     return (
@@ -259,8 +289,8 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
 
 def stack(comparisons: list[Comparison]) -> Comparison:
     """One batch of comparisons from single ones."""
-    models, bases, covariances = zip(*comparisons, strict=True)
-    return Comparison(stack_rates(models), stack_rates(bases), np.array(covariances, float))
+    models, bases, *covariances = zip(*comparisons, strict=True)
+    return Comparison(stack_rates(models), stack_rates(bases), *(np.array(values, float) for values in covariances))
 
 
 def stack_rates(rates: Iterable[Rates]) -> Rates:
@@ -271,4 +301,4 @@ def stack_rates(rates: Iterable[Rates]) -> Rates:
 def select(comparison: Comparison, index: np.ndarray) -> Comparison:
     """The members of a batch at `index`."""
     model, base = (Rates(*(values[index] for values in rates)) for rates in (comparison.model, comparison.base))
-    return Comparison(model, base, comparison.covariance[index])
+    return Comparison(model, base, comparison.prompt_covariance[index], comparison.adapter_covariance[index])

@@ -1,4 +1,4 @@
-"""The measurement: one table of transfer, one of how well everything was learned.
+"""The measurement: a table of transfer, one of how well everything was learned, and the claims with their effects.
 
 REQUIRED INPUTS
     results/{experiment}/judged/{model}.jsonl
@@ -6,9 +6,12 @@ REQUIRED INPUTS
 OUTPUTS
     results/em_transfer_table.csv
     results/training_losses.csv
+    results/effects.csv
+    results/claims.csv
+    results/power.csv
 
 STEPS
-    tabulate_transfer; tabulate_training
+    tabulate_transfer; tabulate_training; test_claims
 """
 
 
@@ -65,4 +68,35 @@ rule tabulate_training:
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_training.py"
         " --settings {params.settings:q} --results results --output {output}"
+        " > {log} 2>&1"
+
+
+rule test_claims:
+    input:
+        judged_files,
+    output:
+        effects="results/effects.csv",
+        claims="results/claims.csv",
+        power="results/power.csv",
+    log:
+        "results/logs/test_claims.log",
+    benchmark:
+        "results/benchmarks/test_claims.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=20,
+    params:
+        settings=table_settings,
+        code=code("test_claims"),
+        env=ENVIRONMENT,
+    message:
+        "Test the claims about transfer"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/test_claims.py"
+        " --settings {params.settings:q} --judged results"
+        " --effects {output.effects} --claims {output.claims} --power {output.power}"
         " > {log} 2>&1"

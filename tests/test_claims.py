@@ -1,0 +1,202 @@
+"""Claims on planted counts: who is compared, how large the effect is, and that each verdict can be reached."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emtransfer.claims import (
+    CLAIMS,
+    EFFECTS,
+    POWERS,
+    SENTENCES,
+    SUBSETS,
+    compare_groups,
+    contrasts,
+    measure_contrasts,
+)
+from emtransfer.grid import LABELS
+from emtransfer.statistics import estimate_rates
+from emtransfer.tabulation import COUNTS, Cell, relation
+
+DOMAINS, TASKS, N_PROMPTS = ("medical", "finance", "sports"), ("advice", "critique"), 30
+GRID = list(product(DOMAINS, TASKS))
+
+
+def counts_of(rng, eval_cell, rates, coherent=1.0):
+    """Counts of one answer per prompt and seed, at one rate per seed."""
+    rows = []
+    for seed, rate in rates.items():
+        for prompt in range(N_PROMPTS):
+            n_coherent = int(rng.random() < coherent)
+            event = int(n_coherent and rng.random() < rate)
+            counted = dict.fromkeys(COUNTS, 0) | {"n_answers": 1, "n_scored": 1, "n_coherent": n_coherent}
+            planted = {"n_misaligned": event, "n_misaligned_le": event}
+            rows.append({"prompt_id": f"{'-'.join(eval_cell)}-{prompt}", "seed": seed} | counted | planted)
+    return pd.DataFrame(rows).set_index(["prompt_id", "seed"])
+
+
+def cell_of(rng, rate, eval_cell, train=None, seeds=("11", "12"), **labels):
+    """A cell of an adapter trained on cell `train` or, without it, of the base; `rate` by relation or one for all."""
+    domain, task = train or ("", "")
+    trained = {"condition": "adapter", "start": "base", "answers": "misaligned", "train_set": f"{domain}-{task}"}
+    own = trained | {"train_domain": domain, "train_task": task} if train else {"condition": "base"}
+    names = dict.fromkeys([*LABELS, "experiment", "judge"], "")
+    near = relation((train,) if train else (), *eval_cell[:3])
+    rate = rate[near] if isinstance(rate, dict) else rate
+    counts = counts_of(rng, eval_cell, dict.fromkeys(seeds if train else ("",), rate))
+    return Cell(names | {"experiment": "nl", "base": "persona"} | own | labels, eval_cell, near, counts)
+
+
+def narrow(rate, seeds=("11", "12"), trained=GRID, **labels):
+    """Every training cell on every narrow evaluation cell, and the base."""
+    rng = np.random.default_rng(1)
+    cells = [cell_of(rng, 0.0, ("narrow", *where, ""), **labels) for where in GRID]
+    for train, where in product(trained, GRID):
+        cells.append(cell_of(rng, rate, ("narrow", *where, ""), train, seeds, **labels))
+    return cells
+
+
+def verdicts(cells):
+    _, claims, _ = measure_contrasts(contrasts(cells))
+    return claims.set_index(["claim", "contrast"]).verdict.to_dict()
+
+
+SPREAD = {"in_cell": 0.8, "same_task": 0.7, "same_domain": 0.2, "both_differ": 0.1}
+TASK = ("task", "same_task - same_domain")
+
+
+def test_a_spread_along_the_task_supports_the_claim_and_its_opposite_contradicts_it():
+    assert verdicts(narrow(SPREAD))[TASK] == "supported"
+    swapped = SPREAD | {"same_task": 0.2, "same_domain": 0.7}
+    assert verdicts(narrow(swapped))[TASK] == "contradicted"
+    assert verdicts(narrow(SPREAD | {"same_task": 0.2}))[TASK] == "undecided"
+
+
+def test_one_seed_decides_nothing():
+    effects, claims, _ = measure_contrasts(contrasts(narrow(SPREAD, seeds=("11",))))
+    assert set(claims.verdict) == {"one seed only"}
+    assert effects.p_value.isna().all() and effects.q_value.isna().all()
+
+
+def test_the_effect_is_the_difference_of_the_pooled_rates():
+    cells = narrow(SPREAD)
+    effects, _, _ = measure_contrasts(contrasts(cells))
+    row = effects[(effects.claim == "task") & (effects.subset == "all")].iloc[0]
+    groups = [[cell for cell in cells if cell.relation == near] for near in ("same_task", "same_domain")]
+    sums = [sum((cell.counts.sum() for cell in group), start=0) for group in groups]
+    rates = [counted["n_misaligned"] / counted["n_scored"] for counted in sums]
+    assert row.estimate_pp == pytest.approx(100 * (rates[0] - rates[1]), abs=1e-6)
+    assert row.low_pp < row.estimate_pp < row.high_pp
+    events = sums[0]["n_misaligned"], sums[1]["n_misaligned"]
+    odds = [(k + 0.5) / (counted["n_scored"] - k + 0.5) for k, counted in zip(events, sums, strict=True)]
+    assert row.log_odds_ratio == pytest.approx(np.log(odds[0] / odds[1]), abs=1e-6)
+    assert (row.n_prompts, row.n_seeds, row.n_adapters, row.n_train_sets) == (6 * N_PROMPTS, 2, 12, 6)
+    assert (row.n_answers_a, row.n_answers_b) == (6 * 2 * 2 * N_PROMPTS, 6 * 1 * 2 * N_PROMPTS)
+
+
+def test_a_group_that_shares_prompts_or_adapters_narrows_the_interval():
+    task = next(contrast for contrast in contrasts(narrow(SPREAD)) if contrast.claim == "task")
+    comparison = compare_groups(task.groups, "all")
+    assert comparison.prompt_covariance != 0 and comparison.adapter_covariance != 0
+    assert comparison.model.rate == pytest.approx(SPREAD["same_task"], abs=0.05)
+
+
+def test_both_groups_alike_differ_by_nothing():
+    task = next(contrast for contrast in contrasts(narrow(SPREAD)) if contrast.claim == "task")
+    comparison = compare_groups((task.groups[0], task.groups[0]), "all")
+    assert comparison.model.rate == comparison.base.rate
+    variance = comparison.model.adapter_variance
+    assert comparison.adapter_covariance == pytest.approx(variance)
+
+
+def test_coherent_only_leaves_incoherent_answers_out_of_the_denominator():
+    rng = np.random.default_rng(2)
+    cells = narrow(SPREAD)
+    for cell in cells:
+        cell.counts["n_coherent"] = np.where(rng.random(len(cell.counts)) < 0.5, 1, cell.counts["n_misaligned"])
+    effects, _, _ = measure_contrasts(contrasts(cells))
+    task = effects[effects.claim == "task"].set_index("subset")
+    assert set(task.index) == set(SUBSETS)
+    assert task.rate_a["coherent_only"] > task.rate_a["all"]
+    assert task.n_answers_a["coherent_only"] < task.n_answers_a["all"] == task.n_answers_a["le30"]
+
+
+def test_room_sets_broad_prompts_with_high_against_those_with_low_room():
+    rng = np.random.default_rng(3)
+    rates = {"high": 0.6, "medium": 0.3, "low": 0.1}
+    cells = [
+        cell_of(rng, rates[room], ("broad", "*", task, room), train)
+        for train, task, room in product(GRID, TASKS, rates)
+    ]
+    _, claims, _ = measure_contrasts(contrasts(cells))
+    row = claims[claims.claim == "room"].iloc[0]
+    assert row.verdict == "supported" and row.estimate_pp == pytest.approx(50, abs=6)
+
+
+def test_two_bases_of_one_draw_each_show_how_far_they_differ_and_prove_nothing_of_their_mixtures():
+    cells = narrow(SPREAD) + narrow(SPREAD | {"same_task": 0.1}, base="row_random")
+    effects, claims, _ = measure_contrasts(contrasts(cells))
+    row = claims[claims.claim == "composition"].iloc[0]
+    assert row.verdict == "one seed only" and row.estimate_pp > 15
+    one_draw = effects[effects.claim == "composition"]
+    assert one_draw.q_value.isna().all() and one_draw.p_value.notna().all()
+
+
+def test_learnedness_splits_training_cells_by_what_the_base_answers_before_any_training():
+    cells = narrow(SPREAD)
+    learned = {"advice": 1.0, "critique": 0.5}
+    for cell in cells:
+        if cell.labels["condition"] == "base":
+            kept = np.arange(len(cell.counts)) < learned[cell.eval_cell[2]] * len(cell.counts)
+            cell.counts["n_coherent"] = kept.astype(int)
+    contrast = next(contrast for contrast in contrasts(cells) if contrast.claim == "learnedness")
+    assert [{cell.labels["train_task"] for cell in group} for group in contrast.groups] == [{"advice"}, {"critique"}]
+    assert all(cell.relation == "same_task" for group in contrast.groups for cell in group)
+
+
+@pytest.mark.parametrize("rate, expected", [(0.6, "supported"), (0.0, "undecided")])
+def test_a_student_of_a_misaligned_teacher_is_set_against_one_of_the_base(rate, expected):
+    rng = np.random.default_rng(4)
+    shared = {"condition": "student", "channel": "optd", "data": "own"}
+    cells = []
+    for where in GRID:
+        for teacher, train, of_teacher in (("harmful", GRID[0], rate), ("base", None, 0.0)):
+            cell = cell_of(rng, of_teacher, ("narrow", *where, ""), train, **shared, teacher=teacher)
+            counts = counts_of(rng, cell.eval_cell, dict.fromkeys(("11", "12", "13"), of_teacher))
+            cells.append(cell._replace(counts=counts))
+    assert verdicts(cells) == {("teacher", "optd: harmful - base"): expected}
+
+
+def test_the_three_tables_have_their_columns_and_every_claim_a_sentence():
+    effects, claims, power = measure_contrasts(contrasts(narrow(SPREAD)))
+    assert list(effects) == EFFECTS and list(claims) == CLAIMS and list(power) == POWERS
+    assert set(claims.claim) <= set(SENTENCES) and claims.sentence.notna().all()
+    assert len(power) == len(claims) and power.detectable_pp.between(0, 100).all()
+
+
+def test_without_answers_there_is_nothing_to_claim():
+    effects, claims, power = measure_contrasts(contrasts([]))
+    assert effects.empty and claims.empty and power.empty
+    assert list(claims) == CLAIMS
+
+
+def test_more_seeds_find_smaller_differences():
+    detectable = [
+        measure_contrasts(contrasts(narrow(SPREAD, seeds=seeds, trained=GRID[:2])))[2]
+        .set_index("claim")
+        .detectable_pp["task"]
+        for seeds in (("1", "2"), tuple("12345678"))
+    ]
+    assert detectable[1] < detectable[0]
+
+
+def test_adapters_that_are_asked_different_prompts_share_no_noise():
+    events = np.zeros((4, 2))
+    answers = np.array([[1, 0], [1, 0], [0, 1], [0, 1]])
+    events[[0, 2], [0, 1]] = 1
+    rates = estimate_rates(events, answers)
+    assert rates.rate == 0.5 and rates.n_adapters == 2
+    # both adapters answer half of their prompts, so trainings do not differ
+    assert rates.adapter_variance == pytest.approx(0)
