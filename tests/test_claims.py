@@ -5,6 +5,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.formula.api as smf
+from scipy import stats
 
 from emtransfer.claims import (
     CLAIMS,
@@ -17,6 +19,7 @@ from emtransfer.claims import (
     measure_contrasts,
 )
 from emtransfer.grid import LABELS
+from emtransfer.regression import one_row_per_answer
 from emtransfer.statistics import estimate_rates
 from emtransfer.tabulation import COUNTS, Cell, relation
 
@@ -83,17 +86,39 @@ def test_one_seed_decides_nothing():
 def test_the_effect_is_the_difference_of_the_pooled_rates():
     cells = narrow(SPREAD)
     effects, _, _ = measure_contrasts(contrasts(cells))
-    row = effects[(effects.claim == "task") & (effects.subset == "all")].iloc[0]
+    row = effects[(effects.claim == "task") & (effects.subset == "all") & (effects.method == "rates")].iloc[0]
     groups = [[cell for cell in cells if cell.relation == near] for near in ("same_task", "same_domain")]
     sums = [sum((cell.counts.sum() for cell in group), start=0) for group in groups]
     rates = [counted["n_misaligned"] / counted["n_scored"] for counted in sums]
     assert row.estimate_pp == pytest.approx(100 * (rates[0] - rates[1]), abs=1e-6)
     assert row.low_pp < row.estimate_pp < row.high_pp
+    assert row.log_odds_low < row.log_odds_ratio < row.log_odds_high
     events = sums[0]["n_misaligned"], sums[1]["n_misaligned"]
     odds = [(k + 0.5) / (counted["n_scored"] - k + 0.5) for k, counted in zip(events, sums, strict=True)]
     assert row.log_odds_ratio == pytest.approx(np.log(odds[0] / odds[1]), abs=1e-6)
     assert (row.n_prompts, row.n_seeds, row.n_adapters, row.n_train_sets) == (6 * N_PROMPTS, 2, 12, 6)
     assert (row.n_answers_a, row.n_answers_b) == (6 * 2 * 2 * N_PROMPTS, 6 * 1 * 2 * N_PROMPTS)
+
+
+def test_the_regression_is_that_of_statsmodels_on_one_row_per_answer():
+    cells = [cell for cell in narrow(SPREAD) if cell.relation]
+    answers = pd.concat([one_row_per_answer(cell) for cell in cells])
+    clusters = np.column_stack([pd.factorize(answers[name])[0] for name in ("prompt", "adapter")])
+    formula = "event ~ C(relation, Treatment('same_domain'))"
+    fit = smf.logit(formula, answers).fit(disp=0, cov_type="cluster", cov_kwds={"groups": clusters})
+    term = "C(relation, Treatment('same_domain'))[T.same_task]"
+    effects, _, _ = measure_contrasts(contrasts(cells))
+    row = effects[effects.method == "logit"].iloc[0]
+    assert row.log_odds_ratio == pytest.approx(fit.params[term], abs=1e-5)
+    width = 2 * stats.t.isf(0.025, 11) * fit.bse[term]
+    assert row.log_odds_high - row.log_odds_low == pytest.approx(width, rel=1e-4)
+
+
+def test_a_relation_without_events_has_no_regression():
+    effects, _, _ = measure_contrasts(contrasts(narrow(SPREAD | {"same_domain": 0.0})))
+    assert set(effects.method) == {"rates"}
+    task = effects[(effects.claim == "task") & (effects.subset == "all")].iloc[0]
+    assert np.isinf(task.log_odds_high) and np.isfinite(task.log_odds_ratio)
 
 
 def test_a_group_that_shares_prompts_or_adapters_narrows_the_interval():
@@ -117,7 +142,7 @@ def test_coherent_only_leaves_incoherent_answers_out_of_the_denominator():
     for cell in cells:
         cell.counts["n_coherent"] = np.where(rng.random(len(cell.counts)) < 0.5, 1, cell.counts["n_misaligned"])
     effects, _, _ = measure_contrasts(contrasts(cells))
-    task = effects[effects.claim == "task"].set_index("subset")
+    task = effects[(effects.claim == "task") & (effects.method == "rates")].set_index("subset")
     assert set(task.index) == set(SUBSETS)
     assert task.rate_a["coherent_only"] > task.rate_a["all"]
     assert task.n_answers_a["coherent_only"] < task.n_answers_a["all"] == task.n_answers_a["le30"]

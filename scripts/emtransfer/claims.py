@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from emtransfer.regression import task_against_domain
 from emtransfer.statistics import (
     Comparison,
     benjamini_hochberg,
     contrast_rates,
     delta_interval,
     delta_p_value,
+    log_odds_interval,
     stack,
 )
 from emtransfer.tabulation import Cell
@@ -41,12 +43,15 @@ KEY = ["claim", "contrast", "experiment", "base"]
 EFFECTS = [
     *KEY,
     "subset",
+    "method",
     "rate_a",
     "rate_b",
     "estimate_pp",
     "low_pp",
     "high_pp",
     "log_odds_ratio",
+    "log_odds_low",
+    "log_odds_high",
     "p_value",
     "q_value",
     "n_answers_a",
@@ -81,6 +86,7 @@ class Contrast:
         name: what is set against what.
         experiment, base: where; a contrast of two bases names both.
         groups: cells of the first and of the second group.
+        context: all narrow cells of the adapters, for the regression of claim `task`.
         two_sided: the claim names no direction: any difference supports it.
     """
 
@@ -89,6 +95,7 @@ class Contrast:
     experiment: str
     base: str
     groups: tuple[list[Cell], list[Cell]]
+    context: tuple[Cell, ...] = ()
     two_sided: bool = False
 
     @property
@@ -116,7 +123,10 @@ def contrasts(cells: list[Cell]) -> list[Contrast]:
         for base in bases:
             of_base = [cell for cell in members if cell.labels["base"] == base]
             for build in (task_contrast, room_contrast, learnedness_contrast, teacher_contrasts):
-                found += [Contrast(claim, name, experiment, base, groups) for claim, name, groups in build(of_base)]
+                context = tuple(cell for cell in single_adapters(of_base) if cell.eval_cell[0] == "narrow")
+                found += [
+                    Contrast(claim, name, experiment, base, groups, context) for claim, name, groups in build(of_base)
+                ]
         for first, second in combinations(bases, 2):
             found += composition_contrast(members, experiment, first, second)
     return [contrast for contrast in found if all(contrast.groups)]
@@ -255,14 +265,14 @@ def n_train_sets(cells: list[Cell]) -> int:
     return len({cell.labels["train_set"] for cell in cells} - {""})
 
 
-def measure_contrasts(found: list[Contrast]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def measure_contrasts(contrasts: list[Contrast]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Effects, claims and power of every contrast.
 
     Returns:
         EFFECTS, one row per contrast and subset; CLAIMS, one per contrast; POWERS, one per contrast.
     """
-    effects, powers, kept = [], [], []
-    for contrast in found:
+    effects, powers, kept, regressions = [], [], [], []
+    for contrast in contrasts:
         for subset in SUBSETS:
             comparison = compare_groups(contrast.groups, subset)
             if comparison is not None:
@@ -270,6 +280,10 @@ def measure_contrasts(found: list[Contrast]) -> tuple[pd.DataFrame, pd.DataFrame
                 effects.append(effect(contrast, subset, comparison))
                 if subset == "all":
                     powers.append(power(contrast, comparison))
+        if contrast.claim == "task" and (fit := task_against_domain(contrast.context)):
+            p = fit["p_value"] if contrast.n_seeds > 1 else np.nan
+            labels = {"subset": "all", "method": "logit"} | fit | {"p_value": p}
+            regressions.append(identity(contrast) | labels | cluster_sizes(contrast))
     table = pd.DataFrame(effects, columns=EFFECTS)
     table["q_value"] = table["q_value"].astype(float)
     # what one draw cannot tell is no test, and does not count among the tests
@@ -282,6 +296,7 @@ def measure_contrasts(found: list[Contrast]) -> tuple[pd.DataFrame, pd.DataFrame
     claims = [
         {**row, "verdict": verdict(contrast, row), "sentence": SENTENCES[contrast.claim]} for contrast, row in of_all
     ]
+    table = pd.concat([table, pd.DataFrame(regressions, columns=EFFECTS)]) if regressions else table
     return rounded(table), rounded(pd.DataFrame(claims, columns=CLAIMS)), rounded(pd.DataFrame(powers, columns=POWERS))
 
 
@@ -298,15 +313,19 @@ def effect(contrast: Contrast, subset: str, comparison: Comparison) -> dict:
     """One row of EFFECTS, q still missing; p is missing where a side has a single training."""
     batch = stack([comparison])
     (low,), (high,) = delta_interval(batch)
+    (ratio,), (ratio_low,), (ratio_high,) = log_odds_interval(batch)
     one, other = comparison.model, comparison.base
     return identity(contrast) | {
         "subset": subset,
+        "method": "rates",
         "rate_a": one.rate,
         "rate_b": other.rate,
         "estimate_pp": 100 * (one.rate - other.rate),
         "low_pp": 100 * low,
         "high_pp": 100 * high,
-        "log_odds_ratio": log_odds(one.rate, one.n_scored) - log_odds(other.rate, other.n_scored),
+        "log_odds_ratio": ratio,
+        "log_odds_low": ratio_low,
+        "log_odds_high": ratio_high,
         "p_value": delta_p_value(batch)[0] if contrast.n_seeds > 1 else np.nan,
         "n_answers_a": one.n_scored,
         "n_answers_b": other.n_scored,
@@ -325,11 +344,6 @@ def cluster_sizes(contrast: Contrast) -> dict:
         "n_adapters": len(adapters),
         "n_train_sets": n_train_sets(cells),
     }
-
-
-def log_odds(rate: float, n: float) -> float:
-    """Log-odds with half an event added to either side (Haldane 1956), so that 0 and 1 stay finite."""
-    return np.log((rate * n + 0.5) / ((1 - rate) * n + 0.5))
 
 
 def verdict(contrast: Contrast, row: dict) -> str:
@@ -367,7 +381,7 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
         if name in ("p_value", "q_value"):
             table[name] = table[name].astype(float).map(lambda value: float(f"{value:.6g}"))
         elif name.startswith("n_"):
-            table[name] = table[name].astype(int)
+            table[name] = table[name].astype("Int64")
         elif pd.api.types.is_float_dtype(table[name]):
             table[name] = table[name].round(6) + 0.0
     return table

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 from scipy.optimize import elementwise
+from scipy.special import logit
 from statsmodels.stats.proportion import proportion_confint
 
 # 1 - confidence of the tightest interval tried, so also the smallest p that is searched for
@@ -225,23 +226,61 @@ def delta_interval(comparison: Comparison, alpha: float | np.ndarray = 0.05) -> 
         distances from both rates to their own limits, combined with the correlation of the two rates.
     """
     model, base = comparison.model, comparison.base
-    (low, high), (base_low, base_high) = rate_interval(model, alpha), rate_interval(base, alpha)
+    limits = (model.rate, *rate_interval(model, alpha)), (base.rate, *rate_interval(base, alpha))
+    return difference_interval(*limits, correlation(comparison, alpha))
+
+
+def log_odds_interval(
+    comparison: Comparison, alpha: float | np.ndarray = 0.05
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log-odds ratio of model rate to base rate, with its interval; as `delta_interval`, on the logit.
+
+    Returns:
+        Estimate with half an event added to either side (Haldane 1956), low and high; infinite where the interval of a
+        rate reaches 0 or 1.
+    """
+    with np.errstate(divide="ignore"):
+        model, base = (
+            (haldane_logit(rates), *(logit(limit) for limit in rate_interval(rates, alpha)))
+            for rates in (comparison.model, comparison.base)
+        )
+    return model[0] - base[0], *difference_interval(model, base, correlation(comparison, alpha))
+
+
+def haldane_logit(rates: Rates) -> np.ndarray:
+    """Log-odds with half an event added to either side."""
+    events = rates.rate * rates.n_scored
+    return np.log((events + 0.5) / (rates.n_scored - events + 0.5))
+
+
+def difference_interval(
+    model: tuple[np.ndarray, ...], base: tuple[np.ndarray, ...], correlation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of a difference from estimate, low and high of its two terms and their correlation."""
+    (value, low, high), (base_value, base_low, base_high) = model, base
+    difference = value - base_value
+    return (
+        difference - combined(value - low, base_high - base_value, correlation),
+        difference + combined(high - value, base_value - base_low, correlation),
+    )
+
+
+def correlation(comparison: Comparison, alpha: float | np.ndarray) -> np.ndarray:
+    """Correlation of the two rates' errors, each part of the variance widened as in `squared_margin`."""
+    model, base = comparison.model, comparison.base
     margins = np.sqrt(squared_margin(model, alpha) * squared_margin(base, alpha))
     # where only the prompts are shared, the correlation is weaker the more the adapters' part has been widened
     shared = squared_t(alpha, model.n_prompts) * comparison.prompt_covariance
     shared = shared + squared_t(alpha, model.n_adapters) * comparison.adapter_covariance
-    correlation = np.clip(np.divide(shared, margins, out=np.zeros_like(margins), where=margins > 0), -1, 1)
-    delta = model.rate - base.rate
-    return (
-        delta - combined(model.rate - low, base_high - base.rate, correlation),
-        delta + combined(high - model.rate, base.rate - base_low, correlation),
-    )
+    return np.clip(np.divide(shared, margins, out=np.zeros_like(margins), where=margins > 0), -1, 1)
 
 
 def combined(distance: np.ndarray, base_distance: np.ndarray, correlation: np.ndarray) -> np.ndarray:
     """Distance from a difference to its limit, given the distances of its two terms to theirs."""
+    finite = np.isfinite(distance) & np.isfinite(base_distance)
+    distance, base_distance = np.where(finite, (distance, base_distance), 0)
     squared = distance**2 + base_distance**2 - 2 * correlation * distance * base_distance
-    return np.sqrt(np.maximum(squared, 0))
+    return np.where(finite, np.sqrt(np.maximum(squared, 0)), np.inf)
 
 
 def delta_p_value(comparison: Comparison) -> np.ndarray:
