@@ -5,6 +5,7 @@ import sys
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
+import planning
 from emtransfer import grid
 from emtransfer.errors import InputError
 from provenance import code_digest, environment, settings
@@ -17,6 +18,8 @@ except InputError as error:
 
 ENVIRONMENT = environment()
 MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
+for warning in planning.warnings(MODELS):
+    logger.warning(warning)
 CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
 
 
