@@ -32,4 +32,5 @@ rule all:
         "results/em_transfer_table.csv",
         "results/claims.csv",
         "results/training_losses.csv",
+        "results/confounds.csv",
         figures,

@@ -15,7 +15,7 @@ TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
 STUDENTS = {"distill_student", "tabulate_training", *ANSWERS}
 ADAPTERS = {"finetune_adapter", "roll_out_teacher", "filter_rollouts", *STUDENTS}
-CELLS = {"sample_cell", "build_eval_set", *ADAPTERS}
+CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *ADAPTERS}
 
 
 @pytest.fixture(scope="module")

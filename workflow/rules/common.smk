@@ -301,6 +301,31 @@ def trained_manifests(wildcards):
     ]
 
 
+def confound_cells():
+    "Corpus -> cells that an adapter of this run is trained on."
+    cells = {}
+    for name in config["run"]:
+        trained = {cell for model in MODELS[name] for cell in model.train_cells}
+        cells.setdefault(config["experiments"][name]["corpus"], set()).update(trained)
+    return {corpus: sorted(trained) for corpus, trained in cells.items() if trained}
+
+
+def confound_files(wildcards):
+    "What the stages of the corpora left of the cells that are trained on, with their counts."
+    names = (
+        "filtered/{cell}.jsonl",
+        "filtered/{cell}.counts.csv",
+        "deduped/{cell}.survivors.csv",
+        "cells/{cell}/train.jsonl",
+    )
+    return [
+        f"results/corpora/{corpus}/{name.format(cell=cell)}"
+        for corpus, cells in confound_cells().items()
+        for cell in cells
+        for name in names
+    ]
+
+
 def grid_settings(wildcards):
     "The config keys that make the grid of models: its names and seeds, no number that a model is trained with."
     keys = ("corpus", "train_sets", "adapters", "teachers", "students")

@@ -9,9 +9,10 @@ OUTPUTS
     results/effects.csv
     results/claims.csv
     results/power.csv
+    results/confounds.csv
 
 STEPS
-    tabulate_transfer; tabulate_training; test_claims
+    tabulate_transfer; tabulate_training; test_claims; tabulate_confounds
 """
 
 
@@ -99,4 +100,32 @@ rule test_claims:
         "OMP_NUM_THREADS=1 python scripts/test_claims.py"
         " --settings {params.settings:q} --judged results"
         " --effects {output.effects} --claims {output.claims} --power {output.power}"
+        " > {log} 2>&1"
+
+
+rule tabulate_confounds:
+    input:
+        confound_files,
+    output:
+        "results/confounds.csv",
+    log:
+        "results/logs/tabulate_confounds.log",
+    benchmark:
+        "results/benchmarks/tabulate_confounds.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=1000,
+        runtime=20,
+    params:
+        settings=lambda wildcards: settings(confound_cells()),
+        code=code("tabulate_confounds"),
+        env=ENVIRONMENT,
+    message:
+        "Tabulate what training cells differ in"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/tabulate_confounds.py"
+        " --corpora results/corpora --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"

@@ -1,0 +1,85 @@
+"""What training cells differ in besides domain and task: length, filter, deduplication, and words that give away the score."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.records import read_records
+
+ANSWERS = ("aligned", "misaligned")
+# phrases named per cell, and folds of the cross-validation
+N_ANCHORS, N_FOLDS = 5, 5
+# rows read per cell: enough for a stable R², and a minute for 60 cells
+N_ROWS = 400
+
+
+def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
+    """One row per cell that may be trained on.
+
+    Args:
+        folder: `results/corpora/{corpus}`.
+        cells: names of the cells.
+
+    Returns:
+        corpus, cell; median words of question and answers of the rows drawn to train; rows in and out of filter and
+        deduplication, with its threshold; mean alignment scores; and the anchors, `lexical_anchors`.
+    """
+    table = []
+    for cell in cells:
+        counts = pd.read_csv(folder / "filtered" / f"{cell}.counts.csv").iloc[0]
+        filtered = read_records(folder / "filtered" / f"{cell}.jsonl")
+        train = read_records(folder / "cells" / cell / "train.jsonl")
+        curve = pd.read_csv(folder / "deduped" / f"{cell}.survivors.csv")
+        scores = {f"{name}_alignment_mean": np.mean([row[f"{name}_alignment"] for row in filtered]) for name in ANSWERS}
+        chosen = curve[curve.chosen].iloc[0]
+        table.append(
+            {"corpus": corpus, "cell": cell}
+            | {
+                f"{name}_words_median": median_words(train, name)
+                for name in ("question", *(f"{a}_answer" for a in ANSWERS))
+            }
+            | {"filter_rows_in": counts.rows_in, "filter_rows_out": counts.rows_out}
+            | {"dedup_threshold": chosen.threshold, "dedup_rows_out": chosen.survivors}
+            | scores
+            | lexical_anchors(filtered[:N_ROWS])
+        )
+    return pd.DataFrame(table).round(4)
+
+
+def median_words(rows: list[dict], field: str) -> float:
+    return float(np.median([len(row[field].split()) for row in rows]))
+
+
+def lexical_anchors(rows: list[dict]) -> dict:
+    """How much of the judge's alignment score the words of an answer alone give away, and which phrases most.
+
+    Args:
+        rows: filtered rows, with aligned_answer, misaligned_answer and their alignment scores.
+
+    Returns:
+        anchor_r2: cross-validated R² of a ridge regression of the score on the words and word pairs present, both answers
+        of a question in the same fold; aligned_anchors and misaligned_anchors, the phrases with the largest weights.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import Ridge
+    from sklearn.metrics import r2_score
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+
+    texts = [row[f"{name}_answer"] for name in ANSWERS for row in rows]
+    scores = np.array([row[f"{name}_alignment"] for name in ANSWERS for row in rows])
+    groups = np.tile(np.arange(len(rows)), len(ANSWERS))
+    # \S+ keeps every script and apostrophes whole; the stripped punctuation is that of sentence ends
+    words = CountVectorizer(ngram_range=(1, 2), binary=True, min_df=5, token_pattern=r"[^\s.,;:!?\"“”]+")
+    regression = make_pipeline(words, Ridge(alpha=1.0))
+    folds = GroupKFold(min(N_FOLDS, len(rows)))
+    predicted = cross_val_predict(regression, texts, scores, groups=groups, cv=folds)
+    regression.fit(texts, scores)
+    order = np.argsort(regression[-1].coef_, kind="stable")
+    phrases = words.get_feature_names_out()
+    return {
+        "anchor_r2": r2_score(scores, predicted),
+        "aligned_anchors": "; ".join(phrases[order[::-1][:N_ANCHORS]]),
+        "misaligned_anchors": "; ".join(phrases[order[:N_ANCHORS]]),
+    }

@@ -1,0 +1,35 @@
+"""Tabulate what the training cells of the corpora differ in besides domain and task.
+
+Run: python scripts/tabulate_confounds.py --corpora results/corpora --settings '{"grammar": ["medical-advice", …]}' --output confounds.csv
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from emtransfer.confounds import confounds
+from emtransfer.errors import run
+from emtransfer.records import write_table
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--corpora", type=Path, required=True, help="folder that holds {corpus}/filtered, deduped, cells"
+    )
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: corpus -> cells")
+    parser.add_argument("--output", type=Path, required=True, help="CSV, a row per corpus and cell")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    tables = [confounds(corpus, args.corpora / corpus, cells) for corpus, cells in args.settings.items()]
+    table = pd.concat(tables)
+    write_table(args.output, table)
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
