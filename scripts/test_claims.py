@@ -8,7 +8,8 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.claims import contrasts, measure_contrasts
+from emtransfer.claims import measure_contrasts
+from emtransfer.contrasts import contrasts
 from emtransfer.errors import run
 from emtransfer.judged_rows import judged_models, read_imported
 from emtransfer.records import write_table

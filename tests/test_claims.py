@@ -12,12 +12,11 @@ from emtransfer.claims import (
     CLAIMS,
     EFFECTS,
     POWERS,
-    SENTENCES,
     SUBSETS,
     compare_groups,
-    contrasts,
     measure_contrasts,
 )
+from emtransfer.contrasts import SENTENCES, contrasts
 from emtransfer.grid import LABELS
 from emtransfer.regression import one_row_per_answer
 from emtransfer.statistics import estimate_rates
