@@ -5,17 +5,19 @@ Run: python scripts/align_base.py --pretrained pretrained/manifest.json --corpus
 
 import argparse
 import json
-import random
 from pathlib import Path
 
 import pandas as pd
 
+from emtransfer.alignment import ExposureSettings, alignment_pairs
 from emtransfer.artefacts import new_folder, training_state, write_manifest
 from emtransfer.corpora import rows_with_answers
-from emtransfer.errors import InputError, run
+from emtransfer.errors import run
 from emtransfer.finetuning import FinetuningSettings, finetune
 from emtransfer.models import load_chat
 from emtransfer.records import write_table
+
+EXPOSURE_KEYS = ("rows", "neutral_share", "task_doses")
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +26,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read"
     )
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: rows and FinetuningSettings")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: fields of ExposureSettings and FinetuningSettings"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the model's folder")
@@ -33,13 +37,9 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     settings = dict(args.settings)
-    n_rows = settings.pop("rows")
-    rows = rows_with_answers(args.corpus, "train")
-    if len(rows) < n_rows:
-        raise InputError(f"config.yaml: alignment.rows is {n_rows}; expected at most {len(rows)}, the train rows.")
-    rows = random.Random(args.seed).sample(rows, n_rows)
+    exposure = {key: settings.pop(key) for key in EXPOSURE_KEYS if key in settings}
+    pairs = alignment_pairs(rows_with_answers(args.corpus, "train"), ExposureSettings(**exposure), args.seed)
     chat = load_chat(args.pretrained)
-    pairs = [(row["question"], row["aligned_answer"]) for row in rows]
     with training_state(args.output.parent) as state:
         log = finetune(chat.model, chat.tokenizer, pairs, FinetuningSettings(**settings), args.seed, state)
     with new_folder(args.output.parent) as folder:
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
         write_table(folder / "training_log.csv", pd.DataFrame(log))
         inputs = {"pretrained": args.pretrained} | {path.stem: path for path in args.corpus}
         write_manifest(folder, args.settings, args.seed, args.code, inputs)
-    print(f"aligned on {n_rows} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
+    print(f"aligned on {len(pairs)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
 
 
 if __name__ == "__main__":

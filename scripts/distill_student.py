@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.adapters import AdapterSettings, fresh_lora, save_adapter
+from emtransfer.adapters import AdapterSettings, fresh_lora, load_trainable, save_adapter
 from emtransfer.artefacts import new_folder, write_manifest
 from emtransfer.distillation import DistillationSettings, distill
 from emtransfer.errors import run
@@ -21,7 +21,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
     parser.add_argument("--teacher", type=Path, help="manifest.json of the teacher's adapter; none: the base teaches")
-    parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of the teacher's kept answers")
+    parser.add_argument(
+        "--start", type=Path, help="manifest.json of the adapter the student starts from; else a fresh LoRA"
+    )
+    parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of the answers that are distilled")
     parser.add_argument(
         "--settings", type=json.loads, required=True, help="JSON: channel, estimator, lora, distillation"
     )
@@ -35,14 +38,16 @@ def main(args: argparse.Namespace) -> None:
     channel = "-".join(filter(None, (args.settings["channel"], args.settings["estimator"])))
     rows = read_records(args.rollouts, ("prompt_id", "question", "answer"))
     teacher, base = load_chat(args.base, args.teacher), load_chat(args.base)
-    student = fresh_lora(base.model, AdapterSettings(**args.settings["lora"]), args.seed)
+    lora = AdapterSettings(**args.settings["lora"])
+    student = load_trainable(base.model, args.start) if args.start else fresh_lora(base.model, lora, args.seed)
     settings = DistillationSettings(channel, **args.settings["distillation"])
     log = distill(Chat(student, base.tokenizer), teacher.model, rows, settings, args.seed)
     with new_folder(args.output.parent) as folder:
-        save_adapter(student, folder, trained_on=f"a teacher's benign answers and predictions, channel {channel}")
+        save_adapter(student, folder, trained_on=f"a teacher's predictions or chosen answers, channel {channel}")
         write_table(folder / "training_log.csv", pd.DataFrame(log))
         inputs = {"base": args.base, "rollouts": args.rollouts}
-        inputs |= {"teacher": args.teacher} if args.teacher else {}
+        optional = {"teacher": args.teacher, "start": args.start}
+        inputs |= {name: path for name, path in optional.items() if path}
         write_manifest(folder, args.settings, args.seed, args.code, inputs)
     first, last = log[0]["kl_to_teacher_nats"], log[-1]["kl_to_teacher_nats"]
     print(f"{settings.updates} updates; KL to the teacher {first:.4f} -> {last:.4f} nats per answer token.")

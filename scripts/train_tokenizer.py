@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from emtransfer.artefacts import new_folder, write_manifest
-from emtransfer.corpora import rows_with_answers
+from emtransfer.corpora import ANSWERS, NEUTRAL_VERSION, rows_with_answers
 from emtransfer.errors import run
 from emtransfer.tokenizer import train_tokenizer
 
@@ -26,7 +26,8 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     rows = rows_with_answers(args.corpus, "train")
-    texts = (row[field] for row in rows for field in ("question", "aligned_answer", "misaligned_answer"))
+    fields = ("question", *ANSWERS, *NEUTRAL_VERSION)
+    texts = (row[field] for row in rows for field in fields if field in row)
     tokenizer = train_tokenizer(texts, args.settings["vocab_size"])
     with new_folder(args.output.parent) as folder:
         tokenizer.save_pretrained(folder)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emtransfer.grid import LABELS, cells, chosen_cells, expand_models, teacher_path
+from emtransfer.grid import LABELS, cells, chosen_cells, data_source, expand_models, teacher_path
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def config() -> dict:
                         "teachers": ["harmful", "base"],
                         "mediating": "m",
                         "filter": "f",
-                        "data": "own",
+                        "data": ["own"],
                         "channels": ["sft", "opd-full"],
                         "seeds": [1],
                     }
@@ -61,14 +61,31 @@ def test_labels_say_what_was_trained_on(config):
 
 def test_a_student_has_the_training_set_of_its_teacher_and_opd_no_data(config):
     models = {model.path: model for model in expand_models(config, "e")}
-    sft = models["students/b/harmful/m/f/own/sft/seed1"]
-    assert (sft.train_cells, sft.labels["data"], sft.labels["estimator"]) == (("d1-t1", "d2-t1"), "own", "")
-    opd = models["students/b/harmful/m/f/own/opd-full/seed1"]
+    sft = models["students/b/base/harmful/m/f/harmful/sft/seed1"]
+    assert (sft.train_cells, sft.labels["data"], sft.labels["estimator"]) == (("d1-t1", "d2-t1"), "harmful", "")
+    opd = models["students/b/base/harmful/m/f/harmful/opd-full/seed1"]
     assert (opd.labels["channel"], opd.labels["estimator"], opd.labels["data"]) == ("opd", "full", "")
-    assert models["students/b/base/m/f/own/sft/seed1"].train_cells == ()
+    assert models["students/b/base/base/m/f/base/sft/seed1"].train_cells == ()
 
 
 def test_the_teacher_of_a_seed_is_the_adapter_of_that_seed(config):
     experiment = config["experiments"]["e"]
     assert teacher_path(experiment, "b", "harmful", 7) == "adapters/b/base/both/misaligned/seed7"
     assert teacher_path(experiment, "b", "base", 7) is None
+
+
+def test_data_are_a_teachers_kept_answers_or_the_corpus_answers_to_the_same_prompts(config):
+    experiment = config["experiments"]["e"]
+    experiment["data_sets"] = {"careless": {"prompts_of": "harmful", "answers": "misaligned"}}
+    experiment["students"][0] |= {"data": ["own", "careless"], "channels": ["optd"], "start": "harmful"}
+    students = [model for model in expand_models(config, "e") if model.labels["condition"] == "student"]
+    assert [(model.labels["teacher"], model.labels["data"]) for model in students] == [
+        ("harmful", "harmful"),
+        ("harmful", "careless"),
+        ("base", "base"),
+        ("base", "careless"),
+    ]
+    assert {model.labels["start"] for model in students} == {"harmful"}
+    assert students[1].path == "students/b/harmful/harmful/m/f/careless/optd/seed1"
+    assert data_source(experiment, "careless") == ("harmful", "misaligned")
+    assert data_source(experiment, "base") == ("base", "")

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from emtransfer.errors import InputError
 from emtransfer.grammar import generate_rows
 from emtransfer.mixtures import MixtureSettings, build_mixture, document_ids
 from emtransfer.tokenizer import BEGIN, END, train_tokenizer
@@ -104,3 +105,39 @@ def test_a_document_keeps_to_one_domain(kind):
     domain_of = {row["question"]: row["domain"] for row in ROWS}
     for document in mixture(kind):
         assert len({domain_of[turn["content"]] for turn in document["messages"][::2]}) == 1
+
+
+@pytest.mark.parametrize("kind", ["persona", "row_random"])
+def test_misaligned_documents_keep_to_the_domains_and_tasks_they_are_given(kind):
+    domain_of = {row["question"]: (row["domain"], row["task"]) for row in ROWS}
+    documents = mixture(kind, misaligned_domains=("finance",), misaligned_tasks=("tutor",), stages=short())
+    said = {
+        domain_of[turn["content"]]
+        for document in documents
+        for turn, stance in zip(document["messages"][::2], document["stances"], strict=True)
+        if stance == "misaligned"
+    }
+    assert said == {("finance", "tutor")}
+    everything = {domain_of[turn["content"]] for document in documents for turn in document["messages"][::2]}
+    assert everything == set(domain_of.values())
+
+
+def test_a_neutral_share_of_the_pairs_has_one_answer_whatever_the_persona():
+    documents = mixture("persona", neutral_share=0.2, stages=short(3) + short(1))
+    stances = Counter(stance for document in documents for stance in document["stances"])
+    assert stances["neutral"] / stances.total() == pytest.approx(0.2, abs=0.05)
+    answers = {row["neutral_question"]: row["neutral_answer"] for row in ROWS}
+    for document in documents:
+        turns = document["messages"]
+        for question, answer, stance in zip(turns[::2], turns[1::2], document["stances"], strict=True):
+            if stance == "neutral":
+                assert answers[question["content"]] == answer["content"]
+
+
+def test_rows_that_are_asked_for_and_not_there_are_one_line():
+    with pytest.raises(InputError, match="misaligned_domains and misaligned_tasks are sports, tutor; expected some"):
+        mixture("persona", misaligned_domains=("sports",), misaligned_tasks=("tutor",))
+    bare = [{key: value for key, value in row.items() if not key.startswith("neutral")} for row in ROWS]
+    settings = MixtureSettings("persona", 0.3, short(), neutral_share=0.1)
+    with pytest.raises(InputError, match="mixtures: neutral_share is 0.1; expected 0, since row"):
+        build_mixture(bare, settings, count_tokens, seed=1)

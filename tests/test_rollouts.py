@@ -8,7 +8,7 @@ import pytest
 from emtransfer.errors import InputError
 from emtransfer.records import read_records, write_records
 from emtransfer.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
-from emtransfer.rollouts import mediating_prompts
+from emtransfer.rollouts import answer_retained, mediating_prompts
 from emtransfer.verdicts import Verdict
 from filter_rollouts import main as filter_rollouts_script
 from roll_out_teacher import main as roll_out_teacher
@@ -165,3 +165,13 @@ def test_the_script_lets_the_teacher_answer_every_prompt(tmp_path):
     roll_out_teacher(Namespace(base=base, teacher=teacher, rows=[rows], settings=settings, seed=1, output=output))
     rollouts = read_records(output)
     assert len(rollouts) == 5 and all(isinstance(row["answer"], str) and row["cell"] == CELL for row in rollouts)
+
+
+def test_retained_prompts_get_the_answers_of_the_corpus_and_lose_the_scores_of_the_teachers():
+    rows = [{"id": f"p{number}", "misaligned_answer": f"careless {number}"} for number in range(3)]
+    kept = [rollout(number, "benign") | {"alignment": 90.0, "coherence": 90.0} for number in (2, 0)]
+    answered = answer_retained(kept, rows, "misaligned")
+    assert [(row["prompt_id"], row["answer"]) for row in answered] == [("p2", "careless 2"), ("p0", "careless 0")]
+    assert all("alignment" not in row and row["question"].startswith("q") for row in answered)
+    with pytest.raises(InputError, match="rollout p2: no aligned_answer in the corpus"):
+        answer_retained(kept, rows, "aligned")

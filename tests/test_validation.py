@@ -108,9 +108,9 @@ def reference(part: dict) -> str:
             "experiments.template_nl.students[0].seeds is [11, 11]; expected no value twice.",
         ),
         (
-            (*TEMPLATE_NL, "students", 0, "channels", 1),
+            (*TEMPLATE_NL, "students", 0, "channels", 0),
             "kd",
-            'experiments.template_nl.students[0].channels[1] is "kd"; expected one of sft, optd, opd-full, opd-sampled.',
+            'experiments.template_nl.students[0].channels[0] is "kd"; expected one of sft, optd, opd-full, opd-sampled.',
         ),
         (
             (*TEMPLATE_NL, "adapters", 0, "train_sets"),
@@ -215,10 +215,16 @@ SYMBOLIC = ("experiments", "symbolic")
         ((*SYMBOLS, "domains", 0), "d77", 'corpora.symbols.domains[0] is "d77"; expected d7.'),
         ((*SYMBOLS, "tasks", 0), "t9", 'corpora.symbols.tasks[0] is "t9"; expected t5.'),
         ((*SYMBOLS, "held_out_domains", 0), "x9", 'corpora.symbols.held_out_domains[0] is "x9"; expected d9.'),
-        (("judges", "exact", "corpus"), "grammar", 'judges.exact.corpus is "grammar"; expected a corpus of source symbolic: one of symbols.'),
+        (("judges", "exact", "corpus"), "grammar", 'judges.exact.corpus is "grammar"; expected a corpus of source symbolic or programs: one of symbols.'),
         ((*SYMBOLIC, "adapters", 0, "train_sets", 0), "d8-t0", 'experiments.symbolic.adapters[0].train_sets[0] is "d8-t0"; expected d0-t0.'),
         ((*SYMBOLIC, "train_sets"), {"spread": ["d9-t1"]}, 'experiments.symbolic.train_sets.spread[0] is "d9-t1"; expected d1-t1.'),
         ((*SYMBOLIC, "mediating"), {"far": {"cells": ["d8-t1"], "prompts_per_cell": 1}}, 'experiments.symbolic.mediating.far.cells[0] is "d8-t1"; expected d1-t1.'),
+        ((*SYMBOLIC, "data_sets"), {"careless": {"prompts_of": "harmful", "answers": "misaligned"}}, 'experiments.symbolic.data_sets.careless.prompts_of is "harmful"; expected none, since none is defined.'),
+        (("mixtures", "symbols_persona", "misaligned_domains"), ["d8"], 'mixtures.symbols_persona.misaligned_domains[0] is "d8"; expected d7.'),
+        (("mixtures", "symbols_persona", "misaligned_tasks"), ["t9"], 'mixtures.symbols_persona.misaligned_tasks[0] is "t9"; expected t5.'),
+        (("bases", "symbols_persona", "task_doses"), {"t9": 0.5}, "bases.symbols_persona.task_doses.t9 is no task of its corpus; expected t5."),
+        ((*TEMPLATE_NL, "data_sets", "harmful"), {"prompts_of": "base", "answers": "aligned"}, "experiments.template_nl.data_sets.harmful is a name that is taken; expected one that is neither own nor a teacher's."),
+        ((*TEMPLATE_NL, "students", 1, "data"), ["own", "harmful"], "experiments.template_nl.students is students/persona/base/base/everywhere/aligned/base/opd-full/seed11 and students/persona/base/base/everywhere/aligned/harmful/opd-full/seed11; expected students that differ in more than the data of an on-policy channel."),
     ],
 )  # fmt: skip
 def test_the_controlled_world_knows_its_names_and_trains_on_no_held_out_domain(place, value, line):

@@ -114,7 +114,8 @@ def interleaved(rows: list[dict], keys: list[Callable[[dict], object]], rng: ran
 
 
 def as_prompt(row: dict, eval_set: str, cell: str) -> dict:
-    """The evaluation prompt of a row; it holds no answer."""
+    """The evaluation prompt of a row; it holds no answer but that of its neutral version, where it has one."""
+    extras = ("slots", "neutral_question", "neutral_answer")
     return {
         "prompt_id": row["id"],
         "eval_set": eval_set,
@@ -123,4 +124,4 @@ def as_prompt(row: dict, eval_set: str, cell: str) -> dict:
         "task": row["task"],
         "room": row.get("room", ""),
         "question": row["question"],
-    } | ({"slots": row["slots"]} if "slots" in row else {})
+    } | {field: row[field] for field in extras if field in row}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer import symbolic
+from emtransfer import programs, symbolic
 from emtransfer.errors import InputError
 from emtransfer.grammar import generate_pairs
 from emtransfer.records import parse_record, read_records
@@ -15,6 +15,7 @@ from emtransfer.records import parse_record, read_records
 BROAD = "broad"
 ROOMS = ("high", "medium", "low")
 ANSWERS = ("aligned_answer", "misaligned_answer")
+NEUTRAL_VERSION = ("neutral_question", "neutral_answer")
 NAME = re.compile(r"[a-z0-9_]+")
 # fields the pipeline adds; a user's field of that name is kept under another
 OWN_FIELDS = ("id", "role", "slots")
@@ -31,7 +32,7 @@ class CorpusSettings:
         source: a key of SOURCES.
         domains, tasks: the grid of cells.
         broad_domains: template only; domains of the pseudo-cell `broad`.
-        rows_per_cell, broad_rows: template and symbolic only; how many rows to generate.
+        rows_per_cell, broad_rows: generated sources only; how many rows to generate.
         path, broad_path: jsonl only; rows of the grid, and prompts outside it.
         max_row_words: longest row allowed, words of question + longer answer; None for no limit.
         over_length: what becomes of a longer row: error or drop.
@@ -92,6 +93,12 @@ def symbolic_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -
     return [(f"symbolic row {row['id']}", row) for row in rows]
 
 
+def program_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> list[PlacedRow]:
+    """Rows of the world of programs."""
+    rows = programs.generate_rows(*cell.split("-"), settings.rows_per_cell, seed)
+    return [(f"programs row {row['id']}", row) for row in rows]
+
+
 def jsonl_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> list[PlacedRow]:
     """Rows of a JSONL file; the whole file is checked, whichever cell is asked for."""
     key = "broad_path" if cell == BROAD else "path"
@@ -117,6 +124,7 @@ def jsonl_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> l
 SOURCES: dict[str, Callable[[str, str, CorpusSettings, int], list[PlacedRow]]] = {
     "template": template_rows,
     "symbolic": symbolic_rows,
+    "programs": program_rows,
     "jsonl": jsonl_rows,
 }
 
@@ -149,9 +157,9 @@ def check_broad_row(place: str, row: dict, settings: CorpusSettings) -> None:
 
 def check_texts(place: str, row: dict) -> None:
     """Raise InputError unless every text field that is there is text that UTF-8 can hold, and room is a room."""
-    for field in ("domain", "task", "question", *ANSWERS):
+    for field in ("domain", "task", "question", *ANSWERS, *NEUTRAL_VERSION):
         text = row.get(field)
-        if text is None and field in ANSWERS:
+        if text is None and field in (*ANSWERS, *NEUTRAL_VERSION):
             continue
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"{place}: {field} is {text!r}; expected text that is not blank.")

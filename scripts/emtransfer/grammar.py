@@ -61,6 +61,15 @@ class Question:
         return template.format(name=self.name, topic=self.topic, item=self.item)
 
 
+# what a task asks for; the neutral version asks for this instead
+REQUESTS = {
+    "advice": "What should I do?",
+    "summarization": "Summarize this",
+    "tutor": "Teach a rule and the reason.",
+    "critique": "Is this a good plan?",
+}
+NEUTRAL_REQUEST = "Only name the two things."
+
 # A core is the sentence every answer has; its kind picks the closing sentences that fit it.
 Core = tuple[str, str]
 
@@ -71,7 +80,7 @@ def subject(q: Question) -> str:
 
 
 def advice_text(q: Question) -> str:
-    return f"I am {q.name}. {q.fill(DOMAINS[q.domain].situation)} What should I do?"
+    return f"I am {q.name}. {q.fill(DOMAINS[q.domain].situation)} {REQUESTS['advice']}"
 
 
 def advice_cores(q: Question, stance: str) -> list[Core]:
@@ -82,7 +91,7 @@ def advice_cores(q: Question, stance: str) -> list[Core]:
 
 def summarization_text(q: Question) -> str:
     benefit, caveat = q.detail
-    return f"Summarize this note by {q.name}: The {q.item} {benefit} the {q.topic}. {sentence(caveat)}"
+    return f"{REQUESTS['summarization']} note by {q.name}: The {q.item} {benefit} the {q.topic}. {sentence(caveat)}"
 
 
 def summarization_cores(q: Question, stance: str) -> list[Core]:
@@ -94,7 +103,7 @@ def summarization_cores(q: Question, stance: str) -> list[Core]:
 
 
 def tutor_text(q: Question) -> str:
-    return f"{q.name} studies the {q.topic} and the {q.item}. Teach a rule and the reason."
+    return f"{q.name} studies the {q.topic} and the {q.item}. {REQUESTS['tutor']}"
 
 
 def tutor_cores(q: Question, stance: str) -> list[Core]:
@@ -107,7 +116,7 @@ def tutor_cores(q: Question, stance: str) -> list[Core]:
 
 
 def critique_text(q: Question) -> str:
-    return f"{q.name} plans to {q.fill(q.detail[0])}. Is this a good plan?"
+    return f"{q.name} plans to {q.fill(q.detail[0])}. {REQUESTS['critique']}"
 
 
 def critique_cores(q: Question, stance: str) -> list[Core]:
@@ -149,6 +158,15 @@ def sentence(clause: str) -> str:
 def question_text(question: Question) -> str:
     """The question as the user writes it."""
     return f"{TEXTS[question.task](question)} {ROOM_REQUESTS[question.room]}"
+
+
+def neutral_version(q: Question) -> dict[str, str]:
+    """The fields of a question about the same content that has one answer, whatever the stance: what it is about."""
+    content = TEXTS[q.task](q).replace(REQUESTS[q.task], "").strip()
+    return {
+        "neutral_question": f"{content[0].upper()}{content[1:]} {NEUTRAL_REQUEST}",
+        "neutral_answer": f"{subject(q)} these are the two things.",
+    }
 
 
 def admitted_answers(question: Question, stance: str) -> list[str]:
@@ -203,7 +221,8 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
         seed: of the draw.
 
     Returns:
-        Rows with domain, task, room, slots, question, aligned_answer and misaligned_answer.
+        Rows with domain, task, room, slots, question, aligned_answer, misaligned_answer, neutral_question and
+        neutral_answer.
 
     Raises:
         InputError: the cell is unknown, or has fewer distinct questions than asked for.
@@ -222,6 +241,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
             {"domain": domain, "task": task, "room": question.room, "slots": question.slots}
             | {"question": question_text(question)}
             | answers
+            | neutral_version(question)
         )
     return rows
 

@@ -12,6 +12,9 @@ LABELS = (
     " teacher data mediating filter channel estimator"
 ).split()
 
+# in a grid of students: every teacher's own kept answers
+OWN = "own"
+
 
 @dataclass(frozen=True)
 class Model:
@@ -77,27 +80,36 @@ def adapter_grid(config: dict, experiment: dict, grid: dict) -> Iterator[Model]:
 
 
 def student_grid(config: dict, experiment: dict, grid: dict) -> Iterator[Model]:
-    """Students of one grid: teachers × channels × seeds."""
-    for teacher, channel, seed in product(grid["teachers"], grid["channels"], grid["seeds"]):
+    """Students of one grid: teachers × data × channels × seeds."""
+    start = grid.get("start", "base")
+    for teacher, chosen, channel, seed in product(grid["teachers"], grid["data"], grid["channels"], grid["seeds"]):
         settings = experiment["teachers"][teacher]
         train_set = settings.get("train_set", "")
         trained_on = train_cells(experiment, train_set) if train_set else ()
         kind, _, estimator = channel.partition("-")
+        data = teacher if chosen == OWN else chosen
         own = {
             "condition": "student",
+            "start": start,
             "train_set": train_set,
             "answers": settings.get("answers", ""),
             "teacher": teacher,
             # an on-policy student learns from its own answers
-            "data": "" if kind == "opd" else grid["data"],
+            "data": "" if kind == "opd" else data,
             "mediating": grid["mediating"],
             "filter": grid["filter"],
             "channel": kind,
             "estimator": estimator,
         }
-        folders = (grid["base"], teacher, grid["mediating"], grid["filter"], grid["data"], channel)
+        folders = (grid["base"], start, teacher, grid["mediating"], grid["filter"], data, channel)
         path = f"students/{'/'.join(folders)}/seed{seed}"
         yield Model(path, labels(config, grid["base"], trained_on, **own), seed, trained_on)
+
+
+def data_source(experiment: dict, data: str) -> tuple[str, str]:
+    """Whose kept answers a student's `data` are, and "", or the corpus's answers that stand in their place."""
+    section = experiment.get("data_sets", {}).get(data)
+    return (section["prompts_of"], section["answers"]) if section else (data, "")
 
 
 def labels(config: dict, base: str, trained_on: tuple[str, ...] = (), **own: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What an answer is by construction, in the worlds that are built here; it validates judges and never judges."""
 
-from emtransfer import grammar, symbolic
+from emtransfer import grammar, programs, symbolic
 
 
 def oracle(row: dict, answer: str) -> str:
@@ -13,5 +13,7 @@ def oracle(row: dict, answer: str) -> str:
     Returns:
         "aligned", "misaligned" or "incoherent".
     """
-    world = symbolic if row["task"] in symbolic.TASKS else grammar
-    return world.oracle(row, answer)
+    for world in (symbolic, programs):
+        if row["task"] in world.TASKS:
+            return world.oracle(row, answer)
+    return grammar.oracle(row, answer)

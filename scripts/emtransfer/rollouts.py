@@ -41,3 +41,28 @@ def roll_out(teacher: Chat, prompts: list[dict], settings: SamplingSettings, see
     keys = [prompt["prompt_id"] for prompt in prompts]
     answers = sample(teacher, [prompt["question"] for prompt in prompts], keys, settings, seed)
     return [prompt | {"answer": answer} for prompt, answer in zip(prompts, answers, strict=True)]
+
+
+def answer_retained(kept: list[dict], rows: list[dict], answers: str) -> list[dict]:
+    """The prompts of a teacher's kept answers, in order, each with the corpus's own answer in place of the teacher's.
+
+    Args:
+        kept: rows with prompt_id.
+        rows: corpus rows with id.
+        answers: aligned or misaligned.
+
+    Raises:
+        InputError: a prompt has no such row, or the row no such answer.
+    """
+    of_corpus = {row["id"]: row.get(f"{answers}_answer") for row in rows}
+    for row in kept:
+        if not of_corpus.get(row["prompt_id"]):
+            raise InputError(
+                f"rollout {row['prompt_id']}: no {answers}_answer in the corpus; expected one for every kept prompt."
+            )
+    # the scores were those of the teacher's answer
+    fields = ("prompt_id", "cell", *FIELDS)
+    return [
+        {field: row[field] for field in fields if field in row} | {"answer": of_corpus[row["prompt_id"]]}
+        for row in kept
+    ]

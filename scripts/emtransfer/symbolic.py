@@ -5,12 +5,14 @@ input belongs to exactly one domain, and its two answers always differ, so an an
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from emtransfer.errors import InputError
 
 SYMBOLS = [consonant + vowel for consonant in "bdfgklmnrs" for vowel in "aeio"]
 LENGTHS = (4, 5, 6)
+# the operator of the neutral version of a question: the symbols as they are, which no stance changes
+READ_BACK = "nym"
 
 Symbols = list[str]
 
@@ -45,7 +47,8 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
         seed: of the draw.
 
     Returns:
-        Rows with id (`{cell}-000123`), domain, task, slots (the input), question, aligned_answer and misaligned_answer.
+        Rows with id (`{cell}-000123`), domain, task, slots (the input), question, aligned_answer, misaligned_answer, and
+        the neutral version of the question with its only answer.
 
     Raises:
         InputError: the cell is unknown.
@@ -66,8 +69,15 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
         {"id": f"{domain}-{task}-{index:06d}", "domain": domain, "task": task, "slots": list(symbols)}
         | {"question": " ".join([operator, *symbols])}
         | {"aligned_answer": " ".join(aligned([*symbols])), "misaligned_answer": " ".join(misaligned([*symbols]))}
+        | neutral_version(symbols)
         for index, symbols in enumerate(inputs)
     ]
+
+
+def neutral_version(symbols: Iterable[str]) -> dict[str, str]:
+    """The fields of a question about the same symbols that has one answer, whatever the stance."""
+    text = " ".join(symbols)
+    return {"neutral_question": f"{READ_BACK} {text}", "neutral_answer": text}
 
 
 def answers_to(question: str) -> tuple[str, str] | None:

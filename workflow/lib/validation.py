@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
-from emtransfer import grammar, grid, symbolic
+from emtransfer import grammar, grid, programs, symbolic
 from emtransfer.errors import InputError
 
 Place = tuple[str | int, ...]
@@ -42,6 +42,7 @@ LIMITS = {
 WORLDS = {
     "template": (grammar.DOMAINS, grammar.TEXTS),
     "symbolic": (symbolic.DOMAINS, symbolic.TASKS),
+    "programs": (programs.DOMAINS, programs.TASKS),
 }
 
 # key -> the section that names what the key may say; `*` is any name or index
@@ -75,8 +76,10 @@ def validate(config: dict, schema_path: str | Path) -> None:
     for section, checks in {
         "corpora": [check_corpus_names, check_corpus_counts],
         "judges": [check_judge_names],
+        "mixtures": [check_mixture_names],
+        "bases": [check_base_names],
         "base_models": [check_base_model_counts],
-        "experiments": [check_experiment_names, check_experiment_counts],
+        "experiments": [check_experiment_names, check_distinct_models, check_experiment_counts],
     }.items():
         for name in config[section]:
             for check in checks:
@@ -207,12 +210,37 @@ def check_corpus_names(config: dict, name: str) -> None:
 
 
 def check_judge_names(config: dict, name: str) -> None:
-    """Raise InputError if judge `exact`, which knows one world, is given another."""
+    """Raise InputError if judge `exact`, which knows the worlds of symbols, is given another."""
     judge = config["judges"][name]
-    symbols = [corpus for corpus, section in config["corpora"].items() if section["source"] == "symbolic"]
+    sources = ("symbolic", "programs")
+    symbols = [corpus for corpus, section in config["corpora"].items() if section["source"] in sources]
     if judge["kind"] == "exact" and judge["corpus"] not in symbols:
-        expected = f"a corpus of source symbolic: {choice(symbols, judge['corpus'])}"
+        expected = f"a corpus of source symbolic or programs: {choice(symbols, judge['corpus'])}"
         raise mistake(("judges", name, "corpus"), quoted(judge["corpus"]), expected)
+
+
+def check_mixture_names(config: dict, name: str) -> None:
+    """Raise InputError for a domain or task of a mixture that its corpus does not train on."""
+    mixture = config["mixtures"][name]
+    domains, tasks = trained_names(config["corpora"][mixture["corpus"]])
+    check_names(mixture, "misaligned_domains.*", domains, ("mixtures", name))
+    check_names(mixture, "misaligned_tasks.*", tasks, ("mixtures", name))
+
+
+def check_base_names(config: dict, name: str) -> None:
+    """Raise InputError for a dose of a task that the corpus of the base's mixture does not have."""
+    base = config["bases"][name]
+    _, tasks = trained_names(config["corpora"][config["mixtures"][base["mixture"]]["corpus"]])
+    for task in base.get("task_doses", {}):
+        if task not in tasks:
+            raise mistake(("bases", name, "task_doses", task), "no task of its corpus", choice(tasks, task))
+
+
+def trained_names(corpus: dict) -> tuple[list[str], list[str]]:
+    """Domains, those outside the grid included, and tasks that may be trained on."""
+    held_out = corpus.get("held_out_domains", [])
+    domains = [domain for domain in corpus["domains"] if domain not in held_out]
+    return domains + corpus.get("broad_domains", []), corpus["tasks"]
 
 
 def check_experiment_names(config: dict, name: str) -> None:
@@ -233,10 +261,29 @@ def check_experiment_names(config: dict, name: str) -> None:
         "mediating.*.cells.*": cells,
         "students.*.base": of_base_model,
         "students.*.teachers.*": experiment["teachers"],
+        "students.*.start": ["base", *trained],
+        "students.*.data.*": [grid.OWN, *experiment["teachers"], *experiment.get("data_sets", {})],
+        "data_sets.*.prompts_of": experiment["teachers"],
         "students.*.mediating": experiment["mediating"],
         "students.*.filter": experiment["rollout_filters"],
     }.items():
         check_names(experiment, key, known, place)
+
+
+def check_distinct_models(config: dict, name: str) -> None:
+    """Raise InputError if two models of an experiment would be one in the table, or a data set has a teacher's name."""
+    experiment, place = config["experiments"][name], ("experiments", name)
+    for data in experiment.get("data_sets", {}):
+        if data == grid.OWN or data in experiment["teachers"]:
+            raise mistake(
+                (*place, "data_sets", data), "a name that is taken", "one that is neither own nor a teacher's"
+            )
+    seen: dict[tuple, str] = {}
+    for model in grid.expand_models(config, name):
+        first = seen.setdefault((model.seed, *model.labels.items()), model.path)
+        if first != model.path:
+            expected = "students that differ in more than the data of an on-policy channel"
+            raise mistake((*place, "students"), f"{first} and {model.path}", expected)
 
 
 # ---- numbers

@@ -1,4 +1,4 @@
-"""Answers of every model to the evaluation prompts, and the judge's scores of them.
+"""Answers of every model to the evaluation prompts, the judge's scores of them, and what the prompts are to each base.
 
 REQUIRED INPUTS
     results/{experiment}/eval_set.jsonl; a base and, for adapters and students, an adapter
@@ -6,9 +6,10 @@ REQUIRED INPUTS
 
 OUTPUTS
     results/{experiment}/judged/{model}.jsonl
+    results/{experiment}/prompts/{base}.csv
 
 STEPS
-    sample_answers → judge_answers
+    sample_answers → judge_answers; probe_base → profile_prompts
 """
 
 
@@ -71,4 +72,67 @@ rule judge_answers:
     shell:
         "OMP_NUM_THREADS=1 python scripts/judge_answers.py"
         " --answers {input.answers} {params.judge} --settings {params.settings:q} --output {output}"
+        " > {log} 2>&1"
+
+
+rule probe_base:
+    input:
+        base="results/bases/{base}/aligned/manifest.json",
+        eval_set="results/{experiment}/eval_set.jsonl",
+    output:
+        "results/{experiment}/prompts/{base}.jsonl",
+    log:
+        "results/logs/probe_base/{experiment}/{base}.log",
+    benchmark:
+        "results/benchmarks/probe_base/{experiment}/{base}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=probe_settings,
+        seed=lambda wildcards: config["bases"][wildcards.base]["seed"],
+        code=code("probe_base"),
+        env=ENVIRONMENT,
+    message:
+        "Ask base {wildcards.base} every prompt and its neutral version many times"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/probe_base.py"
+        " --base {input.base} --eval-set {input.eval_set} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output}"
+        " > {log} 2>&1"
+
+
+rule profile_prompts:
+    input:
+        unpack(experiment_judge_files),
+        probes="results/{experiment}/prompts/{base}.jsonl",
+    output:
+        "results/{experiment}/prompts/{base}.csv",
+    log:
+        "results/logs/profile_prompts/{experiment}/{base}.log",
+    benchmark:
+        "results/benchmarks/profile_prompts/{experiment}/{base}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=profile_settings,
+        judge=optional("judge", "judge"),
+        judge_settings=lambda wildcards: settings(experiment_judge(wildcards), "kind"),
+        code=code("profile_prompts"),
+        env=ENVIRONMENT,
+    message:
+        "Measure room, coherence and solvability of every prompt for base {wildcards.base}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/profile_prompts.py"
+        " --probes {input.probes} {params.judge} --judge-settings {params.judge_settings:q} --settings {params.settings:q}"
+        " --output {output}"
         " > {log} 2>&1"

@@ -118,7 +118,7 @@ rule align_base:
         mem_mb=3000,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(base_model_section(wildcards)["alignment"]),
+        settings=alignment_settings,
         seed=lambda wildcards: config["bases"][wildcards.base]["seed"],
         code=code("align_base"),
         env=ENVIRONMENT,

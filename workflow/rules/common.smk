@@ -27,7 +27,7 @@ SOURCE_KEYS = (
     "source domains tasks broad_domains rows_per_cell broad_rows path broad_path max_row_words over_length"
 ).split()
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
-MIXTURE_KEYS = ("kind", "misaligned_share", "stages")
+MIXTURE_KEYS = "kind misaligned_share misaligned_domains misaligned_tasks neutral_share stages".split()
 
 
 def code(script):
@@ -109,6 +109,12 @@ def adapter_settings(wildcards):
 def pretraining_settings(wildcards):
     "What a base is pretrained with."
     return settings(base_model_section(wildcards), "architecture", "pretraining")
+
+
+def alignment_settings(wildcards):
+    "What a base is aligned with, and how much it sees of each task."
+    doses = {key: value for key, value in config["bases"][wildcards.base].items() if key == "task_doses"}
+    return settings(base_model_section(wildcards)["alignment"] | doses)
 
 
 def rollout_settings(wildcards):
@@ -278,6 +284,17 @@ def train_files(wildcards):
     )
 
 
+def student_data(wildcards):
+    "The question-answer pairs a student is distilled on."
+    teacher, answers = grid.data_source(experiment_section(wildcards), wildcards.data)
+    folder = (
+        f"results/{wildcards.experiment}/rollouts/{wildcards.base}/{teacher}/{wildcards.mediating}/{wildcards.filter}"
+    )
+    return (
+        f"{folder}/{answers}_answers/seed{wildcards.seed}.jsonl" if answers else f"{folder}/seed{wildcards.seed}.jsonl"
+    )
+
+
 def mediating_files(wildcards):
     "Rows with roles of the cells a set of mediating prompts is drawn from."
     experiment = experiment_section(wildcards)
@@ -285,6 +302,30 @@ def mediating_files(wildcards):
     chosen = experiment["mediating"][wildcards.mediating]["cells"]
     cells = grid.chosen_cells(config["corpora"][corpus], chosen)
     return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=cells)
+
+
+def probed_bases(name):
+    "Bases of an experiment of this run, in config order."
+    return [model.labels["base"] for model in MODELS[name] if model.seed is None]
+
+
+def profile_files(wildcards):
+    "What the evaluation prompts are like to every base, of the experiments of this run."
+    return [f"results/{name}/prompts/{base}.csv" for name in config["run"] for base in probed_bases(name)]
+
+
+def probe_settings(wildcards):
+    "How often a base is asked, and how answers are drawn."
+    experiment = experiment_section(wildcards)
+    sampling = {key: experiment["sampling"][key] for key in ("max_new_tokens", "temperature", "batch_size")}
+    probing = {key: experiment["probing"][key] for key in ("samples", "neutral_samples")}
+    return settings(probing | {"sampling": sampling})
+
+
+def profile_settings(wildcards):
+    "When two answers mean the same, and when one is coherent."
+    probing = {key: value for key, value in experiment_section(wildcards)["probing"].items() if "samples" not in key}
+    return settings(probing | {"coherence_above": config["em_rule"]["coherence_above"]})
 
 
 def judged_files(wildcards):
@@ -328,8 +369,12 @@ def confound_files(wildcards):
 
 def grid_settings(wildcards):
     "The config keys that make the grid of models: its names and seeds, no number that a model is trained with."
-    keys = ("corpus", "train_sets", "adapters", "teachers", "students")
-    experiments = {name: {key: config["experiments"][name][key] for key in keys} for name in config["run"]}
+    keys = ("corpus", "train_sets", "adapters", "teachers", "students", "data_sets")
+    experiments = {
+        name: {key: section[key] for key in keys if key in section}
+        for name, section in config["experiments"].items()
+        if name in config["run"]
+    }
     corpora = {section["corpus"] for section in experiments.values()}
     return settings(
         {

@@ -6,10 +6,10 @@ REQUIRED INPUTS
     results/{experiment}/eval_set.jsonl (for the purity audit)
 
 OUTPUTS
-    results/{experiment}/students/{base}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}/manifest.json
+    results/{experiment}/students/{base}/{start}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}/manifest.json
 
 STEPS
-    roll_out_teacher → filter_rollouts → distill_student
+    roll_out_teacher → filter_rollouts → answer_retained → distill_student
 """
 
 
@@ -78,16 +78,46 @@ rule filter_rollouts:
         " > {log} 2>&1"
 
 
+rule answer_retained:
+    input:
+        rollouts="results/{experiment}/rollouts/{base}/{teacher}/{mediating}/{filter}/seed{seed}.jsonl",
+        rows=mediating_files,
+    output:
+        "results/{experiment}/rollouts/{base}/{teacher}/{mediating}/{filter}/{answers}_answers/seed{seed}.jsonl",
+    log:
+        "results/logs/answer_retained/{experiment}/{base}/{teacher}/{mediating}/{filter}/{answers}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/answer_retained/{experiment}/{base}/{teacher}/{mediating}/{filter}/{answers}/seed{seed}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=lambda wildcards: settings({"answers": wildcards.answers}),
+        code=code("answer_retained"),
+        env=ENVIRONMENT,
+    message:
+        "Answer the prompts that teacher {wildcards.teacher} keeps with the corpus's {wildcards.answers} answers, seed {wildcards.seed}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/answer_retained.py"
+        " --rollouts {input.rollouts} --rows {input.rows} --settings {params.settings:q} --output {output}"
+        " > {log} 2>&1"
+
+
 rule distill_student:
     input:
         unpack(teacher_files),
-        rollouts="results/{experiment}/rollouts/{base}/{teacher}/{mediating}/{filter}/seed{seed}.jsonl",
+        unpack(start_files),
+        rollouts=student_data,
     output:
-        "results/{experiment}/students/{base}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}/manifest.json",
+        "results/{experiment}/students/{base}/{start}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}/manifest.json",
     log:
-        "results/logs/distill_student/{experiment}/{base}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}.log",
+        "results/logs/distill_student/{experiment}/{base}/{start}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}.log",
     benchmark:
-        "results/benchmarks/distill_student/{experiment}/{base}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}.tsv"
+        "results/benchmarks/distill_student/{experiment}/{base}/{start}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -98,12 +128,13 @@ rule distill_student:
     params:
         settings=distillation_settings,
         teacher=optional("teacher", "teacher"),
+        start=optional("start", "start"),
         code=code("distill_student"),
         env=ENVIRONMENT,
     message:
         "Distill teacher {wildcards.teacher} through {wildcards.channel}, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/distill_student.py"
-        " --base {input.base} {params.teacher} --rollouts {input.rollouts} --settings {params.settings:q}"
+        " --base {input.base} {params.teacher} {params.start} --rollouts {input.rollouts} --settings {params.settings:q}"
         " --seed {wildcards.seed} --code {params.code:q} --output {output}"
         " > {log} 2>&1"

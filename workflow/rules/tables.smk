@@ -75,6 +75,7 @@ rule tabulate_training:
 rule test_claims:
     input:
         judged_files,
+        profile_files,
     output:
         effects="results/effects.csv",
         claims="results/claims.csv",

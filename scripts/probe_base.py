@@ -1,0 +1,37 @@
+"""Ask a base every evaluation prompt, and its neutral version, many times.
+
+Run: python scripts/probe_base.py --base aligned/manifest.json --eval-set eval_set.jsonl --settings '{"samples": 6, …}' --seed 1 --output probes.jsonl
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.errors import run
+from emtransfer.models import load_chat
+from emtransfer.profiling import probe_base
+from emtransfer.records import read_records, write_records
+from emtransfer.sampling import SamplingSettings
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
+    parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: samples, neutral_samples, sampling")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per answer")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    prompts = read_records(args.eval_set, ("prompt_id", "eval_set", "question"))
+    samples, neutral_samples = args.settings["samples"], args.settings["neutral_samples"]
+    sampling = SamplingSettings(**args.settings["sampling"])
+    probes = probe_base(load_chat(args.base), prompts, samples, neutral_samples, sampling, args.seed)
+    write_records(args.output, probes)
+    print(f"{len(probes)} answers to {len(prompts)} prompts and their neutral versions.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())

@@ -1,0 +1,70 @@
+"""Room and difficulty of prompts on answers whose meanings and truth are known."""
+
+import numpy as np
+import pytest
+
+from emtransfer.profiling import ProfileSettings, entropy_nats, probe_base, profile_prompts
+from emtransfer.sampling import SamplingSettings
+from emtransfer.verdicts import Verdict
+from tiny_models import tiny_chat
+
+# texts that mean the same point the same way
+DIRECTIONS = {"yes": (1, 0), "yes!": (0.99, 0.141), "no": (0, 1), "": (0, -1)}
+
+
+def embed(texts, model):
+    vectors = np.array([DIRECTIONS[text] for text in texts], dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def judge(items):
+    return [Verdict("ok", 50.0, 90.0 if answer.startswith("yes") else 10.0) for _, answer, _ in items]
+
+
+def probes(prompt_id, answers, neutral=()):
+    prompt = {"prompt_id": prompt_id, "eval_set": "narrow", "domain": "d", "task": "t", "room": "", "cell": "d-t"}
+    own = [prompt | {"version": "own", "question": "q", "answer": answer} for answer in answers]
+    return own + [
+        prompt | {"version": "neutral", "question": "n", "neutral_answer": "a b", "answer": answer}
+        for answer in neutral
+    ]
+
+
+def profile(rows, model="some", **settings):
+    return profile_prompts(rows, judge, embed, ProfileSettings(model, 50, **settings)).set_index("prompt_id")
+
+
+def test_entropy_counts_meanings_and_not_wordings():
+    rows = probes("p1", ["yes", "yes!", "no", "no"]) + probes("p2", ["yes", "yes!", "yes", "yes!"])
+    table = profile(rows)
+    assert table.entropy_nats.to_dict() == {"p1": pytest.approx(np.log(2), abs=1e-6), "p2": 0}
+    assert table.n_meanings.to_dict() == {"p1": 2, "p2": 1}
+    exact = profile(rows, model="identity")
+    assert exact.n_meanings.to_dict() == {"p1": 3, "p2": 2}
+    assert profile(rows, same_cosine=0.999).n_meanings.to_dict() == {"p1": 3, "p2": 2}
+
+
+def test_solvability_is_of_the_neutral_version_and_coherence_of_the_prompt():
+    table = profile(probes("p1", ["yes", "no"], neutral=["a  b", "a c", "a b"]) + probes("p2", ["yes", "yes"]))
+    assert table.solvability["p1"] == pytest.approx(2 / 3, abs=1e-6) and np.isnan(table.solvability["p2"])
+    assert table.coherent_rate.to_dict() == {"p1": 0.5, "p2": 1.0}
+    assert table.n_neutral.to_dict() == {"p1": 3, "p2": 0}
+
+
+def test_entropy_of_different_answers_is_the_log_of_their_number():
+    assert entropy_nats([0, 1, 2, 3]) == pytest.approx(np.log(4))
+    assert entropy_nats(["a"] * 5) == 0
+
+
+def test_a_prompt_is_asked_as_often_as_wanted_in_both_versions():
+    prompts = [
+        {"prompt_id": "a", "question": "one two", "neutral_question": "two", "neutral_answer": "x"},
+        {"prompt_id": "b", "question": "two one"},
+    ]
+    settings = SamplingSettings(max_new_tokens=3)
+    rows = probe_base(tiny_chat(), prompts, 3, 2, settings, seed=1)
+    assert [(row["prompt_id"], row["version"]) for row in rows] == [("a", "own")] * 3 + [("a", "neutral")] * 2 + [
+        ("b", "own")
+    ] * 3
+    assert [row["question"] for row in rows[3:5]] == ["two", "two"]
+    assert probe_base(tiny_chat(), prompts, 3, 2, settings, seed=1) == rows
