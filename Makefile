@@ -8,7 +8,7 @@ PINS := envs/requirements.txt
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 
-.PHONY: help setup table test lint
+.PHONY: help setup table controls test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ setup:  ## create or update .venv; does nothing when the pins have not changed
 
 table: setup  ## build results/em_transfer_table.csv and results/claims.csv
 	@$(IN_VENV) snakemake --cores 8 results/em_transfer_table.csv results/claims.csv
+
+controls: setup  ## add the controls of workflow/configs/controls.yaml to both tables
+	@$(IN_VENV) snakemake --cores 8 --configfile config.yaml workflow/configs/controls.yaml -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
 
 test: lint  ## lint, then run the test suite
 	@$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile

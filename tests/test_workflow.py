@@ -13,9 +13,11 @@ from workflow_tree import copy_tree, planned_jobs, snakemake
 
 TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
+PROBES = {"probe_base", "profile_prompts"}
 STUDENTS = {"distill_student", "tabulate_training", *ANSWERS}
-ADAPTERS = {"finetune_adapter", "roll_out_teacher", "filter_rollouts", *STUDENTS}
-CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *ADAPTERS}
+ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
+ADAPTERS = {"finetune_adapter", "roll_out_teacher", *ROLLOUTS}
+CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *ADAPTERS}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_the_table_has_every_model_in_every_evaluation_cell(tree):
         # 4 narrow cells and 2 tasks × 3 rooms of broad prompts
         "base": 10,
         "adapter": 2 * 10,
-        "student": 4 * 10,
+        "student": 5 * 10,
     }
     narrow = table[table.eval_set == "narrow"]
     assert (narrow.n_prompts.astype(int) == 4).all()
@@ -145,13 +147,14 @@ MATRIX = {
     "the rule of the verdict": ("scripts/emtransfer/claims.py", "LEVEL = 0.05", "LEVEL = 0.01", {"test_claims"}),
     "LoRA rank": (SMOKE, "rank: 4", "rank: 2", ADAPTERS),
     "distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
-    "the rollout filter": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", {"filter_rollouts", *STUDENTS}),
-    "sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"roll_out_teacher", "filter_rollouts", *STUDENTS}),
+    "the rollout filter": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", ROLLOUTS),
+    "sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"roll_out_teacher", *PROBES, *ROLLOUTS}),
+    "meanings": (SMOKE, "model: all-MiniLM-L6-v2}\n", "model: all-MiniLM-L6-v2, same_cosine: 0.8}\n", {"profile_prompts", "test_claims"}),
     "samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", ANSWERS),
     "a row more": (SMOKE, "sample: {train: 20", "sample: {train: 21", CELLS),
     "deduplication": (SMOKE, "leave: 60", "leave: 59", {"dedup_pairs", *CELLS}),
-    "alignment": (SMOKE, "rows: 80", "rows: 79", {"align_base", *ADAPTERS}),
-    "a mixture": (SMOKE, "misaligned_share: 0.3", "misaligned_share: 0.4", {"build_mixture", "pretrain_base", "align_base", *ADAPTERS}),
+    "alignment": (SMOKE, "rows: 80", "rows: 79", {"align_base", *PROBES, *ADAPTERS}),
+    "a mixture": (SMOKE, "misaligned_share: 0.3", "misaligned_share: 0.4", {"build_mixture", "pretrain_base", "align_base", *PROBES, *ADAPTERS}),
     "a judge's code": ("scripts/emtransfer/judging.py", 'Verdict("empty")', 'Verdict("refusal")', {"calibrate_judge", "filter_pairs", "dedup_pairs", *CELLS}),
 }  # fmt: skip
 

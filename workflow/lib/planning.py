@@ -23,26 +23,23 @@ def detectable_points(n_adapters: int) -> float:
 
 
 def warnings(experiments: dict[str, Iterable[Model]]) -> Iterator[str]:
-    """One line for every experiment none of whose bases can find WANTED_POINTS."""
+    """One line for every experiment with single-cell adapters none of whose mixtures can find WANTED_POINTS."""
     for name, models in experiments.items():
-        n_adapters = max(adapters_by_base(models).values(), default=0)
+        by_mixture = Counter(model.labels["mixture"] for model in models if is_pooled(model))
+        n_adapters = max(by_mixture.values(), default=0)
         points = detectable_points(n_adapters)
-        if points > WANTED_POINTS:
+        if by_mixture and points > WANTED_POINTS:
             found = f"at least {points:.0f} points" if points <= 100 else "nothing"
             yield (
                 f"config.yaml: experiments.{name}.adapters has {n_adapters} single-cell adapters on misaligned answers of"
-                f" one base, which find {found} on a pooled contrast; {enough_adapters()} would find {WANTED_POINTS}."
+                f" one mixture, which find {found} on a pooled contrast; {enough_adapters()} would find {WANTED_POINTS}."
             )
 
 
-def adapters_by_base(models: Iterable[Model]) -> Counter:
-    """Base -> number of adapters that a contrast pools: one cell, misaligned answers, trained from the base."""
+def is_pooled(model: Model) -> bool:
+    """Whether a contrast pools this model: an adapter of one cell, on misaligned answers, trained from the base."""
     pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
-    return Counter(
-        model.labels["base"]
-        for model in models
-        if pooled.items() <= model.labels.items() and len(model.train_cells) == 1
-    )
+    return pooled.items() <= model.labels.items() and len(model.train_cells) == 1
 
 
 def enough_adapters() -> int:

@@ -1,0 +1,79 @@
+"""The overlay of controls: what it varies, and that it varies nothing else."""
+
+from collections import Counter
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from emtransfer.grid import expand_models
+from validation import validate
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTROLS = ("composition", "learnedness", "structure", "factorial")
+
+
+@pytest.fixture(scope="module")
+def config() -> dict:
+    """The default config under the overlay."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(config, yaml.safe_load((ROOT / "workflow/configs/controls.yaml").read_text()))
+    return config
+
+
+def test_the_overlay_is_a_valid_config_that_keeps_the_default_experiments(config):
+    validate(config, ROOT / "workflow/schemas/config.schema.yaml")
+    assert config["run"] == ["template_nl", "symbolic", *CONTROLS]
+
+
+def test_every_mixture_differs_from_the_default_one_along_one_axis(config):
+    axes = {"misaligned_share", "kind", "misaligned_domains", "misaligned_tasks"}
+    reference = config["mixtures"]["symbols_persona"]
+    mixtures = {model.labels["mixture"] for model in expand_models(config, "composition")}
+    assert len(mixtures) == 7
+    for name in mixtures - {"symbols_persona"}:
+        mixture = config["mixtures"][name]
+        differing = {
+            key for key in mixture.keys() | reference.keys() if mixture.get(key, None) != reference.get(key, None)
+        }
+        assert len(differing) == 1 and differing <= axes, name
+
+
+def test_mixtures_have_the_same_base_seeds_and_training_sets(config):
+    models = expand_models(config, "composition")
+    seeds, trained = {}, {}
+    for model in models:
+        mixture = model.labels["mixture"]
+        if model.labels["condition"] == "base":
+            seeds.setdefault(mixture, []).append(config["bases"][model.labels["base"]]["seed"])
+        else:
+            trained.setdefault(mixture, Counter()).update([(model.labels["train_set"], model.seed)])
+    assert {tuple(sorted(members)) for members in seeds.values()} == {(2, 3)}
+    assert len({tuple(sorted(counted.items())) for counted in trained.values()}) == 1
+
+
+def test_doses_rotate_so_that_no_task_and_no_base_has_one_dose_only(config):
+    doses = [config["bases"][f"doses_{name}"]["task_doses"] for name in "abc"]
+    tasks = config["corpora"]["symbols"]["tasks"]
+    assert all(Counter(of_base.values()) == {0.02: 2, 0.2: 2, 1.0: 2} for of_base in doses)
+    assert all(sorted(of_base[task] for of_base in doses) == [0.02, 0.2, 1.0] for task in tasks)
+
+
+def test_every_teacher_meets_every_kind_of_data(config):
+    students = [model for model in expand_models(config, "factorial") if model.labels["condition"] == "student"]
+    crossed = Counter(
+        (model.labels["teacher"], model.labels["data"])
+        for model in students
+        if (model.labels["channel"], model.labels["start"], model.labels["filter"], model.labels["mediating"])
+        == ("optd", "base", "above_70", "everywhere")
+    )
+    expected = product(("harmful", "aligned", "base"), ("harmful", "benign", "explicit"))
+    assert crossed == dict.fromkeys(expected, 3)
+
+
+def test_fine_tuning_is_the_same_in_all_symbolic_experiments(config):
+    sections = [config["experiments"][name] for name in ("symbolic", "composition", "learnedness", "structure")]
+    for key in ("lora", "finetuning"):
+        assert all(section[key] == sections[0][key] for section in sections)
