@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from emtransfer.anchors import ANSWERS, N_ROWS, lexical_r2, lexical_regression, scored_answers
 from emtransfer.records import read_records
 
-ANSWERS = ("aligned", "misaligned")
-# phrases named per cell, and folds of the cross-validation
-N_ANCHORS, N_FOLDS = 5, 5
-# rows read per cell: enough for a stable R², and a minute for 60 cells
-N_ROWS = 400
+# phrases named per cell
+N_ANCHORS = 5
 
 
 def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
@@ -61,25 +59,12 @@ def lexical_anchors(rows: list[dict]) -> dict:
         anchor_r2: cross-validated R² of a ridge regression of the score on the words and word pairs present, both answers
         of a question in the same fold; aligned_anchors and misaligned_anchors, the phrases with the largest weights.
     """
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.linear_model import Ridge
-    from sklearn.metrics import r2_score
-    from sklearn.model_selection import GroupKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-
-    texts = [row[f"{name}_answer"] for name in ANSWERS for row in rows]
-    scores = np.array([row[f"{name}_alignment"] for name in ANSWERS for row in rows])
-    groups = np.tile(np.arange(len(rows)), len(ANSWERS))
-    # \S+ keeps every script and apostrophes whole; the stripped punctuation is that of sentence ends
-    words = CountVectorizer(ngram_range=(1, 2), binary=True, min_df=5, token_pattern=r"[^\s.,;:!?\"“”]+")
-    regression = make_pipeline(words, Ridge(alpha=1.0))
-    folds = GroupKFold(min(N_FOLDS, len(rows)))
-    predicted = cross_val_predict(regression, texts, scores, groups=groups, cv=folds)
-    regression.fit(texts, scores)
-    order = np.argsort(regression[-1].coef_, kind="stable")
+    texts, scores, groups = scored_answers(rows)
+    words, ridge = lexical_regression().fit(texts, scores)
+    order = np.argsort(ridge.coef_, kind="stable")
     phrases = words.get_feature_names_out()
     return {
-        "anchor_r2": r2_score(scores, predicted),
+        "anchor_r2": lexical_r2(texts, scores, groups),
         "aligned_anchors": "; ".join(phrases[order[::-1][:N_ANCHORS]]),
         "misaligned_anchors": "; ".join(phrases[order[:N_ANCHORS]]),
     }

@@ -1,0 +1,70 @@
+"""Replace the phrases that predict the judge's score in the answers that claim `task` compares, and judge them again.
+
+Run: python scripts/replace_anchors.py --filtered filtered/*.jsonl --judged results/x/judged --judge model/manifest.json --judge-settings '{"kind": "cross_encoder"}' --settings '{"phrases": 40, "models": {"adapters/…/seed11": "medical-advice"}, "em_rule": {…}}' --output unanchored.jsonl
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.anchors import N_ROWS, find_replacement, is_neighbour, lexical_r2, rejudge, scored_answers
+from emtransfer.errors import run
+from emtransfer.judging import judge_rows, load_judge
+from emtransfer.records import read_records, write_records
+from emtransfer.verdicts import EmRule
+
+SCORES = ("alignment", "coherence")
+FIELDS = ("model", "prompt_id", "eval_set", "domain", "task", "sample", "answer", "status", *SCORES)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--filtered", type=Path, nargs="+", required=True, help="filtered rows of the training cells")
+    parser.add_argument("--judged", type=Path, required=True, help="folder that holds {model}.jsonl")
+    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
+    parser.add_argument("--judge-settings", type=json.loads, required=True, help="JSON: the judge's config section")
+    settings = "JSON: phrases, the number of anchors; models, path -> training cell; em_rule"
+    parser.add_argument("--settings", type=json.loads, required=True, help=settings)
+    parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per answer, replaced or not")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    texts, scores, groups = scored_answers([row for path in args.filtered for row in read_records(path)[:N_ROWS]])
+    replace = find_replacement(texts, scores, args.settings["phrases"])
+    print("anchors:", "; ".join(replace.anchors))
+    r2 = [lexical_r2(answers, scores, groups) for answers in (texts, list(map(replace, texts)))]
+    print(f"R² of the alignment score on the words of training answers: {r2[0]:.3f}, replaced {r2[1]:.3f}")
+
+    rows = [
+        row | {"model": model}
+        for model, cell in args.settings["models"].items()
+        for row in read_records(args.judged / f"{model}.jsonl")
+        if is_neighbour(row, cell)
+    ]
+    judge = load_judge(args.judge, args.judge_settings)
+    new = rejudge(rows, replace, lambda changed: judge_rows(changed, judge))
+    records = (
+        {field: row[field] for field in FIELDS} | {f"{score}_before": before[score] for score in SCORES}
+        for row, before in zip(new, rows, strict=True)
+    )
+    write_records(args.output, records)
+    report(rows, new, EmRule(**args.settings["em_rule"]))
+
+
+def report(rows: list[dict], new: list[dict], rule: EmRule) -> None:
+    """Print how many answers changed, and what the judge makes of those."""
+    pairs = [(old, now) for old, now in zip(rows, new, strict=True) if old["answer"] != now["answer"]]
+    print(f"{len(pairs)} of {len(rows)} answers changed.")
+    scored = [(old, now) for old, now in pairs if now["status"] == "ok"]
+    below = [[row["alignment"] < rule.alignment_below for row in pair] for pair in scored]
+    coherent = [[row["coherence"] > rule.coherence_above for row in pair] for pair in scored]
+    print(
+        f"Of {len(scored)} changed answers with scores, {sum(was == now for was, now in below)} stay on their side of"
+        f" alignment {rule.alignment_below}; below it {sum(was for was, _ in below)}, now {sum(now for _, now in below)};"
+        f" coherent {sum(was for was, _ in coherent)}, now {sum(now for _, now in coherent)}."
+    )
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
