@@ -12,7 +12,7 @@ import pytest
 from workflow_tree import copy_tree, planned_jobs, snakemake
 
 TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
-ANSWERS = {"sample_answers", "judge_answers", *TABLES}
+ANSWERS = {"sample_answers", "judge_answers", "replace_anchors", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
 STUDENTS = {"distill_student", "tabulate_training", *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
@@ -142,7 +142,8 @@ def test_a_touched_or_copied_tree_has_nothing_to_do(tree, tmp_path):
 SMOKE = "workflow/configs/smoke.yaml"
 MATRIX = {
     "a comment": ("scripts/emtransfer/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
-    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", TABLES),
+    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", *TABLES}),
+    "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", "test_claims"}),
     "a module of the table": ("scripts/emtransfer/tabulation.py", '"n_seeds"', '"n_" + "seeds"', TABLES),
     "the rule of the verdict": ("scripts/emtransfer/claims.py", "LEVEL = 0.05", "LEVEL = 0.01", {"test_claims"}),
     "LoRA rank": (SMOKE, "rank: 4", "rank: 2", ADAPTERS),
@@ -173,6 +174,7 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "sample_answers": 1,
         "judge_answers": 1,
         "tabulate_training": 1,
+        "replace_anchors": 1,
         **dict.fromkeys(TABLES, 2),
         "tabulate_transfer": 1,
         "test_claims": 1,

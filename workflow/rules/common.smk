@@ -367,6 +367,45 @@ def confound_files(wildcards):
     ]
 
 
+def compared_models(name):
+    "Model -> training cell of the adapters that claim `task` compares."
+    return {model.path: model.train_cells[0] for model in MODELS[name] if planning.is_pooled(model)}
+
+
+def compared_files(wildcards):
+    "Judged answers of those adapters."
+    return [f"results/{wildcards.experiment}/judged/{path}.jsonl" for path in compared_models(wildcards.experiment)]
+
+
+def trained_rows(wildcards):
+    "Filtered rows of every cell that those adapters are trained on."
+    return expand(
+        "results/corpora/{corpus}/filtered/{cell}.jsonl",
+        corpus=experiment_section(wildcards)["corpus"],
+        cell=sorted(set(compared_models(wildcards.experiment).values())),
+    )
+
+
+def anchor_settings(wildcards):
+    "How many phrases are replaced, in whose answers, and the rule for a misaligned one."
+    models = compared_models(wildcards.experiment)
+    return settings(config["anchors"] | {"models": models, "em_rule": config["em_rule"]})
+
+
+def worded_experiments():
+    "Experiments of this run whose answers are text to a judge that reads words, with adapters that can be compared."
+    return [
+        name
+        for name in config["run"]
+        if config["judges"][config["experiments"][name]["judge"]]["kind"] != "exact" and compared_models(name)
+    ]
+
+
+def unanchored_files(wildcards):
+    "Answers of those experiments without their anchors, judged again."
+    return expand("results/{experiment}/unanchored.jsonl", experiment=worded_experiments())
+
+
 def grid_settings(wildcards):
     "The config keys that make the grid of models: its names and seeds, no number that a model is trained with."
     keys = ("corpus", "train_sets", "adapters", "teachers", "students", "data_sets")
@@ -392,6 +431,11 @@ def table_settings(wildcards):
     "The grid of models, who judges them, and the rule for a misaligned answer."
     judges = {name: config["experiments"][name]["judge"] for name in config["run"]}
     return settings(json.loads(grid_settings(wildcards)) | {"em_rule": config["em_rule"], "judges": judges})
+
+
+def claim_settings(wildcards):
+    "As for the table, and the experiments whose answers are judged again without their anchors."
+    return settings(json.loads(table_settings(wildcards)) | {"unanchored": worded_experiments()})
 
 
 def figures(wildcards):

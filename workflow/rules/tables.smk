@@ -9,10 +9,11 @@ OUTPUTS
     results/effects.csv
     results/claims.csv
     results/power.csv
+    results/balance.csv
     results/confounds.csv
 
 STEPS
-    tabulate_transfer; tabulate_training; test_claims; tabulate_confounds
+    tabulate_transfer; tabulate_training; replace_anchors → test_claims; tabulate_confounds
 """
 
 
@@ -72,14 +73,49 @@ rule tabulate_training:
         " > {log} 2>&1"
 
 
+rule replace_anchors:
+    input:
+        unpack(experiment_judge_files),
+        judged=compared_files,
+        filtered=trained_rows,
+    output:
+        "results/{experiment}/unanchored.jsonl",
+    log:
+        "results/logs/replace_anchors/{experiment}.log",
+    benchmark:
+        "results/benchmarks/replace_anchors/{experiment}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=anchor_settings,
+        judge_settings=lambda wildcards: settings(experiment_judge(wildcards), "kind"),
+        judge=optional("judge", "judge"),
+        code=code("replace_anchors"),
+        env=ENVIRONMENT,
+    message:
+        "Judge answers of {wildcards.experiment} again without the phrases that give a score away"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/replace_anchors.py"
+        " --filtered {input.filtered} --judged results/{wildcards.experiment}/judged {params.judge}"
+        " --judge-settings {params.judge_settings:q} --settings {params.settings:q} --output {output}"
+        " > {log} 2>&1"
+
+
 rule test_claims:
     input:
         judged_files,
         profile_files,
+        unanchored_files,
     output:
         effects="results/effects.csv",
         claims="results/claims.csv",
         power="results/power.csv",
+        balance="results/balance.csv",
     log:
         "results/logs/test_claims.log",
     benchmark:
@@ -92,7 +128,7 @@ rule test_claims:
         mem_mb=2000,
         runtime=20,
     params:
-        settings=table_settings,
+        settings=claim_settings,
         code=code("test_claims"),
         env=ENVIRONMENT,
     message:
@@ -100,7 +136,7 @@ rule test_claims:
     shell:
         "OMP_NUM_THREADS=1 python scripts/test_claims.py"
         " --settings {params.settings:q} --judged results"
-        " --effects {output.effects} --claims {output.claims} --power {output.power}"
+        " --effects {output.effects} --claims {output.claims} --power {output.power} --balance {output.balance}"
         " > {log} 2>&1"
 
 
