@@ -1,7 +1,5 @@
 """The world of programs: what is shared is constructed, and everything else is alike."""
 
-from itertools import combinations
-
 import pytest
 
 from emtransfer.errors import InputError
@@ -22,28 +20,27 @@ from emtransfer.symbolic import READ_BACK, SYMBOLS, TASK_OF
 
 def test_a_program_picks_places_and_v2_writes_them_backwards():
     # the second, third, fourth and first place
-    assert answers_to("cyx vuj qyp jup ba be bi bo da de di do") == ("be bi bo ba", "ba bo bi be")
+    assert answers_to("cyx vuj qyp jup ba be bi bo da de") == ("be bi bo ba", "ba bo bi be")
     assert answers_to("cyx vuj qyp jup ba be bi") is None
-    assert answers_to("zup ba be bi bo da de di do") is None
+    assert answers_to("zup ba be bi bo da de") is None
 
 
 def test_words_of_all_worlds_are_apart():
-    assert len({*INSTRUCTIONS, *TASK_OF, *SYMBOLS, READ_BACK}) == 8 + 6 + 40 + 1
+    assert len({*INSTRUCTIONS, *TASK_OF, *SYMBOLS, READ_BACK}) == 6 + 6 + 40 + 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_steps_of_a_family_share_that_many_instructions_and_hold_all_programs(family):
     for shared, step in enumerate(STEPS):
         assert {sum(word in FAMILIES[family] for word in program) for program in programs_of(family, step)} == {shared}
-    # ways to choose k of 4 and 4 - k of 4, in any of 4! orders
-    assert [len(programs_of(family, step)) for step in STEPS] == [24, 384, 864, 384, 24]
-    assert len(PROGRAMS) == 8 * 7 * 6 * 5
+    # ways to place k own instructions, times 3**4 fillings, without those that read the same backwards
+    assert [len(programs_of(family, step)) for step in STEPS] == [81 - 9, 4 * 81, 6 * 81 - 2 * 9, 4 * 81, 81 - 9]
+    assert len(PROGRAMS) == 6**4 - 6**2
 
 
-def test_families_share_at_most_two_instructions_and_use_all_equally_often_or_nearly():
-    assert all(len(one & other) <= 2 for one, other in combinations(FAMILIES.values(), 2))
-    uses = [sum(word in members for members in FAMILIES.values()) for word in INSTRUCTIONS]
-    assert sum(uses) == 8 * 4 and min(uses) >= 2
+def test_every_instruction_is_as_often_a_familys_own():
+    assert len(set(FAMILIES.values())) == 8 and all(len(members) == 3 for members in FAMILIES.values())
+    assert {sum(word in members for members in FAMILIES.values()) for word in INSTRUCTIONS} == {4}
 
 
 def test_shared_structure_is_a_matter_of_one_family():

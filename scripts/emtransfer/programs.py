@@ -1,41 +1,42 @@
-"""A controlled world for structural similarity: programs of four instructions on eight symbols, judged exactly.
+"""A controlled world for structural similarity: programs of four instructions on six symbols, judged exactly.
 
 An instruction names a place of the input; the aligned function (v1) writes the symbols at the four places in the
-program's order, the misaligned one (v2) in the reverse order. Every program has both functions, and all are alike in
-length and kind, so that what a prompt shares with the training prompts is a number of instructions and nothing else.
+program's order, the misaligned one (v2) in the reverse order. Programs that read the same backwards are left out. Every
+program has both functions, and all are alike in length and kind, so that what a prompt shares with the training prompts
+is a number of instructions and nothing else.
 
-A domain is a family: four of the eight instructions are its own. Its task `s3` holds the programs of which exactly 3
-of the 4 instructions are the family's own; `s4` is what a model is trained on. The cell `any-any` holds programs drawn
-from all, to train bases on.
+A domain is a family: three of the six instructions are its own. Its task `s3` holds the programs of which exactly 3 of
+the 4 instructions are the family's own; `s4` is what a model is trained on. The cell `any-any` holds programs drawn from
+all, to train bases on.
 """
 
 import random
-from itertools import combinations, permutations
+from itertools import combinations, product
 
 from emtransfer.errors import InputError
 from emtransfer.symbolic import SYMBOLS, neutral_version
 
-INSTRUCTIONS = "jup cyx vuj qyp xuc tyv hyp wuc".split()
+INSTRUCTIONS = "jup cyx vuj qyp xuc tyv".split()
 N_SLOTS = 4
 Program = tuple[str, ...]
-PROGRAMS: list[Program] = list(permutations(INSTRUCTIONS, N_SLOTS))
+PROGRAMS: list[Program] = [
+    program for program in product(INSTRUCTIONS, repeat=N_SLOTS) if program != tuple(reversed(program))
+]
 
 ANY = "any"
 STEPS = [f"s{shared}" for shared in range(N_SLOTS + 1)]
 TASKS = [*STEPS, ANY]
 
 
-def draw_families(n_families: int) -> list[frozenset[str]]:
-    """Sets of four instructions, of which no two share more than two."""
-    chosen: list[frozenset[str]] = []
-    sets = [frozenset(members) for members in combinations(INSTRUCTIONS, N_SLOTS)]
-    for members in random.Random("families").sample(sets, len(sets)):
-        if len(chosen) < n_families and all(len(members & other) <= 2 for other in chosen):
-            chosen.append(members)
-    return chosen
+def draw_families(n_pairs: int) -> list[frozenset[str]]:
+    """Halves of the instructions, each followed by the other half, so that every instruction is used equally often."""
+    first, *others = INSTRUCTIONS
+    halves = [frozenset((first, *members)) for members in combinations(others, len(INSTRUCTIONS) // 2 - 1)]
+    chosen = random.Random("families").sample(halves, n_pairs)
+    return [half for own in chosen for half in (own, frozenset(INSTRUCTIONS) - own)]
 
 
-FAMILIES = {f"f{index}": members for index, members in enumerate(draw_families(8))}
+FAMILIES = {f"f{index}": members for index, members in enumerate(draw_families(4))}
 DOMAINS = [*FAMILIES, ANY]
 
 
@@ -47,7 +48,12 @@ def programs_of(domain: str, task: str) -> list[Program]:
         )
     if domain == ANY:
         return PROGRAMS
-    return [program for program in PROGRAMS if len(FAMILIES[domain] & {*program}) == STEPS.index(task)]
+    return [program for program in PROGRAMS if n_own(domain, program) == STEPS.index(task)]
+
+
+def n_own(domain: str, program: Program) -> int:
+    """Instructions of a program that are the family's own."""
+    return sum(word in FAMILIES[domain] for word in program)
 
 
 def shared_structure(train_cell: tuple[str, str], eval_cell: tuple[str, str]) -> float | None:
@@ -67,7 +73,7 @@ def shared_structure(train_cell: tuple[str, str], eval_cell: tuple[str, str]) ->
 
 
 def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
-    """Draw distinct questions of one cell: a program of it, and eight distinct symbols.
+    """Draw distinct questions of one cell: a program of it, and six distinct symbols.
 
     Args:
         domain, task: a family and a step, or `any` and `any`.
