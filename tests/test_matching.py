@@ -6,10 +6,10 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
-from planted_cells import planted_cell
 
 from emtransfer.cell_groups import Contrast
 from emtransfer.matching import BALANCE, CALIPER_SD, balance_table, match_prompts, matched_pairs, prompt_measures
+from planted_cells import planted_cell
 
 TRAIN, SEEDS = ("medical", "advice"), {"11": 0.5, "12": 0.5}
 KEY = ("nl", "persona")
@@ -50,9 +50,7 @@ def test_without_spread_only_equal_values_match():
 
 def two_sides(coherent_rates, n_prompts=4):
     """A contrast of same task and same domain, four prompts each, and what is known of them."""
-    cells = [
-        planted_cell(where, SEEDS, TRAIN, n_prompts) for where in (("finance", "advice"), ("medical", "critique"))
-    ]
+    cells = [planted_cell(where, SEEDS, TRAIN, n_prompts) for where in (("finance", "advice"), ("medical", "critique"))]
     bases = [planted_cell(cell.eval_cell, 0.25, n_prompts=n_prompts) for cell in cells]
     ids = [prompt for cell in cells for prompt in cell.counts.index.unique("prompt_id")]
     frame = pd.DataFrame({"prompt_id": ids, "coherent_rate": np.ravel(coherent_rates)})
