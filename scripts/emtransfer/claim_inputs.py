@@ -60,7 +60,8 @@ def unanchored_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel,
         frame = pd.DataFrame.from_records(rows).rename(columns=fields).reindex(columns=["model", *ROW_COLUMNS])
         for score in SCORES:
             frame[score] = checked_scores(frame, "status", score, path)
-        by_model = dict(tuple(as_table_cells(frame).groupby("model")))
+        # narrow answers only, and room belongs to broad ones
+        by_model = dict(tuple(as_table_cells(frame.assign(room="")).groupby("model")))
         shared = {"experiment": experiment, "judge": config["judges"][experiment]}
         for model in expand_models(config, experiment):
             if model.path in by_model:

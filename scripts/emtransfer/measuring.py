@@ -85,6 +85,8 @@ def measure_units(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
         (found.estimate[0], *(found.estimate[0] + sign * combination_margin(found)[0] for sign in (-1, 1)))
         for found in (rates, logits)
     ]
+    # rates lie in [0, 1], so their sum goes no further
+    limits[0] = np.clip(limits[0], weights[weights < 0].sum(), weights[weights > 0].sum())
     two = dict(zip(("rate_a", "rate_b"), events.sum((-2, -1)) / n_scored, strict=True)) if len(n_scored) == 2 else {}
     values = {
         **two,
