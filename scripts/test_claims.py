@@ -1,17 +1,19 @@
 """Test the claims about transfer on judged answers: effects with intervals, verdicts, and what could have been found.
 
-Run: python scripts/test_claims.py --judged results --settings '{"run": ["template_nl"], …}' --effects effects.csv --claims claims.csv --power power.csv
-Run: python scripts/test_claims.py --rows rows.csv.gz --settings '{"em_rule": {…}}' --effects … --claims … --power …
+Run: python scripts/test_claims.py --judged results --settings '{"run": ["template_nl"], …}' --effects effects.csv --claims claims.csv --power power.csv --balance balance.csv
+Run: python scripts/test_claims.py --rows rows.csv.gz --settings '{"em_rule": {…}}' --effects … --claims … --power … --balance …
 """
 
 import argparse
 import json
 from pathlib import Path
 
+from emtransfer.claim_inputs import read_prompts, unanchored_models
 from emtransfer.claims import measure_contrasts
 from emtransfer.contrasts import contrasts
 from emtransfer.errors import run
 from emtransfer.judged_rows import judged_models, read_imported
+from emtransfer.matching import balance_table, match_prompts, prompt_measures
 from emtransfer.records import write_table
 from emtransfer.tabulation import condition_cells
 from emtransfer.verdicts import EmRule
@@ -20,24 +22,40 @@ from emtransfer.verdicts import EmRule
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--judged", type=Path, help="folder that holds {experiment}/judged/{model}.jsonl")
+    source.add_argument("--judged", type=Path, help="folder of {experiment}/judged/{model}.jsonl, prompts/{base}.csv")
     source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
-    settings = "JSON: em_rule; with --judged also the grid's config keys, and judges by experiment"
+    settings = "JSON: em_rule; with --judged also the grid's config keys, judges by experiment, unanchored"
     parser.add_argument("--settings", type=json.loads, required=True, help=settings)
     parser.add_argument("--effects", type=Path, required=True, help="CSV, a row per contrast and subset of answers")
     parser.add_argument("--claims", type=Path, required=True, help="CSV, a row per contrast with its verdict")
     parser.add_argument(
         "--power", type=Path, required=True, help="CSV, the smallest difference each contrast could find"
     )
+    parser.add_argument(
+        "--balance",
+        type=Path,
+        required=True,
+        help="CSV, how the prompts of both sides differ before and after matching",
+    )
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    judged = read_imported(args.rows) if args.rows else judged_models(args.judged, args.settings)
-    cells = condition_cells(judged, EmRule(**args.settings["em_rule"]))
-    effects, claims, power = measure_contrasts(contrasts(cells))
+    em_rule = EmRule(**args.settings["em_rule"])
+    if args.rows:
+        judged, prompts, unanchored = read_imported(args.rows), {}, ()
+    else:
+        judged = judged_models(args.judged, args.settings)
+        prompts = read_prompts(args.judged, args.settings)
+        unanchored = unanchored_models(args.judged, args.settings)
+    cells = condition_cells(judged, em_rule)
+    measures = prompt_measures(cells, prompts)
+    found = contrasts(cells, measures)
+    matched = [match_prompts(contrast, measures) for contrast in found]
+    effects, claims, power = measure_contrasts(found, matched, condition_cells(unanchored, em_rule))
     write_table(args.effects, effects)
     write_table(args.power, power)
+    write_table(args.balance, balance_table(found, matched, measures))
     write_table(args.claims, claims)
     print(claims[["claim", "contrast", "experiment", "base", "verdict"]].to_string(index=False))
 

@@ -8,16 +8,10 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from emtransfer.claims import (
-    CLAIMS,
-    EFFECTS,
-    POWERS,
-    SUBSETS,
-    compare_groups,
-    measure_contrasts,
-)
+from emtransfer.claims import CLAIMS, EFFECTS, POWERS, measure_contrasts
 from emtransfer.contrasts import SENTENCES, contrasts
 from emtransfer.grid import LABELS
+from emtransfer.measuring import SUBSETS, compare_groups
 from emtransfer.regression import one_row_per_answer
 from emtransfer.statistics import estimate_rates
 from emtransfer.tabulation import COUNTS, Cell, relation
@@ -122,14 +116,14 @@ def test_a_relation_without_events_has_no_regression():
 
 def test_a_group_that_shares_prompts_or_adapters_narrows_the_interval():
     task = next(contrast for contrast in contrasts(narrow(SPREAD)) if contrast.claim == "task")
-    comparison = compare_groups(task.groups, "all")
+    comparison = compare_groups(task.groups)
     assert comparison.prompt_covariance != 0 and comparison.adapter_covariance != 0
     assert comparison.model.rate == pytest.approx(SPREAD["same_task"], abs=0.05)
 
 
 def test_both_groups_alike_differ_by_nothing():
     task = next(contrast for contrast in contrasts(narrow(SPREAD)) if contrast.claim == "task")
-    comparison = compare_groups((task.groups[0], task.groups[0]), "all")
+    comparison = compare_groups((task.groups[0], task.groups[0]))
     assert comparison.model.rate == comparison.base.rate
     variance = comparison.model.adapter_variance
     assert comparison.adapter_covariance == pytest.approx(variance)
@@ -183,11 +177,11 @@ def test_learnedness_splits_training_cells_by_what_the_base_answers_before_any_t
 @pytest.mark.parametrize("rate, expected", [(0.6, "supported"), (0.0, "undecided")])
 def test_a_student_of_a_misaligned_teacher_is_set_against_one_of_the_base(rate, expected):
     rng = np.random.default_rng(4)
-    shared = {"condition": "student", "channel": "optd", "data": "own"}
+    shared = {"condition": "student", "channel": "optd", "start": "base"}
     cells = []
     for where in GRID:
         for teacher, train, of_teacher in (("harmful", GRID[0], rate), ("base", None, 0.0)):
-            cell = cell_of(rng, of_teacher, ("narrow", *where, ""), train, **shared, teacher=teacher)
+            cell = cell_of(rng, of_teacher, ("narrow", *where, ""), train, **shared, teacher=teacher, data=teacher)
             counts = counts_of(rng, cell.eval_cell, dict.fromkeys(("11", "12", "13"), of_teacher))
             cells.append(cell._replace(counts=counts))
     assert verdicts(cells) == {("teacher", "optd: harmful - base"): expected}

@@ -3,31 +3,21 @@
 docs/claims.md states the claims and the rule of the verdict.
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from emtransfer.contrasts import SENTENCES, Contrast, n_train_sets
+from emtransfer.cell_groups import Contrast, model_of, n_train_sets, trained, with_replaced_answers
+from emtransfer.contrasts import SENTENCES
+from emtransfer.measuring import SUBSETS, measure
 from emtransfer.regression import task_against_domain
-from emtransfer.statistics import (
-    Comparison,
-    benjamini_hochberg,
-    contrast_rates,
-    delta_interval,
-    delta_p_value,
-    log_odds_interval,
-    stack,
-)
+from emtransfer.statistics import benjamini_hochberg
 from emtransfer.tabulation import Cell
+from emtransfer.units import detectable_difference
 
 LEVEL = 0.05
 POWER = 0.8
-# subset -> events and answers it counts
-SUBSETS = {
-    "all": ("n_misaligned", "n_scored"),
-    "coherent_only": ("n_misaligned", "n_coherent"),
-    "le30": ("n_misaligned_le", "n_scored"),
-}
 KEY = ["claim", "contrast", "experiment", "base"]
 EFFECTS = [
     *KEY,
@@ -66,48 +56,31 @@ CLAIMS = [
 POWERS = [*KEY, "detectable_pp", "power", "level", "n_prompts", "n_seeds", "n_adapters", "n_train_sets"]
 
 
-def compare_groups(groups: tuple[list[Cell], list[Cell]], subset: str) -> Comparison | None:
-    """The rates of two groups of cells over shared prompts and adapters, or None if one has no answer to count."""
-    names = SUBSETS[subset]
-    frames = [
-        pd.concat([cell.counts[list(names)].reset_index().assign(model=model_of(cell)) for cell in cells])
-        for cells in groups
-    ]
-    prompts = sorted(set().union(*(frame["prompt_id"] for frame in frames)))
-    adapters = sorted(set().union(*(zip(frame["model"], frame["seed"], strict=True) for frame in frames)))
-    sides = []
-    for frame in frames:
-        counted = frame.groupby(["prompt_id", "model", "seed"])[list(names)].sum()
-        for name in names:
-            wide = counted[name].unstack(["model", "seed"], fill_value=0)
-            sides.append(
-                wide.reindex(index=prompts, columns=pd.MultiIndex.from_tuples(adapters), fill_value=0).to_numpy()
-            )
-    if not (sides[1].any() and sides[3].any()):
-        return None
-    return contrast_rates(*sides)
-
-
-def model_of(cell: Cell) -> str:
-    """One text per condition, so that the same seed of another condition is another adapter."""
-    return "|".join(cell.labels.values())
-
-
-def measure_contrasts(contrasts: list[Contrast]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def measure_contrasts(
+    contrasts: list[Contrast], matched: Sequence[Contrast | None] = (), replaced: Sequence[Cell] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Effects, claims and power of every contrast.
+
+    Args:
+        matched: of every contrast, the same over matched prompts, or None; empty where no prompt is known.
+        replaced: cells of answers whose telling phrases were replaced.
 
     Returns:
         EFFECTS, one row per contrast and subset; CLAIMS, one per contrast; POWERS, one per contrast.
     """
     effects, powers, kept, regressions = [], [], [], []
-    for contrast in contrasts:
-        for subset in SUBSETS:
-            comparison = compare_groups(contrast.groups, subset)
-            if comparison is not None:
-                kept.append(contrast)
-                effects.append(effect(contrast, subset, comparison))
+    for contrast, over_matched in zip(contrasts, matched or [None] * len(contrasts), strict=True):
+        for subset, variant in variants(contrast, over_matched, replaced):
+            found = measure(variant, subset if subset in SUBSETS else "all")
+            if found is not None:
+                kept.append(variant)
+                labels = {"subset": subset, "method": variant.method}
+                p = {} if variant.n_seeds > 1 else {"p_value": np.nan}
+                effects.append(identity(variant) | labels | found.values | p | cluster_sizes(variant))
                 if subset == "all":
-                    powers.append(power(contrast, comparison))
+                    detectable = {"detectable_pp": 100 * detectable_difference(found.parts, LEVEL, POWER)}
+                    sizes = {"power": POWER, "level": LEVEL} | cluster_sizes(variant)
+                    powers.append(identity(variant) | detectable | sizes)
         if contrast.claim == "task" and (fit := task_against_domain(contrast.context)):
             p = fit["p_value"] if contrast.n_seeds > 1 else np.nan
             labels = {"subset": "all", "method": "logit"} | fit | {"p_value": p}
@@ -128,6 +101,17 @@ def measure_contrasts(contrasts: list[Contrast]) -> tuple[pd.DataFrame, pd.DataF
     return rounded(table), rounded(pd.DataFrame(claims, columns=CLAIMS)), rounded(pd.DataFrame(powers, columns=POWERS))
 
 
+def variants(contrast: Contrast, matched: Contrast | None, replaced: Sequence[Cell]) -> Iterator[tuple[str, Contrast]]:
+    """Every subset of a contrast's answers, by name, that has answers in all groups."""
+    yield from ((subset, contrast) for subset in SUBSETS)
+    if matched is not None and all(matched.groups):
+        yield "matched", matched
+    if contrast.claim == "task":
+        reworded = with_replaced_answers(contrast, replaced)
+        if all(reworded.groups):
+            yield "anchors_replaced", reworded
+
+
 def identity(contrast: Contrast) -> dict:
     return {
         "claim": contrast.claim,
@@ -137,35 +121,13 @@ def identity(contrast: Contrast) -> dict:
     }
 
 
-def effect(contrast: Contrast, subset: str, comparison: Comparison) -> dict:
-    """One row of EFFECTS, q still missing; p is missing where a side has a single training."""
-    batch = stack([comparison])
-    (low,), (high,) = delta_interval(batch)
-    (ratio,), (ratio_low,), (ratio_high,) = log_odds_interval(batch)
-    one, other = comparison.model, comparison.base
-    return identity(contrast) | {
-        "subset": subset,
-        "method": "rates",
-        "rate_a": one.rate,
-        "rate_b": other.rate,
-        "estimate_pp": 100 * (one.rate - other.rate),
-        "low_pp": 100 * low,
-        "high_pp": 100 * high,
-        "log_odds_ratio": ratio,
-        "log_odds_low": ratio_low,
-        "log_odds_high": ratio_high,
-        "p_value": delta_p_value(batch)[0] if contrast.n_seeds > 1 else np.nan,
-        "n_answers_a": one.n_scored,
-        "n_answers_b": other.n_scored,
-        **cluster_sizes(contrast),
-    }
-
-
 def cluster_sizes(contrast: Contrast) -> dict:
-    """Prompts, adapters and training sets of both groups together, seeds of the condition that has fewest."""
+    """Prompts, adapters and training sets of all groups together, seeds of the condition that has fewest."""
     cells = [cell for group in contrast.groups for cell in group]
     prompts = set().union(*(cell.counts.index.unique("prompt_id") for cell in cells))
-    adapters = {(model_of(cell), seed) for cell in cells for seed in cell.counts.index.unique("seed")}
+    adapters = {
+        (model_of(cell), seed) for cell in trained(contrast.groups) for seed in cell.counts.index.unique("seed")
+    }
     return {
         "n_prompts": len(prompts),
         "n_seeds": contrast.n_seeds,
@@ -181,25 +143,6 @@ def verdict(contrast: Contrast, row: dict) -> str:
     if not row["q_value"] < LEVEL:
         return "undecided"
     return "supported" if contrast.two_sided or row["estimate_pp"] > 0 else "contradicted"
-
-
-def power(contrast: Contrast, comparison: Comparison) -> dict:
-    """One row of POWERS: the smallest difference that this contrast would have found with probability POWER.
-
-    Each part of the variance counts with the sum of its t quantiles for level and power (as in a one-sample t test).
-    """
-    one, other = comparison.model, comparison.base
-    prompts = one.prompt_variance + other.prompt_variance - 2 * comparison.prompt_covariance
-    adapters = one.adapter_variance + other.adapter_variance - 2 * comparison.adapter_covariance
-    parts = [(prompts, one.n_prompts, other.n_prompts), (adapters, one.n_adapters, other.n_adapters)]
-    squared = sum(
-        (stats.t.isf(LEVEL / 2, max(min(sizes) - 1, 1)) + stats.t.isf(1 - POWER, max(min(sizes) - 1, 1))) ** 2
-        * max(float(variance), 0)
-        for variance, *sizes in parts
-    )
-    detectable = 100 * min(float(np.sqrt(squared)), 1)
-    sizes = {"detectable_pp": detectable, "power": POWER, "level": LEVEL}
-    return identity(contrast) | sizes | cluster_sizes(contrast)
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

@@ -64,3 +64,19 @@ def one_row_per_answer(cell: Cell) -> pd.DataFrame:
     rows = pd.concat(parts)
     adapter = "|".join(cell.labels.values()) + "|" + rows.seed
     return pd.DataFrame({"event": rows.event, "relation": cell.relation, "prompt": rows.prompt_id, "adapter": adapter})
+
+
+def least_squares_slope(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Slope of y on x by ordinary least squares of statsmodels.
+
+    Args:
+        x, y: [n], one point each; x varies.
+
+    Returns:
+        slope, its standard error, low and high of its 95 % t interval with n - 2 degrees of freedom, and p_value.
+    """
+    import statsmodels.api as sm
+
+    fit = sm.OLS(np.asarray(y, float), sm.add_constant(np.asarray(x, float))).fit()
+    low, high = fit.conf_int(0.05)[1]
+    return {"slope": fit.params[1], "error": fit.bse[1], "low": low, "high": high, "p_value": fit.pvalues[1]}

@@ -1,0 +1,277 @@
+"""Every contrast on planted counts: who is compared, what it estimates, and that each verdict can be reached."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from emtransfer.claims import measure_contrasts
+from emtransfer.contrasts import contrasts
+from emtransfer.matching import match_prompts, prompt_measures
+from emtransfer.programs import shared_structure
+from planted_cells import planted_cell
+
+GRID = list(product(("medical", "finance", "sports"), ("advice", "critique")))
+ADVICE, CRITIQUE = ("medical", "advice"), ("medical", "critique")
+SEEDS = ("11", "12", "13")
+# small differences between seeds, so that a difference of means has a spread
+JITTER = dict(zip(SEEDS, (-0.05, 0.0, 0.05), strict=True))
+
+
+def seeded(rate):
+    """A rate for every seed, around the one given."""
+    return {seed: float(np.clip(rate + shift, 0, 1)) for seed, shift in JITTER.items()}
+
+
+def measured(cells, claim, **others):
+    """Effects and verdicts of one claim, by contrast."""
+    effects, claims, power = measure_contrasts(contrasts(cells, others.get("measures")))
+    of_all = effects[(effects.claim == claim) & (effects.subset == "all")].set_index("contrast")
+    assert set(power.contrast) == set(claims.contrast)
+    return of_all, claims[claims.claim == claim].set_index("contrast").verdict.to_dict()
+
+
+def student(where, rate, teacher="base", data=None, **labels):
+    """A cell of a student; teachers but `base` were trained on misaligned advice."""
+    trained = {"train_set": "", "answers": ""} if teacher == "base" else {}
+    train = None if teacher == "base" else ADVICE
+    shared = {"condition": "student", "start": "base", "channel": "optd", "mediating": "all", "filter": "aligned"}
+    own = {"teacher": teacher, "data": teacher if data is None else data}
+    return planted_cell(where, seeded(rate), train, **(shared | own | trained | labels))
+
+
+def students(rates, **labels):
+    """Students in every cell, by (teacher, data)."""
+    return [student(where, rate, teacher, data, **labels) for (teacher, data), rate in rates.items() for where in GRID]
+
+
+FACTORIAL = {("harmful", "bad"): 0.8, ("harmful", "good"): 0.4, ("base", "bad"): 0.5, ("base", "good"): 0.2}
+
+
+def test_the_factorial_averages_each_factor_over_the_levels_of_the_other():
+    effects, verdicts = measured(students(FACTORIAL), "teacher")
+    assert effects.estimate_pp["optd: harmful - base over data"] == pytest.approx(100 * (0.3 + 0.2) / 2)
+    assert verdicts == {"optd: harmful - base over data": "supported"}
+    effects, verdicts = measured(students(FACTORIAL), "data")
+    assert effects.estimate_pp["optd: bad - good over teacher"] == pytest.approx(100 * (0.4 + 0.3) / 2)
+    assert effects.estimate_pp["optd: (base - harmful) x (bad - good)"] == pytest.approx(100 * (0.3 - 0.4))
+    assert effects.rate_a.isna().all() and set(effects.method) == {"units"}
+    assert verdicts["optd: bad - good over teacher"] == "supported"
+
+
+def test_a_factorial_effect_has_the_interval_of_the_seeds():
+    # every prompt of a cell that is misaligned is so for all seeds but those that jitter moves
+    rates = {seed: {"harmful": 0.6 + shift, "base": 0.3} for seed, shift in JITTER.items()}
+    cells = [
+        student(where, 0.0, teacher, data)._replace(
+            counts=planted_cell(where, {seed: rates[seed][teacher] for seed in SEEDS}).counts
+        )
+        for teacher, data, where in product(("harmful", "base"), ("bad", "good"), GRID)
+    ]
+    effects, _ = measured(cells, "teacher")
+    row = effects.loc["optd: harmful - base over data"]
+    margin = stats.t.isf(0.025, 2) * np.std([25, 30, 35], ddof=1) / np.sqrt(3)
+    assert row.estimate_pp == pytest.approx(30) and row.high_pp >= 30 + margin - 1e-9
+    assert (row.n_seeds, row.n_adapters) == (3, 12)
+
+
+@pytest.mark.parametrize(
+    "rates, expected", [((0.6, 0.2), "supported"), ((0.2, 0.6), "contradicted"), ((0.4, 0.4), "undecided")]
+)
+def test_a_one_sided_claim_about_students_can_go_each_way(rates, expected):
+    high, low = rates
+    factorial = {key: high if key[0] == "harmful" else low for key in FACTORIAL}
+    assert set(measured(students(factorial), "teacher")[1].values()) == {expected}
+    mediating = students({("harmful", None): high}, mediating="near") + students(
+        {("harmful", None): low}, mediating="far"
+    )
+    assert measured(mediating, "mediating")[1] == {"optd, harmful: near - far": expected}
+    before = [planted_cell(where, seeded(high), ADVICE) for where in GRID]
+    harmful = students({("harmful", None): 0.9})
+    after = students({("base", None): low}, start="harmful")
+    assert measured(before + harmful + after, "realignment")[1] == {
+        "optd, from harmful, base: before - after": expected
+    }
+
+
+@pytest.mark.parametrize("rates, expected", [((0.6, 0.2), "supported"), ((0.4, 0.4), "undecided")])
+def test_a_two_sided_claim_about_students_is_supported_by_any_difference(rates, expected):
+    for first, second in (rates, rates[::-1]):
+        filters = students({("harmful", None): first}, filter="any") + students(
+            {("harmful", None): second}, filter="strict"
+        )
+        assert measured(filters, "filter")[1] == {"optd, harmful: any - strict": expected}
+        sft = students({("harmful", None): first, ("base", None): second}, channel="sft")
+        assert measured(sft, "data")[1] == {"sft: base - harmful": expected}
+
+
+def test_a_student_that_starts_elsewhere_is_set_against_its_like():
+    cells = students({("harmful", None): 0.6, ("base", None): 0.1})
+    cells += students({("harmful", None): 0.7, ("base", None): 0.5}, start="harmful")
+    effects, _ = measured(cells, "teacher")
+    assert effects.estimate_pp["optd: harmful - base"] == pytest.approx(50)
+    assert effects.estimate_pp["optd, from harmful: harmful - base"] == pytest.approx(20)
+
+
+def test_one_seed_of_students_decides_nothing():
+    cells = [
+        cell._replace(counts=cell.counts.xs(slice("11", "11"), level="seed", drop_level=False))
+        for cell in students(FACTORIAL)
+    ]
+    effects, verdicts = measured(cells, "data")
+    assert set(verdicts.values()) == {"one seed only"} and effects.p_value.isna().all()
+
+
+def adapters(rates, answers="misaligned", trained=GRID, evaluated=GRID, **labels):
+    """Adapters of cells at a rate by relation."""
+    found = []
+    for train, where in product(trained, evaluated):
+        near = planted_cell(where, seeded(0), train).relation
+        found.append(planted_cell(where, seeded(rates[near]), train, answers=answers, **labels))
+    return found
+
+
+SPREAD = {"in_cell": 0.8, "same_task": 0.6, "same_domain": 0.3, "both_differ": 0.2}
+NOTHING = dict.fromkeys(SPREAD, 0.05)
+
+
+@pytest.mark.parametrize(
+    "misaligned, aligned, expected",
+    [(SPREAD, NOTHING, "supported"), (NOTHING, SPREAD, "contradicted"), (SPREAD, SPREAD, "undecided")],
+)
+def test_control_sets_misaligned_against_aligned_answers_and_the_base(misaligned, aligned, expected):
+    cells = adapters(misaligned) + adapters(aligned, "aligned", GRID[:4])
+    cells += [planted_cell(where, 0.0) for where in GRID]
+    effects, verdicts = measured(cells, "control")
+    assert len(verdicts) == 8
+    assert verdicts["in_cell: misaligned - aligned answers"] == expected
+    assert effects.n_train_sets["in_cell: misaligned - aligned answers"] == 4
+    row = effects.loc["same_task: misaligned - base"]
+    assert row.rate_b == 0 and row.estimate_pp == pytest.approx(100 * misaligned["same_task"], abs=1e-6)
+    assert row.n_seeds == 3
+
+
+def mixtures(rates, n_bases):
+    """Adapters of two cells on several bases per mixture."""
+    return [
+        cell
+        for mixture, rate in rates.items()
+        for number in range(n_bases)
+        for cell in adapters(
+            SPREAD | {"same_task": rate + 0.05 * number}, trained=GRID[:2], base=f"{mixture}_{number}", mixture=mixture
+        )
+    ]
+
+
+def test_mixtures_are_compared_over_bases_and_one_base_each_proves_nothing():
+    name = "persona - row_random"
+    effects, verdicts = measured(mixtures({"persona": 0.8, "row_random": 0.1}, 1), "composition")
+    assert verdicts == {name: "one seed only"}
+    effects, verdicts = measured(mixtures({"persona": 0.8, "row_random": 0.1}, 4), "composition")
+    assert verdicts == {name: "supported"} and effects.base[name] == name
+    assert measured(mixtures({"persona": 0.5, "row_random": 0.5}, 4), "composition")[1] == {name: "undecided"}
+
+
+def test_the_slope_on_learnedness_is_that_of_scipy():
+    learned = {"advice": 20, "critique": 10, "tutor": 5}
+    spread = {"advice": 0.6, "critique": 0.35, "tutor": 0.3}
+    grid = list(product(("medical", "finance"), learned))
+    cells = [planted_cell(where, 0.0, coherent=learned[where[1]]) for where in grid]
+    for train in grid:
+        shift = 0.05 if train[0] == "medical" else 0.0
+        cells += adapters(SPREAD | {"same_task": spread[train[1]] + shift}, trained=[train], evaluated=grid)
+    effects, verdicts = measured(cells, "learnedness")
+    x = [learned[task] / 20 for _, task in grid]
+    y = [spread[task] + (0.05 if domain == "medical" else 0.0) for domain, task in grid]
+    expected = stats.linregress(x, y)
+    row = effects.loc["slope per aligned rate"]
+    assert row.method == "ols" and row.base == "*"
+    assert row.estimate_pp == pytest.approx(100 * expected.slope, abs=1e-5)
+    assert row.p_value == pytest.approx(expected.pvalue, rel=1e-4)
+    assert row.high_pp - row.estimate_pp == pytest.approx(100 * stats.t.isf(0.025, 4) * expected.stderr, abs=1e-5)
+    assert verdicts["slope per aligned rate"] == "supported"
+    assert "slope per aligned rate" not in measured(cells[:6] + adapters(SPREAD, trained=GRID[:2]), "learnedness")[1]
+
+
+def programs(rate_of_share, n_families):
+    """Adapters of f*-s4 on all steps of their family and on another family."""
+    steps = [f"s{step}" for step in range(5)]
+    return [
+        planted_cell((f"f{family}", step), seeded(rate_of_share(int(step[1]) / 4)), (f"f{family}", "s4"))
+        for family in range(n_families)
+        for step in steps
+    ]
+
+
+def test_the_slope_on_shared_structure_is_that_of_least_squares():
+    curve = [0.1, 0.15, 0.3, 0.5, 0.8]
+    effects, verdicts = measured(programs(lambda share: curve[int(4 * share)], 4), "structure")
+    row = effects.loc["slope per shared structure"]
+    assert row.estimate_pp == pytest.approx(100 * stats.linregress(np.arange(5) / 4, curve).slope)
+    assert (row.n_train_sets, row.n_seeds, row.method) == (4, 3, "units")
+    assert set(verdicts.values()) == {"supported"}
+    assert set(measured(programs(lambda share: 0.8 - 0.7 * share, 4), "structure")[1].values()) == {"contradicted"}
+    assert set(measured(programs(lambda share: 0.4, 4), "structure")[1].values()) == {"undecided"}
+    assert set(measured(programs(lambda share: share, 1), "structure")[1].values()) == {"one seed only"}
+
+
+def test_structure_is_shared_within_a_family_only():
+    assert shared_structure(("f0", "s4"), ("f0", "s3")) == 0.75
+    assert shared_structure(("f0", "s4"), ("f1", "s3")) is None
+    assert shared_structure(("d0", "t0"), ("d0", "t1")) is None
+
+
+def known_prompts(cells, **columns):
+    """What is known of the prompts of the base, the given columns by prompt number."""
+    ids = sorted({prompt for cell in cells for prompt in cell.counts.index.unique("prompt_id")})
+    number = np.array([int(name.rsplit("-", 1)[1]) for name in ids])
+    frame = pd.DataFrame({"prompt_id": ids, "coherent_rate": 1.0, "entropy_nats": 0.0, "solvability": np.nan})
+    frame = frame.assign(**{name: values(number) for name, values in columns.items()})
+    return prompt_measures(cells, {("nl", "persona"): frame})
+
+
+def test_room_is_also_measured_by_the_entropy_of_the_base():
+    # the first prompts are misaligned, and they are those with high entropy
+    cells = adapters(SPREAD) + [planted_cell(where, 0.0) for where in GRID]
+    measures = known_prompts(cells, entropy_nats=lambda number: np.where(number < 10, 1.0, 0.2))
+    effects, verdicts = measured(cells, "room", measures=measures)
+    assert verdicts == {"high entropy - low entropy": "supported"}
+    row = effects.loc["high entropy - low entropy"]
+    assert row.rate_a > row.rate_b and row.n_prompts == 6 * 20
+    broad = [planted_cell(("broad", "*", "advice", room), seeded(0.5), ADVICE) for room in ("high", "low")]
+    broad_base = [planted_cell(cell.eval_cell, 0.0) for cell in broad]
+    measures = known_prompts(cells + broad + broad_base, entropy_nats=lambda number: 1.0 * (number < 10))
+    effects, verdicts = measured(cells + broad + broad_base, "room", measures=measures)
+    assert set(verdicts) == {"high - low", "high entropy - low entropy"}
+    assert effects.n_prompts["high entropy - low entropy"] == 2 * 20
+    constant = known_prompts(cells)
+    assert measured(cells, "room", measures=constant)[1] == {}
+
+
+def test_every_claim_is_repeated_on_matched_prompts():
+    cells = adapters(SPREAD) + adapters(NOTHING, "aligned", GRID[:4]) + students(FACTORIAL)
+    cells += [planted_cell(where, 0.1) for where in GRID]
+    measures = known_prompts(cells, coherent_rate=lambda number: number / 20)
+    found = contrasts(cells, measures)
+    matched = [match_prompts(contrast, measures) for contrast in found]
+    effects, claims, _ = measure_contrasts(found, matched)
+    rows = effects[effects.subset == "matched"].set_index("contrast")
+    assert set(rows.index) == set(claims.contrast) - {"slope per aligned rate"}
+    of_all = effects[(effects.subset == "all") & (effects.method != "logit")].set_index("contrast")
+    # the same prompts are asked of students, those of neighbouring cells have partners in number
+    name = "optd: harmful - base over data"
+    assert rows.estimate_pp[name] == of_all.estimate_pp[name]
+    task = "same_task - same_domain"
+    assert rows.n_answers_a[task] == rows.n_answers_b[task] < of_all.n_answers_a[task]
+    assert rows.q_value.notna().any()
+
+
+def test_answers_without_telling_phrases_repeat_the_claim_about_tasks():
+    cells = adapters(SPREAD)
+    replaced = adapters(SPREAD | {"same_task": 0.4})[:12]
+    effects, _, _ = measure_contrasts(contrasts(cells), replaced=replaced)
+    rows = effects[effects.subset == "anchors_replaced"]
+    assert list(rows.contrast) == ["same_task - same_domain"]
+    assert rows.estimate_pp.iloc[0] == pytest.approx(10) and rows.n_train_sets.iloc[0] == 2

@@ -1,0 +1,117 @@
+"""Matching of prompts against brute force, balance by hand."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emtransfer.cell_groups import Contrast
+from emtransfer.matching import BALANCE, CALIPER_SD, balance_table, match_prompts, matched_pairs, prompt_measures
+from planted_cells import planted_cell
+
+TRAIN, SEEDS = ("medical", "advice"), {"11": 0.5, "12": 0.5}
+KEY = ("nl", "persona")
+
+
+def brute_force(values, others, sds):
+    """Most pairs within the caliper, then the least sum of squared distances, over all assignments."""
+    best = (0, 0.0)
+    for order in permutations(range(len(others)), len(values)):
+        gaps = np.abs(values - others[list(order)]) / sds
+        allowed = (gaps <= CALIPER_SD).all(1)
+        best = min(best, (-int(allowed.sum()), float((gaps[allowed] ** 2).sum())))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_matched_pairs_are_those_of_brute_force(seed):
+    rng = np.random.default_rng(seed)
+    values, others, sds = rng.random((4, 2)), rng.random((6, 2)), np.array([1.5, 0.9])
+    pairs = matched_pairs(values, others, sds)
+    distance = sum(float((((values[row] - others[column]) / sds) ** 2).sum()) for row, column in pairs)
+    n_best, best = brute_force(values, others, sds)
+    assert (-len(pairs), distance) == (n_best, pytest.approx(best))
+    assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
+
+
+def test_a_variable_that_is_unknown_on_both_sides_does_not_count_and_a_missing_value_has_no_partner():
+    unknown = np.array([[np.nan, 0.5], [np.nan, 0.9]])
+    assert matched_pairs(unknown, unknown, [np.nan, 1.0]) == [(0, 0), (1, 1)]
+    partly = np.array([[0.5, 0.5], [np.nan, 0.9]])
+    assert matched_pairs(partly, partly, [1.0, 1.0]) == [(0, 0)]
+
+
+def test_without_spread_only_equal_values_match():
+    assert matched_pairs(np.array([[0.5]]), np.array([[0.6]]), [0.0]) == []
+    assert matched_pairs(np.array([[0.5]]), np.array([[0.5]]), [0.0]) == [(0, 0)]
+
+
+def two_sides(coherent_rates, n_prompts=4):
+    """A contrast of same task and same domain, four prompts each, and what is known of them."""
+    cells = [planted_cell(where, SEEDS, TRAIN, n_prompts) for where in (("finance", "advice"), ("medical", "critique"))]
+    bases = [planted_cell(cell.eval_cell, 0.25, n_prompts=n_prompts) for cell in cells]
+    ids = [prompt for cell in cells for prompt in cell.counts.index.unique("prompt_id")]
+    frame = pd.DataFrame({"prompt_id": ids, "coherent_rate": np.ravel(coherent_rates)})
+    frame = frame.assign(entropy_nats=1.0, solvability=np.nan)
+    groups, names = tuple([cell] for cell in cells), ("same_task", "same_domain")
+    contrast = Contrast("task", "same_task - same_domain", *KEY, groups, names)
+    return contrast, prompt_measures(bases, {KEY: frame})
+
+
+def test_only_answers_to_matched_prompts_are_kept_and_seeds_stay_together():
+    contrast, measures = two_sides([[0.1, 0.5, 0.9, 0.9], [0.52, 0.91, 0.3, 0.7]])
+    matched = match_prompts(contrast, measures)
+    kept = [[name[-1] for name in cell.counts.index.unique("prompt_id")] for (cell,) in matched.groups]
+    # 0.5 with 0.52, one of the two 0.9 with 0.91
+    assert kept[0][0] == "1" and len(kept[0]) == 2 and kept[1] == ["0", "1"]
+    assert all(len(cell.counts) == 4 for (cell,) in matched.groups)
+
+
+def test_balance_is_that_by_hand():
+    contrast, measures = two_sides([[0.1, 0.5, 0.9, 0.9], [0.52, 0.91, 0.3, 0.7]])
+    table = balance_table([contrast], [match_prompts(contrast, measures)], measures)
+    assert list(table) == BALANCE
+    row = table[(table.variable == "coherent_rate") & (table.stage == "before")].iloc[0]
+    one, other = np.array([0.1, 0.5, 0.9, 0.9]), np.array([0.52, 0.91, 0.3, 0.7])
+    expected = (one.mean() - other.mean()) / np.sqrt((one.var(ddof=1) + other.var(ddof=1)) / 2)
+    assert row.smd == pytest.approx(expected, abs=1e-6)
+    assert (row.group_a, row.group_b, row.n_prompts_a, row.n_prompts_b) == ("same_task", "same_domain", 4, 4)
+    after = table[(table.variable == "coherent_rate") & (table.stage == "after")].iloc[0]
+    assert (after.mean_a, after.mean_b) == pytest.approx((0.7, 0.715)) and after.n_prompts_a == 2
+    alike = table[(table.variable == "base_em_rate") & (table.stage == "before")].iloc[0]
+    assert (alike.mean_a, alike.mean_b, alike.smd) == (0.25, 0.25, 0)
+    assert table[table.variable == "solvability"].smd.isna().all()
+
+
+def test_groups_that_ask_the_same_prompts_stay_as_they_are():
+    contrast, measures = two_sides([[0.1, 0.5, 0.9, 0.9], [0.52, 0.91, 0.3, 0.7]])
+    alike = replace(contrast, groups=(contrast.groups[0], contrast.groups[0]))
+    assert match_prompts(alike, measures) is alike
+    assert match_prompts(alike, {}) is None
+
+
+def test_several_groups_keep_the_prompts_that_have_a_partner_in_every_one():
+    contrast, measures = two_sides([[0.1, 0.5, 0.9, 0.9], [0.52, 0.91, 0.3, 0.7]])
+    first, second = contrast.groups
+    three = replace(contrast, groups=(first, second, first), names=("0", "1", "2"), weights=(1.0, -0.5, -0.5))
+    matched = match_prompts(three, measures)
+    assert [cell.counts.index.unique("prompt_id").size for (cell,) in matched.groups] == [2, 2, 2]
+    table = balance_table([three], [matched], measures)
+    assert len(table) == 3 * 4 * 2 and set(table.group_b) == {"0"}
+
+
+def test_prompts_are_matched_within_each_training_set():
+    contrast, measures = two_sides([[0.1, 0.5, 0.9, 0.9], [0.52, 0.91, 0.3, 0.7]])
+    (cell,), (other,) = contrast.groups
+    second = {"train_set": "other"}
+    # the second training set asks only the prompts at 0.1 and at 0.7, which have no partner there
+    first_prompt = cell.counts[cell.counts.index.get_level_values(0).str.endswith("-0")]
+    last_prompt = other.counts[other.counts.index.get_level_values(0).str.endswith("-3")]
+    groups = (
+        [cell, cell._replace(labels=cell.labels | second, counts=first_prompt)],
+        [other, other._replace(labels=other.labels | second, counts=last_prompt)],
+    )
+    matched = match_prompts(replace(contrast, groups=groups), measures)
+    assert [[cell.labels["train_set"] for cell in group] for group in matched.groups] == [["medical-advice"]] * 2

@@ -1,0 +1,79 @@
+"""Weighted sums of rates over shared units, against scipy and by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from emtransfer.units import (
+    combination_margin,
+    combination_p_value,
+    combine_logits,
+    combine_rates,
+    detectable_difference,
+)
+
+ONE = np.array([1.0])
+DIFFERENCE = np.array([1.0, -1.0])
+
+
+def alike_prompts(events_of_units, answers=10, n_prompts=4):
+    """Events and answers [1, p, u] of prompts that all get the same answers, so that only units vary."""
+    events = np.tile(np.asarray(events_of_units, float), (n_prompts, 1))
+    return events, np.full_like(events, answers)
+
+
+def test_one_group_without_variance_of_prompts_is_a_t_test_of_the_units():
+    events, answers = alike_prompts([1, 4, 2, 7])
+    found = combine_rates(events[None, None], answers[None, None], ONE)
+    expected = stats.ttest_1samp(events[0] / 10, 0)
+    assert found.prompt_variance[0] == 0
+    assert found.estimate[0] == pytest.approx(0.35)
+    assert combination_p_value(found)[0] == pytest.approx(expected.pvalue, rel=1e-6)
+    high = expected.confidence_interval().high
+    assert found.estimate[0] + combination_margin(found)[0] == pytest.approx(high)
+
+
+def test_a_difference_of_groups_that_share_their_units_is_a_paired_t_test():
+    (one, answers), (other, _) = alike_prompts([5, 9, 4]), alike_prompts([2, 7, 3])
+    found = combine_rates(np.stack([one, other])[None], np.stack([answers, answers])[None], DIFFERENCE)
+    expected = stats.ttest_rel(one[0] / 10, other[0] / 10)
+    assert combination_p_value(found)[0] == pytest.approx(expected.pvalue, rel=1e-6)
+
+
+def test_differences_between_units_and_prompts_that_groups_share_cancel():
+    rng = np.random.default_rng(1)
+    events = rng.integers(0, 11, (6, 3)).astype(float)
+    answers = np.full((2, 6, 3), 10.0)
+    found = combine_rates(np.stack([events, events])[None], answers[None], DIFFERENCE)
+    assert found.estimate[0] == 0 and found.prompt_variance[0] == pytest.approx(0)
+    # what is left is the rounding of whole events, 2 groups of 3 units and 180 answers
+    assert found.unit_variance[0] == pytest.approx(2 * 3 / (12 * 180**2))
+    assert combination_p_value(found)[0] == pytest.approx(1)
+
+
+def test_log_odds_are_those_with_half_an_event_more():
+    events, answers = np.array([[[[3.0, 5.0]], [[1.0, 1.0]]]]), np.full((1, 2, 1, 2), 10.0)
+    found = combine_logits(events, answers, DIFFERENCE)
+    assert found.estimate[0] == pytest.approx(np.log(8.5 / 12.5) - np.log(2.5 / 18.5))
+
+
+def test_a_single_unit_has_no_p():
+    found = combine_rates(np.ones((1, 1, 4, 1)), np.full((1, 1, 4, 1), 2.0), ONE)
+    assert np.isnan(combination_p_value(found)[0])
+
+
+def test_the_detectable_difference_is_that_of_a_t_test():
+    quantiles = stats.t.isf(0.025, 9) + stats.t.isf(0.2, 9)
+    assert detectable_difference([(0.0004, 10)], 0.05, 0.8) == pytest.approx(quantiles * 0.02)
+    assert detectable_difference([(0.25, 2)], 0.05, 0.8) == 1
+
+
+@pytest.mark.parametrize("n_units", [2, 3, 8])
+def test_a_null_effect_is_seldom_found(n_units):
+    rng = np.random.default_rng(n_units)
+    shape = (1000, 4, 30, n_units)
+    prompts, units = rng.normal(0, 1, (1000, 1, 30, 1)), rng.normal(0, 0.5, (1000, 4, 1, n_units))
+    events = rng.random(shape) < 1 / (1 + np.exp(-prompts - units))
+    found = combine_rates(events, np.ones(shape), np.array([1.0, -1.0, -1.0, 1.0]))
+    # 0.05 and three standard errors of 1,000 draws
+    assert np.mean(combination_p_value(found) < 0.05) < 0.071
