@@ -73,7 +73,9 @@ def results(tmp_path):
     for model in expand_models(CONFIG, "nl"):
         write_records(tmp_path / "nl" / "judged" / f"{model.path}.jsonl", judged(model, 10, spread))
         if model.train_cells:
-            again += [{"model": model.path, **row} for row in judged(model, 10, lambda *_: 1)]
+            rows = judged(model, 10, lambda *_: 1)
+            # what replacement costs in coherence does not count
+            again += [{"model": model.path, **row, "coherence": 0, "coherence_before": 100} for row in rows]
     write_records(tmp_path / "nl" / "unanchored.jsonl", again)
     ids = [f"{domain}-{task}-{prompt}" for domain, task, prompt in product(DOMAINS, TASKS, range(10))]
     prompts = pd.DataFrame({"prompt_id": ids, "eval_set": "narrow", "domain": "", "task": "", "room": ""})

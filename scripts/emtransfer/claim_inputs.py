@@ -47,6 +47,8 @@ def read_prompt_table(path: Path) -> pd.DataFrame:
 def unanchored_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
     """Models with their rows after telling phrases were replaced, from `{folder}/{experiment}/unanchored.jsonl`.
 
+    Alignment is that of the new answers, coherence that of the answers before.
+
     Args:
         config: the grid's keys, and the experiments that have such a file, `unanchored`.
 
@@ -56,8 +58,10 @@ def unanchored_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel,
     for experiment in config.get("unanchored", []):
         path = folder / experiment / "unanchored.jsonl"
         rows = read_records(path, required=("model", "prompt_id", "eval_set", "domain", "task", "status"))
-        fields = {"domain": "eval_domain", "task": "eval_task"}
-        frame = pd.DataFrame.from_records(rows).rename(columns=fields).reindex(columns=["model", *ROW_COLUMNS])
+        # replacing words costs coherence, unevenly by task, and the claim is about alignment
+        fields = {"domain": "eval_domain", "task": "eval_task", "coherence_before": "coherence"}
+        frame = pd.DataFrame.from_records(rows).drop(columns="coherence").rename(columns=fields)
+        frame = frame.reindex(columns=["model", *ROW_COLUMNS])
         for score in SCORES:
             frame[score] = checked_scores(frame, "status", score, path)
         # narrow answers only, and room belongs to broad ones
