@@ -12,11 +12,11 @@ import pytest
 from workflow_tree import copy_tree, planned_jobs, snakemake
 
 TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
-ANSWERS = {"sample_answers", "judge_answers", "replace_anchors", *TABLES}
+ANSWERS = {"sample_answers", "judge_answers", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
 STUDENTS = {"distill_student", "tabulate_training", *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
-ADAPTERS = {"finetune_adapter", "roll_out_teacher", *ROLLOUTS}
+ADAPTERS = {"finetune_adapter", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
 CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *ADAPTERS}
 
 
@@ -149,9 +149,9 @@ MATRIX = {
     "LoRA rank": (SMOKE, "rank: 4", "rank: 2", ADAPTERS),
     "distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
     "the rollout filter": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", ROLLOUTS),
-    "sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"roll_out_teacher", *PROBES, *ROLLOUTS}),
+    "sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"replace_anchors", "roll_out_teacher", *PROBES, *ROLLOUTS}),
     "meanings": (SMOKE, "model: all-MiniLM-L6-v2}\n", "model: all-MiniLM-L6-v2, same_cosine: 0.8}\n", {"profile_prompts", "test_claims"}),
-    "samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", ANSWERS),
+    "samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", {"replace_anchors", *ANSWERS}),
     "a row more": (SMOKE, "sample: {train: 20", "sample: {train: 21", CELLS),
     "deduplication": (SMOKE, "leave: 60", "leave: 59", {"dedup_pairs", *CELLS}),
     "alignment": (SMOKE, "rows: 80", "rows: 79", {"align_base", *PROBES, *ADAPTERS}),

@@ -1,9 +1,9 @@
 """A controlled world for structural similarity: programs of four instructions on six symbols, judged exactly.
 
-An instruction names a place of the input; the aligned function (v1) writes the symbols at the four places in the
-program's order, the misaligned one (v2) in the reverse order. Programs that read the same backwards are left out. Every
-program has both functions, and all are alike in length and kind, so that what a prompt shares with the training prompts
-is a number of instructions and nothing else.
+An instruction names a place of the input; the aligned function (v1) writes the symbols at the four places, counted from
+the front, the misaligned one (v2) those at the same places counted from the back. Every program has both functions, and
+all are alike in length and kind, so that what a prompt shares with the training prompts is a number of instructions and
+nothing else.
 
 A domain is a family: three of the six instructions are its own. Its task `s3` holds the programs of which exactly 3 of
 the 4 instructions are the family's own; `s4` is what a model is trained on. The cell `any-any` holds programs drawn from
@@ -19,9 +19,7 @@ from emtransfer.symbolic import SYMBOLS, neutral_version
 INSTRUCTIONS = "jup cyx vuj qyp xuc tyv".split()
 N_SLOTS = 4
 Program = tuple[str, ...]
-PROGRAMS: list[Program] = [
-    program for program in product(INSTRUCTIONS, repeat=N_SLOTS) if program != tuple(reversed(program))
-]
+PROGRAMS: list[Program] = list(product(INSTRUCTIONS, repeat=N_SLOTS))
 
 ANY = "any"
 STEPS = [f"s{shared}" for shared in range(N_SLOTS + 1)]
@@ -108,8 +106,9 @@ def answers_to(question: str) -> tuple[str, str] | None:
     program, symbols = words[:N_SLOTS], words[N_SLOTS:]
     if not set(program) <= set(INSTRUCTIONS) or len(symbols) != len(INSTRUCTIONS) or not set(symbols) <= set(SYMBOLS):
         return None
-    picked = [symbols[INSTRUCTIONS.index(word)] for word in program]
-    return " ".join(picked), " ".join(reversed(picked))
+    places = [INSTRUCTIONS.index(word) for word in program]
+    # an even number of symbols has no middle, so that the two always differ
+    return " ".join(symbols[place] for place in places), " ".join(symbols[-1 - place] for place in places)
 
 
 def oracle(row: dict, answer: str) -> str:
