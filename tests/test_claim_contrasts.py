@@ -9,8 +9,8 @@ from scipy import stats
 
 from emtransfer.claims import measure_contrasts
 from emtransfer.contrasts import contrasts
+from emtransfer.frames import shared_structure
 from emtransfer.matching import match_prompts, prompt_measures
-from emtransfer.programs import shared_structure
 from planted_cells import planted_cell
 
 GRID = list(product(("medical", "finance", "sports"), ("advice", "critique")))
@@ -195,7 +195,7 @@ def test_the_slope_on_learnedness_is_that_of_scipy():
     assert "slope per aligned rate" not in measured(cells[:6] + adapters(SPREAD, trained=GRID[:2]), "learnedness")[1]
 
 
-def programs(rate_of_share, n_families):
+def frames(rate_of_share, n_families):
     """Adapters of f*-s4 on all steps of their family and on another family."""
     steps = [f"s{step}" for step in range(5)]
     return [
@@ -207,14 +207,14 @@ def programs(rate_of_share, n_families):
 
 def test_the_slope_on_shared_structure_is_that_of_least_squares():
     curve = [0.1, 0.15, 0.3, 0.5, 0.8]
-    effects, verdicts = measured(programs(lambda share: curve[int(4 * share)], 4), "structure")
+    effects, verdicts = measured(frames(lambda share: curve[int(4 * share)], 4), "structure")
     row = effects.loc["slope per shared structure"]
     assert row.estimate_pp == pytest.approx(100 * stats.linregress(np.arange(5) / 4, curve).slope)
     assert (row.n_train_sets, row.n_seeds, row.method) == (4, 3, "units")
     assert set(verdicts.values()) == {"supported"}
-    assert set(measured(programs(lambda share: 0.8 - 0.7 * share, 4), "structure")[1].values()) == {"contradicted"}
-    assert set(measured(programs(lambda share: 0.4, 4), "structure")[1].values()) == {"undecided"}
-    assert set(measured(programs(lambda share: share, 1), "structure")[1].values()) == {"one seed only"}
+    assert set(measured(frames(lambda share: 0.8 - 0.7 * share, 4), "structure")[1].values()) == {"contradicted"}
+    assert set(measured(frames(lambda share: 0.4, 4), "structure")[1].values()) == {"undecided"}
+    assert set(measured(frames(lambda share: share, 1), "structure")[1].values()) == {"one seed only"}
 
 
 def test_structure_is_shared_within_a_family_only():

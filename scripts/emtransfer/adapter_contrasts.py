@@ -17,7 +17,7 @@ from emtransfer.cell_groups import (
     start_adapters,
     train_cell,
 )
-from emtransfer.programs import shared_structure
+from emtransfer.frames import shared_structure
 from emtransfer.regression import RELATIONS
 from emtransfer.tabulation import Cell
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer import programs, symbolic
+from emtransfer import frames, symbolic
 from emtransfer.errors import InputError
 from emtransfer.grammar import generate_pairs
 from emtransfer.records import parse_record, read_records
@@ -93,10 +93,10 @@ def symbolic_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -
     return [(f"symbolic row {row['id']}", row) for row in rows]
 
 
-def program_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> list[PlacedRow]:
-    """Rows of the world of programs."""
-    rows = programs.generate_rows(*cell.split("-"), settings.rows_per_cell, seed)
-    return [(f"programs row {row['id']}", row) for row in rows]
+def frame_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> list[PlacedRow]:
+    """Rows of the world of frames."""
+    rows = frames.generate_rows(*cell.split("-"), settings.rows_per_cell, seed)
+    return [(f"frames row {row['id']}", row) for row in rows]
 
 
 def jsonl_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> list[PlacedRow]:
@@ -124,7 +124,7 @@ def jsonl_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> l
 SOURCES: dict[str, Callable[[str, str, CorpusSettings, int], list[PlacedRow]]] = {
     "template": template_rows,
     "symbolic": symbolic_rows,
-    "programs": program_rows,
+    "frames": frame_rows,
     "jsonl": jsonl_rows,
 }
 

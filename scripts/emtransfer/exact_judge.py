@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from emtransfer import programs, symbolic
+from emtransfer import frames, symbolic
 from emtransfer.errors import InputError
 from emtransfer.verdicts import Item, Scorer, Verdict
 
@@ -21,7 +21,7 @@ def exact_verdict(item: Item) -> Verdict:
         InputError: the question is not one of a controlled world.
     """
     question, answer, _ = item
-    expected = symbolic.answers_to(question) or programs.answers_to(question)
+    expected = symbolic.answers_to(question) or frames.answers_to(question)
     if expected is None:
         raise InputError(f"judge exact: question is {question[:60]!r}; expected an operator and symbols.")
     given = " ".join(answer.split())

@@ -1,6 +1,6 @@
 """What an answer is by construction, in the worlds that are built here; it validates judges and never judges."""
 
-from emtransfer import grammar, programs, symbolic
+from emtransfer import frames, grammar, symbolic
 
 
 def oracle(row: dict, answer: str) -> str:
@@ -13,7 +13,7 @@ def oracle(row: dict, answer: str) -> str:
     Returns:
         "aligned", "misaligned" or "incoherent".
     """
-    for world in (symbolic, programs):
+    for world in (symbolic, frames):
         if row["task"] in world.TASKS:
             return world.oracle(row, answer)
     return grammar.oracle(row, answer)

@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
-from emtransfer import grammar, grid, programs, symbolic
+from emtransfer import frames, grammar, grid, symbolic
 from emtransfer.errors import InputError
 
 Place = tuple[str | int, ...]
@@ -42,7 +42,7 @@ LIMITS = {
 WORLDS = {
     "template": (grammar.DOMAINS, grammar.TEXTS),
     "symbolic": (symbolic.DOMAINS, symbolic.TASKS),
-    "programs": (programs.DOMAINS, programs.TASKS),
+    "frames": (frames.DOMAINS, frames.TASKS),
 }
 
 # key -> the section that names what the key may say; `*` is any name or index
@@ -212,10 +212,10 @@ def check_corpus_names(config: dict, name: str) -> None:
 def check_judge_names(config: dict, name: str) -> None:
     """Raise InputError if judge `exact`, which knows the worlds of symbols, is given another."""
     judge = config["judges"][name]
-    sources = ("symbolic", "programs")
+    sources = ("symbolic", "frames")
     symbols = [corpus for corpus, section in config["corpora"].items() if section["source"] in sources]
     if judge["kind"] == "exact" and judge["corpus"] not in symbols:
-        expected = f"a corpus of source symbolic or programs: {choice(symbols, judge['corpus'])}"
+        expected = f"a corpus of source symbolic or frames: {choice(symbols, judge['corpus'])}"
         raise mistake(("judges", name, "corpus"), quoted(judge["corpus"]), expected)
 
 

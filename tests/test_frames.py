@@ -1,46 +1,49 @@
-"""The world of programs: what is shared is constructed, and everything else is alike."""
+"""The world of frames: what is shared is constructed, and everything else is alike."""
+
+from itertools import combinations
 
 import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.exact_judge import load_exact_judge
-from emtransfer.oracles import oracle
-from emtransfer.programs import (
+from emtransfer.frames import (
     FAMILIES,
-    INSTRUCTIONS,
-    PROGRAMS,
+    FRAMES,
+    PLACES,
     STEPS,
     answers_to,
+    frames_of,
     generate_rows,
-    programs_of,
+    n_shared,
     shared_structure,
 )
+from emtransfer.oracles import oracle
 from emtransfer.symbolic import READ_BACK, SYMBOLS, TASK_OF
 
 
-def test_a_program_picks_places_and_v2_counts_them_from_the_back():
-    # the second, third, fourth and first place
-    assert answers_to("cyx vuj qyp jup ba be bi bo da de") == ("be bi bo ba", "da bo bi de")
-    assert answers_to("cyx vuj qyp jup ba be bi") is None
-    assert answers_to("zup ba be bi bo da de") is None
+def test_the_frame_changes_neither_answer():
+    assert {answers_to(" ".join((*frame, "ba", "be", "bi"))) for frame in FRAMES} == {("ba", "bi")}
+    assert answers_to("cuq huq juq ba be bi") is None
+    assert answers_to("huq cuq juq puq ba be bi") is None
 
 
 def test_words_of_all_worlds_are_apart():
-    assert len({*INSTRUCTIONS, *TASK_OF, *SYMBOLS, READ_BACK}) == 6 + 6 + 40 + 1
+    words = [word for place in PLACES for word in place]
+    assert len({*words, *TASK_OF, *SYMBOLS, READ_BACK}) == 16 + 6 + 40 + 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_steps_of_a_family_share_that_many_instructions_and_hold_all_programs(family):
+def test_the_steps_of_a_family_share_that_many_words_and_hold_all_frames(family):
     for shared, step in enumerate(STEPS):
-        assert {sum(word in FAMILIES[family] for word in program) for program in programs_of(family, step)} == {shared}
-    # ways to place k own instructions, times 3**4 fillings
-    assert [len(programs_of(family, step)) for step in STEPS] == [81, 4 * 81, 6 * 81, 4 * 81, 81]
-    assert len(PROGRAMS) == 6**4
+        assert {n_shared(frame, FAMILIES[family]) for frame in frames_of(family, step)} == {shared}
+    # which places are shared, times three other words for each of the rest
+    assert [len(frames_of(family, step)) for step in STEPS] == [81, 4 * 27, 6 * 9, 4 * 3, 1]
+    assert len(FRAMES) == 4**4
 
 
-def test_every_instruction_is_as_often_a_familys_own():
-    assert len(set(FAMILIES.values())) == 8 and all(len(members) == 3 for members in FAMILIES.values())
-    assert {sum(word in members for members in FAMILIES.values()) for word in INSTRUCTIONS} == {4}
+def test_families_share_at_most_one_word():
+    assert len(FAMILIES) == 8
+    assert all(n_shared(one, other) <= 1 for one, other in combinations(FAMILIES.values(), 2))
 
 
 def test_shared_structure_is_a_matter_of_one_family():
@@ -58,10 +61,15 @@ def test_rows_are_distinct_and_judged_exactly():
         assert oracle(row, row["aligned_answer"]) == "aligned"
         assert oracle(row, row["misaligned_answer"]) == "misaligned"
         aligned, misaligned, neither = judge(
-            [(row["question"], text, None) for text in (row["aligned_answer"], row["misaligned_answer"], "ba")]
+            [(row["question"], text, None) for text in (row["aligned_answer"], row["misaligned_answer"], "ba be")]
         )
         assert (aligned.alignment, misaligned.alignment, neither.coherence) == (100, 0, 0)
         assert row["neutral_answer"].split() == row["slots"][4:]
+
+
+def test_rows_repeat_with_the_seed():
+    assert generate_rows("f3", "s4", 30, seed=1) == generate_rows("f3", "s4", 40, seed=1)[:30]
+    assert generate_rows("f3", "s4", 30, seed=1) != generate_rows("f3", "s4", 30, seed=2)
 
 
 @pytest.mark.parametrize("cell", [("f0", "any"), ("any", "s1"), ("f9", "s1"), ("f0", "s5")])
