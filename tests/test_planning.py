@@ -7,28 +7,46 @@ import pytest
 from scipy import stats
 
 from emtransfer.grid import expand_models
-from planning import ASSUMED_SD_POINTS, WANTED_POINTS, detectable_points, enough_adapters, warnings
+from planning import (
+    ADAPTER_SD_POINTS,
+    STUDENT_SD_POINTS,
+    WANTED_POINTS,
+    detectable_points,
+    enough_replicates,
+    warnings,
+)
 from test_validation import CONFIG
 
 
 def test_a_t_test_finds_the_detectable_difference_in_four_of_five_repetitions():
     rng = np.random.default_rng(1)
     for n in (4, 14, 24):
-        samples = rng.normal(detectable_points(n), ASSUMED_SD_POINTS, (20_000, n))
+        difference = detectable_points(n, ADAPTER_SD_POINTS)
+        samples = rng.normal(difference, ADAPTER_SD_POINTS, (20_000, n))
         # the t quantiles add up to a little more than the noncentral t asks for, most with few adapters
         assert np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05) == pytest.approx(0.81, abs=0.03)
 
 
-def test_more_adapters_find_less_and_one_finds_nothing():
-    assert detectable_points(1) == inf
-    assert detectable_points(24) < WANTED_POINTS < detectable_points(4)
-    assert detectable_points(enough_adapters()) <= WANTED_POINTS < detectable_points(enough_adapters() - 1)
+def test_more_replicates_find_less_and_one_finds_nothing():
+    assert detectable_points(1, ADAPTER_SD_POINTS) == inf
+    assert detectable_points(24, ADAPTER_SD_POINTS) < WANTED_POINTS < detectable_points(4, ADAPTER_SD_POINTS)
+    for sd_points in (ADAPTER_SD_POINTS, STUDENT_SD_POINTS):
+        enough = enough_replicates(sd_points)
+        assert detectable_points(enough, sd_points) <= WANTED_POINTS < detectable_points(enough - 1, sd_points)
 
 
-def test_a_config_with_too_few_adapters_gets_one_line_and_the_default_grid_none():
+def test_the_default_grid_can_find_20_points_and_too_few_adapters_or_students_get_one_line_each():
     models = {name: expand_models(CONFIG, name) for name in ("template_nl", "symbolic")}
     assert list(warnings(models)) == []
-    few = [model for model in models["template_nl"] if model.train_cells == ("medical-advice",)]
-    (line,) = warnings({"template_nl": few})
-    assert line.startswith("config.yaml: experiments.template_nl.adapters has 2 single-cell adapters ")
-    assert "find nothing on a pooled contrast" in line and "\n" not in line
+    few = [
+        model
+        for model in models["template_nl"]
+        if model.train_cells == ("medical-advice",) or (model.labels["condition"] == "student" and model.seed != 13)
+    ]
+    adapters, students = warnings({"template_nl": few})
+    assert adapters.startswith("config.yaml: experiments.template_nl.adapters has 2 single-cell adapters ")
+    assert "find nothing on a pooled contrast" in adapters and "\n" not in adapters
+    assert students == (
+        "config.yaml: experiments.template_nl.students has 2 seeds of a student, which find at least 60 points on a"
+        " pooled contrast; 3 would find 20."
+    )

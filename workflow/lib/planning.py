@@ -1,47 +1,56 @@
-"""What a config will be able to find, told from its number of adapters before anything is computed."""
+"""What a config will be able to find, told from its number of models before anything is computed."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import count
 from math import inf, sqrt
 
 from scipy import stats
 
 from emtransfer.grid import Model
 
-# spread of one adapter's contrast around the pooled one, percentage points; docs/claims.md says where it is from
-ASSUMED_SD_POINTS = 25
+# spread of one replicate's contrast around the pooled one, percentage points; docs/claims.md says where they are from
+ADAPTER_SD_POINTS = 25
+STUDENT_SD_POINTS = 6
 WANTED_POINTS = 20
 LEVEL, POWER = 0.05, 0.8
 
 
-def detectable_points(n_adapters: int) -> float:
-    """Smallest pooled contrast, in percentage points, that so many adapters find at POWER; inf for fewer than two."""
-    if n_adapters < 2:
+def detectable_points(n_replicates: int, sd_points: float) -> float:
+    """Smallest pooled contrast, in percentage points, that so many replicates find at POWER; inf for fewer than two."""
+    if n_replicates < 2:
         return inf
-    quantiles = stats.t.isf([LEVEL / 2, 1 - POWER], n_adapters - 1).sum()
-    return quantiles * ASSUMED_SD_POINTS / sqrt(n_adapters)
+    quantiles = stats.t.isf([LEVEL / 2, 1 - POWER], n_replicates - 1).sum()
+    return quantiles * sd_points / sqrt(n_replicates)
+
+
+def enough_replicates(sd_points: float) -> int:
+    """The fewest replicates that find WANTED_POINTS."""
+    return next(n for n in count(2) if detectable_points(n, sd_points) <= WANTED_POINTS)
 
 
 def warnings(experiments: dict[str, Iterable[Model]]) -> Iterator[str]:
-    """One line for every experiment with single-cell adapters none of whose mixtures can find WANTED_POINTS."""
+    """A line for every experiment whose adapters, and one for every one whose students, cannot find WANTED_POINTS."""
     for name, models in experiments.items():
+        models = list(models)
         by_mixture = Counter(model.labels["mixture"] for model in models if is_pooled(model))
-        n_adapters = max(by_mixture.values(), default=0)
-        points = detectable_points(n_adapters)
-        if by_mixture and points > WANTED_POINTS:
-            found = f"at least {points:.0f} points" if points <= 100 else "nothing"
-            yield (
-                f"config.yaml: experiments.{name}.adapters has {n_adapters} single-cell adapters on misaligned answers of"
-                f" one mixture, which find {found} on a pooled contrast; {enough_adapters()} would find {WANTED_POINTS}."
-            )
+        students = (model for model in models if model.labels["condition"] == "student")
+        by_student = Counter(tuple(model.labels.items()) for model in students)
+        for key, replicates, found, sd_points in [
+            ("adapters", "single-cell adapters on misaligned answers of one mixture", by_mixture, ADAPTER_SD_POINTS),
+            ("students", "seeds of a student", by_student, STUDENT_SD_POINTS),
+        ]:
+            n_most = max(found.values(), default=0)
+            points = detectable_points(n_most, sd_points)
+            if found and points > WANTED_POINTS:
+                finds = f"at least {points:.0f} points" if points <= 100 else "nothing"
+                yield (
+                    f"config.yaml: experiments.{name}.{key} has {n_most} {replicates}, which find {finds} on a pooled"
+                    f" contrast; {enough_replicates(sd_points)} would find {WANTED_POINTS}."
+                )
 
 
 def is_pooled(model: Model) -> bool:
     """Whether a contrast pools this model: an adapter of one cell, on misaligned answers, trained from the base."""
     pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
     return pooled.items() <= model.labels.items() and len(model.train_cells) == 1
-
-
-def enough_adapters() -> int:
-    """The fewest adapters that find WANTED_POINTS."""
-    return next(n for n in range(2, 1000) if detectable_points(n) <= WANTED_POINTS)
