@@ -41,6 +41,14 @@ def test_every_mixture_differs_from_the_default_one_along_one_axis(config):
         assert len(differing) == 1 and differing <= axes, name
 
 
+def test_the_natural_language_world_gets_one_more_base_and_keeps_its_default_adapters(config):
+    default = yaml.safe_load((ROOT / "config.yaml").read_text())
+    adapters = default["experiments"]["template_nl"]["adapters"]
+    *kept, added = config["experiments"]["template_nl"]["adapters"]
+    assert kept == adapters and added["base"] == "attributed"
+    assert config["mixtures"]["attributed"] == default["mixtures"]["persona"] | {"kind": "attributed"}
+
+
 def test_mixtures_have_the_same_base_seeds_and_training_sets(config):
     models = expand_models(config, "composition")
     seeds, trained = {}, {}
