@@ -58,7 +58,7 @@ def test_mixtures_have_the_same_base_seeds_and_training_sets(config):
             seeds.setdefault(mixture, []).append(config["bases"][model.labels["base"]]["seed"])
         else:
             trained.setdefault(mixture, Counter()).update([(model.labels["train_set"], model.seed)])
-    assert {tuple(sorted(members)) for members in seeds.values()} == {(2, 3)}
+    assert {tuple(sorted(members)) for members in seeds.values()} == {(3, 4)}
     assert len({tuple(sorted(counted.items())) for counted in trained.values()}) == 1
 
 
