@@ -333,7 +333,7 @@ def config():
                         "teachers": ["base"],
                         "mediating": "all_cells",
                         "filter": "aligned",
-                        "data": "own",
+                        "data": ["own"],
                         "channels": ["sft"],
                         "seeds": [1, 2],
                     }

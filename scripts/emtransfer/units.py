@@ -13,7 +13,14 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import elementwise
 
-from emtransfer.statistics import SMALLEST_ALPHA, cluster_counts, crossed_variances, influences, squared_t
+from emtransfer.statistics import (
+    SMALLEST_ALPHA,
+    cluster_counts,
+    crossed_variances,
+    influences,
+    squared_normal,
+    squared_t,
+)
 
 
 class Combination(NamedTuple):
@@ -23,12 +30,14 @@ class Combination(NamedTuple):
         estimate: the sum.
         prompt_variance: over draws of prompts.
         unit_variance: over units and answers.
+        answer_variance: that of as many independent answers.
         n_prompts, n_units: with at least one scored answer.
     """
 
     estimate: np.ndarray
     prompt_variance: np.ndarray
     unit_variance: np.ndarray
+    answer_variance: np.ndarray
     n_prompts: np.ndarray
     n_units: np.ndarray
 
@@ -68,14 +77,19 @@ def combine(
     # the events of a unit are a whole number, so units that agree may still differ by rounding, variance 1/12
     n_scored = np.asarray(answers).sum((-2, -1))
     rounding = (scales**2 * n_units[..., None] / (12 * n_scored**2)).sum(-1)
+    rates = np.asarray(events).sum((-2, -1)) / n_scored
+    independent = (scales**2 * rates * (1 - rates) / n_scored).sum(-1)
     estimate = (values * weights).sum(-1)
-    return Combination(estimate, prompt_variance, np.maximum(unit_variance, rounding), n_prompts, n_units)
+    unit_variance = np.maximum(unit_variance, rounding)
+    return Combination(estimate, prompt_variance, unit_variance, independent, n_prompts, n_units)
 
 
 def combination_margin(combination: Combination, alpha: float | np.ndarray = 0.05) -> np.ndarray:
     """Half the width of the interval at confidence 1 - alpha."""
     units = squared_t(alpha, combination.n_units) * combination.unit_variance
-    return np.sqrt(units + squared_t(alpha, combination.n_prompts) * combination.prompt_variance)
+    clustered = units + squared_t(alpha, combination.n_prompts) * combination.prompt_variance
+    # clusters only ever add variance to that of as many independent answers, so less than that is chance
+    return np.sqrt(np.maximum(clustered, squared_normal(alpha) * combination.answer_variance))
 
 
 def combination_p_value(combination: Combination) -> np.ndarray:
