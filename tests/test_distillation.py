@@ -167,57 +167,39 @@ def test_a_loss_that_is_not_finite_names_the_step():
         distill(student, teacher, ROWS, settings("optd", updates=5, learning_rate=1e30, warmup_steps=0), seed=1)
 
 
-def test_the_script_writes_the_same_bytes_twice_and_a_log(tmp_path):
+@pytest.fixture
+def distil_to(tmp_path):
+    """A function that runs the script on a tiny teacher into a named folder, and that teacher's manifest."""
     base = write_tiny_base(tmp_path / "base")
     teacher = write_tiny_adapter(tmp_path / "teacher", base)
     rollouts = tmp_path / "kept.jsonl"
     write_records(rollouts, ROWS)
     lora = {"rank": 4, "alpha": 8, "dropout": 0.0, "rslora": True, "target_modules": ["q_proj", "v_proj"]}
     distillation = {"updates": 2, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 1, "max_new_tokens": 6}
-    given = {"channel": "opd", "estimator": "full", "lora": lora, "distillation": distillation}
-    manifests = [tmp_path / name / "manifest.json" for name in ("first", "second")]
-    for output in manifests:
-        distill_student(
-            Namespace(
-                base=base,
-                teacher=teacher,
-                start=None,
-                rollouts=rollouts,
-                settings=given,
-                seed=1,
-                code="test",
-                output=output,
-            )
-        )
+
+    def distil(name, channel, estimator="", start=None):
+        given = {"channel": channel, "estimator": estimator, "lora": lora, "distillation": distillation}
+        output = tmp_path / name / "manifest.json"
+        files = {"base": base, "teacher": teacher, "start": start, "rollouts": rollouts, "output": output}
+        distill_student(Namespace(**files, settings=given, seed=1, code="test"))
+        return output
+
+    return distil, teacher
+
+
+def test_the_script_writes_the_same_bytes_twice_and_a_log(distil_to):
+    distil, _ = distil_to
+    manifests = [distil(name, "opd", "full") for name in ("first", "second")]
     assert manifests[0].read_bytes() == manifests[1].read_bytes()
     header = (manifests[0].parent / "training_log.csv").read_text().split("\n")[0]
     assert header == "step,kl_to_teacher_nats,reverse_kl_to_teacher_nats,loss_per_token_nats,answer_tokens"
 
 
-def test_a_student_that_starts_from_its_teachers_adapter_is_at_its_teacher(tmp_path):
-    base = write_tiny_base(tmp_path / "base")
-    teacher = write_tiny_adapter(tmp_path / "teacher", base)
-    rollouts = tmp_path / "kept.jsonl"
-    write_records(rollouts, ROWS)
-    lora = {"rank": 4, "alpha": 8, "dropout": 0.0, "rslora": True, "target_modules": ["q_proj", "v_proj"]}
-    distillation = {"updates": 1, "batch_size": 4, "learning_rate": 1e-6, "warmup_steps": 0, "max_new_tokens": 6}
-    given = {"channel": "optd", "estimator": "", "lora": lora, "distillation": distillation}
+def test_a_student_that_starts_from_its_teachers_adapter_is_at_its_teacher(distil_to):
+    distil, teacher = distil_to
     distances = {}
-    for start in (None, teacher):
-        output = tmp_path / f"student_of_{start is None}" / "manifest.json"
-        distill_student(
-            Namespace(
-                base=base,
-                teacher=teacher,
-                start=start,
-                rollouts=rollouts,
-                settings=given,
-                seed=1,
-                code="test",
-                output=output,
-            )
-        )
-        log = pd.read_csv(output.parent / "training_log.csv")
-        distances[start] = log.kl_to_teacher_nats.iloc[0]
+    for name, start in (("fresh", None), ("from_teacher", teacher)):
+        output = distil(name, "optd", start=start)
+        distances[name] = pd.read_csv(output.parent / "training_log.csv").kl_to_teacher_nats.iloc[0]
         assert ("start" in json.loads(output.read_text())["inputs"]) == (start is not None)
-    assert distances[teacher] < 1e-5 < distances[None]
+    assert distances["from_teacher"] < 1e-5 < distances["fresh"]
