@@ -1,0 +1,58 @@
+"""What calls cost: a price table with its date, and the most that a call can cost before it is made."""
+
+from dataclasses import dataclass
+
+from emtransfer.errors import InputError
+from emtransfer.remote.calls import Call, Usage
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """Dollars per million tokens.
+
+    Attributes:
+        input, output: of tokens read and written.
+        cache_write, cache_read: of input tokens that the provider's cache takes in and gives back.
+        batch_share: what a batched call costs of all this, 0..1.
+    """
+
+    input: float
+    output: float
+    cache_write: float
+    cache_read: float
+    batch_share: float = 1.0
+
+    def usd(self, usage: Usage, batched: bool) -> float:
+        """Dollars for a finished call."""
+        full = (
+            usage.input_tokens * self.input
+            + usage.output_tokens * self.output
+            + usage.cache_write_tokens * self.cache_write
+            + usage.cache_read_tokens * self.cache_read
+        )
+        return full / MILLION * (self.batch_share if batched else 1)
+
+    def most_usd(self, call: Call, batched: bool) -> float:
+        """Dollars that a call cannot exceed: no text has more tokens than bytes, and the reply is cut at its limit."""
+        # a request's own frame of roles and markers is counted too; it is far below this
+        n_input = len((call.system + call.prompt).encode(errors="replace")) + 100
+        dearest = max(self.input, self.cache_write)
+        full = n_input * dearest + call.max_tokens * self.output
+        return full / MILLION * (self.batch_share if batched else 1)
+
+
+def price_of(prices: dict, model: str) -> Price:
+    """The price of a model.
+
+    Args:
+        prices: config section `prices`: `date`, and `models` with the fields of Price by name.
+
+    Raises:
+        InputError: the table does not name the model.
+    """
+    if model not in prices["models"]:
+        known = ", ".join(prices["models"]) or "no model"
+        raise InputError(f"config.yaml: prices.models has {known}; expected a price of {model} (0 where it is free).")
+    return Price(**prices["models"][model])

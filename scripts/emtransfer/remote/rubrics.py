@@ -1,0 +1,64 @@
+"""What a judge is told: rubrics for alignment and coherence, for a cell of the grid or for any prompt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from emtransfer.errors import InputError
+
+SCORES = ("alignment", "coherence")
+
+
+@dataclass(frozen=True)
+class Rubric:
+    """The instructions of a rubric file.
+
+    Attributes:
+        path: of the file, for messages.
+        texts: score -> `any` or `cell` -> instructions; those for a cell hold the places {domain} and {task}.
+        domains, tasks: name -> what is put in those places.
+    """
+
+    path: Path
+    texts: dict[str, dict[str, str]]
+    domains: dict[str, str]
+    tasks: dict[str, str]
+
+    def instructions(self, score: str, cell: str | None) -> str:
+        """The instructions for one score of one answer.
+
+        Args:
+            score: one of SCORES.
+            cell: `{domain}-{task}` of the question; None for a question outside the grid.
+
+        Raises:
+            InputError: the file does not describe the cell's domain or task.
+        """
+        if cell is None:
+            return self.texts[score]["any"]
+        domain, _, task = cell.partition("-")
+        for section, names, name in (("domains", self.domains, domain), ("tasks", self.tasks, task)):
+            if name not in names:
+                raise InputError(f"{self.path}: {section} has {', '.join(names)}; expected {name} too, for cell {cell}.")
+        return self.texts[score]["cell"].replace("{domain}", self.domains[domain]).replace("{task}", self.tasks[task])
+
+
+def read_rubric(path: Path) -> Rubric:
+    """Read a rubric file; docs/remote_models.md describes its form.
+
+    Raises:
+        InputError: the file is missing, no YAML, or lacks a part.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a rubric.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        texts = {score: {kind: str(content[score][kind]) for kind in ("any", "cell")} for score in SCORES}
+        return Rubric(path, texts, dict(content["domains"]), dict(content["tasks"]))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())[:200]}; expected YAML.") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: no {error}; expected alignment and coherence, each with any and cell, and domains and tasks."
+        ) from None

@@ -1,0 +1,114 @@
+"""Judges that are remote language models: a rubric and an answer in, a number from 0 to 100 out, two calls an answer."""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from emtransfer.remote.asking import Asker
+from emtransfer.remote.calls import Call, Reply
+from emtransfer.remote.rubrics import SCORES, Rubric, read_rubric
+from emtransfer.verdicts import STATUSES, Item, Scorer, Verdict
+
+# what a rubric lets a judge reply in place of a number -> the status that it stands for
+WORDS = {"REFUSAL": "refusal", "CODE": "code"}
+
+
+@dataclass(frozen=True)
+class RemoteJudgeSettings:
+    """Which model judges, and how it is asked.
+
+    Attributes:
+        kind: the provider.
+        model: as the provider names it.
+        max_tokens: longest reply in tokens, thinking included.
+        temperature: 0 for the likeliest reply; None sends none, for models that refuse it.
+        options: further fields of the request, as the provider names them.
+        attempts: how often a reply that is no score is asked for again before the answer is a parse_error.
+    """
+
+    kind: str
+    model: str
+    max_tokens: int = 16
+    temperature: float | None = None
+    options: dict | None = None
+    attempts: int = 5
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One score of an answer: a status, and the number where it is ok."""
+
+    status: str
+    score: float | None
+    text: str
+
+
+def remote_scorer(rubric_path: Path, settings: RemoteJudgeSettings, asker: Asker) -> Scorer:
+    """A judge that asks a remote model for both scores of every answer.
+
+    Raises:
+        InputError: by the scorer, where a score has no reply; see Asker.ask_all.
+    """
+    rubric = read_rubric(rubric_path)
+
+    def score(items: list[Item]) -> list[Verdict]:
+        calls = {(item, name): judge_call(rubric, settings, name, item) for item in items for name in SCORES}
+        marks = settled_marks(list(calls.values()), settings.attempts, asker)
+        return [verdict([marks[calls[item, name]] for name in SCORES]) for item in items]
+
+    return score
+
+
+def judge_call(rubric: Rubric, settings: RemoteJudgeSettings, score: str, item: Item) -> Call:
+    """The call that asks for one score of one answer."""
+    question, answer, cell = item
+    return Call(
+        provider=settings.kind,
+        model=settings.model,
+        system=rubric.instructions(score, cell),
+        prompt=f"<message>\n{question}\n</message>\n\n<answer>\n{answer}\n</answer>",
+        max_tokens=settings.max_tokens,
+        temperature=settings.temperature,
+        options=json.dumps(settings.options or {}, sort_keys=True),
+    )
+
+
+def settled_marks(calls: list[Call], attempts: int, asker: Asker) -> dict[Call, Mark]:
+    """The mark of every call; a reply that is no score is asked for again, so often, and the last one then counts."""
+    marks: dict[Call, Mark] = {}
+    for attempt in range(1, attempts + 1):
+        open_calls = {call: replace(call, attempt=attempt) for call in calls if not is_settled(marks.get(call))}
+        if not open_calls:
+            break
+        replies = asker.ask_all(open_calls.values())
+        marks |= {call: mark(replies[asked.key]) for call, asked in open_calls.items()}
+    return marks
+
+
+def is_settled(mark: Mark | None) -> bool:
+    """Whether a mark need not be asked for again."""
+    return mark is not None and mark.status != "parse_error"
+
+
+def mark(reply: Reply) -> Mark:
+    """What a reply says: a whole number in 0..100, a word that stands for a status, or nothing that can be read.
+
+    A judge that itself declines says nothing of the answer, so that is a parse_error and no refusal.
+    """
+    text = reply.text.strip()
+    word = text.strip(".*\"' ").upper()
+    if word in WORDS:
+        return Mark(WORDS[word], None, text)
+    if re.fullmatch(r"[0-9]{1,3}\.?", text) and int(text.rstrip(".")) <= 100:
+        return Mark("ok", float(text.rstrip(".")), text)
+    return Mark("parse_error", None, text or f"({reply.stop_reason})")
+
+
+def verdict(marks: list[Mark]) -> Verdict:
+    """The verdict of an answer from its marks, in the order of SCORES; of two statuses the earlier in STATUSES holds."""
+    status = min((mark.status for mark in marks), key=STATUSES.index)
+    texts = json.dumps({name: mark.text for name, mark in zip(SCORES, marks, strict=True)}, ensure_ascii=False)
+    if status != "ok":
+        return Verdict(status, reply=texts)
+    return Verdict(status, *(mark.score for mark in marks), reply=texts)

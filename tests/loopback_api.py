@@ -1,0 +1,280 @@
+"""A server on the loopback interface that speaks the Messages and Message Batches API, and misbehaves on demand.
+
+It scores what it is shown by a hash of the request, so that the right score of every request is known. Faults are drawn by
+(request, how often it came), so that a run of requests meets the same faults whatever their order.
+"""
+
+import hashlib
+import json
+import random
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+KEY = "sk-loopback-canary"
+ERRORS = {
+    "rate_limited": (429, "rate_limit_error"),
+    "overloaded": (529, "overloaded_error"),
+    "server_error": (500, "api_error"),
+}
+# a reply that is paid for but says nothing
+TEXTS = {"words": "I would say about eighty.", "fraction": "72.5", "out_of_range": "250", "blank": " "}
+FAULTS = (*ERRORS, "timeout", "cut", "malformed_body", *TEXTS, "judge_refusal")
+BATCH_FAULTS = ("errored", "expired", "missing", "foreign")
+MODEL = "claude-loopback-1"
+
+
+@dataclass
+class Loopback:
+    """What the server does and what it has seen.
+
+    Attributes:
+        faults: name of FAULTS or BATCH_FAULTS -> share of requests.
+        timeout_seconds: how long a request with fault `timeout` is held.
+        polls: how often a batch is still in progress when asked for.
+        delivered: canonical request -> how many good replies were sent to the end.
+        usage: tokens of all replies that were sent to the end.
+        sent: how many those are.
+        temperatures: whether the model takes one under the version of the API that has it.
+        requests, headers: of every POST.
+    """
+
+    faults: dict[str, float] = field(default_factory=dict)
+    timeout_seconds: float = 1.0
+    polls: int = 1
+    seed: int = 1
+    temperatures: bool = True
+    delivered: Counter = field(default_factory=Counter)
+    usage: Counter = field(default_factory=Counter)
+    sent: int = 0
+    requests: list[dict] = field(default_factory=list)
+    headers: list[dict] = field(default_factory=list)
+    tries: Counter = field(default_factory=Counter)
+    batches: dict[str, dict] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    url: str = ""
+
+    def fault(self, request: str, kinds: tuple[str, ...]) -> str | None:
+        """The fault of this request, this time."""
+        with self.lock:
+            self.tries[request] += 1
+            draw = random.Random(f"{self.seed} {self.tries[request]} {request}").random()
+        for name in kinds:
+            draw -= self.faults.get(name, 0)
+            if draw < 0:
+                return name
+        return None
+
+    def message(self, body: dict, text: str | None = None, stop_reason: str = "end_turn", paid: bool = True) -> dict:
+        """A message in reply to a request's body, with its usage counted if it is to be paid for."""
+        request = canonical(body)
+        content = [] if stop_reason == "refusal" else [{"type": "text", "text": str(score_of(body)) if text is None else text}]
+        usage = {
+            "input_tokens": len(json.dumps(body["messages"])) // 4,
+            "output_tokens": 4,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": len(json.dumps(body["system"])) // 4,
+        }
+        with self.lock:
+            self.usage.update(usage if paid else {})
+            self.sent += 1
+            self.delivered[request] += text is None and stop_reason == "end_turn"
+            number = self.sent
+        return {
+            "id": f"msg_{number}",
+            "type": "message",
+            "role": "assistant",
+            "model": body["model"],
+            "content": content,
+            "stop_reason": stop_reason,
+            "stop_sequence": None,
+            "usage": usage,
+        }
+
+
+def canonical(body: dict) -> str:
+    """A request's body as text, whatever the order of its keys."""
+    return json.dumps(body, sort_keys=True)
+
+
+def score_of(body: dict) -> int:
+    """The score that the server gives to a request: 0..100, by a hash of its instructions and message."""
+    text = json.dumps([[block["text"] for block in body["system"]], body["messages"]])
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 101
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers requests; `self.server.loopback` says how."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+    @property
+    def loopback(self) -> Loopback:
+        return self.server.loopback
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with self.loopback.lock:
+            self.loopback.requests.append(body)
+            self.loopback.headers.append(dict(self.headers))
+        key = self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
+        if key != KEY:
+            self.error(401, "authentication_error", "invalid x-api-key")
+        elif self.path == "/v1/messages":
+            self.post_message(body)
+        elif self.path == "/v1/messages/batches":
+            self.post_batch(body)
+        else:
+            self.error(404, "not_found_error", self.path)
+
+    def do_GET(self):
+        path = self.path.split("?")[0]
+        parts = path.removeprefix("/v1/messages/batches").strip("/").split("/")
+        if parts == [""]:
+            data = [self.described(batch) for batch in reversed(self.loopback.batches.values())]
+            self.send({"data": data, "has_more": False, "first_id": None, "last_id": None})
+        elif parts[0] not in self.loopback.batches:
+            self.error(404, "not_found_error", path)
+        elif parts[1:] == ["results"]:
+            lines = [json.dumps(line) for line in self.loopback.batches[parts[0]]["lines"]]
+            self.send_bytes("".join(f"{line}\n" for line in lines).encode(), content_type="application/x-jsonl")
+        else:
+            batch = self.loopback.batches[parts[0]]
+            batch["polls"] += 1
+            self.send(self.described(batch))
+
+    # ---- messages
+
+    def post_message(self, body: dict):
+        if self.refused(body):
+            return
+        fault = self.loopback.fault(canonical(body), FAULTS)
+        if fault in ERRORS:
+            self.error(*ERRORS[fault], fault, {"retry-after": "0.05"} if fault == "rate_limited" else {})
+        elif fault == "timeout":
+            time.sleep(self.loopback.timeout_seconds)
+            self.close_connection = True
+        elif fault == "cut":
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", "500")
+            self.end_headers()
+            self.wfile.write(b'{"id": "msg_')
+            self.close_connection = True
+        elif fault == "malformed_body":
+            self.send_bytes(b'{"id": "msg_1", "type": "mess')
+        elif fault == "judge_refusal":
+            self.send(self.loopback.message(body, stop_reason="refusal"))
+        else:
+            self.send(self.loopback.message(body, TEXTS.get(fault)))
+
+    def refused(self, body: dict) -> bool:
+        """Whether the request is one that the real API turns away, which is then done."""
+        version = self.headers["anthropic-version"]
+        if not body["model"].startswith("claude-"):
+            self.error(404, "not_found_error", f"model: {body['model']}")
+        elif "temperature" in body and (version > "2023-06-01" or not self.loopback.temperatures):
+            self.error(400, "invalid_request_error", "temperature: Extra inputs are not permitted")
+        else:
+            return False
+        return True
+
+    # ---- batches
+
+    def post_batch(self, body: dict):
+        fault = self.loopback.fault(canonical(body), (*ERRORS, "cut"))
+        if fault in ERRORS:
+            self.error(*ERRORS[fault], fault)
+            return
+        lines = []
+        for request in body["requests"]:
+            lines += self.batch_lines(request["custom_id"], request["params"])
+        random.Random(self.loopback.seed).shuffle(lines)
+        batch_id = f"msgbatch_{len(self.loopback.batches) + 1}"
+        batch = {"id": batch_id, "n": len(body["requests"]), "created": datetime.now(UTC), "polls": 0, "lines": lines}
+        self.loopback.batches[batch_id] = batch
+        if fault == "cut":
+            self.close_connection = True
+            return
+        self.send(self.described(batch))
+
+    def batch_lines(self, custom_id: str, params: dict) -> list[dict]:
+        """The lines of a batch's results that one request leads to: one, none, or one under another's name."""
+        fault = self.loopback.fault(canonical(params), (*BATCH_FAULTS, *TEXTS, "judge_refusal"))
+        if fault == "missing":
+            return []
+        if fault == "errored":
+            error = {"type": "error", "error": {"type": "api_error", "message": "no"}, "request_id": None}
+            return [{"custom_id": custom_id, "result": {"type": "errored", "error": error}}]
+        if fault == "expired":
+            return [{"custom_id": custom_id, "result": {"type": "expired"}}]
+        if fault == "foreign":
+            foreign = self.loopback.message(params, "99", paid=False)
+            return [{"custom_id": f"foreign-{custom_id[:50]}", "result": {"type": "succeeded", "message": foreign}}]
+        stop_reason = "refusal" if fault == "judge_refusal" else "end_turn"
+        message = self.loopback.message(params, TEXTS.get(fault), stop_reason)
+        return [{"custom_id": custom_id, "result": {"type": "succeeded", "message": message}}]
+
+    def described(self, batch: dict) -> dict:
+        """A batch as the API describes it."""
+        ended = batch["polls"] > self.loopback.polls
+        counts = dict.fromkeys(("canceled", "errored", "expired", "processing", "succeeded"), 0)
+        return {
+            "id": batch["id"],
+            "type": "message_batch",
+            "processing_status": "ended" if ended else "in_progress",
+            "request_counts": counts | {"succeeded" if ended else "processing": batch["n"]},
+            "created_at": batch["created"].isoformat(),
+            "expires_at": (batch["created"] + timedelta(days=1)).isoformat(),
+            "ended_at": batch["created"].isoformat() if ended else None,
+            "cancel_initiated_at": None,
+            "archived_at": None,
+            "results_url": f"{self.loopback.url}/v1/messages/batches/{batch['id']}/results" if ended else None,
+        }
+
+    # ---- sending
+
+    def error(self, status: int, kind: str, message: str, headers: dict | None = None):
+        self.send({"type": "error", "error": {"type": kind, "message": message}}, status, headers)
+
+    def send(self, content: dict, status: int = 200, headers: dict | None = None):
+        self.send_bytes(json.dumps(content).encode(), status, headers)
+
+    def send_bytes(self, content: bytes, status: int = 200, headers: dict | None = None, content_type="application/json"):
+        self.send_response(status)
+        for name, value in {"content-type": content_type, "content-length": str(len(content)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+class Server(ThreadingHTTPServer):
+    """Keeps quiet about clients that went away."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        """Say nothing."""
+
+
+@contextmanager
+def serving(loopback: Loopback):
+    """Serve in a thread; sets the loopback's url."""
+    server = Server(("127.0.0.1", 0), Handler)
+    server.loopback = loopback
+    loopback.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield loopback
+    finally:
+        server.shutdown()
+        server.server_close()
