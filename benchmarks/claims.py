@@ -22,6 +22,7 @@ WEIGHTS = {
     "factorial, interaction": np.array([1.0, -1.0, -1.0, 1.0]),
     "structure": STEPS / (STEPS**2).sum() * 4,
 }
+CONTRASTS = ["task", *WEIGHTS, "composition"]
 ANSWERS = 2
 BATCH = 50
 
@@ -29,6 +30,7 @@ BATCH = 50
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=2000, help="data sets per setting")
+    parser.add_argument("--contrasts", nargs="+", choices=CONTRASTS, default=CONTRASTS, help="what is simulated")
     parser.add_argument("--prompts", type=int, default=40, help="of each of the 12 evaluation cells")
     parser.add_argument("--train-cells", type=int, nargs="+", default=[12, 2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 10], help="adapters of a training cell")
@@ -43,20 +45,23 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     rng = np.random.default_rng(args.seed)
     rates = list(product(args.logits, args.seed_sds))
-    tasks = [
-        measure(rng, args.simulations, args.prompts, cells, seeds, *rate)
-        for cells, seeds, rate in product(args.train_cells, args.seeds, rates)
-    ]
-    print_tables(pd.DataFrame(tasks), ["training cells", "seeds"])
+    if "task" in args.contrasts:
+        tasks = [
+            measure(rng, args.simulations, args.prompts, cells, seeds, *rate)
+            for cells, seeds, rate in product(args.train_cells, args.seeds, rates)
+        ]
+        print_tables(pd.DataFrame(tasks), ["training cells", "seeds"])
     units = {name: args.families if name == "structure" else args.seeds for name in WEIGHTS} | {
         "composition": args.bases
     }
     others = [
         measure_shared(rng, args.simulations, args.prompts, name, n_units, *rate)
         for name in units
+        if name in args.contrasts
         for n_units, rate in product(units[name], rates)
     ]
-    print_tables(pd.DataFrame(others), ["contrast", "units"])
+    if others:
+        print_tables(pd.DataFrame(others), ["contrast", "units"])
 
 
 def print_tables(table: pd.DataFrame, by: list[str]) -> None:

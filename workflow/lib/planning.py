@@ -10,7 +10,7 @@ from scipy import stats
 from emtransfer.grid import Model
 
 # spread of one replicate's contrast around the pooled one, percentage points; docs/claims.md says where they are from
-ADAPTER_SD_POINTS = 25
+ADAPTER_SD_POINTS = 40
 STUDENT_SD_POINTS = 6
 WANTED_POINTS = 20
 LEVEL, POWER = 0.05, 0.8
