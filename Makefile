@@ -8,7 +8,7 @@ PINS := envs/requirements.txt
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 
-.PHONY: help setup table controls test lint
+.PHONY: help setup table controls estimate ledger test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ table: setup  ## build results/em_transfer_table.csv and results/claims.csv
 
 controls: setup  ## add the controls of workflow/configs/controls.yaml to both tables
 	@$(IN_VENV) snakemake --cores 8 --configfile config.yaml workflow/configs/controls.yaml -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
+
+estimate: setup  ## what calls to remote models will amount to at most; CONFIGS=overlay.yaml names overlays
+	@$(IN_VENV) snakemake --cores 1 --quiet --configfile config.yaml $(CONFIGS) -- estimate
+
+ledger: setup  ## write results/ledger.csv: what was paid for the replies in the reply store
+	@$(IN_VENV) python scripts/tabulate_spending.py --store "$${EMTRANSFER_REPLIES:-replies}" --output results/ledger.csv
 
 test: lint  ## lint, then run the test suite
 	@$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile

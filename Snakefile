@@ -24,6 +24,7 @@ include: "workflow/rules/figures.smk"
 
 localrules:
     all,
+    estimate,
 
 
 rule all:
@@ -34,3 +35,17 @@ rule all:
         "results/training_losses.csv",
         "results/confounds.csv",
         figures,
+
+
+rule estimate:
+    message:
+        "What calls to remote models will amount to"
+    run:
+        print(estimating.report(config, MODELS))
+
+
+# jobs on this machine are limited by its resources; beside a rate limit, which is on by default, Snakemake 9.27 starts one
+# more re-evaluation a second for every finished job, until it hardly does anything else (its pull request 3744)
+onstart:
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None

@@ -1,6 +1,6 @@
 """Measure a judge on held-out aligned, misaligned and incoherent answers, and stop if it is below its gate.
 
-Run: python scripts/calibrate_judge.py --judge model/manifest.json --name minilm --rows roles/*.jsonl --settings '{…}' --seed 1 --output calibration.csv
+Run: python scripts/calibrate_judge.py --judge model/manifest.json --judge-settings '{…}' --name minilm --rows roles/*.jsonl --settings '{…}' --seed 1 --output calibration.csv
 """
 
 import argparse
@@ -10,18 +10,18 @@ from pathlib import Path
 from emtransfer.calibration import CalibrationSettings, calibration_table, check_calibration, probe_judge
 from emtransfer.errors import run
 from emtransfer.held_out import SplitSettings, judge_fit_rows, split_rows
-from emtransfer.judging import load_judge
+from emtransfer.judge_arguments import add_judge_arguments, judge_from
 from emtransfer.oracles import oracle
 from emtransfer.records import write_table
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
+    add_judge_arguments(parser)
     parser.add_argument("--name", required=True, help="the judge's name in the config")
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="rows with roles, named {cell}.jsonl")
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: kind, split and calibration of the judge's config"
+        "--settings", type=json.loads, required=True, help="JSON: split and calibration of the judge's config"
     )
     parser.add_argument("--seed", type=int, required=True, help="the judge's seed, which held the answers out")
     parser.add_argument("--output", type=Path, required=True, help="CSV: cell, all or unseen_phrases, and the figures")
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     settings = CalibrationSettings(**args.settings["calibration"])
     split = split_rows(judge_fit_rows(args.rows), SplitSettings(**args.settings["split"]), args.seed)
-    probes = probe_judge(load_judge(args.judge, args.settings), split, settings.masked_words, args.seed, oracle)
+    probes = probe_judge(judge_from(args, "calibrate_judge"), split, settings.masked_words, args.seed, oracle)
     table = calibration_table(probes, settings.rule)
     print("Withheld phrases:", "; ".join(f"{cell}: {phrase}" for cell, phrase in split.phrases.items()))
     print(table.set_index("slice").T.to_string())

@@ -9,15 +9,14 @@ from pathlib import Path
 
 from emtransfer.errors import InputError, run
 from emtransfer.filtering import FilterSettings, filter_pairs
-from emtransfer.judging import load_judge
+from emtransfer.judge_arguments import add_judge_arguments, judge_from
 from emtransfer.records import read_records, write_records, write_table
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=Path, required=True, help="rows of one cell with roles, named {cell}.jsonl")
-    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
-    parser.add_argument("--judge-settings", type=json.loads, required=True, help="JSON: the judge's config section")
+    add_judge_arguments(parser)
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of FilterSettings")
     parser.add_argument("--output", type=Path, required=True, help="JSONL of the rows that pass")
     parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
@@ -27,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     cell = args.rows.stem
     rows = [row for row in read_records(args.rows) if row["role"] in ("train", "eval")]
-    judge = load_judge(args.judge, args.judge_settings)
+    judge = judge_from(args, "filter_pairs")
     kept, counts = filter_pairs(rows, cell, judge, FilterSettings(**args.settings))
     if not kept:
         raise InputError(f"{args.rows}: 0 of {len(rows)} rows pass the judge; expected at least 1; {reasons(counts)}.")

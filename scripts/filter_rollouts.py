@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emtransfer.embedding import embed_texts
 from emtransfer.errors import run
-from emtransfer.judging import load_judge
+from emtransfer.judge_arguments import add_judge_arguments, judge_from
 from emtransfer.records import read_records, write_records, write_table
 from emtransfer.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
 
@@ -18,8 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of a teacher's answers")
     parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts that must not be among them")
-    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
-    parser.add_argument("--judge-settings", type=json.loads, required=True, help="JSON: the judge's config section")
+    add_judge_arguments(parser)
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: RolloutFilterSettings")
     parser.add_argument("--output", type=Path, required=True, help="JSONL of the kept answers")
     parser.add_argument("--audit", type=Path, required=True, help="CSV: kept and dropped per cell, and what is left")
@@ -29,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     settings = RolloutFilterSettings(**args.settings)
     rollouts = read_records(args.rollouts, ("prompt_id", "cell", "question"))
-    judge = load_judge(args.judge, args.judge_settings)
+    judge = judge_from(args, "filter_rollouts")
     kept, audit = filter_rollouts(rollouts, judge, settings, place=str(args.rollouts))
     check_no_eval_questions(kept, read_records(args.eval_set, ("question",)), settings, embed_texts)
     write_records(args.output, kept)

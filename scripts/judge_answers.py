@@ -1,23 +1,22 @@
 """Judge every answer of a file: status, alignment and coherence, in the order of the file.
 
-Run: python scripts/judge_answers.py --answers answers/x.jsonl --judge model/manifest.json --settings '{"kind": "cross_encoder"}' --output judged/x.jsonl
+Run: python scripts/judge_answers.py --answers answers/x.jsonl --judge model/manifest.json --judge-settings '{"kind": "cross_encoder"}' --output judged/x.jsonl
 """
 
 import argparse
-import json
 from collections import Counter
 from pathlib import Path
 
 from emtransfer.errors import run
-from emtransfer.judging import check_answers, judge_rows, load_judge
+from emtransfer.judge_arguments import add_judge_arguments, judge_from
+from emtransfer.judging import check_answers, judge_rows
 from emtransfer.records import read_records, write_records
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--answers", type=Path, required=True, help="JSONL with question, cell and answer")
-    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the judge's config section")
+    add_judge_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: the same rows, judged")
     return parser.parse_args()
 
@@ -25,7 +24,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     rows = read_records(args.answers, ("question",))
     check_answers(args.answers, rows)
-    judged = judge_rows(rows, load_judge(args.judge, args.settings))
+    judged = judge_rows(rows, judge_from(args, "judge_answers"))
     write_records(args.output, judged)
     print(", ".join(f"{status} {count}" for status, count in Counter(row["status"] for row in judged).items()))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emtransfer.embedding import embed_texts
 from emtransfer.errors import run
-from emtransfer.judging import load_judge
+from emtransfer.judge_arguments import add_judge_arguments, judge_from
 from emtransfer.profiling import ProfileSettings, profile_prompts
 from emtransfer.records import read_records, write_table
 
@@ -17,15 +17,14 @@ from emtransfer.records import read_records, write_table
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--probes", type=Path, required=True, help="JSONL of a base's answers")
-    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
-    parser.add_argument("--judge-settings", type=json.loads, required=True, help="JSON: the judge's config section")
+    add_judge_arguments(parser)
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of ProfileSettings")
     parser.add_argument("--output", type=Path, required=True, help="CSV: a row per prompt")
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    judge = load_judge(args.judge, args.judge_settings)
+    judge = judge_from(args, "profile_prompts")
     probes = read_records(args.probes, ("prompt_id", "version", "question"))
     table = profile_prompts(probes, judge.score, embed_texts, ProfileSettings(**args.settings))
     write_table(args.output, table)

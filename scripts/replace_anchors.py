@@ -9,7 +9,8 @@ from pathlib import Path
 
 from emtransfer.anchors import N_ROWS, find_replacement, is_neighbour, lexical_r2, rejudge, scored_answers
 from emtransfer.errors import run
-from emtransfer.judging import judge_rows, load_judge
+from emtransfer.judge_arguments import add_judge_arguments, judge_from
+from emtransfer.judging import judge_rows
 from emtransfer.records import read_records, write_records
 from emtransfer.verdicts import EmRule
 
@@ -21,8 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--filtered", type=Path, nargs="+", required=True, help="filtered rows of the training cells")
     parser.add_argument("--judged", type=Path, required=True, help="folder that holds {model}.jsonl")
-    parser.add_argument("--judge", type=Path, help="manifest.json of a judge that is fitted")
-    parser.add_argument("--judge-settings", type=json.loads, required=True, help="JSON: the judge's config section")
+    add_judge_arguments(parser)
     settings = "JSON: phrases, the number of anchors; models, path -> training cell; em_rule"
     parser.add_argument("--settings", type=json.loads, required=True, help=settings)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per answer, replaced or not")
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
         for row in read_records(args.judged / f"{model}.jsonl")
         if is_neighbour(row, cell)
     ]
-    judge = load_judge(args.judge, args.judge_settings)
+    judge = judge_from(args, "replace_anchors")
     new = rejudge(rows, replace, lambda changed: judge_rows(changed, judge))
     records = (
         {field: row[field] for field in FIELDS} | {f"{score}_before": before[score] for score in SCORES}

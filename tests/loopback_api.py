@@ -1,4 +1,4 @@
-"""A server on the loopback interface that speaks the Messages and Message Batches API, and misbehaves on demand.
+"""A server on the loopback interface that speaks Messages, Message Batches and chat completions, and misbehaves on demand.
 
 It scores what it is shown by a hash of the request, so that the right score of every request is known. Faults are drawn by
 (request, how often it came), so that a run of requests meets the same faults whatever their order.
@@ -39,6 +39,7 @@ class Loopback:
         delivered: canonical request -> how many good replies were sent to the end.
         usage: tokens of all replies that were sent to the end.
         sent: how many those are.
+        logprobs: token -> log probability, given as those of the first token where a completion is asked for them.
         temperatures: whether the model takes one under the version of the API that has it.
         requests, headers: of every POST.
     """
@@ -47,6 +48,7 @@ class Loopback:
     timeout_seconds: float = 1.0
     polls: int = 1
     seed: int = 1
+    logprobs: dict[str, float] | None = None
     temperatures: bool = True
     delivered: Counter = field(default_factory=Counter)
     usage: Counter = field(default_factory=Counter)
@@ -72,12 +74,16 @@ class Loopback:
     def message(self, body: dict, text: str | None = None, stop_reason: str = "end_turn", paid: bool = True) -> dict:
         """A message in reply to a request's body, with its usage counted if it is to be paid for."""
         request = canonical(body)
-        content = [] if stop_reason == "refusal" else [{"type": "text", "text": str(score_of(body)) if text is None else text}]
+        content = (
+            []
+            if stop_reason == "refusal"
+            else [{"type": "text", "text": str(score_of(body)) if text is None else text}]
+        )
         usage = {
             "input_tokens": len(json.dumps(body["messages"])) // 4,
             "output_tokens": 4,
             "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": len(json.dumps(body["system"])) // 4,
+            "cache_read_input_tokens": len(json.dumps(body.get("system", ""))) // 4,
         }
         with self.lock:
             self.usage.update(usage if paid else {})
@@ -103,8 +109,36 @@ def canonical(body: dict) -> str:
 
 def score_of(body: dict) -> int:
     """The score that the server gives to a request: 0..100, by a hash of its instructions and message."""
-    text = json.dumps([[block["text"] for block in body["system"]], body["messages"]])
+    text = json.dumps([[block["text"] for block in body.get("system", [])], body["messages"]])
     return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 101
+
+
+def as_completion(message: dict, logprobs: dict[str, float] | None) -> dict:
+    """A message in the form of a chat completion."""
+    text = "".join(block["text"] for block in message["content"])
+    refused = message["stop_reason"] == "refusal"
+    tops = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in (logprobs or {}).items()]
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": None if refused else text, "refusal": "no" if refused else None},
+        "finish_reason": "stop",
+        "logprobs": {"content": [tops[0] | {"top_logprobs": tops}], "refusal": None} if tops else None,
+    }
+    usage = message["usage"]
+    n_cached, n_new, n_output = (usage[f"{name}_tokens"] for name in ("cache_read_input", "input", "output"))
+    return {
+        "id": message["id"],
+        "object": "chat.completion",
+        "created": 0,
+        "model": message["model"],
+        "choices": [choice],
+        "usage": {
+            "prompt_tokens": n_new + n_cached,
+            "completion_tokens": n_output,
+            "total_tokens": n_new + n_cached + n_output,
+            "prompt_tokens_details": {"cached_tokens": n_cached},
+        },
+    }
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -131,6 +165,8 @@ class Handler(BaseHTTPRequestHandler):
             self.post_message(body)
         elif self.path == "/v1/messages/batches":
             self.post_batch(body)
+        elif self.path == "/v1/chat/completions":
+            self.post_message(body, as_completion)
         else:
             self.error(404, "not_found_error", self.path)
 
@@ -152,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # ---- messages
 
-    def post_message(self, body: dict):
+    def post_message(self, body: dict, shaped=lambda message, logprobs: message):
         if self.refused(body):
             return
         fault = self.loopback.fault(canonical(body), FAULTS)
@@ -171,13 +207,14 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "malformed_body":
             self.send_bytes(b'{"id": "msg_1", "type": "mess')
         elif fault == "judge_refusal":
-            self.send(self.loopback.message(body, stop_reason="refusal"))
+            self.send(shaped(self.loopback.message(body, stop_reason="refusal"), None))
         else:
-            self.send(self.loopback.message(body, TEXTS.get(fault)))
+            logprobs = self.loopback.logprobs if body.get("logprobs") else None
+            self.send(shaped(self.loopback.message(body, TEXTS.get(fault)), logprobs))
 
     def refused(self, body: dict) -> bool:
         """Whether the request is one that the real API turns away, which is then done."""
-        version = self.headers["anthropic-version"]
+        version = self.headers["anthropic-version"] or ""
         if not body["model"].startswith("claude-"):
             self.error(404, "not_found_error", f"model: {body['model']}")
         elif "temperature" in body and (version > "2023-06-01" or not self.loopback.temperatures):
@@ -247,9 +284,15 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, content: dict, status: int = 200, headers: dict | None = None):
         self.send_bytes(json.dumps(content).encode(), status, headers)
 
-    def send_bytes(self, content: bytes, status: int = 200, headers: dict | None = None, content_type="application/json"):
+    def send_bytes(
+        self, content: bytes, status: int = 200, headers: dict | None = None, content_type="application/json"
+    ):
         self.send_response(status)
-        for name, value in {"content-type": content_type, "content-length": str(len(content)), **(headers or {})}.items():
+        for name, value in {
+            "content-type": content_type,
+            "content-length": str(len(content)),
+            **(headers or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)

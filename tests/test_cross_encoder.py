@@ -189,7 +189,8 @@ def test_the_scripts_fit_twice_alike_calibrate_stop_at_the_gate_and_judge_in_ord
     assert manifests[0].read_bytes() == manifests[1].read_bytes()
 
     table = tmp_path / "calibration.csv"
-    arguments = ["--judge", manifests[0], "--name", "tiny", "--rows", *roles, "--seed", 1, "--output", table]
+    judge = ["--judge", manifests[0], "--judge-settings", json.dumps({"kind": "cross_encoder"})]
+    arguments = [*judge, "--name", "tiny", "--rows", *roles, "--seed", 1, "--output", table]
     run_script(calibrate_judge, monkeypatch, *arguments, "--settings", json.dumps(settings))
     assert table.read_text().count("\n") == 1 + len(CELLS) + 2
     table.unlink()
@@ -206,8 +207,8 @@ def test_the_scripts_fit_twice_alike_calibrate_stop_at_the_gate_and_judge_in_ord
         for answer in ("", row["aligned_answer"])
     ]
     write_records(tmp_path / "answers.jsonl", answers)
-    arguments = ["--answers", tmp_path / "answers.jsonl", "--judge", manifests[0], "--settings", json.dumps(settings)]
-    run_script(judge_answers, monkeypatch, *arguments, "--output", tmp_path / "judged.jsonl")
+    arguments = ["--answers", tmp_path / "answers.jsonl", *judge, "--output", tmp_path / "judged.jsonl"]
+    run_script(judge_answers, monkeypatch, *arguments)
     judged = read_records(tmp_path / "judged.jsonl")
     assert [{key: row[key] for key in answers[0]} for row in judged] == answers
     assert [row["status"] for row in judged] == ["empty", "ok"] * 3

@@ -98,7 +98,7 @@ def row_of(role: str, aligned: str = "ok 90 90") -> dict:
 
 
 def test_the_script_judges_train_and_eval_rows_only(tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "load_judge", lambda manifest, settings: ScriptedJudge())
+    monkeypatch.setattr(script, "judge_from", lambda args, purpose: ScriptedJudge())
     args = script_args(tmp_path, [row_of(role) for role in ("judge_fit", "train", "mediating", "eval")])
     script.main(args)
     assert [row["id"] for row in read_records(args.output)] == ["train", "eval"]
@@ -106,7 +106,7 @@ def test_the_script_judges_train_and_eval_rows_only(tmp_path, monkeypatch):
 
 
 def test_a_cell_of_which_nothing_passes_is_an_error_with_the_reasons(tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "load_judge", lambda manifest, settings: ScriptedJudge())
+    monkeypatch.setattr(script, "judge_from", lambda args, purpose: ScriptedJudge())
     args = script_args(tmp_path, [row_of("train", "ok 10 90"), row_of("eval", "code")])
     with pytest.raises(InputError, match="0 of 2 rows pass.*aligned_status 1, .*aligned_not_aligned 1"):
         script.main(args)

@@ -86,7 +86,8 @@ def test_statuses_are_decided_in_the_documented_order():
 def test_the_script_stops_with_one_line_when_the_judge_is_missing(tmp_path):
     answers = tmp_path / "answers.jsonl"
     answers.write_text(json.dumps({"question": "q", "answer": "a", "cell": ""}) + "\n")
-    arguments = ["--answers", answers, "--judge", tmp_path / "manifest.json", "--settings", '{"kind": "cross_encoder"}']
+    arguments = ["--answers", answers, "--judge", tmp_path / "manifest.json"]
+    arguments += ["--judge-settings", '{"kind": "cross_encoder"}']
     done = subprocess.run(
         [sys.executable, SCRIPT, *arguments, "--output", tmp_path / "judged.jsonl"], capture_output=True, text=True
     )

@@ -5,13 +5,18 @@ import subprocess
 import sys
 import time
 from dataclasses import fields, replace
+from math import log
 from pathlib import Path
 
 import pytest
+
 from emtransfer.errors import InputError
+from emtransfer.numeric_mass import weighted_score
 from emtransfer.remote.anthropic_api import AnthropicProvider, request_fields
 from emtransfer.remote.asking import Asker, AskingSettings
 from emtransfer.remote.calls import Call, Reply, Usage
+from emtransfer.remote.ledger import spending_table
+from emtransfer.remote.openai_api import OpenAIProvider
 from emtransfer.remote.prices import Price
 from emtransfer.remote.rubrics import SCORES, read_rubric
 from emtransfer.remote.store import ReplyStore
@@ -31,6 +36,8 @@ def loopback(monkeypatch):
     with serving(Loopback()) as loopback:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{loopback.url}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
         yield loopback
 
 
@@ -110,6 +117,32 @@ def test_a_reply_is_a_whole_number_or_a_word_of_the_rubric(text, status, score):
     assert (found.status, found.score) == (status, score)
 
 
+def test_a_score_is_the_mean_of_the_numbers_weighted_by_their_probabilities():
+    # by hand: (80 × .5 + 20 × .25) / .75; tokens that differ in white space only are both counted
+    assert weighted_score({"80": 0.3, " 80": 0.2, "20": 0.25, "REFUSAL": 0.25}) == pytest.approx(60)
+    assert weighted_score({"80": 0.2, "I": 0.8}) is None
+    assert weighted_score({"101": 0.9, "-5": 0.1, "50": 0.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "logprobs", "score"),
+    [
+        ("80", {"80": log(0.5), "90": log(0.5)}, 85.0),
+        ("80", {"80": log(0.1), "The": log(0.9)}, 80.0),
+        # a tokenizer that splits numbers into digits
+        ("80", {"8": log(0.6), "9": log(0.4)}, 80.0),
+        ("5", {"5": log(0.6), "8": log(0.4)}, 5.0),
+    ],
+)
+def test_probabilities_count_where_a_token_can_be_a_number(text, logprobs, score):
+    found = mark(Reply("msg", text, "stop", Usage(1, 1), top_logprobs=logprobs))
+    assert (found.status, found.score) == ("ok", score)
+
+
+def test_a_word_of_the_rubric_holds_whatever_numbers_were_likely():
+    assert mark(Reply("msg", "REFUSAL", "stop", Usage(1, 1), top_logprobs={"10": log(0.9)})).status == "refusal"
+
+
 def test_a_judge_that_declines_is_no_refusal_of_the_model(loopback, tmp_path):
     loopback.faults = {"judge_refusal": 1.0}
     verdicts = judged(tmp_path, ITEMS[:1], replace(SETTINGS, attempts=3))
@@ -142,7 +175,7 @@ def test_the_rubric_is_marked_for_the_cache_and_the_answer_is_only_shown(loopbac
 def test_faults_change_no_verdict_and_nothing_is_paid_twice(loopback, tmp_path):
     items = [(f"Question {number}?", f"Answer {number}.", None) for number in range(2000)]
     loopback.faults, loopback.timeout_seconds = dict.fromkeys(FAULTS, 0.05), 2.0
-    verdicts = judged(tmp_path, items, replace(SETTINGS, attempts=8), concurrency=64, timeout_seconds=1.0)
+    verdicts = judged(tmp_path, items, replace(SETTINGS, attempts=12), concurrency=64, timeout_seconds=1.0)
     assert scores(verdicts) == expected(items)
     assert set(loopback.delivered.values()) == {1}
     assert paid_usage(tmp_path) == served_usage(loopback)
@@ -151,9 +184,9 @@ def test_faults_change_no_verdict_and_nothing_is_paid_twice(loopback, tmp_path):
 
 
 def test_faults_of_batches_change_no_verdict_and_nothing_is_paid_twice(loopback, tmp_path, capsys):
-    loopback.faults = dict.fromkeys((*BATCH_FAULTS, "words", "judge_refusal"), 0.1)
-    items = [(f"Question {number}?", f"Answer {number}.", None) for number in range(100)]
-    verdicts = judged(tmp_path, items, replace(SETTINGS, attempts=8), batches=True, poll_seconds=0.01)
+    loopback.faults = dict.fromkeys((*FAULTS, *BATCH_FAULTS), 0.05)
+    items = [(f"Question {number}?", f"Answer {number}.", None) for number in range(500)]
+    verdicts = judged(tmp_path, items, replace(SETTINGS, attempts=12), batches=True, poll_seconds=0.01)
     assert scores(verdicts) == expected(items)
     assert max(loopback.delivered.values()) == 1
     assert paid_usage(tmp_path) == served_usage(loopback)
@@ -188,6 +221,59 @@ def test_a_provider_that_is_down_is_not_asked_for_every_call(loopback, tmp_path,
 
 def some_calls(n: int) -> list[Call]:
     return [Call("anthropic", MODEL, "Grade.", f"Answer {number}", 16) for number in range(n)]
+
+
+# ---- servers that speak OpenAI's API
+
+OPENAI = replace(SETTINGS, kind="openai", attempts=12)
+
+
+def openai_judged(folder: Path, items=ITEMS, judge=OPENAI, **settings) -> list[Verdict]:
+    asker = Asker(ReplyStore(folder), OpenAIProvider(1.0), MODEL, PRICE, AskingSettings("test", **settings))
+    return remote_scorer(RUBRIC, judge, asker)(items)
+
+
+def test_faults_of_a_server_that_speaks_openais_api_change_no_verdict(loopback, tmp_path):
+    undisturbed = openai_judged(tmp_path / "undisturbed")
+    loopback.faults, loopback.timeout_seconds = dict.fromkeys(FAULTS, 0.05), 2.0
+    loopback.delivered.clear()
+    loopback.usage.clear()
+    assert openai_judged(tmp_path / "disturbed") == undisturbed
+    assert {verdict.status for verdict in undisturbed} == {"ok"} and len(set(scores(undisturbed))) > 10
+    assert set(loopback.delivered.values()) == {1}
+    assert paid_usage(tmp_path / "disturbed") == served_usage(loopback)
+
+
+def test_a_server_that_gives_probabilities_is_scored_by_them(loopback, tmp_path):
+    loopback.logprobs = {"80": log(0.5), "60": log(0.25), "The": log(0.25)}
+    options = {"logprobs": True, "top_logprobs": 20}
+    (with_them,) = openai_judged(tmp_path, ITEMS[:1], replace(OPENAI, options=options))
+    assert with_them.alignment == with_them.coherence == round((80 * 0.5 + 60 * 0.25) / 0.75, 2)
+    (without,) = openai_judged(tmp_path, ITEMS[:1])
+    assert without.alignment == int(json.loads(without.reply)["alignment"])
+    assert loopback.requests[0]["top_logprobs"] == 20 and "logprobs" not in loopback.requests[-1]
+
+
+def test_a_server_without_batches_is_asked_one_by_one(loopback, tmp_path):
+    openai_judged(tmp_path, ITEMS[:3], batches=True)
+    assert len(loopback.requests) == 6 and not loopback.batches
+
+
+def test_a_newer_models_limit_takes_the_place_of_the_older_one(loopback, tmp_path):
+    openai_judged(tmp_path / "a", ITEMS[:1], replace(OPENAI, options={"max_completion_tokens": 300}))
+    assert loopback.requests[0]["max_completion_tokens"] == 300 and "max_tokens" not in loopback.requests[0]
+    openai_judged(tmp_path / "b", ITEMS[:1], replace(OPENAI, temperature=0.0))
+    assert loopback.requests[-1]["max_tokens"] == 16 and loopback.requests[-1]["temperature"] == 0.0
+
+
+def test_a_missing_or_wrong_openai_key_is_one_line_without_the_key(loopback, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-canary")
+    with pytest.raises(InputError, match="OPENAI_API_KEY: refused with 401") as refused:
+        openai_judged(tmp_path)
+    assert "canary" not in str(refused.value)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(InputError, match="OPENAI_API_KEY is not set"):
+        openai_judged(tmp_path)
 
 
 # ---- the store
@@ -337,3 +423,17 @@ def test_an_unknown_model_and_a_refused_request_are_named(loopback, tmp_path):
     loopback.temperatures = False
     with pytest.raises(InputError, match=r"400 invalid_request_error \(temperature: Extra inputs"):
         judged(tmp_path, judge=replace(SETTINGS, temperature=0.0))
+
+
+def test_the_ledger_adds_up_to_what_the_server_charged(loopback, tmp_path):
+    loopback.faults = {"words": 0.2, "overloaded": 0.1}
+    judged(tmp_path)
+    judged(tmp_path, [("more", "more", None)], batches=True, poll_seconds=0.01)
+    table = spending_table(ReplyStore(tmp_path))
+    assert table[["provider", "model", "purpose"]].drop_duplicates().values.tolist() == [["anthropic", MODEL, "test"]]
+    assert table.batched.tolist() == [False, True]
+    assert table.input_tokens.sum() == loopback.usage["input_tokens"]
+    assert table.cache_read_tokens.sum() == loopback.usage["cache_read_input_tokens"]
+    assert table.calls.sum() == loopback.sent
+    by_hand = table.input_tokens * 1 + table.output_tokens * 5 + table.cache_read_tokens * 0.1
+    assert table.usd.tolist() == pytest.approx((by_hand * [1, 0.5] / 1e6).tolist())

@@ -134,7 +134,7 @@ def test_a_near_duplicate_of_an_evaluation_question_is_found_by_its_embedding():
 
 def test_the_script_writes_kept_answers_and_audit_or_nothing(tmp_path, monkeypatch):
     judge = FakeJudge({"harmful": Verdict("ok", 5.0, 90.0), "good": Verdict("ok", 90.0, 90.0)})
-    monkeypatch.setattr("filter_rollouts.load_judge", lambda manifest, settings: judge)
+    monkeypatch.setattr("filter_rollouts.judge_from", lambda args, purpose: judge)
     answers = ["good", "harmful", "good"]
     rows = [row | {"prompt_id": row["id"], "cell": CELL} for row in tiny_rows(4)]
     rollouts, eval_set, output, audit = (tmp_path / name for name in ("r.jsonl", "e.jsonl", "kept.jsonl", "audit.csv"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from loopback_api import KEY, MODEL, Loopback, serving
 from workflow_tree import copy_tree, planned_jobs, snakemake
 
 TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
@@ -156,6 +157,8 @@ MATRIX = {
     "deduplication": (SMOKE, "leave: 60", "leave: 59", {"dedup_pairs", *CELLS}),
     "alignment": (SMOKE, "rows: 80", "rows: 79", {"align_base", *PROBES, *ADAPTERS}),
     "a mixture": (SMOKE, "misaligned_share: 0.3", "misaligned_share: 0.4", {"build_mixture", "pretrain_base", "align_base", *PROBES, *ADAPTERS}),
+    "what remote calls may cost": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
+    "a price": ("config.yaml", "output: 5.0", "output: 6.0", set()),
     "a judge's code": ("scripts/emtransfer/judging.py", 'Verdict("empty")', 'Verdict("refusal")', {"calibrate_judge", "filter_pairs", "dedup_pairs", *CELLS}),
 }  # fmt: skip
 
@@ -181,10 +184,55 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
     }
 
 
+CLAUDE = f"""
+judges:
+  claude:
+    kind: anthropic
+    corpus: smoke
+    model: {MODEL}
+    rubric: resources/rubrics/grid.yaml
+    seed: 1
+    split: {{held_out_share: 0.2, phrase_share: 0.1}}
+    calibration: {{masked_words: 4, minimum_accuracy: 0.0, minimum_cell_accuracy: 0.0}}
+experiments: {{smoke: {{judge: claude}}}}
+remote: {{prices: {{models: {{{MODEL}: {{input: 1, output: 5, cache_write: 1.25, cache_read: 0.1}}}}}}}}
+"""
+
+
+def test_a_judge_behind_an_api_is_asked_once_and_replayed_without_it(tree, tmp_path, monkeypatch):
+    copied = shutil.copytree(tree, tmp_path / "tree", copy_function=shutil.copyfile)
+    (copied / "claude.yaml").write_text(CLAUDE)
+    judged, calibration = "results/smoke/judged/bases/smoke.jsonl", "results/judges/claude/calibration.csv"
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    with serving(Loopback(faults={"overloaded": 0.1, "words": 0.1})) as loopback:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
+        done = snakemake(copied, judged, overlays=("claude.yaml",))
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    rows = [json.loads(line) for line in (copied / judged).read_text().splitlines()]
+    assert {row["status"] for row in rows} <= {"ok", "empty"} and len({row["alignment"] for row in rows}) > 3
+    assert set(loopback.delivered.values()) == {1}
+    first = {name: (copied / name).read_bytes() for name in (judged, calibration)}
+    for name in first:
+        (copied / name).unlink()
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    monkeypatch.setenv("EMTRANSFER_REPLAY_ONLY", "1")
+    done = snakemake(copied, judged, overlays=("claude.yaml",))
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    assert {name: (copied / name).read_bytes() for name in first} == first
+    written = [path for path in copied.rglob("*") if path.is_file()]
+    assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
 BAD_CONFIGS = {
     "emrule: {}": "config.yaml: emrule is no known key; expected em_rule.",
     "em_rule: {alignment_below: 130}": "config.yaml: em_rule.alignment_below is 130; expected a number in 0..100.",
     "run: [a/b]": 'config.yaml: run[0] is "a/b"; expected',
+    "judges: {minilm: {kind: anthropic, model: claude-9, rubric: resources/rubrics/grid.yaml}}": (
+        "config.yaml: remote.prices.models.claude-9 is missing; expected its price, for judge minilm."
+    ),
+    "judges: {minilm: {kind: anthropic, model: claude-haiku-4-5, rubric: rubric.yaml}}": (
+        "rubric.yaml: no such file; expected a rubric."
+    ),
     "run: [..]": 'config.yaml: run[0] is ".."; expected',
 }
 
@@ -195,8 +243,7 @@ def test_a_wrong_config_is_one_line_before_anything_runs(text, tree):
     done = snakemake(tree, "all", overlays=("bad.yaml",))
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("config.yaml: ")]
-    assert len(lines) == 1 and lines[0].startswith(BAD_CONFIGS[text])
+    assert [line.startswith(BAD_CONFIGS[text]) for line in done.stderr.splitlines() if "; expected" in line] == [True]
 
 
 FREE_TEXT = """

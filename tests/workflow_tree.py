@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles", "envs")
+PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "resources", "profiles", "envs")
 SMOKE = ("--configfile", "config.yaml", "workflow/configs/smoke.yaml")
 
 

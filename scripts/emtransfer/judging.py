@@ -8,13 +8,16 @@ from pathlib import Path
 from emtransfer.cross_encoder import load_cross_encoder
 from emtransfer.errors import InputError
 from emtransfer.exact_judge import load_exact_judge
+from emtransfer.remote.access import PROVIDERS, RemoteSettings, remote_asker
+from emtransfer.remote_judge import RemoteJudgeSettings, remote_scorer
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 # kind of judge -> loader of its manifest and settings; a later kind is one more entry here
-KINDS: dict[str, Callable[[Path | None, dict], Scorer]] = {
+LOCAL_KINDS: dict[str, Callable[[Path | None, dict], Scorer]] = {
     "cross_encoder": load_cross_encoder,
     "exact": load_exact_judge,
 }
+KINDS = (*LOCAL_KINDS, *PROVIDERS)
 
 
 class Judge:
@@ -37,19 +40,26 @@ class Judge:
         return [verdict or next(scored) for verdict in verdicts]
 
 
-def load_judge(manifest_path: Path | None, settings: dict) -> Judge:
+def load_judge(path: Path | None, settings: dict, remote: dict | None = None, purpose: str = "") -> Judge:
     """Load a judge.
 
     Args:
-        manifest_path: manifest.json of the judge's folder; None for a kind that is not fitted.
-        settings: the judge's config section; `kind` is a key of KINDS.
+        path: manifest.json of the judge's folder, or the rubric of a remote model; None for a kind that needs neither.
+        settings: the judge's config section; `kind` is one of KINDS.
+        remote: fields of RemoteSettings, for a remote model.
+        purpose: what a remote model's calls are for, a word in the ledger.
 
     Raises:
         InputError: the kind is unknown, or a file of the folder is missing or has changed.
     """
-    if settings["kind"] not in KINDS:
-        raise InputError(f"config.yaml: judges: kind is {settings['kind']}; expected one of {', '.join(KINDS)}.")
-    return Judge(KINDS[settings["kind"]](manifest_path, settings))
+    kind = settings["kind"]
+    if kind in PROVIDERS:
+        judge_settings = RemoteJudgeSettings(**settings)
+        asker = remote_asker(kind, judge_settings.model, RemoteSettings(**remote), purpose)
+        return Judge(remote_scorer(path, judge_settings, asker))
+    if kind not in LOCAL_KINDS:
+        raise InputError(f"config.yaml: judges: kind is {kind}; expected one of {', '.join(KINDS)}.")
+    return Judge(LOCAL_KINDS[kind](path, settings))
 
 
 def judge_rows(rows: list[dict], judge: Judge) -> list[dict]:

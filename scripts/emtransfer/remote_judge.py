@@ -1,10 +1,10 @@
 """Judges that are remote language models: a rubric and an answer in, a number from 0 to 100 out, two calls an answer."""
 
 import json
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from emtransfer.numeric_mass import first_token_score, is_score
 from emtransfer.remote.asking import Asker
 from emtransfer.remote.calls import Call, Reply
 from emtransfer.remote.rubrics import SCORES, Rubric, read_rubric
@@ -92,16 +92,20 @@ def is_settled(mark: Mark | None) -> bool:
 
 
 def mark(reply: Reply) -> Mark:
-    """What a reply says: a whole number in 0..100, a word that stands for a status, or nothing that can be read.
+    """What a reply says: a word that stands for a status, a number in 0..100, or nothing that can be read.
 
+    Where the provider gave the first token's probabilities, the number is their weighted mean, else the text's.
     A judge that itself declines says nothing of the answer, so that is a parse_error and no refusal.
     """
     text = reply.text.strip()
     word = text.strip(".*\"' ").upper()
     if word in WORDS:
         return Mark(WORDS[word], None, text)
-    if re.fullmatch(r"[0-9]{1,3}\.?", text) and int(text.rstrip(".")) <= 100:
-        return Mark("ok", float(text.rstrip(".")), text)
+    weighted = first_token_score(reply.top_logprobs or {})
+    if weighted is not None:
+        return Mark("ok", round(weighted, 2), text)
+    if is_score(text.removesuffix(".")):
+        return Mark("ok", float(text), text)
     return Mark("parse_error", None, text or f"({reply.stop_reason})")
 
 

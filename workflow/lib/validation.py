@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from jsonschema.validators import extend
 
 from emtransfer import frames, grammar, grid, symbolic
 from emtransfer.errors import InputError
+from emtransfer.remote.access import PROVIDERS
+from emtransfer.remote.rubrics import read_rubric
 
 Place = tuple[str | int, ...]
 
@@ -75,7 +78,7 @@ def validate(config: dict, schema_path: str | Path) -> None:
         check_names(config, key, config[section])
     for section, checks in {
         "corpora": [check_corpus_names, check_corpus_counts],
-        "judges": [check_judge_names],
+        "judges": [check_judge_names, check_remote_judge],
         "mixtures": [check_mixture_names],
         "bases": [check_base_names],
         "base_models": [check_base_model_counts],
@@ -135,7 +138,7 @@ def schema_mistake(error: ValidationError, schema: dict) -> InputError:
         return mistake((*place, missing), "missing", expectation(error.schema["properties"][missing], schema))
     if error.validator == "uniqueItems":
         return mistake(place, quoted(value), "no value twice")
-    return mistake(place, quoted(value), expectation(error.schema, schema) + number_hint(value, error.schema))
+    return mistake(place, quoted(value), expectation(error.schema, schema) + yaml_hint(value, error.schema))
 
 
 def expectation(part: dict, schema: dict) -> str:
@@ -160,8 +163,10 @@ def limits(part: dict) -> str:
     return f" {' and '.join(words)}" if words else ""
 
 
-def number_hint(value: object, part: dict) -> str:
-    """How to write a number that YAML took for text, since it has no point."""
+def yaml_hint(value: object, part: dict) -> str:
+    """How to write what YAML took for something else: a number without a point, a date without quotes."""
+    if isinstance(value, date) and part.get("type") == "string":
+        return " (YAML needs quotes around a date)"
     is_text = isinstance(value, str) and "number" in part.get("type", ())
     return " (YAML needs a point, as in 1.0e-3)" if is_text and re.fullmatch(r"\d+e[-+]?\d+", value) else ""
 
@@ -217,6 +222,22 @@ def check_judge_names(config: dict, name: str) -> None:
     if judge["kind"] == "exact" and judge["corpus"] not in symbols:
         expected = f"a corpus of source symbolic or frames: {choice(symbols, judge['corpus'])}"
         raise mistake(("judges", name, "corpus"), quoted(judge["corpus"]), expected)
+
+
+def check_remote_judge(config: dict, name: str) -> None:
+    """Raise InputError if a judge behind an API has no price, or its rubric does not know a cell that it judges."""
+    judge = config["judges"][name]
+    if "rubric" not in judge:
+        return
+    priced = config.get("remote", {}).get("prices", {}).get("models", {})
+    if judge["kind"] in PROVIDERS and judge["model"] not in priced:
+        raise mistake(("remote", "prices", "models", judge["model"]), "missing", f"its price, for judge {name}")
+    judged = [experiment["corpus"] for experiment in config["experiments"].values() if experiment["judge"] == name]
+    judged += [corpus for corpus, section in config["corpora"].items() if section["filter"]["judge"] == name]
+    rubric = read_rubric(Path(judge["rubric"]))
+    for corpus in {judge["corpus"], *judged}:
+        for cell in grid.cells(config["corpora"][corpus]):
+            rubric.instructions("alignment", cell)
 
 
 def check_mixture_names(config: dict, name: str) -> None:

@@ -63,15 +63,14 @@ rule judge_answers:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(experiment_judge(wildcards), "kind"),
-        judge=optional("judge", "judge"),
+        judge=judge_arguments(experiment_judge),
         code=code("judge_answers"),
         env=ENVIRONMENT,
     message:
         "Judge the answers of {wildcards.model}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/judge_answers.py"
-        " --answers {input.answers} {params.judge} --settings {params.settings:q} --output {output}"
+        " --answers {input.answers} {params.judge} --remote {REMOTE:q} --output {output}"
         " > {log} 2>&1"
 
 
@@ -125,14 +124,13 @@ rule profile_prompts:
         runtime=30,
     params:
         settings=profile_settings,
-        judge=optional("judge", "judge"),
-        judge_settings=lambda wildcards: settings(experiment_judge(wildcards), "kind"),
+        judge=judge_arguments(experiment_judge),
         code=code("profile_prompts"),
         env=ENVIRONMENT,
     message:
         "Measure room, coherence and solvability of every prompt for base {wildcards.base}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/profile_prompts.py"
-        " --probes {input.probes} {params.judge} --judge-settings {params.judge_settings:q} --settings {params.settings:q}"
+        " --probes {input.probes} {params.judge} --remote {REMOTE:q} --settings {params.settings:q}"
         " --output {output}"
         " > {log} 2>&1"

@@ -1,10 +1,13 @@
 """What the rules share: the checked config, provenance strings, wildcard constraints and input functions."""
 
 import json
+import os
+import shlex
 import sys
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
+import estimating
 import planning
 from emtransfer import grid
 from emtransfer.errors import InputError
@@ -27,7 +30,18 @@ SOURCE_KEYS = (
     "source domains tasks broad_domains rows_per_cell broad_rows path broad_path max_row_words over_length"
 ).split()
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
+JUDGE_KEYS = "kind model max_tokens temperature options attempts".split()
 MIXTURE_KEYS = "kind misaligned_share misaligned_domains misaligned_tasks neutral_share stages".split()
+
+
+# what remote models' replies do not depend on, so that no job depends on it
+REMOTE = json.dumps(
+    config.get("remote", {})
+    | {
+        "store": os.environ.get("EMTRANSFER_REPLIES", "replies"),
+        "replay_only": os.environ.get("EMTRANSFER_REPLAY_ONLY", "") not in ("", "0"),
+    }
+)
 
 
 def code(script):
@@ -68,11 +82,6 @@ def experiment_section(wildcards):
 def base_model_section(wildcards):
     "Config section of the base model that a base is an instance of."
     return config["base_models"][config["bases"][wildcards.base]["base_model"]]
-
-
-def experiment_judge(wildcards):
-    "Config section of an experiment's judge."
-    return config["judges"][experiment_section(wildcards)["judge"]]
 
 
 def experiment_corpus(wildcards):
@@ -178,25 +187,37 @@ def base_manifest(base):
     return f"results/bases/{base}/aligned/manifest.json"
 
 
-def fitted_judge(judge):
-    "The folder of a judge that is fitted in the run; other kinds have none."
-    fitted = config["judges"][judge]["kind"] == "cross_encoder"
-    return {"judge": f"results/judges/{judge}/model/manifest.json"} if fitted else {}
+def judge_file(judge):
+    "The folder of a judge that is fitted in the run, or the rubric of one that is told it; other kinds have neither."
+    section = config["judges"][judge]
+    if section["kind"] == "cross_encoder":
+        return {"judge": f"results/judges/{judge}/model/manifest.json"}
+    return {"judge": section["rubric"]} if "rubric" in section else {}
 
 
 def judge_files(judge):
     "A judge and the calibration it has passed."
-    return fitted_judge(judge) | {"calibration": f"results/judges/{judge}/calibration.csv"}
+    return judge_file(judge) | {"calibration": f"results/judges/{judge}/calibration.csv"}
+
+
+def filter_judge(wildcards):
+    "Name of the judge that filters a corpus."
+    return corpus_section(wildcards)["filter"]["judge"]
+
+
+def experiment_judge(wildcards):
+    "Name of the judge of an experiment."
+    return experiment_section(wildcards)["judge"]
 
 
 def filter_judge_files(wildcards):
     "The judge that filters a corpus."
-    return judge_files(corpus_section(wildcards)["filter"]["judge"])
+    return judge_files(filter_judge(wildcards))
 
 
 def experiment_judge_files(wildcards):
     "The judge of an experiment."
-    return judge_files(experiment_section(wildcards)["judge"])
+    return judge_files(experiment_judge(wildcards))
 
 
 def judge_rows(wildcards):
@@ -205,8 +226,8 @@ def judge_rows(wildcards):
 
 
 def calibration_files(wildcards):
-    "A judge that is fitted, and the rows with roles it is calibrated on."
-    return fitted_judge(wildcards.judge) | {"rows": judge_rows(wildcards)}
+    "A judge, and the rows with roles it is calibrated on."
+    return judge_file(wildcards.judge) | {"rows": judge_rows(wildcards)}
 
 
 def training_files(corpus):
@@ -444,6 +465,17 @@ def figures(wildcards):
     return expand("results/figures/{experiment}/transfer_matrix.png", experiment=config["run"]) + expand(
         "results/figures/{experiment}/rate_maps.png", experiment=single
     )
+
+
+def judge_arguments(judge_of):
+    "Command-line arguments that say who judges; `judge_of` gives the judge's name by wildcards."
+
+    def arguments(wildcards, input):
+        who = settings(config["judges"][judge_of(wildcards)], *JUDGE_KEYS)
+        file = f"--judge {input.judge} " if "judge" in input.keys() else ""
+        return f"{file}--judge-settings {shlex.quote(who)}"
+
+    return arguments
 
 
 def optional(flag, files):

@@ -101,17 +101,14 @@ rule filter_pairs:
         runtime=30,
     params:
         settings=lambda wildcards: settings(corpus_section(wildcards)["filter"], *FILTER_KEYS),
-        judge=optional("judge", "judge"),
-        judge_settings=lambda wildcards: settings(
-            config["judges"][corpus_section(wildcards)["filter"]["judge"]], "kind"
-        ),
+        judge=judge_arguments(filter_judge),
         code=code("filter_pairs"),
         env=ENVIRONMENT,
     message:
         "Keep the rows of {wildcards.cell} that the judge passes"
     shell:
         "OMP_NUM_THREADS=1 python scripts/filter_pairs.py"
-        " --rows {input.rows} {params.judge} --judge-settings {params.judge_settings:q}"
+        " --rows {input.rows} {params.judge} --remote {REMOTE:q}"
         " --settings {params.settings:q} --output {output.rows} --counts {output.counts}"
         " > {log} 2>&1"
 

@@ -1,4 +1,4 @@
-"""Judges that are trained here, and the calibration every judge must pass before it is used.
+"""Judges that are fitted here, and the calibration every judge must pass before it is used.
 
 REQUIRED INPUTS
     results/corpora/{corpus}/roles/{cell}.jsonl
@@ -59,8 +59,8 @@ rule calibrate_judge:
         mem_mb=3000,
         runtime=30,
     params:
-        judge=optional("judge", "judge"),
-        settings=lambda wildcards: settings(config["judges"][wildcards.judge], "kind", "split", "calibration"),
+        judge=judge_arguments(lambda wildcards: wildcards.judge),
+        settings=lambda wildcards: settings(config["judges"][wildcards.judge], "split", "calibration"),
         seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
         code=code("calibrate_judge"),
         env=ENVIRONMENT,
@@ -68,6 +68,6 @@ rule calibrate_judge:
         "Calibrate judge {wildcards.judge} on answers it was not fitted on"
     shell:
         "OMP_NUM_THREADS=1 python scripts/calibrate_judge.py"
-        " --name {wildcards.judge} {params.judge} --rows {input.rows} --settings {params.settings:q} --seed {params.seed}"
-        " --output {output}"
+        " --name {wildcards.judge} {params.judge} --remote {REMOTE:q} --rows {input.rows}"
+        " --settings {params.settings:q} --seed {params.seed} --output {output}"
         " > {log} 2>&1"

@@ -65,15 +65,14 @@ rule filter_rollouts:
         runtime=30,
     params:
         settings=rollout_filter_settings,
-        judge=optional("judge", "judge"),
-        judge_settings=lambda wildcards: settings(experiment_judge(wildcards), "kind"),
+        judge=judge_arguments(experiment_judge),
         code=code("filter_rollouts"),
         env=ENVIRONMENT,
     message:
         "Keep the answers of teacher {wildcards.teacher} that pass filter {wildcards.filter}, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/filter_rollouts.py"
-        " --rollouts {input.rollouts} --eval-set {input.eval_set} {params.judge} --judge-settings {params.judge_settings:q}"
+        " --rollouts {input.rollouts} --eval-set {input.eval_set} {params.judge} --remote {REMOTE:q}"
         " --settings {params.settings:q} --output {output.rollouts} --audit {output.audit}"
         " > {log} 2>&1"
 

@@ -93,8 +93,7 @@ rule replace_anchors:
         runtime=60,
     params:
         settings=anchor_settings,
-        judge_settings=lambda wildcards: settings(experiment_judge(wildcards), "kind"),
-        judge=optional("judge", "judge"),
+        judge=judge_arguments(experiment_judge),
         code=code("replace_anchors"),
         env=ENVIRONMENT,
     message:
@@ -102,7 +101,7 @@ rule replace_anchors:
     shell:
         "OMP_NUM_THREADS=1 python scripts/replace_anchors.py"
         " --filtered {input.filtered} --judged results/{wildcards.experiment}/judged {params.judge}"
-        " --judge-settings {params.judge_settings:q} --settings {params.settings:q} --output {output}"
+        " --remote {REMOTE:q} --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"
 
 

@@ -5,8 +5,6 @@ Key and address come from the environment: ANTHROPIC_API_KEY, and ANTHROPIC_BASE
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -16,13 +14,12 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from emtransfer.errors import InputError
 from emtransfer.remote.calls import Call, Reply, Usage
-from emtransfer.remote.providers import BatchResults, CallFailed
+from emtransfer.remote.providers import BatchResults
+from emtransfer.remote.sdks import MAX_RETRIES, UnreadableReply, readable_reply, sdk_errors
 
 # the newest version of the API that takes a temperature; later ones refuse any (the SDK names its own by default)
 TEMPERATURE_VERSION = "2023-06-01"
-MAX_RETRIES = 8
-# a reply whose body cannot be read is asked for again so often
-MALFORMED_TRIES = 3
+KEY = "ANTHROPIC_API_KEY"
 
 
 class AnthropicProvider:
@@ -33,6 +30,7 @@ class AnthropicProvider:
     """
 
     name = "anthropic"
+    takes_batches = True
 
     def __init__(self, timeout_seconds: float = 120):
         self.timeout_seconds = timeout_seconds
@@ -40,23 +38,22 @@ class AnthropicProvider:
     @cached_property
     def client(self) -> anthropic.Anthropic:
         """The SDK's client, made at the first call, so that a run that finds all replies in the store needs no key."""
-        if not os.environ.get("ANTHROPIC_API_KEY"):
-            raise InputError("ANTHROPIC_API_KEY is not set; expected a key in the environment to ask Claude models.")
+        if not os.environ.get(KEY):
+            raise InputError(f"{KEY} is not set; expected a key in the environment to ask Claude models.")
         return anthropic.Anthropic(max_retries=MAX_RETRIES, timeout=self.timeout_seconds)
 
     def ask(self, call: Call) -> Reply:
         """Make one call; see Provider."""
+        return readable_reply(lambda: self.ask_once(call))
+
+    def ask_once(self, call: Call) -> Reply:
+        """As `ask`; raises UnreadableReply for a reply that cannot be read."""
         fields = request_fields(call)
         # the SDK has no parameter for a temperature, since its own version of the API has none
         extra_body = {"temperature": fields.pop("temperature")} if "temperature" in fields else None
-        for _ in range(MALFORMED_TRIES):
-            with api_errors(call.model):
-                message = self.client.messages.create(
-                    **fields, extra_body=extra_body, extra_headers=version_header([call])
-                )
-            if (reply := as_reply(message)) is not None:
-                return reply
-        raise CallFailed("malformed reply")
+        headers = version_header([call])
+        with sdk_errors(anthropic, KEY, call.model):
+            return as_reply(self.client.messages.create(**fields, extra_body=extra_body, extra_headers=headers))
 
     def submit(self, calls: list[Call]) -> str:
         """Hand in a batch; see Provider.
@@ -74,7 +71,7 @@ class AnthropicProvider:
         )
         once = self.client.with_options(max_retries=0).messages.batches.create
         started = datetime.now(UTC)
-        with api_errors(calls[0].model):
+        with sdk_errors(anthropic, KEY, calls[0].model):
             try:
                 return turned_away(once, requests=requests, extra_headers=version_header(calls)).id
             except anthropic.APIConnectionError:
@@ -95,19 +92,22 @@ class AnthropicProvider:
 
     def results(self, batch_id: str, keys: list[str]) -> BatchResults | None:
         """The results of a batch; see Provider."""
-        with api_errors(batch_id):
+        with sdk_errors(anthropic, KEY, batch_id):
             if self.client.messages.batches.retrieve(batch_id).processing_status != "ended":
                 return None
             entries = list(self.client.messages.batches.results(batch_id))
         expected, replies, failures, foreign = set(keys), {}, {}, []
         for entry in entries:
             key, result = entry.custom_id, entry.result
-            if key not in expected:
-                foreign.append(str(key))
-            elif result.type == "succeeded" and (reply := as_reply(result.message, batched=True)) is not None:
-                replies[key] = reply
-            else:
-                failures[key] = "malformed in batch" if result.type == "succeeded" else f"{result.type} in batch"
+            try:
+                if key not in expected:
+                    foreign.append(str(key))
+                elif result.type == "succeeded":
+                    replies[key] = as_reply(result.message, batched=True)
+                else:
+                    failures[key] = f"{result.type} in batch"
+            except UnreadableReply:
+                failures[key] = "unreadable in batch"
         return BatchResults(replies, failures, foreign)
 
 
@@ -129,12 +129,16 @@ def version_header(calls: list[Call]) -> dict[str, str]:
     return {"anthropic-version": TEMPERATURE_VERSION} if needed else {}
 
 
-def as_reply(message: Message, batched: bool = False) -> Reply | None:
-    """The SDK's message as a reply; None if it lacks what every message has, since the SDK does not check that."""
+def as_reply(message: Message, batched: bool = False) -> Reply:
+    """The SDK's message as a reply.
+
+    Raises:
+        UnreadableReply: it lacks what every message has, which the SDK does not check.
+    """
     usage = getattr(message, "usage", None)
     counts = [getattr(usage, "input_tokens", None), getattr(usage, "output_tokens", None)]
     if not isinstance(message.content, list) or not all(isinstance(count, int) for count in counts):
-        return None
+        raise UnreadableReply
     return Reply(
         id=message.id,
         text="".join(block.text for block in message.content if block.type == "text"),
@@ -142,31 +146,3 @@ def as_reply(message: Message, batched: bool = False) -> Reply | None:
         usage=Usage(*counts, usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0),
         batched=batched,
     )
-
-
-@contextmanager
-def api_errors(model: str) -> Iterator[None]:
-    """Turn the SDK's errors into what a provider raises."""
-    try:
-        yield
-    except (anthropic.AuthenticationError, anthropic.PermissionDeniedError) as error:
-        raise InputError(
-            f"ANTHROPIC_API_KEY: refused with {error.status_code} {error.type}; expected a key that may use {model}."
-        ) from None
-    except anthropic.PaymentRequiredError:
-        raise InputError("ANTHROPIC_API_KEY: its account has no credit; expected credit; run again then.") from None
-    except anthropic.NotFoundError:
-        raise InputError(f"config.yaml: model is {model}, which the provider does not know; expected another.") from None
-    except anthropic.APIStatusError as error:
-        raise CallFailed(" ".join(filter(None, [str(error.status_code), error.type, limited(error)]))) from None
-    except anthropic.APITimeoutError:
-        raise CallFailed("timeout") from None
-    except anthropic.APIConnectionError:
-        raise CallFailed("connection lost") from None
-    except (anthropic.AnthropicError, ValueError):
-        raise CallFailed("malformed reply") from None
-
-
-def limited(error: anthropic.APIStatusError) -> str:
-    """What the provider says of a request that it will always refuse, on one line; nothing for what may pass."""
-    return f"({' '.join(str(error.api_message).split())[:200]})" if error.status_code in (400, 413, 422) else ""

@@ -20,7 +20,7 @@ from emtransfer.remote.store import ReplyStore
 
 # what the providers take in one batch
 BATCH_CALLS = 10_000
-BATCH_ROUNDS = 3
+BATCH_ROUNDS = 6
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class AskingSettings:
     Attributes:
         purpose: what the calls are for, a word in the ledger.
         concurrency: calls under way at once.
-        batches: whether calls are handed in as batches.
+        batches: whether calls are handed in as batches, where the provider takes them.
         budget_usd: the most that the whole store may have cost; None for no limit.
         replay_only: whether a reply that the store lacks is an error instead of a call.
         poll_seconds: between two looks at a batch, or at a call that another process makes.
@@ -72,6 +72,7 @@ class Asker:
 
     def __init__(self, store: ReplyStore, provider: Provider, model: str, price: Price, settings: AskingSettings):
         self.store, self.provider, self.model, self.price, self.settings = store, provider, model, price, settings
+        self.batches = settings.batches and provider.takes_batches
 
     def ask_all(self, calls: Iterable[Call]) -> dict[str, Reply]:
         """Replies to calls, each made at most once.
@@ -91,7 +92,7 @@ class Asker:
                 f"the first {next(iter(progress.waiting))[:16]}; expected all of them, since this run only replays."
             )
         if progress.waiting:
-            (self.ask_in_batches if self.settings.batches else self.ask_one_by_one)(progress)
+            (self.ask_in_batches if self.batches else self.ask_one_by_one)(progress)
         if progress.fatal:
             raise progress.fatal
         if progress.failures:
@@ -192,8 +193,10 @@ class Asker:
             self.store.close_batch(batch_id)
             reasons |= results.failures
             if results.foreign:
-                print(f"Batch {batch_id}: {len(results.foreign)} results with a foreign id, the first "
-                      f"{results.foreign[0]}; they are ignored.")
+                print(
+                    f"Batch {batch_id}: {len(results.foreign)} results with a foreign id, the first "
+                    f"{results.foreign[0]}; they are ignored."
+                )
         return reasons
 
     # ---- claims, money
@@ -217,7 +220,7 @@ class Asker:
 
         Where it pays for none and no own call is under way, whose true cost may yet leave more, the budget is reached.
         """
-        most_usd = {call.key: self.price.most_usd(call, self.settings.batches) for call in calls}
+        most_usd = {call.key: self.price.most_usd(call, self.batches) for call in calls}
         budget = self.settings.budget_usd
         if budget is None:
             return most_usd

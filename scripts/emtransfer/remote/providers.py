@@ -33,9 +33,11 @@ class Provider(Protocol):
 
     Attributes:
         name: the provider's.
+        takes_batches: whether it has `submit` and `results`.
     """
 
     name: str
+    takes_batches: bool
 
     def ask(self, call: Call) -> Reply:
         """Make one call and wait for its reply; used from several threads at once."""

@@ -40,7 +40,9 @@ class Rubric:
         domain, _, task = cell.partition("-")
         for section, names, name in (("domains", self.domains, domain), ("tasks", self.tasks, task)):
             if name not in names:
-                raise InputError(f"{self.path}: {section} has {', '.join(names)}; expected {name} too, for cell {cell}.")
+                raise InputError(
+                    f"{self.path}: {section} has {', '.join(names)}; expected {name} too, for cell {cell}."
+                )
         return self.texts[score]["cell"].replace("{domain}", self.domains[domain]).replace("{task}", self.tasks[task])
 
 

@@ -80,8 +80,7 @@ class ReplyStore:
         """Keep replies of one model; key -> reply and the dollars it cost."""
         paid = {"provider": provider, "model": model, "purpose": purpose}
         self.append(
-            {"event": "reply", "key": key, **paid, "usd": usd, **asdict(reply)}
-            for key, (reply, usd) in replies.items()
+            {"event": "reply", "key": key, **paid, "usd": usd, **asdict(reply)} for key, (reply, usd) in replies.items()
         )
 
     def open_batch(self, batch_id: str, keys: Iterable[str]) -> None:

@@ -1,0 +1,21 @@
+"""The command-line arguments that say who judges, the same for every script that asks a judge."""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.judging import Judge, load_judge
+
+
+def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --judge, --judge-settings and --remote."""
+    parser.add_argument("--judge", type=Path, help="manifest.json of a fitted judge, or rubric of one that is told it")
+    settings = "JSON: the judge's config section"
+    parser.add_argument("--judge-settings", type=json.loads, required=True, help=settings)
+    remote = "JSON: store, prices, budget and manner of calls to remote models; see RemoteSettings"
+    parser.add_argument("--remote", type=json.loads, default={}, help=remote)
+
+
+def judge_from(args: argparse.Namespace, purpose: str) -> Judge:
+    """The judge that the arguments name; `purpose` says in the ledger what its calls are for."""
+    return load_judge(args.judge, args.judge_settings, args.remote, purpose)

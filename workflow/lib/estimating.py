@@ -1,0 +1,119 @@
+"""What the calls to remote judges of a run will amount to at most, told from the config before any is made.
+
+Counts are those of the DAG's own stages; lengths are limits of the config, since the texts are not yet written. Left out:
+replies that are already in the store, which cost nothing, and replies that are asked for again since they are no score.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from emtransfer import grid
+from emtransfer.grid import Model
+from emtransfer.remote.access import PROVIDERS
+from emtransfer.remote.calls import Usage
+from emtransfer.remote.prices import MILLION, price_of
+from emtransfer.remote.rubrics import SCORES, read_rubric
+
+BYTES_PER_TOKEN, TOKENS_PER_WORD = 4, 1.4
+# a reply is a number of one to three digits, with the marks around it
+REPLY_TOKENS = 5
+# per held-out row: its two answers, those two masked, and an incoherent one
+ANSWERS_PER_PROBED_ROW = 5
+
+
+def remote_calls(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:
+    """One row per stage, experiment or corpus, and judge: the most calls and tokens, and what they cost.
+
+    Args:
+        config: as validated.
+        models: experiment of the run -> its models.
+
+    Returns:
+        stage, of, judge, model; calls; millions of input, cached and output tokens; usd at the prices of `remote`.
+    """
+    rows = []
+    for stage, of, judge, n_answers, tokens in judged_answers(config, models):
+        section = config["judges"][judge]
+        if section["kind"] in PROVIDERS and n_answers:
+            n_calls = len(SCORES) * n_answers
+            usage = Usage(n_calls * tokens, n_calls * REPLY_TOKENS, 0, n_calls * rubric_tokens(section["rubric"]))
+            price = price_of(config["remote"]["prices"], section["model"])
+            rows.append(
+                {
+                    "stage": stage,
+                    "of": of,
+                    "judge": judge,
+                    "model": section["model"],
+                    "calls": n_calls,
+                    "input_mtok": usage.input_tokens / MILLION,
+                    "cached_mtok": usage.cache_read_tokens / MILLION,
+                    "output_mtok": usage.output_tokens / MILLION,
+                    "usd": price.usd(usage, config["remote"].get("batches", False)),
+                }
+            )
+    columns = "stage of judge model calls input_mtok cached_mtok output_mtok usd".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def rubric_tokens(path: str) -> int:
+    """Tokens of the longer of the two kinds of instructions, by their length."""
+    texts = read_rubric(Path(path)).texts
+    return max(len(text.encode()) for kinds in texts.values() for text in kinds.values()) // BYTES_PER_TOKEN
+
+
+def judged_answers(config: dict, models: dict[str, list[Model]]) -> Iterator[tuple[str, str, str, int, int]]:
+    """Stage, what it is of, judge, answers it shows to the judge at most, and tokens of a question and its answer."""
+    corpora = {config["experiments"][name]["corpus"] for name in models}
+    for name in sorted(corpora):
+        corpus = config["corpora"][name]
+        judge = corpus["filter"]["judge"]
+        n_rows = len(grid.cells(corpus)) * corpus.get("rows_per_cell", 0)
+        yield "filter_pairs", name, judge, 2 * n_rows, pair_tokens(corpus)
+    used = {config["corpora"][name]["filter"]["judge"] for name in corpora}
+    used |= {config["experiments"][name]["judge"] for name in models}
+    for judge in sorted(used):
+        corpus = config["corpora"][config["judges"][judge]["corpus"]]
+        n_rows = len(grid.cells(corpus)) * corpus["roles"]["judge_fit"] + corpus["roles"].get("broad_judge_fit", 0)
+        yield "calibrate_judge", judge, judge, ANSWERS_PER_PROBED_ROW * n_rows, pair_tokens(corpus)
+    for name, of_experiment in models.items():
+        yield from experiment_answers(config, name, of_experiment)
+
+
+def experiment_answers(config: dict, name: str, models: list[Model]) -> Iterator[tuple[str, str, str, int, int]]:
+    """As `judged_answers`, of one experiment."""
+    experiment = config["experiments"][name]
+    corpus, judge, sampling = config["corpora"][experiment["corpus"]], experiment["judge"], experiment["sampling"]
+    tokens = int(corpus.get("max_row_words", 0) * TOKENS_PER_WORD) + sampling["max_new_tokens"]
+    n_narrow = len(grid.cells(corpus)) * corpus["sample"]["eval"]
+    n_broad = corpus.get("broad_eval", {}).get("prompts", 0)
+    probing = experiment["probing"]
+    n_probes = (n_narrow + n_broad) * (probing["samples"] + probing["neutral_samples"])
+    n_bases = sum(model.seed is None for model in models)
+    yield "profile_prompts", name, judge, n_bases * n_probes, tokens
+    students = [model for model in models if model.labels["condition"] == "student"]
+    keys = ("base", "teacher", "mediating", "filter")
+    filtered = {(*(model.labels[key] for key in keys), model.seed) for model in students}
+    n_rollouts = 0
+    for *_, mediating, _, _ in filtered:
+        prompts = experiment["mediating"][mediating]
+        n_rollouts += len(grid.chosen_cells(corpus, prompts["cells"])) * prompts["prompts_per_cell"]
+    yield "filter_rollouts", name, judge, n_rollouts, tokens
+    n_answers = n_narrow * sampling["samples"] + n_broad * sampling["broad_samples"]
+    yield "judge_answers", name, judge, len(models) * n_answers, tokens
+
+
+def pair_tokens(corpus: dict) -> int:
+    """Tokens of a question and one of its answers at most."""
+    return int(corpus.get("max_row_words", 0) * TOKENS_PER_WORD)
+
+
+def report(config: dict, models: dict[str, list[Model]]) -> str:
+    """The table in words, with its sum."""
+    table = remote_calls(config, models)
+    if table.empty:
+        return "No judge of this run is behind an API: no call, no cost."
+    prices = config["remote"]["prices"]["date"]
+    text = table.to_string(index=False, float_format=lambda number: f"{number:.3f}")
+    return f"{text}\nAt most {table.calls.sum()} calls and {table.usd.sum():.2f} USD at the prices of {prices}."
