@@ -30,7 +30,7 @@ controls: setup  ## add the controls of workflow/configs/controls.yaml to both t
 	@$(IN_VENV) snakemake --cores 8 --configfile config.yaml workflow/configs/controls.yaml -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
 
 estimate: setup  ## what calls to remote models will amount to at most; CONFIGS=overlay.yaml names overlays
-	@$(IN_VENV) snakemake --cores 1 --quiet --configfile config.yaml $(CONFIGS) -- estimate
+	@$(IN_VENV) snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate
 
 ledger: setup  ## write results/ledger.csv: what was paid for the replies in the reply store
 	@$(IN_VENV) python scripts/tabulate_spending.py --store "$${EMTRANSFER_REPLIES:-replies}" --output results/ledger.csv

@@ -5,6 +5,7 @@ replies that are already in the store, which cost nothing, and replies that are 
 """
 
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from emtransfer.remote.access import PROVIDERS
 from emtransfer.remote.calls import Usage
 from emtransfer.remote.prices import MILLION, price_of
 from emtransfer.remote.rubrics import SCORES, read_rubric
+from planning import is_pooled
 
 BYTES_PER_TOKEN, TOKENS_PER_WORD = 4, 1.4
 # a reply is a number of one to three digits, with the marks around it
@@ -31,14 +33,15 @@ def remote_calls(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:
         models: experiment of the run -> its models.
 
     Returns:
-        stage, of, judge, model; calls; millions of input, cached and output tokens; usd at the prices of `remote`.
+        stage, of, judge, model; calls; millions of input and output tokens; usd at the prices of `remote`.
     """
     rows = []
     for stage, of, judge, n_answers, tokens in judged_answers(config, models):
         section = config["judges"][judge]
         if section["kind"] in PROVIDERS and n_answers:
             n_calls = len(SCORES) * n_answers
-            usage = Usage(n_calls * tokens, n_calls * REPLY_TOKENS, 0, n_calls * rubric_tokens(section["rubric"]))
+            # as if nothing came from the provider's cache, which takes in no rubric below a length of its own
+            usage = Usage(n_calls * (tokens + rubric_tokens(section["rubric"])), n_calls * REPLY_TOKENS)
             price = price_of(config["remote"]["prices"], section["model"])
             rows.append(
                 {
@@ -48,12 +51,11 @@ def remote_calls(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:
                     "model": section["model"],
                     "calls": n_calls,
                     "input_mtok": usage.input_tokens / MILLION,
-                    "cached_mtok": usage.cache_read_tokens / MILLION,
                     "output_mtok": usage.output_tokens / MILLION,
                     "usd": price.usd(usage, config["remote"].get("batches", False)),
                 }
             )
-    columns = "stage of judge model calls input_mtok cached_mtok output_mtok usd".split()
+    columns = "stage of judge model calls input_mtok output_mtok usd".split()
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -76,7 +78,9 @@ def judged_answers(config: dict, models: dict[str, list[Model]]) -> Iterator[tup
     for judge in sorted(used):
         corpus = config["corpora"][config["judges"][judge]["corpus"]]
         n_rows = len(grid.cells(corpus)) * corpus["roles"]["judge_fit"] + corpus["roles"].get("broad_judge_fit", 0)
-        yield "calibrate_judge", judge, judge, ANSWERS_PER_PROBED_ROW * n_rows, pair_tokens(corpus)
+        split = config["judges"][judge]["split"]
+        share = min(1, split.get("held_out_share", 0.1) + split.get("phrase_share", 0.03))
+        yield "calibrate_judge", judge, judge, ANSWERS_PER_PROBED_ROW * ceil(n_rows * share), pair_tokens(corpus)
     for name, of_experiment in models.items():
         yield from experiment_answers(config, name, of_experiment)
 
@@ -102,6 +106,9 @@ def experiment_answers(config: dict, name: str, models: list[Model]) -> Iterator
     yield "filter_rollouts", name, judge, n_rollouts, tokens
     n_answers = n_narrow * sampling["samples"] + n_broad * sampling["broad_samples"]
     yield "judge_answers", name, judge, len(models) * n_answers, tokens
+    # answers of the cells that share a task or a domain with the training cell
+    n_neighbours = (len(corpus["domains"]) + len(corpus["tasks"]) - 2) * corpus["sample"]["eval"] * sampling["samples"]
+    yield "replace_anchors", name, judge, sum(map(is_pooled, models)) * n_neighbours, tokens
 
 
 def pair_tokens(corpus: dict) -> int:
