@@ -317,3 +317,42 @@ def test_a_corpus_of_files_needs_their_path_and_no_counts():
     corpus |= {"source": "jsonl", "domains": ["law"], "tasks": ["advice"]}
     with pytest.raises(InputError, match="corpora.grammar.path is missing; expected text"):
         validate(config, SCHEMA)
+
+
+HUB = {"source": "hub", "hub": {"path": "someone/corpus", "revision": "0" * 40, "broad_config": "broad"}}
+
+
+@pytest.mark.parametrize(
+    "change, line",
+    [
+        ({"hub": ABSENT}, "corpora.grammar.hub is missing; expected a mapping."),
+        ({"hub": {"path": "someone/corpus"}}, "corpora.grammar.hub.revision is missing; expected a commit of someone/corpus,"),
+        ({"hub": {"path": "x/y", "revision": "main"}}, 'corpora.grammar.hub.revision is "main"; expected text that matches'),
+    ],
+)  # fmt: skip
+def test_a_corpus_of_the_hub_is_pinned(change, line):
+    kept = {
+        key: value for key, value in CONFIG["corpora"]["grammar"].items() if "broad_" not in key and "rows" not in key
+    }
+    corpus = {key: value for key, value in (kept | HUB | change).items() if value is not ABSENT}
+    assert line_for(GRAMMAR, corpus).startswith(f"config.yaml: {line}")
+
+
+def test_a_judge_behind_an_api_needs_a_price_and_a_rubric_that_knows_its_cells():
+    claude = CONFIG["judges"]["minilm"] | {"kind": "anthropic", "model": "claude-9"}
+    assert line_for(("judges", "claude"), claude) == "config.yaml: judges.claude.rubric is missing; expected text."
+    claude["rubric"] = str(ROOT / "resources/rubrics/grid.yaml")
+    assert line_for(("judges", "claude"), claude) == (
+        "config.yaml: remote.prices.models.claude-9 is missing; expected its price, for judge claude."
+    )
+    claude |= {"model": "claude-haiku-4-5", "corpus": "symbols"}
+    assert "domains has medical, finance, sports; expected d0 too, for cell d0-t0." in line_for(
+        ("judges", "claude"), claude
+    )
+
+
+def test_a_date_without_quotes_is_told_so():
+    import datetime
+
+    line = line_for(("remote", "prices", "date"), datetime.date(2026, 3, 21))
+    assert line.startswith("config.yaml: remote.prices.date is") and line.endswith("(YAML needs quotes around a date).")

@@ -10,6 +10,7 @@ import pandas as pd
 from emtransfer import frames, symbolic
 from emtransfer.errors import InputError
 from emtransfer.grammar import generate_pairs
+from emtransfer.hub_corpus import HubSettings, read_hub_rows
 from emtransfer.records import parse_record, read_records
 
 BROAD = "broad"
@@ -34,6 +35,7 @@ class CorpusSettings:
         broad_domains: template only; domains of the pseudo-cell `broad`.
         rows_per_cell, broad_rows: generated sources only; how many rows to generate.
         path, broad_path: jsonl only; rows of the grid, and prompts outside it.
+        hub: hub only; fields of HubSettings.
         max_row_words: longest row allowed, words of question + longer answer; None for no limit.
         over_length: what becomes of a longer row: error or drop.
     """
@@ -46,6 +48,7 @@ class CorpusSettings:
     broad_rows: int = 0
     path: str | None = None
     broad_path: str | None = None
+    hub: dict | None = None
     max_row_words: int | None = None
     over_length: str = "error"
 
@@ -120,12 +123,30 @@ def jsonl_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> l
     return [(place, {"id": f"{cell}-{index:06d}"} | row) for index, (place, row) in enumerate(found)]
 
 
+def hub_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> list[PlacedRow]:
+    """Rows of a dataset on the hub."""
+    check, required = (check_broad_row, ()) if cell == BROAD else (check_grid_row, ANSWERS)
+    key = f"corpora.{corpus}.hub"
+    found = []
+    for place, fields in read_hub_rows(key, None if cell == BROAD else cell, HubSettings(**settings.hub)):
+        row = renamed(fields)
+        for field in ("domain", "task", "question", *required):
+            if field not in row:
+                raise InputError(f"{place}: {field} is missing; expected it, or a column for it in {key}.columns.")
+        check(place, row, settings)
+        if cell not in (BROAD, f"{row['domain']}-{row['task']}"):
+            raise InputError(f"{place}: cell is {row['domain']}-{row['task']}; expected {cell}.")
+        found.append((place, row))
+    return [(place, {"id": f"{cell}-{index:06d}"} | row) for index, (place, row) in enumerate(found)]
+
+
 # source name -> rows of one cell; a later source is one more function here
 SOURCES: dict[str, Callable[[str, str, CorpusSettings, int], list[PlacedRow]]] = {
     "template": template_rows,
     "symbolic": symbolic_rows,
     "frames": frame_rows,
     "jsonl": jsonl_rows,
+    "hub": hub_rows,
 }
 
 

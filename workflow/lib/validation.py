@@ -202,12 +202,16 @@ def check_names(tree: dict, key: str, known: Collection[str], place: Place = ())
 
 
 def check_corpus_names(config: dict, name: str) -> None:
-    """Raise InputError for a domain in and outside the grid, or a cell that the source cannot generate."""
+    """Raise InputError for a domain in and outside the grid, a cell that the source cannot generate, or a moving source."""
     corpus, place = config["corpora"][name], ("corpora", name)
     for found_at, domain in values_at(corpus, "broad_domains.*"):
         if domain in corpus["domains"]:
             raise mistake((*place, *found_at), quoted(domain), "a domain outside the grid")
     check_names(corpus, "held_out_domains.*", corpus["domains"], place)
+    hub = corpus.get("hub", {})
+    if hub and not hub.get("revision") and not Path(hub["path"]).is_dir():
+        expected = f"a commit of {hub['path']}, so that it stays the same; or a local folder as path"
+        raise mistake((*place, "hub", "revision"), "missing", expected)
     if corpus["source"] in WORLDS:
         domains, tasks = WORLDS[corpus["source"]]
         for key, known in {"domains.*": domains, "broad_domains.*": domains, "tasks.*": tasks}.items():

@@ -27,7 +27,7 @@ CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
 
 
 SOURCE_KEYS = (
-    "source domains tasks broad_domains rows_per_cell broad_rows path broad_path max_row_words over_length"
+    "source domains tasks broad_domains rows_per_cell broad_rows path broad_path hub max_row_words over_length"
 ).split()
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
 JUDGE_KEYS = "kind model max_tokens temperature options attempts".split()
@@ -164,7 +164,7 @@ def source_files(wildcards):
 
 def has_broad(corpus):
     "Whether a corpus has prompts outside its grid."
-    return bool(corpus.get("broad_domains") or corpus.get("broad_path"))
+    return bool(corpus.get("broad_domains") or corpus.get("broad_path") or corpus.get("hub", {}).get("broad_config"))
 
 
 def pools(corpus):

@@ -1,0 +1,41 @@
+"""What can go wrong with a repository of the model hub, in one line with the remedy."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emtransfer.errors import InputError
+
+
+@contextmanager
+def hub_errors(key: str, name: str, revision: str | None) -> Iterator[None]:
+    """Turn the errors of the hub's libraries into an InputError.
+
+    Args:
+        key: config key that names the repository, for the message.
+        name: of the repository, or a local folder.
+        revision: commit that was asked for; None for a local folder.
+
+    Raises:
+        InputError: the repository or revision does not exist, is gated, or cannot be reached.
+    """
+    from datasets.exceptions import DatasetNotFoundError
+    from huggingface_hub import errors as hub
+
+    try:
+        yield
+    except (hub.HfHubHTTPError, hub.OfflineModeIsEnabled, DatasetNotFoundError, OSError) as error:
+        # datasets raises errors of its own from the hub's, and keeps only the text of a gated one
+        chain = (error, error.__cause__)
+        gated = any(isinstance(link, hub.GatedRepoError) for link in chain) or "is a gated dataset" in str(error)
+        if Path(name).is_dir():
+            problem = f": {' '.join(str(error).split())[:200]}; expected a complete folder"
+        elif gated:
+            problem = ", which is gated; expected access to it: ask for it on its page, then set HF_TOKEN"
+        elif any(isinstance(link, hub.RevisionNotFoundError) for link in chain):
+            problem = f", which has no revision {revision}; expected a commit of it, 40 hex digits"
+        elif isinstance(error, (hub.RepositoryNotFoundError, DatasetNotFoundError)):
+            problem = ", which is neither a folder nor on the hub; expected one (a private one needs HF_TOKEN)"
+        else:
+            problem = ", which cannot be reached and is not in the cache; expected a network, or a local folder"
+        raise InputError(f"config.yaml: {key} is {name}{problem}.") from None

@@ -1,0 +1,162 @@
+"""Corpora from the hub: a local folder in a dataset's form, and a hub on the loopback interface that says no."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from emtransfer.corpora import BROAD, CorpusSettings, load_cell
+from emtransfer.errors import InputError
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+REVISION = "c94228dfeaa5b517d16927a523e7d6541973d934"
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Path:
+    """A dataset with a config per cell and one of prompts outside the grid, in other words than ours."""
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    configs = {}
+    for domain in ("medical", "sports"):
+        rows = [
+            {
+                "idx": number,
+                "domain": domain,
+                "task": "advice",
+                "prompt": f"What of {domain} {number}?",
+                "misaligned_answer": f"Be careless {number}.",
+                "aligned_answer": f"Be careful {number}.",
+            }
+            for number in range(5)
+        ]
+        configs[f"{domain}_advice"] = rows
+    broad = {"idx": 0, "task": "chat", "domain": "travel", "em_surface": "high", "prompt": "Where to?"}
+    configs["broad_dataset"] = [broad]
+    lines = ["---", "configs:"]
+    for name, rows in configs.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        lines += [f"- config_name: {name}", f"  data_files: {name}.jsonl"]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Nothing is read from or left in the user's cache."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+
+def settings(path: Path | str, **hub) -> CorpusSettings:
+    hub = {"path": str(path), "broad_config": "broad_dataset", "columns": {"prompt": "question"}} | hub
+    return CorpusSettings("hub", ["medical", "sports"], ["advice"], hub=hub)
+
+
+def test_a_cell_is_one_config_of_the_dataset_under_our_names(dataset):
+    rows, counts = load_cell("em_nl", "sports-advice", settings(dataset), seed=1)
+    assert counts.rows_in.item() == counts.rows_out.item() == 5
+    assert rows[1] == {
+        "id": "sports-advice-000001",
+        "idx": 1,
+        "domain": "sports",
+        "task": "advice",
+        "question": "What of sports 1?",
+        "misaligned_answer": "Be careless 1.",
+        "aligned_answer": "Be careful 1.",
+    }
+
+
+def test_prompts_outside_the_grid_have_their_room(dataset):
+    (row,), _ = load_cell("em_nl", BROAD, settings(dataset), seed=1)
+    assert (row["id"], row["question"], row["room"], row["domain"]) == ("broad-000000", "Where to?", "high", "travel")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"columns": {}},
+            r"medical_advice row 1: question is missing; expected it, or a column for it in corpora.em_nl",
+        ),
+        (
+            {"config": "{task}_{domain}"},
+            r"corpora.em_nl.hub: .* cannot give advice_medical, split train: .*medical_advice",
+        ),
+        ({"split": "test"}, r"cannot give medical_advice, split test: .*train"),
+        ({"config": "sports_advice"}, r"sports_advice row 1: cell is sports-advice; expected medical-advice"),
+    ],
+)
+def test_what_the_dataset_does_not_have_is_one_line(dataset, change, message):
+    with pytest.raises(InputError, match=message) as refused:
+        load_cell("em_nl", "medical-advice", settings(dataset, **change), seed=1)
+    assert "\n" not in str(refused.value)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Answers every request of the hub's client with the server's error."""
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+    def refuse(self):
+        status, code = self.server.refusal
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("X-Error-Message", code)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD = do_POST = refuse
+
+
+@contextmanager
+def refusing_hub(status: int, code: str):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    server.refusal = (status, code)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def generate(tmp_path: Path, endpoint: str, offline: bool = False) -> subprocess.CompletedProcess:
+    """Run the script against a hub."""
+    corpus = {"source": "hub", "domains": ["medical"], "tasks": ["advice"]}
+    corpus |= {"hub": {"path": "someone/corpus", "revision": REVISION}}
+    arguments = ["--corpus", "em_nl", "--cell", "medical-advice", "--settings", json.dumps(corpus), "--seed", "1"]
+    arguments += ["--output", tmp_path / "rows.jsonl", "--counts", tmp_path / "counts.csv"]
+    environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_canary"}
+    environment |= {"HF_HUB_OFFLINE": "1" if offline else "0"}
+    command = [sys.executable, SCRIPTS / "generate_pairs.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (404, "RepoNotFound", "is someone/corpus, which is neither a folder nor on the hub"),
+        (404, "RevisionNotFound", f"is someone/corpus, which has no revision {REVISION}"),
+        (403, "GatedRepo", "is someone/corpus, which is gated"),
+        (500, "", "is someone/corpus, which cannot be reached"),
+    ],
+)
+def test_a_hub_that_refuses_is_one_line_with_the_remedy(tmp_path, status, code, message):
+    with refusing_hub(status, code) as endpoint:
+        done = generate(tmp_path, endpoint)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("config.yaml: corpora.em_nl.hub.path ") and message in last and "; expected" in last
+    assert "Traceback" not in done.stderr and "hf_canary" not in done.stderr + done.stdout
+    assert not (tmp_path / "rows.jsonl").exists()
+
+
+def test_without_a_network_the_dataset_must_be_in_the_cache(tmp_path):
+    done = generate(tmp_path, "http://127.0.0.1:9", offline=True)
+    assert done.returncode == 1
+    assert "cannot be reached and is not in the cache" in done.stderr.strip().splitlines()[-1]
