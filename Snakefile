@@ -3,6 +3,8 @@
 Use: snakemake --cores 8 results/em_transfer_table.csv
 """
 
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -38,10 +40,13 @@ rule all:
 
 
 rule estimate:
+    log:
+        "results/logs/estimate.log",
     message:
         "What calls to remote models will amount to"
     run:
-        print(estimating.report(config, MODELS))
+        Path(log[0]).write_text(estimating.report(config, MODELS) + "\n")
+        shell("cat {log}")
 
 
 # jobs on this machine are limited by its resources; beside a rate limit, which is on by default, Snakemake 9.27 starts one

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from emtransfer.judging import Judge, load_judge
@@ -13,7 +14,8 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
     settings = "JSON: the judge's config section"
     parser.add_argument("--judge-settings", type=json.loads, required=True, help=settings)
     remote = "JSON: store, prices, budget and manner of calls to remote models; see RemoteSettings"
-    parser.add_argument("--remote", type=json.loads, default={}, help=remote)
+    known = json.loads(os.environ.get("EMTRANSFER_REMOTE", "{}"))
+    parser.add_argument("--remote", type=json.loads, default=known, help=f"{remote}; by default EMTRANSFER_REMOTE")
 
 
 def judge_from(args: argparse.Namespace, purpose: str) -> Judge:

@@ -70,7 +70,7 @@ rule judge_answers:
         "Judge the answers of {wildcards.model}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/judge_answers.py"
-        " --answers {input.answers} {params.judge} --remote {REMOTE:q} --output {output}"
+        " --answers {input.answers} {params.judge} --output {output}"
         " > {log} 2>&1"
 
 
@@ -131,6 +131,6 @@ rule profile_prompts:
         "Measure room, coherence and solvability of every prompt for base {wildcards.base}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/profile_prompts.py"
-        " --probes {input.probes} {params.judge} --remote {REMOTE:q} --settings {params.settings:q}"
+        " --probes {input.probes} {params.judge} --settings {params.settings:q}"
         " --output {output}"
         " > {log} 2>&1"

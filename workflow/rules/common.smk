@@ -34,14 +34,12 @@ JUDGE_KEYS = "kind model max_tokens temperature options attempts".split()
 MIXTURE_KEYS = "kind misaligned_share misaligned_domains misaligned_tasks neutral_share stages".split()
 
 
-# what remote models' replies do not depend on, so that no job depends on it
-REMOTE = json.dumps(
-    config.get("remote", {})
-    | {
-        "store": os.environ.get("EMTRANSFER_REPLIES", "replies"),
-        "replay_only": os.environ.get("EMTRANSFER_REPLAY_ONLY", "") not in ("", "0"),
-    }
-)
+# what remote models' replies do not depend on goes past the params, so that no job depends on it either
+REMOTE = config.get("remote", {}) | {
+    "store": os.environ.get("EMTRANSFER_REPLIES", "replies"),
+    "replay_only": os.environ.get("EMTRANSFER_REPLAY_ONLY", "") not in ("", "0"),
+}
+os.environ.update(EMTRANSFER_REMOTE=json.dumps(REMOTE))
 
 
 def code(script):

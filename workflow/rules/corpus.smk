@@ -108,7 +108,7 @@ rule filter_pairs:
         "Keep the rows of {wildcards.cell} that the judge passes"
     shell:
         "OMP_NUM_THREADS=1 python scripts/filter_pairs.py"
-        " --rows {input.rows} {params.judge} --remote {REMOTE:q}"
+        " --rows {input.rows} {params.judge}"
         " --settings {params.settings:q} --output {output.rows} --counts {output.counts}"
         " > {log} 2>&1"
 

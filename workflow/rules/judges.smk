@@ -68,6 +68,6 @@ rule calibrate_judge:
         "Calibrate judge {wildcards.judge} on answers it was not fitted on"
     shell:
         "OMP_NUM_THREADS=1 python scripts/calibrate_judge.py"
-        " --name {wildcards.judge} {params.judge} --remote {REMOTE:q} --rows {input.rows}"
+        " --name {wildcards.judge} {params.judge} --rows {input.rows}"
         " --settings {params.settings:q} --seed {params.seed} --output {output}"
         " > {log} 2>&1"

@@ -72,7 +72,7 @@ rule filter_rollouts:
         "Keep the answers of teacher {wildcards.teacher} that pass filter {wildcards.filter}, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/filter_rollouts.py"
-        " --rollouts {input.rollouts} --eval-set {input.eval_set} {params.judge} --remote {REMOTE:q}"
+        " --rollouts {input.rollouts} --eval-set {input.eval_set} {params.judge}"
         " --settings {params.settings:q} --output {output.rollouts} --audit {output.audit}"
         " > {log} 2>&1"
 

@@ -101,7 +101,7 @@ rule replace_anchors:
     shell:
         "OMP_NUM_THREADS=1 python scripts/replace_anchors.py"
         " --filtered {input.filtered} --judged results/{wildcards.experiment}/judged {params.judge}"
-        " --remote {REMOTE:q} --settings {params.settings:q} --output {output}"
+        " --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"
 
 
