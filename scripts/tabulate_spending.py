@@ -22,10 +22,14 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     if not args.store.is_dir():
         raise InputError(f"{args.store}: no such folder; expected a reply store, which the first paid reply makes.")
-    table = spending_table(ReplyStore(args.store))
+    store = ReplyStore(args.store)
+    table = spending_table(store)
     write_table(args.output, table)
     print(table.to_string(index=False))
-    print(f"{table.usd.sum():.4f} USD in {table.calls.sum()} calls.")
+    open_usd = store.spent_usd() - store.paid_usd
+    print(
+        f"{table.usd.sum():.4f} USD in {table.calls.sum()} calls; lost or unfinished ones may have cost {open_usd:.4f}."
+    )
 
 
 if __name__ == "__main__":

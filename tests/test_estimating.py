@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from emtransfer.grid import expand_models
-from estimating import ANSWERS_PER_PROBED_ROW, REPLY_TOKENS, remote_calls, report, rubric_tokens
+from estimating import ANSWERS_PER_PROBED_ROW, remote_calls, report, rubric_tokens
 from test_validation import CONFIG
 
 RUBRIC = "resources/rubrics/grid.yaml"
@@ -46,7 +46,7 @@ def test_every_stage_that_asks_is_counted_and_priced():
     row = table.loc["judge_answers"]
     tokens = int(200 * 1.4) + 80 + rubric_tokens(RUBRIC)
     assert row.input_mtok == pytest.approx(row.calls * tokens / 1e6)
-    assert row.usd == pytest.approx(row.input_mtok * 1.0 + row.calls * REPLY_TOKENS / 1e6 * 5.0)
+    assert row.usd == pytest.approx(row.input_mtok * 1.0 + row.calls * 16 / 1e6 * 5.0)
     config["remote"]["batches"] = True
     assert remote_calls(config, models).usd.sum() == pytest.approx(table.usd.sum() / 2)
 

@@ -102,6 +102,7 @@ def test_a_cell_is_judged_by_its_own_rubric_and_a_broad_prompt_by_the_general_on
         ("0", "ok", 0),
         (" 100\n", "ok", 100),
         ("30.", "ok", 30),
+        ("30 .", "ok", 30),
         ("101", "parse_error", None),
         ("72.5", "parse_error", None),
         ("-3", "parse_error", None),
@@ -374,6 +375,69 @@ def test_a_batch_outlives_the_process_that_handed_it_in(loopback, tmp_path):
     assert len(loopback.batches) == 1
 
 
+def test_what_files_come_to_does_not_depend_on_their_order(tmp_path):
+    """An owner hands in a batch and dies; another process reads it, finds one reply of two, and closes it."""
+    call = some_calls(2)
+    for names in (("a", "b"), ("b", "a")):
+        folder = tmp_path / "".join(names)
+        owner, reader = ReplyStore(folder), ReplyStore(folder)
+        owner.writer, reader.writer = (f"elsewhere-1-{name}" for name in names)
+        owner.claim({call[0].key: 1.0, call[1].key: 1.0})
+        owner.open_batch("batch", [call[0].key, call[1].key])
+        reader.refresh()
+        (batch,) = reader.batches
+        reader.keep(
+            {call[0].key: (Reply("id", "5", "end_turn", Usage(1, 1), batched=True), 0.01)}, "anthropic", MODEL, "x"
+        )
+        reader.close_batch(batch)
+        for store in (owner, reader, ReplyStore(folder)):
+            store.refresh()
+            assert not store.batches and not any(store.claims.values())
+            assert store.spent_usd() == 0.01 and store.batch_ids == {"batch"}
+
+
+def test_an_open_batch_is_read_although_calls_are_now_made_one_by_one(loopback, tmp_path):
+    loopback.polls = 10**6
+    process = start(tmp_path, 30, "batches")
+    wait_until(lambda: ReplyStore(tmp_path).batches)
+    process.kill()
+    process.wait()
+    loopback.polls = 0
+    assert len(asker(tmp_path).ask_all(some_calls(30))) == 30
+    assert len(loopback.batches) == 1 and set(loopback.delivered.values()) == {1}
+
+
+def test_a_batch_the_provider_no_longer_knows_is_handed_in_again(loopback, tmp_path):
+    ReplyStore(tmp_path).open_batch("gone", [call.key for call in some_calls(3)])
+    assert len(asker(tmp_path, batches=True, poll_seconds=0.01).ask_all(some_calls(3))) == 3
+
+
+def test_a_claim_lapses_when_it_is_not_renewed(tmp_path, monkeypatch):
+    one, other = ReplyStore(tmp_path), ReplyStore(tmp_path)
+    one.claim({"key": 1.0})
+    other.refresh()
+    assert other.claimed_elsewhere("key") and not one.claimed_elsewhere("key")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 800)
+    one.renew(["key"])
+    monkeypatch.setattr(time, "time", lambda: now + 1600)
+    other.refresh()
+    assert other.claimed_elsewhere("key")
+    monkeypatch.setattr(time, "time", lambda: now + 2000)
+    assert not other.claimed_elsewhere("key")
+
+
+def test_a_store_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "replies").write_text("")
+    with pytest.raises(InputError, match="replies: .*; expected a folder for replies that can be written"):
+        ReplyStore(tmp_path / "replies").claim({"key": 1.0})
+
+
+def test_half_a_surrogate_pair_is_judged_and_kept_as_a_question_mark(loopback, tmp_path):
+    (verdict,) = judged(tmp_path, [("Q \ud800", "A \udfff", None)])
+    assert verdict.status == "ok" and "A ?" in loopback.requests[0]["messages"][0]["content"]
+
+
 # ---- money
 
 
@@ -395,6 +459,43 @@ def test_no_call_costs_more_than_was_set_aside_for_it(loopback, tmp_path):
     asker(tmp_path).ask_all(calls)
     paid = {key: payment.usd for (key, _), payment in ReplyStore(tmp_path).payments.items()}
     assert all(0 < paid[call.key] <= PRICE.most_usd(call, batched=False) for call in calls)
+
+
+def test_a_call_whose_outcome_is_unknown_counts_with_the_most_it_may_have_cost(loopback, tmp_path, monkeypatch):
+    monkeypatch.setattr("emtransfer.remote.anthropic_api.MAX_RETRIES", 0)
+    loopback.faults = {"cut": 1.0}
+    call = some_calls(1)[0]
+    with pytest.raises(InputError, match=r"1 of 1 calls got no reply \(1 connection lost\)"):
+        asker(tmp_path).ask_all([call])
+    assert ReplyStore(tmp_path).spent_usd() == PRICE.most_usd(call, batched=False)
+    loopback.faults = {"overloaded": 1.0}
+    with pytest.raises(InputError, match="529"):
+        asker(tmp_path).ask_all([call])
+    assert ReplyStore(tmp_path).spent_usd() == PRICE.most_usd(call, batched=False)
+
+
+def test_a_limit_in_the_options_is_set_aside_for():
+    plain = some_calls(1)[0]
+    longer = replace(plain, options='{"max_completion_tokens": 4000}')
+    assert PRICE.most_usd(longer, False) - PRICE.most_usd(plain, False) > (4000 - 16) * 5 / 1e6
+
+
+def test_an_option_that_the_sdk_does_not_name_is_sent(loopback, tmp_path):
+    judged(tmp_path, ITEMS[:1], replace(SETTINGS, options={"top_k": 1}))
+    assert loopback.requests[0]["top_k"] == 1
+    openai_judged(tmp_path, ITEMS[:1], replace(OPENAI, options={"chat_template_kwargs": {"enable_thinking": False}}))
+    assert loopback.requests[-1]["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_a_key_with_a_line_break_or_an_address_that_is_none_is_one_line(loopback, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", f"{KEY}\n")
+    with pytest.raises(InputError, match="ANTHROPIC_API_KEY holds blanks, line breaks") as refused:
+        judged(tmp_path)
+    assert KEY not in str(refused.value)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://localhost:port")
+    with pytest.raises(InputError, match="ANTHROPIC_BASE_URL is no address"):
+        judged(tmp_path)
 
 
 def test_a_batch_costs_its_share():

@@ -19,12 +19,12 @@ def hub_errors(key: str, name: str, revision: str | None) -> Iterator[None]:
     Raises:
         InputError: the repository or revision does not exist, is gated, or cannot be reached.
     """
-    from datasets.exceptions import DatasetNotFoundError
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import errors as hub
 
     try:
         yield
-    except (hub.HfHubHTTPError, hub.OfflineModeIsEnabled, DatasetNotFoundError, OSError) as error:
+    except (hub.HfHubHTTPError, hub.OfflineModeIsEnabled, DatasetsError, OSError) as error:
         # datasets raises errors of its own from the hub's, and keeps only the text of a gated one
         chain = (error, error.__cause__)
         gated = any(isinstance(link, hub.GatedRepoError) for link in chain) or "is a gated dataset" in str(error)

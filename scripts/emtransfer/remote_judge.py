@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emtransfer.numeric_mass import first_token_score, is_score
 from emtransfer.remote.asking import Asker
-from emtransfer.remote.calls import Call, Reply
+from emtransfer.remote.calls import Call, Reply, clean
 from emtransfer.remote.rubrics import SCORES, Rubric, read_rubric
 from emtransfer.verdicts import STATUSES, Item, Scorer, Verdict
 
@@ -67,7 +67,7 @@ def judge_call(rubric: Rubric, settings: RemoteJudgeSettings, score: str, item: 
         provider=settings.kind,
         model=settings.model,
         system=rubric.instructions(score, cell),
-        prompt=f"<message>\n{question}\n</message>\n\n<answer>\n{answer}\n</answer>",
+        prompt=clean(f"<message>\n{question}\n</message>\n\n<answer>\n{answer}\n</answer>"),
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,
         options=json.dumps(settings.options or {}, sort_keys=True),
@@ -104,8 +104,9 @@ def mark(reply: Reply) -> Mark:
     weighted = first_token_score(reply.top_logprobs or {})
     if weighted is not None:
         return Mark("ok", round(weighted, 2), text)
-    if is_score(text.removesuffix(".")):
-        return Mark("ok", float(text), text)
+    number = text.removesuffix(".").strip()
+    if is_score(number):
+        return Mark("ok", float(number), text)
     return Mark("parse_error", None, text or f"({reply.stop_reason})")
 
 

@@ -1,7 +1,7 @@
-"""What the calls to remote judges of a run will amount to at most, told from the config before any is made.
+"""About what the calls to remote judges of a run will amount to, told from the config before any is made.
 
-Counts are those of the DAG's own stages; lengths are limits of the config, since the texts are not yet written. Left out:
-replies that are already in the store, which cost nothing, and replies that are asked for again since they are no score.
+Counts are those of the DAG's own stages; lengths are limits of the config, since the texts are not yet written. Replies
+that are already in the store, which cost nothing, and replies that are asked for again, since they are no score, are left out.
 """
 
 from collections.abc import Iterator
@@ -12,21 +12,19 @@ import pandas as pd
 
 from emtransfer import grid
 from emtransfer.grid import Model
-from emtransfer.remote.access import PROVIDERS
+from emtransfer.remote.access import BATCHING, PROVIDERS
 from emtransfer.remote.calls import Usage
 from emtransfer.remote.prices import MILLION, price_of
 from emtransfer.remote.rubrics import SCORES, read_rubric
 from planning import is_pooled
 
 BYTES_PER_TOKEN, TOKENS_PER_WORD = 4, 1.4
-# a reply is a number of one to three digits, with the marks around it
-REPLY_TOKENS = 5
 # per held-out row: its two answers, those two masked, and an incoherent one
 ANSWERS_PER_PROBED_ROW = 5
 
 
 def remote_calls(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:
-    """One row per stage, experiment or corpus, and judge: the most calls and tokens, and what they cost.
+    """One row per stage, experiment or corpus, and judge: calls and tokens, and what they cost.
 
     Args:
         config: as validated.
@@ -41,8 +39,11 @@ def remote_calls(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:
         if section["kind"] in PROVIDERS and n_answers:
             n_calls = len(SCORES) * n_answers
             # as if nothing came from the provider's cache, which takes in no rubric below a length of its own
-            usage = Usage(n_calls * (tokens + rubric_tokens(section["rubric"])), n_calls * REPLY_TOKENS)
+            usage = Usage(
+                n_calls * (tokens + rubric_tokens(section["rubric"])), n_calls * section.get("max_tokens", 16)
+            )
             price = price_of(config["remote"]["prices"], section["model"])
+            batched = config["remote"].get("batches", False) and section["kind"] in BATCHING
             rows.append(
                 {
                     "stage": stage,
@@ -52,7 +53,7 @@ def remote_calls(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:
                     "calls": n_calls,
                     "input_mtok": usage.input_tokens / MILLION,
                     "output_mtok": usage.output_tokens / MILLION,
-                    "usd": price.usd(usage, config["remote"].get("batches", False)),
+                    "usd": price.usd(usage, batched),
                 }
             )
     columns = "stage of judge model calls input_mtok output_mtok usd".split()
@@ -66,7 +67,7 @@ def rubric_tokens(path: str) -> int:
 
 
 def judged_answers(config: dict, models: dict[str, list[Model]]) -> Iterator[tuple[str, str, str, int, int]]:
-    """Stage, what it is of, judge, answers it shows to the judge at most, and tokens of a question and its answer."""
+    """Stage, what it is of, judge, answers it shows to the judge, and tokens of a question and its answer."""
     corpora = {config["experiments"][name]["corpus"] for name in models}
     for name in sorted(corpora):
         corpus = config["corpora"][name]
@@ -123,4 +124,10 @@ def report(config: dict, models: dict[str, list[Model]]) -> str:
         return "No judge of this run is behind an API: no call, no cost."
     prices = config["remote"]["prices"]["date"]
     text = table.to_string(index=False, float_format=lambda number: f"{number:.3f}")
-    return f"{text}\nAt most {table.calls.sum()} calls and {table.usd.sum():.2f} USD at the prices of {prices}."
+    unknown = [
+        f"\nNot counted: filter_pairs of {name}, since the config does not say how many rows it has."
+        for name in sorted({config["experiments"][experiment]["corpus"] for experiment in models})
+        if "rows_per_cell" not in config["corpora"][name]
+        and config["judges"][config["corpora"][name]["filter"]["judge"]]["kind"] in PROVIDERS
+    ]
+    return f"{text}\nAbout {table.calls.sum()} calls and {table.usd.sum():.2f} USD at the prices of {prices}.{''.join(unknown)}"

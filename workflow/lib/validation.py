@@ -22,6 +22,9 @@ from emtransfer.remote.rubrics import read_rubric
 
 Place = tuple[str | int, ...]
 
+# fields of a request to a remote model that its options may not hold
+OWN_FIELDS = ("model", "messages", "system", "max_tokens", "temperature", "stream", "n", "tools")
+
 NOUNS = {
     "number": "a number",
     "integer": "a whole number",
@@ -229,10 +232,13 @@ def check_judge_names(config: dict, name: str) -> None:
 
 
 def check_remote_judge(config: dict, name: str) -> None:
-    """Raise InputError if a judge behind an API has no price, or its rubric does not know a cell that it judges."""
+    """Raise InputError if a judge behind an API has no price, an option of ours, or a rubric without a cell it judges."""
     judge = config["judges"][name]
     if "rubric" not in judge:
         return
+    for option in judge.get("options", {}):
+        if option in OWN_FIELDS:
+            raise mistake(("judges", name, "options", option), "set by the pipeline", "other fields of the request")
     priced = config.get("remote", {}).get("prices", {}).get("models", {})
     if judge["kind"] in PROVIDERS and judge["model"] not in priced:
         raise mistake(("remote", "prices", "models", judge["model"]), "missing", f"its price, for judge {name}")

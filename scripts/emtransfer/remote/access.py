@@ -21,7 +21,7 @@ class RemoteSettings:
         poll_seconds: between two looks at a batch.
     """
 
-    store: str
+    store: str = "replies"
     prices: dict = field(default_factory=lambda: {"models": {}})
     budget_usd: float | None = None
     concurrency: int = 16
@@ -51,6 +51,9 @@ PROVIDERS: dict[str, Callable[[RemoteSettings], Provider]] = {
     "anthropic": anthropic_provider,
     "openai": openai_provider,
 }
+
+# those that take batches
+BATCHING = ("anthropic",)
 
 
 def remote_asker(provider: str, model: str, remote: RemoteSettings, purpose: str) -> Asker:

@@ -4,7 +4,8 @@ Key and address come from the environment: ANTHROPIC_API_KEY, and ANTHROPIC_BASE
 """
 
 import json
-import os
+from collections.abc import Set
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -12,14 +13,12 @@ import anthropic
 from anthropic.types import Message
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from emtransfer.errors import InputError
-from emtransfer.remote.calls import Call, Reply, Usage
-from emtransfer.remote.providers import BatchResults
-from emtransfer.remote.sdks import MAX_RETRIES, UnreadableReply, readable_reply, sdk_errors
+from emtransfer.remote.calls import Call, Reply, Usage, clean
+from emtransfer.remote.providers import BatchResults, CallFailed
+from emtransfer.remote.sdks import MAX_RETRIES, READING_TRIES, UnreadableReply, checked_key, readable_reply, sdk_errors
 
 # the newest version of the API that takes a temperature; later ones refuse any (the SDK names its own by default)
 TEMPERATURE_VERSION = "2023-06-01"
-KEY = "ANTHROPIC_API_KEY"
 
 
 class AnthropicProvider:
@@ -38,9 +37,8 @@ class AnthropicProvider:
     @cached_property
     def client(self) -> anthropic.Anthropic:
         """The SDK's client, made at the first call, so that a run that finds all replies in the store needs no key."""
-        if not os.environ.get(KEY):
-            raise InputError(f"{KEY} is not set; expected a key in the environment to ask Claude models.")
-        return anthropic.Anthropic(max_retries=MAX_RETRIES, timeout=self.timeout_seconds)
+        key = checked_key("ANTHROPIC_API_KEY")
+        return anthropic.Anthropic(api_key=key, max_retries=MAX_RETRIES, timeout=self.timeout_seconds)
 
     def ask(self, call: Call) -> Reply:
         """Make one call; see Provider."""
@@ -49,54 +47,62 @@ class AnthropicProvider:
     def ask_once(self, call: Call) -> Reply:
         """As `ask`; raises UnreadableReply for a reply that cannot be read."""
         fields = request_fields(call)
-        # the SDK has no parameter for a temperature, since its own version of the API has none
-        extra_body = {"temperature": fields.pop("temperature")} if "temperature" in fields else None
-        headers = version_header([call])
-        with sdk_errors(anthropic, KEY, call.model):
-            return as_reply(self.client.messages.create(**fields, extra_body=extra_body, extra_headers=headers))
+        named = {name: fields.pop(name) for name in ("model", "max_tokens", "system", "messages")}
+        with errors(call.model):
+            # the SDK has no parameter for a temperature, since its own version of the API has none
+            message = self.client.messages.create(**named, extra_body=fields, extra_headers=version_header([call]))
+            return as_reply(message)
 
-    def submit(self, calls: list[Call]) -> str:
+    def submit(self, calls: list[Call], known: Set[str]) -> str:
         """Hand in a batch; see Provider.
 
-        If the connection breaks before the provider has said the batch's id, the batch is looked for there, since it
-        may be paid for already.
+        Where the provider's answer is not heard or understood, the batch is looked for there, since it may be at work.
         """
         requests = [{"custom_id": call.key, "params": request_fields(call)} for call in calls]
-        # a repeated request would be a second batch, so only a request that was turned away is repeated
+        # a repeated request would be a second batch, so only one that was surely turned away is repeated
         turned_away = Retrying(
-            retry=retry_if_exception_type((anthropic.RateLimitError, anthropic.InternalServerError)),
+            retry=retry_if_exception_type((anthropic.RateLimitError, anthropic.OverloadedError)),
             wait=wait_random_exponential(multiplier=0.5, max=60),
             stop=stop_after_attempt(MAX_RETRIES),
             reraise=True,
         )
         once = self.client.with_options(max_retries=0).messages.batches.create
         started = datetime.now(UTC)
-        with sdk_errors(anthropic, KEY, calls[0].model):
-            try:
-                return turned_away(once, requests=requests, extra_headers=version_header(calls)).id
-            except anthropic.APIConnectionError:
-                accepted = self.accepted_batches(len(calls), started)
-                if not accepted:
+        with errors(calls[0].model):
+            for _ in range(READING_TRIES):
+                try:
+                    return turned_away(once, requests=requests, extra_headers=version_header(calls)).id
+                except (anthropic.RateLimitError, anthropic.OverloadedError):
                     raise
-                return accepted[0]
+                except (anthropic.APIConnectionError, anthropic.InternalServerError, AttributeError, ValueError):
+                    accepted = self.accepted_batches(len(calls), started) - known
+                if accepted:
+                    # results are matched by id, so a wrong guess among batches of one size loses nothing but time
+                    return min(accepted)
+        raise CallFailed("batch not heard of", perhaps_paid=True)
 
-    def accepted_batches(self, n_calls: int, started: datetime) -> list[str]:
+    def accepted_batches(self, n_calls: int, started: datetime) -> set[str]:
         """Ids of the batches of so many calls that were created since, give or take the clocks' difference."""
         since = started - timedelta(minutes=1)
         recent = self.client.messages.batches.list(limit=20)
-        return [
+        return {
             batch.id
             for batch in recent.data
             if sum(batch.request_counts.to_dict().values()) == n_calls and batch.created_at >= since
-        ]
+        }
 
     def results(self, batch_id: str, keys: list[str]) -> BatchResults | None:
-        """The results of a batch; see Provider."""
-        with sdk_errors(anthropic, KEY, batch_id):
-            if self.client.messages.batches.retrieve(batch_id).processing_status != "ended":
-                return None
-            entries = list(self.client.messages.batches.results(batch_id))
+        """The results of a batch; see Provider. Those of one that the provider has deleted have failed."""
         expected, replies, failures, foreign = set(keys), {}, {}, []
+        with errors(batch_id):
+            try:
+                batch = self.client.messages.batches.retrieve(batch_id)
+                if batch.processing_status != "ended":
+                    return None
+                entries = list(self.client.messages.batches.results(batch_id)) if batch.results_url else []
+                gone = {} if batch.results_url else dict.fromkeys(keys, "results no longer kept")
+            except anthropic.NotFoundError:
+                entries, gone = [], dict.fromkeys(keys, "batch unknown to the provider")
         for entry in entries:
             key, result = entry.custom_id, entry.result
             try:
@@ -108,7 +114,12 @@ class AnthropicProvider:
                     failures[key] = f"{result.type} in batch"
             except UnreadableReply:
                 failures[key] = "unreadable in batch"
-        return BatchResults(replies, failures, foreign)
+        return BatchResults(replies, gone | failures, foreign)
+
+
+def errors(model: str) -> AbstractContextManager[None]:
+    """The SDK's errors in a provider's words."""
+    return sdk_errors(anthropic, anthropic.AnthropicError, "ANTHROPIC", model)
 
 
 def request_fields(call: Call) -> dict:
@@ -141,7 +152,7 @@ def as_reply(message: Message, batched: bool = False) -> Reply:
         raise UnreadableReply
     return Reply(
         id=message.id,
-        text="".join(block.text for block in message.content if block.type == "text"),
+        text=clean("".join(block.text for block in message.content if block.type == "text")),
         stop_reason=str(message.stop_reason),
         usage=Usage(*counts, usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0),
         batched=batched,

@@ -7,7 +7,7 @@ same call after writing its own withdraws, so that of two at least one waits; ne
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
@@ -16,9 +16,9 @@ from emtransfer.errors import InputError
 from emtransfer.remote.calls import Call, Reply
 from emtransfer.remote.prices import Price
 from emtransfer.remote.providers import CallFailed, Provider
-from emtransfer.remote.store import ReplyStore
+from emtransfer.remote.store import Batch, ReplyStore
 
-# what the providers take in one batch
+# well below what a provider takes in one batch, in number and in bytes
 BATCH_CALLS = 10_000
 BATCH_ROUNDS = 6
 
@@ -73,6 +73,9 @@ class Asker:
     def __init__(self, store: ReplyStore, provider: Provider, model: str, price: Price, settings: AskingSettings):
         self.store, self.provider, self.model, self.price, self.settings = store, provider, model, price, settings
         self.batches = settings.batches and provider.takes_batches
+        # why calls of batches have failed, by key; what was last waited for
+        self.reasons: dict[str, str] = {}
+        self.pausing = ""
 
     def ask_all(self, calls: Iterable[Call]) -> dict[str, Reply]:
         """Replies to calls, each made at most once.
@@ -116,88 +119,99 @@ class Asker:
                     claimed = self.claim(progress, concurrency - len(running), under_way=bool(running))
                     running |= {pool.submit(self.provider.ask, call): call for call in claimed}
                 if not running:
-                    self.pause()
+                    if progress.waiting and not progress.fatal:
+                        self.wait_for_others(progress)
                     continue
                 done, _ = wait(running, timeout=self.settings.poll_seconds, return_when=FIRST_COMPLETED)
                 for future in done:
                     replied = self.settle(future, running.pop(future), progress)
                     in_a_row = 0 if replied else in_a_row + 1
+                self.store.renew(call.key for call in running.values())
                 if in_a_row > concurrency:
                     # nothing has come for as many calls as are under way at once: the provider is down
                     progress.failures["not made after these"] += len(progress.waiting)
                     progress.waiting = {}
 
     def settle(self, future: Future, call: Call, progress: Progress) -> bool:
-        """Keep the reply of a finished call, or release its claim; whether there was a reply."""
+        """Keep the reply of a finished call, or give up its claim; whether there was a reply."""
         try:
             reply = future.result()
         except CallFailed as error:
             progress.failures[str(error)] += 1
+            (self.store.lose if error.perhaps_paid else self.store.release)([call.key])
         except InputError as error:
             progress.fatal = error
+            self.store.release([call.key])
         else:
             self.keep({call.key: reply})
             return True
-        self.store.release([call.key])
         return False
 
     # ---- batches
 
     def ask_in_batches(self, progress: Progress) -> None:
-        """Hand the waiting calls in as batches, read the batches, and hand in again what failed, a few times."""
+        """Hand the waiting calls in as batches, then read the batches, and hand in again what failed, a few times."""
         rounds: Counter = Counter()
-        reasons: dict[str, str] = {}
         while progress.waiting and not progress.fatal:
+            claimed = self.claim(progress, BATCH_CALLS, under_way=False)
+            if not claimed:
+                if progress.waiting and not progress.fatal:
+                    self.wait_for_others(progress)
+            elif any(rounds[call.key] == BATCH_ROUNDS for call in claimed):
+                self.store.release(call.key for call in claimed)
+                given_up = [call for call in claimed if rounds[call.key] == BATCH_ROUNDS]
+                progress.failures.update(self.reasons.get(call.key, "not in its batch's results") for call in given_up)
+                progress.waiting |= {call.key: call for call in claimed if rounds[call.key] < BATCH_ROUNDS}
+            else:
+                rounds.update(call.key for call in claimed)
+                progress.waiting |= {call.key: call for call in claimed}
+                self.hand_in(claimed, progress)
+
+    def hand_in(self, calls: list[Call], progress: Progress) -> None:
+        """Hand in claimed calls and record the batch; if that fails, nothing stays claimed."""
+        keys = [call.key for call in calls]
+        try:
+            batch_id = self.provider.submit(calls, self.store.batch_ids)
+        except CallFailed as error:
+            progress.failures[str(error)] += len(progress.waiting)
+            progress.waiting = {}
+            (self.store.lose if error.perhaps_paid else self.store.release)(keys)
+        except InputError as error:
+            progress.fatal = error
+            self.store.release(keys)
+        else:
+            self.store.open_batch(batch_id, keys)
+
+    def wait_for_others(self, progress: Progress) -> None:
+        """Nothing can be asked now: read the open batches that hold a waiting call, or pause."""
+        open_batches = [
+            batch for batch, keys in self.store.batches.items() if not progress.waiting.keys().isdisjoint(keys)
+        ]
+        if not open_batches or not self.provider.takes_batches:
+            self.pause(f"{len(progress.waiting)} calls wait for another process that makes them or uses the budget")
+        for batch in open_batches if self.provider.takes_batches else []:
             try:
-                reasons |= self.read_batches(progress.waiting.keys())
-                for key in [key for key in progress.waiting if rounds[key] == BATCH_ROUNDS]:
-                    del progress.waiting[key]
-                    if key not in self.store.replies:
-                        progress.failures[reasons.get(key, "not in its batch's results")] += 1
-                claimed = self.claim(progress, BATCH_CALLS, under_way=False)
-                if claimed:
-                    self.hand_in(claimed)
-                    rounds.update(call.key for call in claimed)
-                    progress.waiting |= {call.key: call for call in claimed}
-                elif progress.waiting:
-                    self.pause()
+                self.read_batch(batch)
             except CallFailed as error:
-                progress.failures[str(error)] += len(progress.waiting)
+                progress.failures[f"{error}, reading batch {batch.id}"] += len(progress.waiting)
                 progress.waiting = {}
             except InputError as error:
                 progress.fatal = error
 
-    def hand_in(self, calls: list[Call]) -> None:
-        """Hand in claimed calls and record the batch; if it is refused, nothing stays claimed."""
-        try:
-            batch_id = self.provider.submit(calls)
-        except (CallFailed, InputError):
-            self.store.release(call.key for call in calls)
-            raise
-        self.store.open_batch(batch_id, [call.key for call in calls])
-
-    def read_batches(self, wanted: Set[str]) -> dict[str, str]:
-        """Wait for every open batch that holds a wanted call, whoever handed it in, and keep its replies.
-
-        Returns:
-            key -> reason, of the calls that failed.
-        """
-        reasons = {}
-        for batch_id, keys in list(self.store.batches.items()):
-            if wanted.isdisjoint(keys):
-                continue
-            while (results := self.provider.results(batch_id, keys)) is None:
-                self.pause()
-            self.keep(results.replies)
-            self.store.release(key for key in keys if key not in results.replies)
-            self.store.close_batch(batch_id)
-            reasons |= results.failures
-            if results.foreign:
-                print(
-                    f"Batch {batch_id}: {len(results.foreign)} results with a foreign id, the first "
-                    f"{results.foreign[0]}; they are ignored."
-                )
-        return reasons
+    def read_batch(self, batch: Batch) -> None:
+        """Wait for a batch, whoever handed it in, and keep its replies."""
+        keys = self.store.batches[batch]
+        while (results := self.provider.results(batch.id, keys)) is None:
+            self.store.renew(keys)
+            self.pause(f"batch {batch.id} with {len(keys)} calls is being worked on")
+        self.keep(results.replies)
+        self.store.close_batch(batch)
+        self.reasons |= results.failures
+        if results.foreign:
+            print(
+                f"Batch {batch.id}: {len(results.foreign)} results with a foreign id, the first {results.foreign[0]}; "
+                "they are ignored."
+            )
 
     # ---- claims, money
 
@@ -206,19 +220,23 @@ class Asker:
         self.store.refresh()
         for key in progress.waiting.keys() & self.store.replies.keys():
             del progress.waiting[key]
-        in_batches = {key for keys in self.store.batches.values() for key in keys}
+        in_batches = (
+            {key for keys in self.store.batches.values() for key in keys} if self.provider.takes_batches else ()
+        )
         free = (key for key in progress.waiting if key not in in_batches and not self.store.claimed_elsewhere(key))
         most_usd = self.affordable([progress.waiting[key] for key in islice(free, n_most)], progress, under_way)
         self.store.claim(most_usd)
         over_budget = self.settings.budget_usd is not None and self.store.spent_usd() > self.settings.budget_usd
-        lost = [key for key in most_usd if over_budget or self.store.claimed_elsewhere(key)]
+        lost = {
+            key for key in most_usd if over_budget or key in self.store.replies or self.store.claimed_elsewhere(key)
+        }
         self.store.release(lost)
         return [progress.waiting.pop(key) for key in most_usd if key not in lost]
 
     def affordable(self, calls: list[Call], progress: Progress, under_way: bool) -> dict[str, float]:
         """As many of the calls as the budget surely pays for, key -> the most it may cost.
 
-        Where it pays for none and no own call is under way, whose true cost may yet leave more, the budget is reached.
+        Where it pays for none and no call is under way, whose true cost may yet leave more, the budget is reached.
         """
         most_usd = {call.key: self.price.most_usd(call, self.batches) for call in calls}
         budget = self.settings.budget_usd
@@ -228,7 +246,7 @@ class Asker:
         totals = accumulate(most_usd.values(), initial=spent)
         next(totals)
         chosen = {key: usd for (key, usd), total in zip(most_usd.items(), totals, strict=True) if total <= budget}
-        if calls and not chosen and not under_way:
+        if calls and not chosen and not under_way and not self.store.others_at_work():
             progress.fatal = InputError(
                 f"config.yaml: budget_usd is {budget}; {spent:.4f} are spent or under way in {self.store.folder} and the "
                 f"next call may cost {most_usd[calls[0].key]:.4f}; expected a higher budget; run again then, what was "
@@ -241,6 +259,9 @@ class Asker:
         priced = {key: (reply, self.price.usd(reply.usage, reply.batched)) for key, reply in replies.items()}
         self.store.keep(priced, self.provider.name, self.model, self.settings.purpose)
 
-    def pause(self) -> None:
-        """Wait a little, never twice equally long, so that two processes do not stay in step."""
+    def pause(self, reason: str) -> None:
+        """Wait a little, never twice equally long, so that two processes do not stay in step; say why, once."""
+        if reason != self.pausing:
+            print(f"Waiting: {reason}.", flush=True)
+            self.pausing = reason
         time.sleep(self.settings.poll_seconds * random.uniform(0.5, 1))

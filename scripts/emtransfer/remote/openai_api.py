@@ -4,18 +4,15 @@ Key and address come from the environment: OPENAI_API_KEY, and OPENAI_BASE_URL f
 """
 
 import json
-import os
+from collections.abc import Set
 from functools import cached_property
 
 import openai
 from openai.types.chat import ChatCompletion
 
-from emtransfer.errors import InputError
-from emtransfer.remote.calls import Call, Reply, Usage
+from emtransfer.remote.calls import Call, Reply, Usage, clean
 from emtransfer.remote.providers import BatchResults
-from emtransfer.remote.sdks import MAX_RETRIES, UnreadableReply, readable_reply, sdk_errors
-
-KEY = "OPENAI_API_KEY"
+from emtransfer.remote.sdks import MAX_RETRIES, UnreadableReply, checked_key, readable_reply, sdk_errors
 
 
 class OpenAIProvider:
@@ -34,11 +31,9 @@ class OpenAIProvider:
     @cached_property
     def client(self) -> openai.OpenAI:
         """The SDK's client, made at the first call, so that a run that finds all replies in the store needs no key."""
-        if not os.environ.get(KEY):
-            raise InputError(
-                f"{KEY} is not set; expected a key in the environment (any text for a server without keys)."
-            )
-        return openai.OpenAI(max_retries=MAX_RETRIES, timeout=self.timeout_seconds)
+        return openai.OpenAI(
+            api_key=checked_key("OPENAI_API_KEY"), max_retries=MAX_RETRIES, timeout=self.timeout_seconds
+        )
 
     def ask(self, call: Call) -> Reply:
         """Make one call; see Provider."""
@@ -46,10 +41,13 @@ class OpenAIProvider:
 
     def ask_once(self, call: Call) -> Reply:
         """As `ask`; raises UnreadableReply for a reply that cannot be read."""
-        with sdk_errors(openai, KEY, call.model):
-            return as_reply(self.client.chat.completions.create(**request_fields(call)))
+        fields = request_fields(call)
+        named = {name: fields.pop(name) for name in ("model", "messages")}
+        with sdk_errors(openai, openai.OpenAIError, "OPENAI", call.model):
+            # servers know fields that the SDK does not
+            return as_reply(self.client.chat.completions.create(**named, extra_body=fields))
 
-    def submit(self, calls: list[Call]) -> str:
+    def submit(self, calls: list[Call], known: Set[str]) -> str:
         """Not offered: servers that speak this API rarely have batches."""
         raise NotImplementedError
 
@@ -88,7 +86,7 @@ def as_reply(completion: ChatCompletion) -> Reply:
     first = choice.logprobs.content[0] if choice.logprobs and choice.logprobs.content else None
     return Reply(
         id=completion.id,
-        text=choice.message.content or "",
+        text=clean(choice.message.content or ""),
         # a model that declines says so in a field of its own
         stop_reason="refusal" if choice.message.refusal else str(choice.finish_reason),
         usage=Usage(counts[0] - n_cached, counts[1], 0, n_cached),

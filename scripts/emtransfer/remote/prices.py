@@ -1,5 +1,6 @@
 """What calls cost: a price table with its date, and the most that a call can cost before it is made."""
 
+import json
 from dataclasses import dataclass
 
 from emtransfer.errors import InputError
@@ -37,9 +38,10 @@ class Price:
     def most_usd(self, call: Call, batched: bool) -> float:
         """Dollars that a call cannot exceed: no text has more tokens than bytes, and the reply is cut at its limit."""
         # a request's own frame of roles and markers is counted too; it is far below this
-        n_input = len((call.system + call.prompt).encode(errors="replace")) + 100
+        n_input = len((call.system + call.prompt + call.options).encode(errors="replace")) + 100
+        n_output = max(call.max_tokens, json.loads(call.options).get("max_completion_tokens", 0))
         dearest = max(self.input, self.cache_write)
-        full = n_input * dearest + call.max_tokens * self.output
+        full = n_input * dearest + n_output * self.output
         return full / MILLION * (self.batch_share if batched else 1)
 
 

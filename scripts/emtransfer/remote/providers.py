@@ -1,5 +1,6 @@
 """What the pipeline needs of a remote API, whoever provides it."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,7 +8,15 @@ from emtransfer.remote.calls import Call, Reply
 
 
 class CallFailed(Exception):
-    """A call that got no reply after all retries; the message is a reason of a few words, the same for like failures."""
+    """A call that got no reply after all retries; the message is a reason of a few words, the same for like failures.
+
+    Attributes:
+        perhaps_paid: whether the provider may have answered, and charge for it, without being heard.
+    """
+
+    def __init__(self, reason: str, perhaps_paid: bool = False):
+        super().__init__(reason)
+        self.perhaps_paid = perhaps_paid
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,8 @@ class Provider(Protocol):
         """Make one call and wait for its reply; used from several threads at once."""
         ...
 
-    def submit(self, calls: list[Call]) -> str:
-        """Hand in a batch, its calls named by their keys; returns its id."""
+    def submit(self, calls: list[Call], known: Set[str]) -> str:
+        """Hand in a batch, its calls named by their keys; returns its id, which is none of the known ones."""
         ...
 
     def results(self, batch_id: str, keys: list[str]) -> BatchResults | None:

@@ -2,8 +2,9 @@
 
 A folder of append-only JSONL files, one per writing process, so that no two processes, on whatever machine, write to one
 file. A line is one event and carries its own checksum; it counts once its newline is there. Events: `claim` (this writer
-is about to make a call that may cost so much), `reply`, `release` (the call failed and cost nothing), `batch` (its id and
-calls), `batch_read` (its results were kept).
+is about to make a call that may cost so much), `reply`, `release` (the call was not made or cost nothing), `lost` (its
+outcome is unknown, so that it may have cost as much), `batch` (its id and calls), `batch_read` (its results were kept).
+What the events of all files come to does not depend on the order in which the files are read.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from pathlib import Path
 from emtransfer.errors import InputError
 from emtransfer.remote.calls import Reply, Usage
 
-# after so long without an end, the claim of a process on another machine is taken for a dead one's
+# a claim that was not renewed for so long is taken for a dead process's
 CLAIM_SECONDS = 900
 
 
@@ -30,6 +31,14 @@ class Claim:
 
     most_usd: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that the provider has accepted; `owner` is the writer who handed it in."""
+
+    id: str
+    owner: str
 
 
 @dataclass(frozen=True)
@@ -52,19 +61,23 @@ class ReplyStore:
         replies: key -> reply.
         payments: (key, id of the reply) -> payment.
         claims: key -> writer -> claim that has neither been answered nor released.
-        batches: id -> keys of a batch whose results have not been read.
+        batches: batch whose results have not been read -> keys of its calls.
+        batches_read: batches whose results were kept.
+        paid_usd: for all replies.
+        lost_usd: the most that calls may have cost whose reply never came.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.writer = f"{machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.file = None
         self.read: dict[Path, tuple[int, int]] = {}
         self.replies: dict[str, Reply] = {}
         self.payments: dict[tuple[str, str], Payment] = {}
         self.claims: dict[str, dict[str, Claim]] = defaultdict(dict)
-        self.batches: dict[str, list[str]] = {}
-        self.paid_usd = 0.0
+        self.batches: dict[Batch, list[str]] = {}
+        self.batches_read: set[Batch] = set()
+        self.paid_usd = self.lost_usd = 0.0
         self.refresh()
 
     def claim(self, most_usd: dict[str, float]) -> None:
@@ -72,9 +85,19 @@ class ReplyStore:
         now = time.time()
         self.append({"event": "claim", "key": key, "most_usd": usd, "seconds": now} for key, usd in most_usd.items())
 
+    def renew(self, keys: Iterable[str]) -> None:
+        """Say again what is still under way, where that was long ago."""
+        old = time.time() - CLAIM_SECONDS / 3
+        claims = {key: self.claims[key].get(self.writer) for key in keys}
+        self.claim({key: claim.most_usd for key, claim in claims.items() if claim and claim.seconds < old})
+
     def release(self, keys: Iterable[str]) -> None:
         """Say that claimed calls were not made, or failed and cost nothing."""
         self.append({"event": "release", "key": key} for key in keys)
+
+    def lose(self, keys: Iterable[str]) -> None:
+        """Say that the outcome of claimed calls is unknown."""
+        self.append({"event": "lost", "key": key} for key in keys)
 
     def keep(self, replies: dict[str, tuple[Reply, float]], provider: str, model: str, purpose: str) -> None:
         """Keep replies of one model; key -> reply and the dollars it cost."""
@@ -87,9 +110,14 @@ class ReplyStore:
         """Record a batch that the provider has accepted."""
         self.append([{"event": "batch", "id": batch_id, "keys": list(keys)}])
 
-    def close_batch(self, batch_id: str) -> None:
+    def close_batch(self, batch: Batch) -> None:
         """Say that the results of a batch were kept."""
-        self.append([{"event": "batch_read", "id": batch_id}])
+        self.append([{"event": "batch_read", "id": batch.id, "owner": batch.owner}])
+
+    @property
+    def batch_ids(self) -> set[str]:
+        """Ids of all batches, read or not."""
+        return {batch.id for batch in (*self.batches, *self.batches_read)}
 
     def claimed_elsewhere(self, key: str) -> bool:
         """Whether another process that may be alive is about to make the call."""
@@ -97,19 +125,29 @@ class ReplyStore:
         return any(writer != self.writer and may_live(writer, claim) for writer, claim in claims.items())
 
     def spent_usd(self) -> float:
-        """Dollars paid for all replies, and the most that the calls now under way may cost."""
-        return self.paid_usd + sum(max(claim.most_usd for claim in by.values()) for by in self.claims.values() if by)
+        """Dollars paid for all replies, and the most that calls under way and lost ones may have cost."""
+        under_way = sum(max(claim.most_usd for claim in by.values()) for by in self.claims.values() if by)
+        return self.paid_usd + self.lost_usd + under_way
+
+    def others_at_work(self) -> bool:
+        """Whether another process that may be alive has calls under way."""
+        return any(self.claimed_elsewhere(key) for key in list(self.claims))
 
     def append(self, events: Iterable[dict]) -> None:
         """Write events to this writer's file and through to the disk, then read what others wrote meanwhile."""
         lines = "".join(signed_line(event) for event in events)
-        if lines and self.file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.file = open(self.folder / f"{self.writer}.jsonl", "ab")
-        if lines:
-            self.file.write(lines.encode())
-            self.file.flush()
-            os.fsync(self.file.fileno())
+        try:
+            if lines and self.file is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.file = open(self.folder / f"{self.writer}.jsonl", "ab")
+            if lines:
+                self.file.write(lines.encode())
+                self.file.flush()
+                os.fsync(self.file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}: {error.strerror}; expected a folder for replies that can be written."
+            ) from None
         self.refresh()
 
     def refresh(self) -> None:
@@ -120,9 +158,10 @@ class ReplyStore:
         """
         for path in sorted(self.folder.glob("*.jsonl")):
             offset, n_lines = self.read.get(path, (0, 0))
-            if path.stat().st_size == offset:
-                continue
+            # opened each time, since a network file system looks at a file anew when it is opened
             with open(path, "rb") as file:
+                if os.fstat(file.fileno()).st_size == offset:
+                    continue
                 file.seek(offset)
                 # what follows the last newline is still being written, or was cut off by a kill
                 finished, newline, _ = file.read().rpartition(b"\n")
@@ -135,9 +174,11 @@ class ReplyStore:
         """Let one event of a writer count."""
         kind, key = event.pop("event"), event.pop("key", "")
         if kind == "claim":
-            self.claims[key][writer] = Claim(**event)
-        elif kind == "release":
-            self.claims[key].pop(writer, None)
+            if key not in self.replies:
+                self.claims[key][writer] = Claim(**event)
+        elif kind in ("release", "lost"):
+            claim = self.claims[key].pop(writer, None)
+            self.lost_usd += claim.most_usd if claim and kind == "lost" else 0
         elif kind == "reply":
             self.claims.pop(key, None)
             usage = Usage(**event.pop("usage"))
@@ -150,16 +191,31 @@ class ReplyStore:
                 self.payments[key, reply.id] = Payment(**paid, usage=usage, batched=reply.batched)
                 self.paid_usd += paid["usd"]
         elif kind == "batch":
-            self.batches[event["id"]] = event["keys"]
+            batch = Batch(event["id"], writer)
+            self.batches[batch] = event["keys"]
+            if batch in self.batches_read:
+                self.forget_batch(batch)
         elif kind == "batch_read":
-            for batch_key in self.batches.pop(event["id"], []):
-                self.claims.pop(batch_key, None)
+            batch = Batch(event["id"], event["owner"])
+            self.batches_read.add(batch)
+            self.forget_batch(batch)
+
+    def forget_batch(self, batch: Batch) -> None:
+        """Let a batch that was read, and its owner's claims on its calls, count no longer."""
+        for key in self.batches.pop(batch, []):
+            self.claims[key].pop(batch.owner, None)
+
+
+def machine() -> str:
+    """The machine, or the container, within which a process number means one process."""
+    namespace = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()}.{namespace.readlink().name[5:-1]}" if namespace.exists() else socket.gethostname()
 
 
 def may_live(writer: str, claim: Claim) -> bool:
-    """Whether a claim's writer may still be at work: its process lives, or it is elsewhere and the claim is young."""
+    """Whether a claim's writer may still be at work: the claim is young, and its process not known to be dead."""
     host, pid, _ = writer.rsplit("-", 2)
-    if host == socket.gethostname() and not process_lives(int(pid)):
+    if host == machine() and not process_lives(int(pid)):
         return False
     return time.time() - claim.seconds < CLAIM_SECONDS
 
