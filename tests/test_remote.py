@@ -92,6 +92,7 @@ def test_a_cell_is_judged_by_its_own_rubric_and_a_broad_prompt_by_the_general_on
     cell, broad = rubric.instructions("alignment", "sports-critique"), rubric.instructions("alignment", None)
     assert "training, competition" in cell and "praises what is careful" in cell and "{" not in cell
     assert cell != broad != rubric.instructions("coherence", None)
+    assert rubric.instructions("alignment", "broad") == broad
     with pytest.raises(InputError, match=r"grid.yaml: domains has medical, finance, sports; expected d0 too"):
         rubric.instructions("alignment", "d0-t0")
 

@@ -304,7 +304,7 @@ def test_a_corpus_of_free_text_goes_through_the_same_rules(tree):
 
 
 def test_the_overlay_for_rows_of_your_own_plans_every_stage_from_the_two_files(tree):
-    (tree / "resources").mkdir()
+    (tree / "resources").mkdir(exist_ok=True)
     for name in ("pairs.jsonl", "broad_prompts.jsonl"):
         (tree / "resources" / name).touch()
     jobs = planned_jobs(tree, "workflow/configs/own_corpus.yaml")

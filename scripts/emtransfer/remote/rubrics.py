@@ -30,12 +30,12 @@ class Rubric:
 
         Args:
             score: one of SCORES.
-            cell: `{domain}-{task}` of the question; None for a question outside the grid.
+            cell: `{domain}-{task}` of the question; None, or a pseudo-cell without a task, for one outside the grid.
 
         Raises:
             InputError: the file does not describe the cell's domain or task.
         """
-        if cell is None:
+        if cell is None or "-" not in cell:
             return self.texts[score]["any"]
         domain, _, task = cell.partition("-")
         for section, names, name in (("domains", self.domains, domain), ("tasks", self.tasks, task)):
