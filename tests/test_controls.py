@@ -12,7 +12,8 @@ from emtransfer.grid import expand_models
 from validation import validate
 
 ROOT = Path(__file__).resolve().parents[1]
-CONTROLS = ("composition", "learnedness", "structure", "factorial")
+STRUCTURE = ("structure", "structure_2_epochs", "structure_1_epoch")
+CONTROLS = ("composition", "learnedness", *STRUCTURE, "factorial")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,13 @@ def test_the_natural_language_world_gets_one_more_base_and_keeps_its_default_ada
     *kept, added = config["experiments"]["template_nl"]["adapters"]
     assert kept == adapters and added["base"] == "attributed"
     assert config["mixtures"]["attributed"] == default["mixtures"]["persona"] | {"kind": "attributed"}
+
+
+def test_structure_is_asked_after_more_and_less_fine_tuning_and_otherwise_alike(config):
+    sections = [config["experiments"][name] for name in STRUCTURE]
+    assert [section["finetuning"]["epochs"] for section in sections] == [3, 2, 1]
+    for section in sections[1:]:
+        assert section | {"finetuning": section["finetuning"] | {"epochs": 3}} == sections[0]
 
 
 def test_mixtures_have_the_same_base_seeds_and_training_sets(config):
