@@ -268,16 +268,6 @@ def test_a_newer_models_limit_takes_the_place_of_the_older_one(loopback, tmp_pat
     assert loopback.requests[-1]["max_tokens"] == 16 and loopback.requests[-1]["temperature"] == 0.0
 
 
-def test_a_missing_or_wrong_openai_key_is_one_line_without_the_key(loopback, tmp_path, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-canary")
-    with pytest.raises(InputError, match="OPENAI_API_KEY: refused with 401") as refused:
-        openai_judged(tmp_path)
-    assert "canary" not in str(refused.value)
-    monkeypatch.delenv("OPENAI_API_KEY")
-    with pytest.raises(InputError, match="OPENAI_API_KEY is not set"):
-        openai_judged(tmp_path)
-
-
 # ---- the store
 
 
@@ -508,15 +498,16 @@ def test_a_batch_costs_its_share():
 # ---- a user's mistakes
 
 
-def test_a_missing_or_wrong_key_is_one_line_without_the_key(loopback, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-wrong-canary")
-    with pytest.raises(InputError, match="ANTHROPIC_API_KEY: refused with 401") as refused:
-        judged(tmp_path)
+@pytest.mark.parametrize(("provider", "judge_with"), [("ANTHROPIC", judged), ("OPENAI", openai_judged)])
+def test_a_missing_or_wrong_key_is_one_line_without_the_key(provider, judge_with, loopback, tmp_path, monkeypatch):
+    monkeypatch.setenv(f"{provider}_API_KEY", "sk-wrong-canary")
+    with pytest.raises(InputError, match=f"{provider}_API_KEY: refused with 401") as refused:
+        judge_with(tmp_path)
     assert "canary" not in str(refused.value)
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-    with pytest.raises(InputError, match="ANTHROPIC_API_KEY is not set"):
-        judged(tmp_path)
-    assert not ReplyStore(tmp_path).claims or not any(ReplyStore(tmp_path).claims.values())
+    monkeypatch.delenv(f"{provider}_API_KEY")
+    with pytest.raises(InputError, match=f"{provider}_API_KEY is not set"):
+        judge_with(tmp_path)
+    assert not any(ReplyStore(tmp_path).claims.values())
 
 
 def test_an_unknown_model_and_a_refused_request_are_named(loopback, tmp_path):

@@ -29,7 +29,6 @@ class AnthropicProvider:
     """
 
     name = "anthropic"
-    takes_batches = True
 
     def __init__(self, timeout_seconds: float = 120):
         self.timeout_seconds = timeout_seconds

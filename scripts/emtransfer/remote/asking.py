@@ -15,7 +15,7 @@ from itertools import accumulate, islice
 from emtransfer.errors import InputError
 from emtransfer.remote.calls import Call, Reply
 from emtransfer.remote.prices import Price
-from emtransfer.remote.providers import CallFailed, Provider
+from emtransfer.remote.providers import BatchProvider, CallFailed, Provider
 from emtransfer.remote.store import Batch, ReplyStore
 
 # well below what a provider takes in one batch, in number and in bytes
@@ -72,7 +72,8 @@ class Asker:
 
     def __init__(self, store: ReplyStore, provider: Provider, model: str, price: Price, settings: AskingSettings):
         self.store, self.provider, self.model, self.price, self.settings = store, provider, model, price, settings
-        self.batches = settings.batches and provider.takes_batches
+        self.takes_batches = isinstance(provider, BatchProvider)
+        self.batches = settings.batches and self.takes_batches
         # why calls of batches have failed, by key; what was last waited for
         self.reasons: dict[str, str] = {}
         self.pausing = ""
@@ -187,9 +188,9 @@ class Asker:
         open_batches = [
             batch for batch, keys in self.store.batches.items() if not progress.waiting.keys().isdisjoint(keys)
         ]
-        if not open_batches or not self.provider.takes_batches:
+        if not open_batches or not self.takes_batches:
             self.pause(f"{len(progress.waiting)} calls wait for another process that makes them or uses the budget")
-        for batch in open_batches if self.provider.takes_batches else []:
+        for batch in open_batches if self.takes_batches else []:
             try:
                 self.read_batch(batch)
             except CallFailed as error:
@@ -220,9 +221,7 @@ class Asker:
         self.store.refresh()
         for key in progress.waiting.keys() & self.store.replies.keys():
             del progress.waiting[key]
-        in_batches = (
-            {key for keys in self.store.batches.values() for key in keys} if self.provider.takes_batches else ()
-        )
+        in_batches = {key for keys in self.store.batches.values() for key in keys} if self.takes_batches else ()
         free = (key for key in progress.waiting if key not in in_batches and not self.store.claimed_elsewhere(key))
         most_usd = self.affordable([progress.waiting[key] for key in islice(free, n_most)], progress, under_way)
         self.store.claim(most_usd)

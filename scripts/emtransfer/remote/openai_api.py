@@ -4,26 +4,23 @@ Key and address come from the environment: OPENAI_API_KEY, and OPENAI_BASE_URL f
 """
 
 import json
-from collections.abc import Set
 from functools import cached_property
 
 import openai
 from openai.types.chat import ChatCompletion
 
 from emtransfer.remote.calls import Call, Reply, Usage, clean
-from emtransfer.remote.providers import BatchResults
 from emtransfer.remote.sdks import MAX_RETRIES, UnreadableReply, checked_key, readable_reply, sdk_errors
 
 
 class OpenAIProvider:
-    """Calls chat models.
+    """Calls chat models, one by one: servers that speak this API rarely have batches.
 
     Args:
         timeout_seconds: of one attempt; an attempt that takes longer is made again.
     """
 
     name = "openai"
-    takes_batches = False
 
     def __init__(self, timeout_seconds: float = 120):
         self.timeout_seconds = timeout_seconds
@@ -46,14 +43,6 @@ class OpenAIProvider:
         with sdk_errors(openai, openai.OpenAIError, "OPENAI", call.model):
             # servers know fields that the SDK does not
             return as_reply(self.client.chat.completions.create(**named, extra_body=fields))
-
-    def submit(self, calls: list[Call], known: Set[str]) -> str:
-        """Not offered: servers that speak this API rarely have batches."""
-        raise NotImplementedError
-
-    def results(self, batch_id: str, keys: list[str]) -> BatchResults | None:
-        """Not offered."""
-        raise NotImplementedError
 
 
 def request_fields(call: Call) -> dict:

@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from emtransfer.remote.calls import Call, Reply
 
@@ -42,15 +42,18 @@ class Provider(Protocol):
 
     Attributes:
         name: the provider's.
-        takes_batches: whether it has `submit` and `results`.
     """
 
     name: str
-    takes_batches: bool
 
     def ask(self, call: Call) -> Reply:
         """Make one call and wait for its reply; used from several threads at once."""
         ...
+
+
+@runtime_checkable
+class BatchProvider(Provider, Protocol):
+    """A remote API that takes batches too."""
 
     def submit(self, calls: list[Call], known: Set[str]) -> str:
         """Hand in a batch, its calls named by their keys; returns its id, which is none of the known ones."""
