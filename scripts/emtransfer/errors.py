@@ -1,4 +1,4 @@
-"""A user's mistake is one line on standard error and exit code 1, never a traceback."""
+"""A user's mistake, and a GPU that is too small, are one line on standard error and exit code 1, never a traceback."""
 
 import sys
 from argparse import Namespace
@@ -14,8 +14,16 @@ class InputError(Exception):
 
 
 def run(main: Callable[[Namespace], None], args: Namespace) -> None:
-    """Run a script's `main`, turning an InputError into one line and exit code 1."""
+    """Run a script's `main`, turning an InputError, or a GPU without memory left, into one line and exit code 1."""
     try:
         main(args)
     except InputError as error:
         sys.exit(str(error))
+    except RuntimeError as error:
+        # torch.OutOfMemoryError, known by its name, since most scripts do without torch
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        sys.exit(
+            f"GPU out of memory: {str(error).split('. ')[1]}; expected a smaller micro_batch_size or batch_size,"
+            " gradient_checkpointing: true, quantization: nf4, or a larger GPU."
+        )
