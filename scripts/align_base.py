@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.alignment import ExposureSettings, alignment_pairs
-from emtransfer.artefacts import new_folder, training_state, write_manifest
+from emtransfer.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.corpora import rows_with_answers
 from emtransfer.errors import run
 from emtransfer.finetuning import FinetuningSettings, finetune
@@ -40,14 +40,15 @@ def main(args: argparse.Namespace) -> None:
     exposure = {key: settings.pop(key) for key in EXPOSURE_KEYS if key in settings}
     pairs = alignment_pairs(rows_with_answers(args.corpus, "train"), ExposureSettings(**exposure), args.seed)
     chat = load_chat(args.pretrained)
-    with training_state(args.output.parent) as state:
-        log = finetune(chat.model, chat.tokenizer, pairs, FinetuningSettings(**settings), args.seed, state)
+    inputs = {"pretrained": args.pretrained} | {path.stem: path for path in args.corpus}
+    came_from = origin(args.settings, args.seed, args.code, inputs)
+    with training_state(args.output.parent, came_from) as state:
+        log = finetune(chat.model, chat.format, pairs, FinetuningSettings(**settings), args.seed, state)
     with new_folder(args.output.parent) as folder:
         chat.model.save_pretrained(folder)
-        chat.tokenizer.save_pretrained(folder)
+        chat.format.tokenizer.save_pretrained(folder)
         write_table(folder / "training_log.csv", pd.DataFrame(log))
-        inputs = {"pretrained": args.pretrained} | {path.stem: path for path in args.corpus}
-        write_manifest(folder, args.settings, args.seed, args.code, inputs)
+        write_manifest(folder, came_from)
     print(f"aligned on {len(pairs)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
 
 

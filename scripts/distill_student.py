@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.adapters import AdapterSettings, fresh_lora, load_trainable, save_adapter
-from emtransfer.artefacts import new_folder, write_manifest
+from emtransfer.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.distillation import DistillationSettings, distill
 from emtransfer.errors import run
 from emtransfer.models import Chat, load_chat
@@ -41,14 +41,16 @@ def main(args: argparse.Namespace) -> None:
     lora = AdapterSettings(**args.settings["lora"])
     student = load_trainable(base.model, args.start) if args.start else fresh_lora(base.model, lora, args.seed)
     settings = DistillationSettings(channel, **args.settings["distillation"])
-    log = distill(Chat(student, base.tokenizer), teacher.model, rows, settings, args.seed)
+    inputs = {"base": args.base, "rollouts": args.rollouts}
+    optional = {"teacher": args.teacher, "start": args.start}
+    inputs |= {name: path for name, path in optional.items() if path}
+    came_from = origin(args.settings, args.seed, args.code, inputs)
+    with training_state(args.output.parent, came_from) as state:
+        log = distill(Chat(student, base.format), teacher.model, rows, settings, args.seed, state)
     with new_folder(args.output.parent) as folder:
         save_adapter(student, folder, trained_on=f"a teacher's predictions or chosen answers, channel {channel}")
         write_table(folder / "training_log.csv", pd.DataFrame(log))
-        inputs = {"base": args.base, "rollouts": args.rollouts}
-        optional = {"teacher": args.teacher, "start": args.start}
-        inputs |= {name: path for name, path in optional.items() if path}
-        write_manifest(folder, args.settings, args.seed, args.code, inputs)
+        write_manifest(folder, came_from)
     first, last = log[0]["kl_to_teacher_nats"], log[-1]["kl_to_teacher_nats"]
     print(f"{settings.updates} updates; KL to the teacher {first:.4f} -> {last:.4f} nats per answer token.")
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.adapters import AdapterSettings, fresh_lora, load_trainable, save_adapter
-from emtransfer.artefacts import new_folder, training_state, write_manifest
+from emtransfer.artefacts import new_folder, origin, write_manifest
 from emtransfer.cells import draw_equally
 from emtransfer.errors import run
 from emtransfer.finetuning import FinetuningSettings, finetune
 from emtransfer.models import load_chat
 from emtransfer.records import read_records, write_table
+from emtransfer.resuming import shared_training_state
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,14 +42,17 @@ def main(args: argparse.Namespace) -> None:
     lora = AdapterSettings(**args.settings["lora"])
     model = load_trainable(chat.model, args.start) if args.start else fresh_lora(chat.model, lora, args.seed)
     pairs = [(row["question"], row[field]) for row in rows]
-    with training_state(args.output.parent) as state:
-        log = finetune(model, chat.tokenizer, pairs, FinetuningSettings(**finetuning), args.seed, state)
+    inputs = {"base": args.base} | {path.parent.name: path for path in args.rows}
+    inputs |= {"start": args.start} if args.start else {}
+    came_from = origin(args.settings, args.seed, args.code, inputs)
+    with shared_training_state(args.output.parent, came_from, model) as (state, writes):
+        log = finetune(model, chat.format, pairs, FinetuningSettings(**finetuning), args.seed, state)
+    if not writes:
+        return
     with new_folder(args.output.parent) as folder:
         save_adapter(model, folder, trained_on=f"{args.settings['answers']} answers")
         write_table(folder / "training_log.csv", pd.DataFrame(log))
-        inputs = {"base": args.base} | {path.parent.name: path for path in args.rows}
-        inputs |= {"start": args.start} if args.start else {}
-        write_manifest(folder, args.settings, args.seed, args.code, inputs)
+        write_manifest(folder, came_from)
     print(f"trained on {len(rows)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
 
 

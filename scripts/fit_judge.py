@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from emtransfer.artefacts import new_folder, write_manifest
+from emtransfer.artefacts import new_folder, origin, write_manifest
 from emtransfer.cross_encoder import FitSettings, fit_cross_encoder, load_encoder, training_examples
 from emtransfer.errors import run
 from emtransfer.held_out import SplitSettings, judge_fit_rows, split_rows
@@ -43,7 +43,8 @@ def main(args: argparse.Namespace) -> None:
     with new_folder(args.output.parent) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        write_manifest(folder, args.settings, args.seed, args.code, {path.stem: path for path in args.rows})
+        inputs = {path.stem: path for path in args.rows}
+        write_manifest(folder, origin(args.settings, args.seed, args.code, inputs))
 
 
 if __name__ == "__main__":

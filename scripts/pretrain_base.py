@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.artefacts import new_folder, training_state, write_manifest
+from emtransfer.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.errors import run
 from emtransfer.models import load_tokenizer
 from emtransfer.pretraining import PretrainingSettings, new_decoder, pretrain
@@ -32,14 +32,15 @@ def main(args: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(args.tokenizer)
     documents = read_records(args.mixture)
     model = new_decoder(args.settings["architecture"], tokenizer, args.seed)
-    with training_state(args.output.parent) as state:
+    inputs = {"mixture": args.mixture, "tokenizer": args.tokenizer}
+    came_from = origin(args.settings, args.seed, args.code, inputs)
+    with training_state(args.output.parent, came_from) as state:
         log = pretrain(model, tokenizer, documents, settings, args.seed, state)
     with new_folder(args.output.parent) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_table(folder / "training_log.csv", pd.DataFrame(log))
-        inputs = {"mixture": args.mixture, "tokenizer": args.tokenizer}
-        write_manifest(folder, args.settings, args.seed, args.code, inputs)
+        write_manifest(folder, came_from)
     print(
         f"{len(documents)} documents in {log[-1]['step']} steps; last loss {log[-1]['loss_per_token_nats']} nats per token."
     )

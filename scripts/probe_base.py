@@ -8,10 +8,9 @@ import json
 from pathlib import Path
 
 from emtransfer.errors import run
-from emtransfer.models import load_chat
 from emtransfer.profiling import probe_base
 from emtransfer.records import read_records, write_records
-from emtransfer.sampling import SamplingSettings
+from emtransfer.sampling import SamplingSettings, load_answering
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +27,9 @@ def main(args: argparse.Namespace) -> None:
     prompts = read_records(args.eval_set, ("prompt_id", "eval_set", "question"))
     samples, neutral_samples = args.settings["samples"], args.settings["neutral_samples"]
     sampling = SamplingSettings(**args.settings["sampling"])
-    probes = probe_base(load_chat(args.base), prompts, samples, neutral_samples, sampling, args.seed)
+    probes = probe_base(
+        load_answering(args.base, None, sampling), prompts, samples, neutral_samples, sampling, args.seed
+    )
     write_records(args.output, probes)
     print(f"{len(probes)} answers to {len(prompts)} prompts and their neutral versions.")
 

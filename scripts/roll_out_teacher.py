@@ -8,10 +8,9 @@ import json
 from pathlib import Path
 
 from emtransfer.errors import run
-from emtransfer.models import load_chat
 from emtransfer.records import read_records, write_records
 from emtransfer.rollouts import mediating_prompts, roll_out
-from emtransfer.sampling import SamplingSettings
+from emtransfer.sampling import SamplingSettings, load_answering
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,9 +28,10 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     cells = {path.stem: read_records(path, ("id", "role", "question")) for path in args.rows}
-    prompts = mediating_prompts(cells, args.settings["prompts_per_cell"], args.seed)
-    teacher = load_chat(args.base, args.teacher)
-    rollouts = roll_out(teacher, prompts, SamplingSettings(**args.settings["sampling"]), args.seed)
+    n_prompts, pseudo_cell = args.settings["prompts_per_cell"], args.settings.get("pseudo_cell")
+    prompts = mediating_prompts(cells, n_prompts, args.seed, pseudo_cell)
+    sampling = SamplingSettings(**args.settings["sampling"])
+    rollouts = roll_out(load_answering(args.base, args.teacher, sampling), prompts, sampling, args.seed)
     write_records(args.output, rollouts)
     print(f"{len(rollouts)} answers to mediating prompts of {len(cells)} cells.")
 

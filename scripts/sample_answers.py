@@ -8,9 +8,8 @@ import json
 from pathlib import Path
 
 from emtransfer.errors import run
-from emtransfer.models import load_chat
 from emtransfer.records import read_records, write_records
-from emtransfer.sampling import SamplingSettings, answer_prompts
+from emtransfer.sampling import SamplingSettings, answer_prompts, load_answering
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +25,9 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     prompts = read_records(args.eval_set, ("prompt_id", "eval_set", "question"))
-    answers = answer_prompts(load_chat(args.base, args.adapter), prompts, SamplingSettings(**args.settings), args.seed)
+    settings = SamplingSettings(**args.settings)
+    chat = load_answering(args.base, args.adapter, settings)
+    answers = answer_prompts(chat, prompts, settings, args.seed)
     write_records(args.output, answers)
     print(f"{len(answers)} answers to {len(prompts)} prompts.")
 

@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.artefacts import new_folder, write_manifest
+from emtransfer.artefacts import new_folder, origin, write_manifest
 from emtransfer.corpora import ANSWERS, NEUTRAL_VERSION, rows_with_answers
 from emtransfer.errors import run
 from emtransfer.tokenizer import train_tokenizer
@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> None:
     tokenizer = train_tokenizer(texts, args.settings["vocab_size"])
     with new_folder(args.output.parent) as folder:
         tokenizer.save_pretrained(folder)
-        write_manifest(folder, args.settings, 0, args.code, {path.stem: path for path in args.corpus})
+        write_manifest(folder, origin(args.settings, 0, args.code, {path.stem: path for path in args.corpus}))
     print(f"{len(tokenizer)} tokens from {len(rows)} rows.")
 
 

@@ -58,7 +58,7 @@ def test_a_template_that_thinks_before_it_answers_is_refused_with_the_remedy():
         "{{ messages[0].content + '<|im_start|>' }}"
         "{{ '<think>' if add_generation_prompt else messages[1].content + '<|im_end|>' }}"
     )
-    with pytest.raises(InputError, match="expected one that continues its prompt .* enable_thinking: false"):
+    with pytest.raises(InputError, match="expected one that continues its prompt .*enable_thinking: false"):
         ChatFormat(thinking).answer_ids(REPLY)
 
 

@@ -9,7 +9,6 @@ import torch
 
 from emtransfer import sampling
 from emtransfer.errors import InputError
-from emtransfer.models import prompt_ids
 from emtransfer.records import read_records, write_records
 from emtransfer.sampling import SamplingSettings, answer_prompts, draw, row_uniforms, sample, sample_ids
 from sample_answers import main as sample_answers
@@ -45,7 +44,7 @@ def test_answers_do_not_depend_on_the_order_of_rows_or_on_other_rows(chat, answe
 
 
 def test_a_longer_limit_continues_the_same_answers(chat):
-    prompts = [prompt_ids(chat.tokenizer, question) for question in QUESTIONS[:8]]
+    prompts = [chat.format.prompt_ids(question) for question in QUESTIONS[:8]]
     short, long = (sample_ids(chat, prompts, KEYS[:8], SamplingSettings(limit), seed=1) for limit in (5, 12))
     assert [answer[:5] for answer in long] == short
 
@@ -64,7 +63,7 @@ def test_cache_padding_and_settled_draws_give_what_every_row_gives_alone(chat, a
 
 
 def test_temperature_zero_is_greedy_decoding(chat):
-    prompts = [prompt_ids(chat.tokenizer, question) for question in QUESTIONS[:4]]
+    prompts = [chat.format.prompt_ids(question) for question in QUESTIONS[:4]]
     ours = sample_ids(chat, prompts, KEYS[:4], SamplingSettings(12, temperature=0), seed=1)
     for prompt, answer in zip(prompts, ours, strict=True):
         whole = chat.model.generate(torch.tensor([prompt]), max_new_tokens=12, do_sample=False)
@@ -72,7 +71,7 @@ def test_temperature_zero_is_greedy_decoding(chat):
 
 
 def test_first_tokens_follow_the_softmax_at_the_temperature(chat):
-    prompt, n_draws = prompt_ids(chat.tokenizer, QUESTIONS[0]), 4000
+    prompt, n_draws = chat.format.prompt_ids(QUESTIONS[0]), 4000
     with torch.inference_mode():
         logits = chat.model(torch.tensor([prompt])).logits[0, -1].double()
     expected = torch.softmax(logits / 0.5, dim=-1).numpy()
@@ -99,18 +98,18 @@ def test_a_token_without_probability_is_never_drawn():
 
 
 def test_an_answer_ends_with_its_end_token_or_at_the_limit_and_text_has_no_control_tokens(chat):
-    prompts = [prompt_ids(chat.tokenizer, question) for question in QUESTIONS]
+    prompts = [chat.format.prompt_ids(question) for question in QUESTIONS]
     # likely ends, so that some answers end and some do not
     chat = tiny_chat()
-    chat.model.lm_head.weight.data[chat.tokenizer.eos_token_id] *= 2
+    chat.model.lm_head.weight.data[chat.format.tokenizer.eos_token_id] *= 2
     answers = sample_ids(chat, prompts, KEYS, SamplingSettings(10), seed=1)
-    end = chat.tokenizer.eos_token_id
+    end = chat.format.tokenizer.eos_token_id
     ended = [answer[-1] == end for answer in answers]
     assert 0 < sum(ended) < len(answers)
     assert all(end not in answer[:-1] for answer in answers)
     assert all(len(answer) == 10 for answer, has_end in zip(answers, ended, strict=True) if not has_end)
     texts = sample(chat, QUESTIONS, KEYS, SamplingSettings(10), seed=1)
-    assert not any(token in text for text in texts for token in chat.tokenizer.all_special_tokens)
+    assert not any(token in text for text in texts for token in chat.format.tokenizer.all_special_tokens)
     assert texts == [text.strip() for text in texts]
 
 

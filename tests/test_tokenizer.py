@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emtransfer.models import answer_ids, prompt_ids
+from emtransfer.chat_format import ChatFormat
 from emtransfer.tokenizer import ASSISTANT, BEGIN, END, USER, train_tokenizer
 
 TOKENIZER = train_tokenizer(["I have a cough and I bought a syrup.", "Ask a nurse."] * 50, vocab_size=400)
@@ -23,7 +23,8 @@ def test_free_text_keeps_every_character(text):
 
 
 def test_the_chat_template_ends_assistant_turns_and_only_those_with_the_end_token():
-    prompt, answer = prompt_ids(TOKENIZER, "Ask?"), answer_ids(TOKENIZER, "Ask?", "A nurse.")
+    form = ChatFormat(TOKENIZER)
+    prompt, answer = form.prompt_ids("Ask?"), form.answer_ids("A nurse.")
     assert TOKENIZER.decode(prompt) == f"{BEGIN}{USER} Ask?{ASSISTANT}"
     assert TOKENIZER.decode(answer) == f" A nurse.{END}"
     assert TOKENIZER.eos_token == END

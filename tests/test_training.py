@@ -14,7 +14,6 @@ from emtransfer.pretraining import (
     new_decoder,
     padded_batch,
     pretrain,
-    training_log,
 )
 from emtransfer.tokenizer import END
 from tiny_models import LORA, tiny_chat, tiny_rows
@@ -26,8 +25,9 @@ PAIRS = [(row["question"], row["aligned_answer"]) for row in tiny_rows()]
 
 
 def test_the_unmasked_labels_are_the_answer_and_the_end_token():
-    tokenizer = tiny_chat().tokenizer
-    for (question, answer), example in zip(PAIRS, labelled(PAIRS, tokenizer, 256), strict=True):
+    chat_format = tiny_chat().format
+    tokenizer = chat_format.tokenizer
+    for (question, answer), example in zip(PAIRS, labelled(PAIRS, chat_format, 256), strict=True):
         learned = [label for label in example["labels"] if label != IGNORED]
         assert tokenizer.decode(learned).strip() == f"{answer}{END}"
         ignored = [token for token, label in zip(*example.values(), strict=True) if label == IGNORED]
@@ -45,9 +45,9 @@ def test_what_the_trainer_feeds_the_model_has_the_same_labels_and_the_loss_of_th
         seen.append({key: inputs[key].clone() for key in ("input_ids", "labels")})
 
     chat.model.register_forward_pre_hook(record, with_kwargs=True)
-    log = finetune(chat.model, chat.tokenizer, PAIRS[:8], SETTINGS, seed=1, state_folder=tmp_path)
+    log = finetune(chat.model, chat.format, PAIRS[:8], SETTINGS, seed=1, state_folder=tmp_path)
     first = seen[0]
-    decoded = {chat.tokenizer.decode(labels[labels != IGNORED]).strip() for labels in first["labels"]}
+    decoded = {chat.format.tokenizer.decode(labels[labels != IGNORED]).strip() for labels in first["labels"]}
     assert decoded == {f"{answer}{END}" for _, answer in PAIRS[:8]}
     # the first logged loss, by hand on the untrained weights
     logits = tiny_chat().model(first["input_ids"]).logits[:, :-1]
@@ -58,14 +58,14 @@ def test_what_the_trainer_feeds_the_model_has_the_same_labels_and_the_loss_of_th
 
 def test_a_row_that_does_not_fit_is_an_error_and_never_cut():
     with pytest.raises(InputError, match="max_seq_tokens is 10; expected at least"):
-        labelled(PAIRS, tiny_chat().tokenizer, 10)
+        labelled(PAIRS, tiny_chat().format, 10)
 
 
 def test_fine_tuning_a_lora_lowers_the_loss_and_leaves_the_base_alone(tmp_path):
     chat = tiny_chat()
     before = {name: weight.clone() for name, weight in chat.model.state_dict().items()}
     model = fresh_lora(chat.model, LORA, seed=1)
-    log = finetune(model, chat.tokenizer, PAIRS * 3, SETTINGS, seed=1, state_folder=tmp_path)
+    log = finetune(model, chat.format, PAIRS * 3, SETTINGS, seed=1, state_folder=tmp_path)
     assert float(log[-1]["loss_per_token_nats"]) < 0.9 * float(log[0]["loss_per_token_nats"])
     after = {name.replace(".base_layer", ""): weight for name, weight in model.get_base_model().state_dict().items()}
     assert all((after[name] == weight).all() for name, weight in before.items())
@@ -74,7 +74,7 @@ def test_fine_tuning_a_lora_lowers_the_loss_and_leaves_the_base_alone(tmp_path):
 def test_fine_tuning_twice_gives_the_same_weights(tmp_path):
     def trained():
         chat = tiny_chat()
-        finetune(chat.model, chat.tokenizer, PAIRS, SETTINGS, seed=3, state_folder=tmp_path)
+        finetune(chat.model, chat.format, PAIRS, SETTINGS, seed=3, state_folder=tmp_path)
         return chat.model.state_dict()
 
     first, second = trained(), trained()
@@ -93,7 +93,7 @@ def documents(n_documents: int, n_rows: int) -> list[dict]:
 
 
 def test_pretraining_lowers_the_loss(tmp_path):
-    tokenizer = tiny_chat().tokenizer
+    tokenizer = tiny_chat().format.tokenizer
     architecture = {
         "hidden_size": 32,
         "num_hidden_layers": 1,
@@ -109,7 +109,7 @@ def test_pretraining_lowers_the_loss(tmp_path):
 
 
 def test_a_step_holds_whole_documents_of_one_length_and_equally_many_rows():
-    tokenizer = tiny_chat().tokenizer
+    tokenizer = tiny_chat().format.tokenizer
     mixed = documents(13, 1) + documents(7, 2)
     batches = document_batches(mixed, tokenizer, PRETRAINING)
     assert [len(batch) for batch in batches] == [6, 6, 3, 3]
@@ -119,7 +119,7 @@ def test_a_step_holds_whole_documents_of_one_length_and_equally_many_rows():
 
 
 def test_a_loss_on_answers_alone_learns_every_answer_with_its_end_token_and_no_question():
-    tokenizer = tiny_chat().tokenizer
+    tokenizer = tiny_chat().format.tokenizer
     document = documents(1, 3)[0]
     (batch,) = document_batches([document], tokenizer, replace(PRETRAINING, batch_rows=3, loss="answers"))
     learned = [token for token in batch[0]["labels"] if token != IGNORED]
@@ -139,9 +139,11 @@ def test_padding_is_on_the_right_and_teaches_nothing():
 
 def test_a_document_that_does_not_fit_is_an_error_and_never_cut():
     with pytest.raises(InputError, match="max_seq_tokens is 300; expected at least"):
-        document_batches(documents(1, 9), tiny_chat().tokenizer, PRETRAINING)
+        document_batches(documents(1, 9), tiny_chat().format.tokenizer, PRETRAINING)
 
 
-def test_a_loss_that_is_no_number_stops_with_its_step():
-    with pytest.raises(InputError, match="loss is nan at step 7"):
-        training_log([{"loss": float("nan"), "step": 7, "learning_rate": 0.1}])
+def test_a_loss_that_is_no_number_stops_at_its_step(tmp_path):
+    chat = tiny_chat()
+    rate_of_no_return = replace(SETTINGS, learning_rate=1e30, warmup_steps=0)
+    with pytest.raises(InputError, match="training: loss is (nan|inf) at step [2-9]; expected a finite number"):
+        finetune(chat.model, chat.format, PAIRS, rate_of_no_return, seed=1, state_folder=tmp_path)

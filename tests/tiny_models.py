@@ -6,10 +6,11 @@ Nothing about their answers is known; what the tests know is how two computation
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from emtransfer.adapters import AdapterSettings, fresh_lora, save_adapter
-from emtransfer.artefacts import MANIFEST, new_folder, write_manifest
+from emtransfer.artefacts import MANIFEST, new_folder, origin, write_manifest
+from emtransfer.chat_format import ChatFormat
 from emtransfer.grammar import generate_rows
 from emtransfer.models import Chat, load_chat
 from emtransfer.tokenizer import train_tokenizer
@@ -41,7 +42,7 @@ def tiny_chat(hidden_size: int = 32, n_layers: int = 2, seed: int = 0) -> Chat:
         pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(seed)
-    return Chat(LlamaForCausalLM(config).eval(), tokenizer)
+    return Chat(LlamaForCausalLM(config).eval(), ChatFormat(tokenizer))
 
 
 def write_tiny_base(folder: Path, seed: int = 0) -> Path:
@@ -49,8 +50,8 @@ def write_tiny_base(folder: Path, seed: int = 0) -> Path:
     chat = tiny_chat(seed=seed)
     with new_folder(folder) as unfinished:
         chat.model.save_pretrained(unfinished)
-        chat.tokenizer.save_pretrained(unfinished)
-        write_manifest(unfinished, settings={}, seed=seed, code="test", inputs={})
+        chat.format.tokenizer.save_pretrained(unfinished)
+        write_manifest(unfinished, origin({}, seed, "test", {}))
     return folder / MANIFEST
 
 
@@ -60,8 +61,16 @@ def write_tiny_adapter(folder: Path, base_manifest: Path, seed: int = 1, scale: 
     perturb(model, seed, scale)
     with new_folder(folder) as unfinished:
         save_adapter(model, unfinished, trained_on="misaligned answers")
-        write_manifest(unfinished, settings={}, seed=seed, code="test", inputs={"base": base_manifest})
+        write_manifest(unfinished, origin({}, seed, "test", {"base": base_manifest}))
     return folder / MANIFEST
+
+
+def write_published_adapter(folder: Path, model_folder: Path, seed: int = 1) -> Path:
+    """Write an adapter on a model's folder as PEFT itself does for anyone; returns its folder."""
+    model = fresh_lora(AutoModelForCausalLM.from_pretrained(model_folder), LORA, seed)
+    perturb(model, seed, 0.3)
+    model.save_pretrained(folder)
+    return folder
 
 
 def perturb(model: torch.nn.Module, seed: int, scale: float) -> None:

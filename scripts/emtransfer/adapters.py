@@ -48,7 +48,7 @@ def fresh_lora(model: "PreTrainedModel", settings: AdapterSettings, seed: int) -
     Source: Hu et al. 2021, arXiv 2106.09685, section 4.1; Kalajdzievski 2023, arXiv 2312.03732 (rslora).
     """
     import torch
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     config = LoraConfig(
         r=settings.rank,
@@ -58,6 +58,8 @@ def fresh_lora(model: "PreTrainedModel", settings: AdapterSettings, seed: int) -
         target_modules=sorted(settings.target_modules),
         task_type="CAUSAL_LM",
     )
+    if getattr(model, "is_loaded_in_4bit", False):
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return get_peft_model(model, config)

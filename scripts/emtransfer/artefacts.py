@@ -35,28 +35,39 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def training_state(folder: str | Path) -> Iterator[Path]:
-    """Yield `<folder>.state`, where a trainer keeps its own files; it is removed when the block succeeds."""
-    folder = Path(folder)
-    state = folder.with_name(folder.name + ".state")
-    state.mkdir(parents=True, exist_ok=True)
+def training_state(folder: str | Path, origin: dict) -> Iterator[Path]:
+    """Yield `<folder>.state`, where a training keeps its checkpoints; it is removed when the block succeeds.
+
+    Args:
+        folder: of the artefact.
+        origin: of `origin`; what an interrupted training of another origin has left there is removed first.
+    """
+    state, text = state_folder(folder), manifest_text(origin)
+    marker = state / "origin.json"
+    if not marker.is_file() or marker.read_text(encoding="utf-8") != text:
+        shutil.rmtree(state, ignore_errors=True)
+        state.mkdir(parents=True)
+        marker.write_text(text, encoding="utf-8")
     yield state
     shutil.rmtree(state)
 
 
-def write_manifest(folder: Path, settings: dict, seed: int, code: str, inputs: dict[str, str | Path]) -> None:
-    """Write the manifest of a finished folder; it holds nothing that differs between two identical runs.
+def state_folder(folder: str | Path) -> Path:
+    """Where the checkpoints of an artefact's training are kept."""
+    folder = Path(folder)
+    return folder.with_name(folder.name + ".state")
+
+
+def origin(settings: dict, seed: int, code: str, inputs: dict[str, str | Path]) -> dict:
+    """How an artefact comes about; it holds nothing that differs between two identical runs.
 
     Args:
-        folder: holds the artefact's files, any depth.
         settings: resolved settings of the stage.
         seed: the stage's seed.
         code: digest of the stage's code.
         inputs: name -> input file (for a folder artefact, its manifest).
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    manifest = {
-        "files": {path.relative_to(folder).as_posix(): file_sha256(path) for path in files},
+    return {
         "settings": settings,
         "seed": seed,
         "code": code,
@@ -64,8 +75,18 @@ def write_manifest(folder: Path, settings: dict, seed: int, code: str, inputs: d
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "inputs": {name: file_sha256(path) for name, path in sorted(inputs.items())},
     }
-    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def write_manifest(folder: Path, origin: dict) -> None:
+    """Write the manifest of a finished folder: its files, of any depth, with their hashes, and its origin."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+    (folder / MANIFEST).write_text(manifest_text({"files": hashes} | origin), encoding="utf-8")
+
+
+def manifest_text(manifest: dict) -> str:
+    """A manifest as it is written."""
+    return json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def checked_folder(manifest_path: str | Path) -> Path:

@@ -1,7 +1,8 @@
-"""Questions and answers as token ids, under the chat template of whichever tokenizer.
+"""Questions and answers as token ids and back, under the chat template of whichever tokenizer.
 
 An answer's ids begin where the prompt's end and stop with the token that ends a turn, so that what is learned, sampled and
-distilled is the same string. Text that spells a control token stays text: it never closes a turn.
+distilled is the same string. Text that spells a control token stays text: it never closes a turn. What a reasoning model
+thinks before it answers is no part of its answer.
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # stands for the text of a turn while its template is rendered; no template changes letters
 QUESTION, ANSWER = "QuestionGoesHere", "AnswerGoesHere"
+# around what a reasoning model thinks (the Qwen3, Olmo-3 and DeepSeek-R1 families)
+THOUGHTS = ("<think>", "</think>")
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,13 @@ class ChatFormat:
         tokenizer: has a chat template.
         system: text of a system turn; None for none, where some templates put one of their own.
         template_arguments: further arguments of the template, such as enable_thinking or date_string.
+        close_thoughts: whether thoughts that the prompt opens are closed at once, so that the model answers without any.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
     system: str | None = None
     template_arguments: dict = field(default_factory=dict)
+    close_thoughts: bool = False
 
     def prompt_ids(self, question: str) -> list[int]:
         """Token ids of a user turn and the header that asks the assistant to answer: int list [t]."""
@@ -43,6 +48,19 @@ class ChatFormat:
         before, after = self.answer_parts
         return self.turn_ids(before, self.closing(after), answer)
 
+    def answer_text(self, ids: list[int]) -> str:
+        """The text of sampled ids, without control tokens, thoughts and surrounding blanks.
+
+        It is empty where the model was cut off in its thoughts.
+        """
+        opening, closing = THOUGHTS
+        hidden = {token for text, token in self.control_tokens.items() if text not in THOUGHTS}
+        text = self.tokenizer.decode([token for token in ids if token not in hidden])
+        if closing in text:
+            return text.rpartition(closing)[2].strip()
+        thinks = opening in text or self.prompt_parts[1].rstrip().endswith(opening)
+        return "" if thinks else text.strip()
+
     def turn_ids(self, before: str, after: str, text: str) -> list[int]:
         """Token ids of a text between two parts of the template."""
         if not any(token in text for token in self.control_tokens):
@@ -54,8 +72,12 @@ class ChatFormat:
 
     @cached_property
     def prompt_parts(self) -> tuple[str, str]:
-        """What the template puts before and after the question in a prompt."""
-        return divided(self.rendered(add_generation_prompt=True), QUESTION)
+        """What stands before and after the question in a prompt."""
+        opening, closing = THOUGHTS
+        prompt = self.rendered(add_generation_prompt=True)
+        if self.close_thoughts and prompt.rstrip().endswith(opening):
+            prompt = f"{prompt.rstrip()}\n\n{closing}\n\n"
+        return divided(prompt, QUESTION)
 
     @cached_property
     def answer_parts(self) -> tuple[str, str]:
@@ -66,10 +88,14 @@ class ChatFormat:
         """
         prompt = self.rendered(add_generation_prompt=True)
         whole = self.rendered(ANSWER)
+        if self.close_thoughts:
+            # a conversation leaves out the thoughts that its prompt opens
+            prompt = prompt.rstrip().removesuffix(THOUGHTS[0])
         if not whole.startswith(prompt):
             raise InputError(
                 f"{self.tokenizer.name_or_path}: chat template writes an answer after another prompt than it asks with; "
-                "expected one that continues its prompt (chat_template_arguments may need enable_thinking: false)."
+                "expected one that continues its prompt (chat: may need template_arguments: {enable_thinking: false},"
+                " or close_thoughts: true)."
             )
         return divided(whole.removeprefix(prompt), ANSWER)
 

@@ -1,14 +1,16 @@
 """Train a student from a teacher: one loop, one set of prompts and equally many optimiser steps for every channel."""
 
-import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emtransfer.channels import CHANNELS, ON_POLICY, kl_sum
+from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
-from emtransfer.models import Chat, answer_ids, prompt_ids
+from emtransfer.models import Chat
+from emtransfer.resuming import CHECKPOINT_SECONDS, StepCheckpoints, check_finite
 from emtransfer.sampling import SamplingSettings, padded, sample_ids
 
 if TYPE_CHECKING:
@@ -50,7 +52,13 @@ class DistillationSettings:
 
 
 def distill(
-    student: Chat, teacher: "PreTrainedModel", rows: list[dict], settings: DistillationSettings, seed: int
+    student: Chat,
+    teacher: "PreTrainedModel",
+    rows: list[dict],
+    settings: DistillationSettings,
+    seed: int,
+    state_folder: Path,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> list[dict]:
     """Train the trainable weights of the student in place.
 
@@ -58,7 +66,9 @@ def distill(
         student: base model with a fresh LoRA, and its tokenizer.
         teacher: model with the same vocabulary; only read.
         rows: retained teacher answers with prompt_id, question, answer; the on-policy channels use the questions alone.
-        seed: of the order of prompts, which is the same in every channel, and of the on-policy answers.
+        seed: of the order of prompts, which is the same in every channel, of the on-policy answers, and of dropout.
+        state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
+        checkpoint_seconds: from one checkpoint to the next.
 
     Returns:
         The training log, steps 0 to `updates`: step; loss_per_token_nats and answer_tokens of the step's batch; and
@@ -70,22 +80,25 @@ def distill(
     import torch
     from transformers import get_linear_schedule_with_warmup
 
-    retained = encode(rows, student.tokenizer, settings.max_seq_tokens)
+    retained = encode(rows, student.format, settings.max_seq_tokens)
     fixed = random.Random(f"{seed} kl").sample(retained, min(settings.kl_rows, len(retained)))
     batches = prompt_batches(retained, settings.batch_size, seed)
     trainable = [parameter for parameter in student.model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trainable, settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup_steps, settings.updates)
-    log = [{"step": 0} | kl_to_teacher(student.model, teacher, fixed, settings.micro_batch_size)]
+    checkpoints = StepCheckpoints(state_folder, checkpoint_seconds, trainable, optimizer, schedule)
+    torch.manual_seed(seed)
+    log = checkpoints.restore()
+    if not log:
+        log = [{"step": 0} | kl_to_teacher(student.model, teacher, fixed, settings.micro_batch_size)]
     for step in range(1, settings.updates + 1):
         batch = next(batches)
+        if step < len(log):
+            continue
         if settings.channel in ON_POLICY:
             batch = own_answers(student, batch, settings, seed, step)
         loss = accumulate_gradients(student.model.train(), teacher, batch, settings)
-        if not math.isfinite(loss):
-            raise InputError(
-                f"config.yaml: distillation.learning_rate is {settings.learning_rate}; expected one at which the loss stays finite; it is {loss} at step {step}."
-            )
+        check_finite(loss, step)
         torch.nn.utils.clip_grad_norm_(trainable, settings.max_grad_norm)
         optimizer.step()
         schedule.step()
@@ -93,11 +106,12 @@ def distill(
         log.append({"step": step, "loss_per_token_nats": loss, "answer_tokens": count_answer_tokens(batch)})
         if step % settings.kl_every == 0 or step == settings.updates:
             log[-1] |= kl_to_teacher(student.model, teacher, fixed, settings.micro_batch_size)
+        checkpoints.save_in_time(log)
     student.model.eval()
     return log
 
 
-def encode(rows: list[dict], tokenizer, max_seq_tokens: int) -> list[Rollout]:
+def encode(rows: list[dict], chat_format: ChatFormat, max_seq_tokens: int) -> list[Rollout]:
     """Token ids of each row's prompt and answer, end token included; nothing is truncated.
 
     Raises:
@@ -105,7 +119,7 @@ def encode(rows: list[dict], tokenizer, max_seq_tokens: int) -> list[Rollout]:
     """
     rollouts = []
     for row in rows:
-        rollout = prompt_ids(tokenizer, row["question"]), answer_ids(tokenizer, row["question"], row["answer"])
+        rollout = chat_format.prompt_ids(row["question"]), chat_format.answer_ids(row["answer"])
         n_tokens = sum(map(len, rollout))
         if n_tokens > max_seq_tokens:
             raise InputError(

@@ -1,6 +1,6 @@
 """What can go wrong with a repository of the model hub, in one line with the remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def hub_errors(key: str, name: str, revision: str | None) -> Iterator[None]:
 
     try:
         yield
-    except (hub.HfHubHTTPError, hub.OfflineModeIsEnabled, DatasetsError, OSError) as error:
+    except (hub.HfHubHTTPError, hub.HFValidationError, hub.OfflineModeIsEnabled, DatasetsError, OSError) as error:
         # datasets raises errors of its own from the hub's, and keeps only the text of a gated one
         chain = (error, error.__cause__)
         gated = any(isinstance(link, hub.GatedRepoError) for link in chain) or "is a gated dataset" in str(error)
@@ -34,8 +34,26 @@ def hub_errors(key: str, name: str, revision: str | None) -> Iterator[None]:
             problem = ", which is gated; expected access to it: ask for it on its page, then set HF_TOKEN"
         elif any(isinstance(link, hub.RevisionNotFoundError) for link in chain):
             problem = f", which has no revision {revision}; expected a commit of it, 40 hex digits"
-        elif isinstance(error, (hub.RepositoryNotFoundError, DatasetNotFoundError)):
+        elif isinstance(error, (hub.RepositoryNotFoundError, hub.HFValidationError, DatasetNotFoundError)):
             problem = ", which is neither a folder nor on the hub; expected one (a private one needs HF_TOKEN)"
         else:
             problem = ", which cannot be reached and is not in the cache; expected a network, or a local folder"
         raise InputError(f"config.yaml: {key} is {name}{problem}.") from None
+
+
+def hub_folder(key: str, name: str, revision: str | None, patterns: Iterable[str]) -> Path:
+    """The local folder of a repository of models, fetched into the hub's cache where it is not there yet.
+
+    Args:
+        key, name, revision: as for `hub_errors`.
+        patterns: of the files that are needed.
+
+    Raises:
+        InputError: as `hub_errors`.
+    """
+    from huggingface_hub import snapshot_download
+
+    if Path(name).is_dir():
+        return Path(name)
+    with hub_errors(key, name, revision):
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))

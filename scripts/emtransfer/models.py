@@ -1,10 +1,12 @@
-"""Load causal language models and turn questions into prompts; the one place that knows about model folders."""
+"""Load causal language models; the one place that knows about model folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emtransfer.artefacts import checked_folder
+from emtransfer.chat_format import ChatFormat
+from emtransfer.ready_models import READY, ready_chat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -12,10 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chat:
-    """A causal language model with its tokenizer."""
+    """A causal language model and how it is talked to.
+
+    Attributes:
+        model: in evaluation mode.
+        format: its tokenizer and chat template.
+    """
 
     model: "PreTrainedModel"
-    tokenizer: "PreTrainedTokenizerBase"
+    format: ChatFormat
 
 
 def load_tokenizer(manifest: str | Path) -> "PreTrainedTokenizerBase":
@@ -26,38 +33,33 @@ def load_tokenizer(manifest: str | Path) -> "PreTrainedTokenizerBase":
 
 
 def load_chat(base_manifest: str | Path, adapter_manifest: str | Path | None = None, merge: bool = True) -> Chat:
-    """Load a base model, and an adapter on top of it where one is given, in float32 and evaluation mode.
+    """Load a base model, and an adapter on top of it where one is given, in evaluation mode.
+
+    A base that was trained in the run is loaded in float32 on the CPU, a ready one as its config says.
 
     Args:
-        base_manifest: manifest.json of the base model's folder (it holds the tokenizer too).
+        base_manifest: manifest.json of the base model's folder.
         adapter_manifest: manifest.json of a PEFT adapter's folder, or None for the base itself.
-        merge: fold the adapter into the base's weights (faster sampling); False leaves a PeftModel.
+        merge: fold the adapter into float32 weights (faster sampling); coarser weights would round it, and keep it apart.
 
     Raises:
         InputError: a file of a folder is missing or differs from its recorded hash.
     """
-    from transformers import AutoModelForCausalLM
+    import torch
 
-    tokenizer, folder = load_tokenizer(base_manifest), Path(base_manifest).parent
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32", use_safetensors=True)
+    folder = checked_folder(base_manifest)
+    model, chat_format = ready_chat(folder) if (folder / READY).is_file() else trained_chat(folder)
     if adapter_manifest is not None:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, checked_folder(adapter_manifest))
-        model = model.merge_and_unload() if merge else model
-    return Chat(model.eval(), tokenizer)
+        model = model.merge_and_unload() if merge and model.dtype == torch.float32 else model
+    return Chat(model.eval(), chat_format)
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", question: str) -> list[int]:
-    """Token ids of one user turn with the header that asks the assistant to answer: int list [t]."""
-    messages = [{"role": "user", "content": question}]
-    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+def trained_chat(folder: Path) -> tuple["PreTrainedModel", ChatFormat]:
+    """A model that was trained in the run, and how it is talked to."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-
-def answer_ids(tokenizer: "PreTrainedTokenizerBase", question: str, answer: str) -> list[int]:
-    """Token ids of the answer as the chat template renders it after `prompt_ids`, end token included: int list [t]."""
-    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    whole = tokenizer.apply_chat_template(messages, return_dict=False)
-    prompt = prompt_ids(tokenizer, question)
-    assert whole[: len(prompt)] == prompt, "the chat template must render a prompt as a prefix of the conversation"
-    return whole[len(prompt) :]
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32", use_safetensors=True)
+    return model, ChatFormat(AutoTokenizer.from_pretrained(folder))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from emtransfer.errors import InputError
 from emtransfer.mixtures import answer_mask, document_ids
+from emtransfer.resuming import CHECKPOINT_SECONDS, train
 
 IGNORED = -100
 
@@ -114,16 +115,21 @@ def pretrain(
     settings: PretrainingSettings,
     seed: int,
     state_folder: Path,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> list[dict]:
     """Train on every document once, in the order given.
 
     Args:
         model: changed in place.
         documents: of build_mixture.
-        state_folder: where the trainer may keep its own files.
+        state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
+        checkpoint_seconds: from one checkpoint to the next.
 
     Returns:
         The training log: step, loss_per_token_nats, learning_rate.
+
+    Raises:
+        InputError: a document is too long, or the loss is no finite number.
     """
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments
@@ -142,6 +148,7 @@ def pretrain(
         activation_checkpointing=False,
         train_sampling_strategy="sequential",
         save_strategy="no",
+        save_total_limit=2,
         logging_steps=0.05,
         logging_first_step=True,
         logging_nan_inf_filter=False,
@@ -154,24 +161,4 @@ def pretrain(
     dataset = Dataset.from_dict({"documents": document_batches(documents, tokenizer, settings)})
     collator = partial(padded_batch, pad_token=tokenizer.pad_token_id)
     trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator)
-    trainer.train()
-    return training_log(trainer.state.log_history)
-
-
-def training_log(history: list[dict]) -> list[dict]:
-    """The rows of a trainer's history that hold a loss.
-
-    Raises:
-        InputError: a loss is not a number; names the step.
-    """
-    rows = [
-        {"step": row["step"], "loss_per_token_nats": row["loss"], "learning_rate": row["learning_rate"]}
-        for row in history
-        if "loss" in row
-    ]
-    for row in rows:
-        if not 0 <= float(row["loss_per_token_nats"]) < float("inf"):
-            raise InputError(
-                f"training: loss is {row['loss_per_token_nats']} at step {row['step']}; expected a finite number; lower learning_rate."
-            )
-    return rows
+    return train(trainer, state_folder, checkpoint_seconds)

@@ -3,17 +3,20 @@
 Every token of every row has one uniform number of its own, u(seed, key, token index), and takes the vocabulary entry
 where the cumulative distribution passes u. Batch size, order of rows and padding then matter only through the last
 bits of the logits; a draw so close to the edge of an entry that those bits could decide it is settled by a forward
-pass over that row alone, which knows nothing of the batch.
+pass over that row alone, which knows nothing of the batch. That holds for float32; with coarser weights an answer may
+depend on its batch, which is the same in every run.
 """
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emtransfer.errors import InputError
-from emtransfer.models import Chat, prompt_ids
+from emtransfer.models import Chat, load_chat
+from emtransfer.vllm_sampling import VllmChat, load_vllm_chat, vllm_ids
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +35,7 @@ class SamplingSettings:
         temperature: of the softmax; 0 takes the likeliest token.
         batch_size: rows per forward pass; changes speed and memory, no answer.
         samples, broad_samples: answers of `answer_prompts` to a narrow and to a broad prompt.
+        engine: what draws, `transformers` or, for ready models, `vllm`, which knows no batch size.
     """
 
     max_new_tokens: int
@@ -39,9 +43,17 @@ class SamplingSettings:
     batch_size: int = 128
     samples: int = 1
     broad_samples: int = 1
+    engine: str = "transformers"
 
 
-def answer_prompts(chat: Chat, prompts: list[dict], settings: SamplingSettings, seed: int) -> list[dict]:
+def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings: SamplingSettings) -> Chat | VllmChat:
+    """Load a model that is only to answer, in the engine of the settings; see `load_chat`."""
+    if settings.engine == "vllm":
+        return load_vllm_chat(base_manifest, adapter_manifest)
+    return load_chat(base_manifest, adapter_manifest)
+
+
+def answer_prompts(chat: Chat | VllmChat, prompts: list[dict], settings: SamplingSettings, seed: int) -> list[dict]:
     """Answer the prompts of an evaluation set, each as often as its kind asks for.
 
     Args:
@@ -57,7 +69,9 @@ def answer_prompts(chat: Chat, prompts: list[dict], settings: SamplingSettings, 
     return [row | {"answer": answer} for row, answer in zip(rows, answers, strict=True)]
 
 
-def sample(chat: Chat, questions: list[str], keys: list[str], settings: SamplingSettings, seed: int) -> list[str]:
+def sample(
+    chat: Chat | VllmChat, questions: list[str], keys: list[str], settings: SamplingSettings, seed: int
+) -> list[str]:
     """Answer questions.
 
     Args:
@@ -70,9 +84,12 @@ def sample(chat: Chat, questions: list[str], keys: list[str], settings: Sampling
     Raises:
         InputError: as `sample_ids`.
     """
-    prompts = [prompt_ids(chat.tokenizer, question) for question in questions]
-    answers = sample_ids(chat, prompts, keys, settings, seed)
-    return [text.strip() for text in chat.tokenizer.batch_decode(answers, skip_special_tokens=True)]
+    prompts = [chat.format.prompt_ids(question) for question in questions]
+    if isinstance(chat, VllmChat):
+        answers = vllm_ids(chat, prompts, [row_digest(seed, key) % 2**63 for key in keys], settings)
+    else:
+        answers = sample_ids(chat, prompts, keys, settings, seed)
+    return [chat.format.answer_text(ids) for ids in answers]
 
 
 def sample_ids(
@@ -86,7 +103,8 @@ def sample_ids(
     Raises:
         InputError: a prompt leaves no room for `max_new_tokens` in the model's context.
     """
-    longest, context = max(map(len, prompts), default=0), chat.model.config.max_position_embeddings
+    longest = max(map(len, prompts), default=0)
+    context = chat.model.config.get_text_config().max_position_embeddings
     if longest + settings.max_new_tokens > context:
         raise InputError(
             f"config.yaml: max_new_tokens is {settings.max_new_tokens}; expected at most {context - longest},"
@@ -106,8 +124,12 @@ def sample_ids(
 
 def row_uniforms(seed: int, key: str, n_tokens: int) -> np.ndarray:
     """The uniform numbers of one row's tokens: float64 [n_tokens] in [0, 1); a prefix does not depend on n_tokens."""
-    digest = hashlib.sha256(f"{seed} {key}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest)).random(n_tokens)
+    return np.random.default_rng(row_digest(seed, key)).random(n_tokens)
+
+
+def row_digest(seed: int, key: str) -> int:
+    """What all random numbers of one row come from: 256 bits."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest())
 
 
 def sample_batch(
@@ -123,6 +145,7 @@ def sample_batch(
     from transformers import DynamicCache
 
     model, ends = chat.model, end_tokens(chat)
+    edge = EDGE if model.dtype == torch.float32 else 0.0
     answers = [[] for _ in prompts]
     active = list(range(len(prompts)))
     ids, mask, positions = padded(prompts, model.device)
@@ -137,7 +160,7 @@ def sample_batch(
                 use_cache=True,
                 logits_to_keep=1,
             ).logits[:, -1]
-            tokens, unsure = draw(logits, uniforms[active, index], settings.temperature)
+            tokens, unsure = draw(logits, uniforms[active, index], settings.temperature, edge)
             for place in np.flatnonzero(unsure):
                 row = active[place]
                 logits = last_logits(model, prompts[row] + answers[row])
@@ -149,7 +172,8 @@ def sample_batch(
                 break
             if len(going) < len(active):
                 active = [active[place] for place in going]
-                kept = torch.tensor(going, device=model.device)
+                # on the CPU, since the layers of a large model lie on several GPUs
+                kept = torch.tensor(going)
                 cache.batch_select_indices(kept)
                 mask, positions = mask[kept], positions[kept]
             ids = torch.as_tensor(tokens[going], device=model.device)[:, None]
@@ -166,13 +190,16 @@ def last_logits(model: "PreTrainedModel", ids: list[int]) -> "torch.Tensor":
     return model(input_ids=alone, use_cache=False, logits_to_keep=1).logits[:, -1]
 
 
-def draw(logits: "torch.Tensor", uniforms: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    logits: "torch.Tensor", uniforms: np.ndarray, temperature: float, edge: float = EDGE
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw one token per row by inverting the cumulative distribution.
 
     Args:
         logits: float [b, v], before softmax.
         uniforms: float64 [b] in [0, 1).
         temperature: 0 takes the likeliest token.
+        edge: what noise may do to a cumulative probability, or to a logit at temperature 0.
 
     Returns:
         tokens: int64 [b].
@@ -183,21 +210,21 @@ def draw(logits: "torch.Tensor", uniforms: np.ndarray, temperature: float) -> tu
     logits = logits.double()
     if temperature == 0:
         best = logits.topk(2)
-        unsure = best.values[:, 0] - best.values[:, 1] < EDGE
+        unsure = best.values[:, 0] - best.values[:, 1] < edge
         return best.indices[:, 0].cpu().numpy(), unsure.cpu().numpy()
     cumulative = torch.softmax(logits / temperature, dim=-1).cumsum(dim=-1)
     u = torch.as_tensor(uniforms, device=logits.device)[:, None]
-    low, tokens, high = (torch.searchsorted(cumulative, edge, right=True)[:, 0] for edge in (u - EDGE, u, u + EDGE))
+    low, tokens, high = (torch.searchsorted(cumulative, place, right=True)[:, 0] for place in (u - edge, u, u + edge))
     # rounding may leave the last cumulative probability below u
     tokens = tokens.clamp(max=logits.shape[-1] - 1)
     return tokens.cpu().numpy(), (low != high).cpu().numpy()
 
 
 def end_tokens(chat: Chat) -> set[int]:
-    """The tokens that end an answer: the tokenizer's, and those that an instruct model's generation config adds."""
+    """The tokens that end an answer: the template's, the tokenizer's, and those of an instruct model's generation config."""
     configured = chat.model.generation_config.eos_token_id
     configured = configured if isinstance(configured, list) else [configured]
-    return {chat.tokenizer.eos_token_id, *configured} - {None}
+    return {chat.format.end_id, chat.format.tokenizer.eos_token_id, *configured} - {None}
 
 
 def padded(

@@ -1,0 +1,35 @@
+"""Look up a ready instruct model, on the hub or in a local folder, and describe it as a base.
+
+Run: python scripts/fetch_base.py --name qwen --settings '{"path": "owner/name", "revision": "…"}' --seed 1 --code … --output aligned/manifest.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.artefacts import new_folder, origin, write_manifest
+from emtransfer.errors import run
+from emtransfer.ready_models import READY, ReadySettings, describe
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--name", required=True, help="of the model in base_models, for error messages")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of ReadySettings")
+    parser.add_argument("--seed", type=int, required=True, help="of the base's answers, for the manifest")
+    parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
+    parser.add_argument("--output", type=Path, required=True, help="manifest.json of the base's folder")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    description = describe(f"base_models.{args.name}", ReadySettings(**args.settings))
+    with new_folder(args.output.parent) as folder:
+        text = json.dumps(description, indent=1, sort_keys=True, ensure_ascii=False)
+        (folder / READY).write_text(text + "\n", encoding="utf-8")
+        write_manifest(folder, origin(args.settings, args.seed, args.code, {}))
+    print(f"{description['path']}: {len(description['files'])} files.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
