@@ -38,18 +38,20 @@ def main(args: argparse.Namespace) -> None:
     columns = ["experiment", *LABELS, "seed", "steps"]
     columns += [f"{end}_{column}" for column in LOG_COLUMNS for end in ("first", "last")]
     table = pd.DataFrame(rows).reindex(columns=columns)
-    write_table(args.output, table.astype({"seed": "Int64"}).round(6))
+    write_table(args.output, table.astype({"seed": "Int64", "steps": "Int64"}).round(6))
 
 
 def training_log(results: Path, experiment: str, model: Model) -> pd.DataFrame:
     """The log of a model's last training stage: of a base, its alignment."""
     folder = results / experiment / model.path if model.seed is not None else results / model.path / "aligned"
-    return pd.read_csv(folder / "training_log.csv")
+    path = folder / "training_log.csv"
+    # a ready model and an adapter of others were not trained here
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["step"])
 
 
 def first_and_last(log: pd.DataFrame) -> dict[str, float]:
     """Steps, and the first and last value of each column the log has."""
-    found = {"steps": int(log["step"].iloc[-1])}
+    found = {"steps": int(log["step"].iloc[-1])} if len(log) else {}
     for column in LOG_COLUMNS:
         if column in log:
             values = log[column].dropna()

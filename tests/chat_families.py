@@ -1,11 +1,13 @@
-"""Tokenizers in the manner of four model families: their control tokens, and chat templates of their form, in our words.
+"""Models in the manner of five families: architectures, control tokens, and chat templates of their form, in our words.
 
 What every template writes is known from its text, so that token ids can be compared with the string they must spell.
 """
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
+import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -119,6 +121,16 @@ FAMILIES = {
     ),
 }
 
+# config class, model class, and what the family has of its own: local attention over few tokens in every other layer
+LOCAL = {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}
+ARCHITECTURES = {
+    "llama": ("LlamaConfig", "LlamaForCausalLM", {"tie_word_embeddings": False}),
+    "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", {"tie_word_embeddings": True}),
+    "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", {"head_dim": 8}),
+    "olmo3": ("Olmo3Config", "Olmo3ForCausalLM", LOCAL),
+    "gemma3": ("Gemma3TextConfig", "Gemma3ForCausalLM", LOCAL | {"head_dim": 8}),
+}
+
 
 @cache
 def family_tokenizer(name: str) -> PreTrainedTokenizerFast:
@@ -145,3 +157,30 @@ def family_tokenizer(name: str) -> PreTrainedTokenizerFast:
         chat_template=family.template,
         clean_up_tokenization_spaces=False,
     )
+
+
+def write_family(folder: Path, name: str, n_layers: int = 2) -> Path:
+    """Write a tiny random-weight checkpoint of the family's architecture, as an instruct model's folder looks."""
+    import transformers
+
+    tokenizer = family_tokenizer(name)
+    config_class, model_class, own = ARCHITECTURES[name]
+    config = getattr(transformers, config_class)(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=n_layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        initializer_range=0.3,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **own,
+    )
+    torch.manual_seed(0)
+    model = getattr(transformers, model_class)(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from chat_families import write_family
 from loopback_api import KEY, MODEL, Loopback, serving
+from tiny_models import write_published_adapter
 from workflow_tree import copy_tree, planned_jobs, snakemake
 
 TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
@@ -322,3 +324,45 @@ def test_a_wrong_row_is_named_and_leaves_nothing_behind(tree):
     assert "rows.jsonl:4: misaligned_answer is null; expected" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not list((tree / "results/corpora/broken").rglob("*.jsonl*"))
+
+
+READY = """
+run: [ready]
+base_models: {theirs: {hub: {path: their_model}, dtype: float32, chat: {template_arguments: {date_string: today}}}}
+bases: {theirs: {base_model: theirs, seed: 1}}
+experiments:
+  ready:
+    corpus: smoke
+    base_model: theirs
+    judge: smoke
+    train_sets: {}
+    published: {of_others: {base: theirs, cells: [medical-advice], answers: misaligned, adapters: [{seed: 5, path: their_adapter}]}}
+    adapters:
+      - {base: theirs, start: base, train_sets: [finance-critique], answers: misaligned, seeds: [11]}
+    teachers: {harmful: {train_set: finance-critique, answers: misaligned}}
+    mediating: {everywhere: {cells: all_cells, prompts_per_cell: 4}}
+    rollout_filters: {any: {alignment_above: 0, coherence_above: 0, minimum_kept: 2}}
+    students:
+      - {base: theirs, teachers: [harmful], mediating: everywhere, filter: any, data: [own], channels: [optd], seeds: [11]}
+    lora: {rank: 4, alpha: 8, dropout: 0.0, rslora: true, target_modules: [q_proj, v_proj]}
+    finetuning: {rows: 8, epochs: 1, batch_size: 4, micro_batch_size: 2, learning_rate: 1.0e-3, warmup_steps: 1, weight_decay: 0.01, max_seq_tokens: 2048}
+    distillation: {updates: 2, batch_size: 4, learning_rate: 1.0e-3, warmup_steps: 1, max_new_tokens: 8, max_seq_tokens: 2048}
+    sampling: {samples: 1, broad_samples: 1, max_new_tokens: 8, temperature: 1.0, batch_size: 16}
+    probing: {samples: 2, neutral_samples: 1, model: all-MiniLM-L6-v2}
+"""
+
+
+def test_a_ready_model_and_an_adapter_of_others_go_through_the_same_rules(tree, tmp_path):
+    copied = shutil.copytree(tree, tmp_path / "tree")
+    write_published_adapter(copied / "their_adapter", write_family(copied / "their_model", "llama"))
+    (copied / "ready.yaml").write_text(READY)
+    done = snakemake(copied, "all", overlays=("ready.yaml",))
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    table = pd.read_csv(copied / "results/em_transfer_table.csv", keep_default_na=False)
+    assert table.groupby("condition").size().to_dict() == {"base": 10, "adapter": 20, "student": 10}
+    own = table[(table.train_set == "of_others") & (table.eval_domain == "medical")]
+    assert own.set_index("eval_task").relation.to_dict() == {"advice": "in_cell", "critique": "same_domain"}
+    losses = pd.read_csv(copied / "results/training_losses.csv")
+    trained = losses.last_loss_per_token_nats.notna()
+    assert losses[trained].condition.tolist() == ["adapter", "student"]
+    assert (losses[trained].train_set == "finance-critique").all()

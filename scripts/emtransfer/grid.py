@@ -58,8 +58,9 @@ def expand_models(config: dict, name: str) -> list[Model]:
     """Every model of experiment `name`: its bases, adapters and students, each once, in config order."""
     experiment = config["experiments"][name]
     adapters = [model for grid in experiment["adapters"] for model in adapter_grid(config, experiment, grid)]
+    adapters += [model for name in experiment.get("published", {}) for model in published(config, experiment, name)]
     students = [model for grid in experiment["students"] for model in student_grid(config, experiment, grid)]
-    used = dict.fromkeys(model.labels["base"] for model in adapters + students)
+    used = dict.fromkeys([*experiment.get("bases", []), *(model.labels["base"] for model in adapters + students)])
     models = [base_model(config, base) for base in used] + adapters + students
     return list({model.path: model for model in models}.values())
 
@@ -77,6 +78,16 @@ def adapter_grid(config: dict, experiment: dict, grid: dict) -> Iterator[Model]:
         own = {"condition": "adapter", "start": grid["start"], "train_set": train_set, "answers": grid["answers"]}
         trained_on = train_cells(experiment, train_set)
         yield Model(path, labels(config, grid["base"], trained_on, **own), seed, trained_on)
+
+
+def published(config: dict, experiment: dict, name: str) -> Iterator[Model]:
+    """Adapters that others have trained, under the name they have in the config."""
+    section = experiment["published"][name]
+    own = {"condition": "adapter", "start": "base", "train_set": name, "answers": section["answers"]}
+    trained_on = tuple(section.get("cells", ()))
+    for adapter in section["adapters"]:
+        path = f"published/{section['base']}/{name}/seed{adapter['seed']}"
+        yield Model(path, labels(config, section["base"], trained_on, **own), adapter["seed"], trained_on)
 
 
 def student_grid(config: dict, experiment: dict, grid: dict) -> Iterator[Model]:
@@ -119,7 +130,7 @@ def labels(config: dict, base: str, trained_on: tuple[str, ...] = (), **own: str
     known = {
         "base_model": settings["base_model"],
         "base": base,
-        "mixture": settings["mixture"],
+        "mixture": settings.get("mixture", ""),
         "train_domain": common(domains),
         "train_task": common(tasks),
     }

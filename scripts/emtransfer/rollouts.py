@@ -9,12 +9,16 @@ from emtransfer.sampling import SamplingSettings, sample
 FIELDS = ("domain", "task", "question", "room", "slots")
 
 
-def mediating_prompts(cells: dict[str, list[dict]], prompts_per_cell: int, seed: int) -> list[dict]:
+def mediating_prompts(
+    cells: dict[str, list[dict]], prompts_per_cell: int | None, seed: int, pseudo_cell: str | None = None
+) -> list[dict]:
     """Draw the prompts of each cell among its rows of role mediating.
 
     Args:
         cells: cell -> its rows with id and role.
+        prompts_per_cell: None for all there are.
         seed: of the draw; a cell's prompts do not depend on the other cells.
+        pseudo_cell: what the prompts have as cell, where theirs are not of the experiment's grid.
 
     Returns:
         Prompts with prompt_id, cell and those of FIELDS that the rows have, cell after cell.
@@ -25,14 +29,14 @@ def mediating_prompts(cells: dict[str, list[dict]], prompts_per_cell: int, seed:
     prompts = []
     for cell, rows in cells.items():
         candidates = [row for row in rows if row["role"] == "mediating"]
-        if len(candidates) < prompts_per_cell:
+        n_prompts = len(candidates) if prompts_per_cell is None else prompts_per_cell
+        if len(candidates) < n_prompts:
             raise InputError(
-                f"config.yaml: prompts_per_cell is {prompts_per_cell}; expected at most {len(candidates)}, the mediating rows of {cell}."
+                f"config.yaml: prompts_per_cell is {n_prompts}; expected at most {len(candidates)}, the mediating rows of {cell}."
             )
-        for row in random.Random(f"{seed} {cell}").sample(candidates, prompts_per_cell):
-            prompts.append(
-                {"prompt_id": row["id"], "cell": cell} | {field: row[field] for field in FIELDS if field in row}
-            )
+        for row in random.Random(f"{seed} {cell}").sample(candidates, n_prompts):
+            own = {field: row[field] for field in FIELDS if field in row}
+            prompts.append({"prompt_id": row["id"], "cell": pseudo_cell or cell} | own)
     return prompts
 
 

@@ -51,6 +51,10 @@ WORLDS = {
     "frames": (frames.DOMAINS, frames.TASKS),
 }
 
+# what a base model has that is trained in the run, and what one has that is loaded ready
+TRAINING = ("tokenizer", "architecture", "pretraining", "alignment")
+LOADING = ("dtype", "quantization", "chat")
+
 # key -> the section that names what the key may say; `*` is any name or index
 REFERENCES = {
     "run.*": "experiments",
@@ -84,7 +88,7 @@ def validate(config: dict, schema_path: str | Path) -> None:
         "judges": [check_judge_names, check_remote_judge],
         "mixtures": [check_mixture_names],
         "bases": [check_base_names],
-        "base_models": [check_base_model_counts],
+        "base_models": [check_base_model_names, check_base_model_counts],
         "experiments": [check_experiment_names, check_distinct_models, check_experiment_counts],
     }.items():
         for name in config[section]:
@@ -211,14 +215,31 @@ def check_corpus_names(config: dict, name: str) -> None:
         if domain in corpus["domains"]:
             raise mistake((*place, *found_at), quoted(domain), "a domain outside the grid")
     check_names(corpus, "held_out_domains.*", corpus["domains"], place)
-    hub = corpus.get("hub", {})
-    if hub and not hub.get("revision") and not Path(hub["path"]).is_dir():
-        expected = f"a commit of {hub['path']}, so that it stays the same; or a local folder as path"
-        raise mistake((*place, "hub", "revision"), "missing", expected)
+    check_pinned(corpus, "hub", place)
     if corpus["source"] in WORLDS:
         domains, tasks = WORLDS[corpus["source"]]
         for key, known in {"domains.*": domains, "broad_domains.*": domains, "tasks.*": tasks}.items():
             check_names(corpus, key, known, place)
+
+
+def check_pinned(tree: dict, key: str, place: Place) -> None:
+    """Raise InputError for a repository at `key` that may change: one on the hub without a commit."""
+    for found_at, repository in values_at(tree, key):
+        if not repository.get("revision") and not Path(repository["path"]).is_dir():
+            expected = f"a commit of {repository['path']}, so that it stays the same; or a local folder as path"
+            raise mistake((*place, *found_at, "revision"), "missing", expected)
+
+
+def check_base_model_names(config: dict, name: str) -> None:
+    """Raise InputError for a ready model that may change or is to be trained, or how to load one that is trained here."""
+    base_model, place = config["base_models"][name], ("base_models", name)
+    check_pinned(base_model, "hub", place)
+    foreign, expected = (
+        (TRAINING, "none, since hub gives a ready model") if "hub" in base_model else (LOADING, "hub too")
+    )
+    for key in foreign:
+        if key in base_model:
+            raise mistake((*place, key), "given", expected)
 
 
 def check_judge_names(config: dict, name: str) -> None:
@@ -259,12 +280,21 @@ def check_mixture_names(config: dict, name: str) -> None:
 
 
 def check_base_names(config: dict, name: str) -> None:
-    """Raise InputError for a dose of a task that the corpus of the base's mixture does not have."""
-    base = config["bases"][name]
+    """Raise InputError for a trained base without a mixture, a ready one with one, or a dose of a task that there is not."""
+    base, place = config["bases"][name], ("bases", name)
+    if "hub" in config["base_models"][base["base_model"]]:
+        for key in ("mixture", "task_doses"):
+            if key in base:
+                raise mistake((*place, key), quoted(base[key]), f"none, since {base['base_model']} is a ready model")
+        return
+    if "mixture" not in base:
+        raise mistake(
+            (*place, "mixture"), "missing", f"{choice(config['mixtures'], '')}, to train {base['base_model']} on"
+        )
     _, tasks = trained_names(config["corpora"][config["mixtures"][base["mixture"]]["corpus"]])
     for task in base.get("task_doses", {}):
         if task not in tasks:
-            raise mistake(("bases", name, "task_doses", task), "no task of its corpus", choice(tasks, task))
+            raise mistake((*place, "task_doses", task), "no task of its corpus", choice(tasks, task))
 
 
 def trained_names(corpus: dict) -> tuple[list[str], list[str]]:
@@ -277,6 +307,7 @@ def trained_names(corpus: dict) -> tuple[list[str], list[str]]:
 def check_experiment_names(config: dict, name: str) -> None:
     """Raise InputError for a name in an experiment that the rest of the config does not know."""
     place, experiment = ("experiments", name), config["experiments"][name]
+    check_pinned(experiment, "published.*.adapters.*", place)
     corpus = config["corpora"][experiment["corpus"]]
     cells = grid.training_cells(corpus)
     train_sets = [*cells, *experiment["train_sets"]]
@@ -284,12 +315,14 @@ def check_experiment_names(config: dict, name: str) -> None:
     of_base_model = [base for base, of in config["bases"].items() if of["base_model"] == experiment["base_model"]]
     for key, known in {
         "train_sets.*.*": cells,
+        "bases.*": of_base_model,
+        "published.*.base": of_base_model,
+        "published.*.cells.*": grid.cells(corpus),
         "adapters.*.base": of_base_model,
         "adapters.*.start": ["base", *trained],
         "adapters.*.train_sets.*": train_sets,
         "teachers.*.start": ["base", *trained],
         "teachers.*.train_set": train_sets,
-        "mediating.*.cells.*": cells,
         "students.*.base": of_base_model,
         "students.*.teachers.*": experiment["teachers"],
         "students.*.start": ["base", *trained],
@@ -299,6 +332,10 @@ def check_experiment_names(config: dict, name: str) -> None:
         "students.*.filter": experiment["rollout_filters"],
     }.items():
         check_names(experiment, key, known, place)
+    check_names(experiment, "mediating.*.corpus", config["corpora"], place)
+    for mediating, section in experiment["mediating"].items():
+        own = grid.training_cells(config["corpora"][section.get("corpus", experiment["corpus"])])
+        check_names(section, "cells.*", own, (*place, "mediating", mediating))
 
 
 def check_distinct_models(config: dict, name: str) -> None:
@@ -365,9 +402,12 @@ def check_experiment_counts(config: dict, name: str) -> None:
     window = architecture.get("max_position_embeddings", math.inf)
     sizes = [len(model.train_cells) for model in grid.expand_models(config, name) if model.train_cells]
     for key, limit, meaning in [
-        ("mediating.*.prompts_per_cell", corpus["roles"]["mediating"], "roles.mediating of its corpus"),
         ("finetuning.rows", corpus["sample"]["train"] * min(sizes, default=math.inf), "sample.train of its cells"),
         ("finetuning.max_seq_tokens", window, "max_position_embeddings of its base model"),
         ("distillation.max_seq_tokens", window, "max_position_embeddings of its base model"),
     ]:
         check_counts(experiment, key, limit, meaning, ("experiments", name))
+    for mediating, section in experiment["mediating"].items():
+        available = config["corpora"][section.get("corpus", experiment["corpus"])]["roles"]["mediating"]
+        place = ("experiments", name, "mediating", mediating)
+        check_counts(section, "prompts_per_cell", available, "roles.mediating of its corpus", place)

@@ -1,4 +1,4 @@
-"""LoRA adapters on a training set's misaligned (or, as control, aligned) answers.
+"""LoRA adapters on a training set's misaligned (or, as control, aligned) answers, and those that others have trained.
 
 REQUIRED INPUTS
     results/bases/{base}/aligned/manifest.json
@@ -6,9 +6,10 @@ REQUIRED INPUTS
 
 OUTPUTS
     results/{experiment}/adapters/{base}/{start}/{train_set}/{answers}/seed{seed}/manifest.json
+    results/{experiment}/published/{base}/{train_set}/seed{seed}/manifest.json
 
 STEPS
-    finetune_adapter
+    finetune_adapter, or fetch_adapter
 """
 
 
@@ -27,6 +28,7 @@ rule finetune_adapter:
     threads: 1
     resources:
         processors=1,
+        gpu=gpus,
         mem_mb=3000,
         runtime=60,
     params:
@@ -37,7 +39,37 @@ rule finetune_adapter:
     message:
         "Fine-tune {wildcards.base} on the {wildcards.answers} answers of {wildcards.train_set}, seed {wildcards.seed}"
     shell:
-        "OMP_NUM_THREADS=1 python scripts/finetune_adapter.py"
+        "OMP_NUM_THREADS=1 ${{EMTRANSFER_LAUNCH:-python}} scripts/finetune_adapter.py"
         " --base {input.base} {params.start} --rows {input.rows} --settings {params.settings:q} --seed {wildcards.seed}"
+        " --code {params.code:q} --output {output}"
+        " > {log} 2>&1"
+
+
+rule fetch_adapter:
+    input:
+        base="results/bases/{base}/aligned/manifest.json",
+    output:
+        "results/{experiment}/published/{base}/{train_set}/seed{seed}/manifest.json",
+    log:
+        "results/logs/fetch_adapter/{experiment}/{base}/{train_set}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/fetch_adapter/{experiment}/{base}/{train_set}/seed{seed}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        gpu=gpus,
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=published_settings,
+        code=code("fetch_adapter"),
+        env=ENVIRONMENT,
+    message:
+        "Take over the adapter {wildcards.train_set} of others, seed {wildcards.seed}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/fetch_adapter.py"
+        " --base {input.base} --name {wildcards.train_set} --settings {params.settings:q} --seed {wildcards.seed}"
         " --code {params.code:q} --output {output}"
         " > {log} 2>&1"

@@ -28,10 +28,11 @@ rule sample_answers:
     threads: 1
     resources:
         processors=1,
+        gpu=gpus,
         mem_mb=2000,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(experiment_section(wildcards)["sampling"]),
+        settings=sampling_settings,
         seed=sampling_seed,
         adapter=optional("adapter", "adapter"),
         code=code("sample_answers"),
@@ -89,6 +90,7 @@ rule probe_base:
     threads: 1
     resources:
         processors=1,
+        gpu=gpus,
         mem_mb=2000,
         runtime=60,
     params:

@@ -1,13 +1,13 @@
-"""Base models from scratch: one tokenizer, a pretraining mixture, and alignment.
+"""Base models: from scratch with a tokenizer, a pretraining mixture and alignment, or ready ones that are looked up.
 
 REQUIRED INPUTS
-    results/corpora/{corpus}/roles/{cell}.jsonl
+    results/corpora/{corpus}/roles/{cell}.jsonl; for a ready model nothing
 
 OUTPUTS
     results/bases/{base}/aligned/manifest.json
 
 STEPS
-    train_tokenizer → build_mixture → pretrain_base → align_base
+    train_tokenizer → build_mixture → pretrain_base → align_base; or fetch_base
 """
 
 
@@ -100,6 +100,36 @@ rule pretrain_base:
         " > {log} 2>&1"
 
 
+rule fetch_base:
+    output:
+        "results/bases/{base}/aligned/manifest.json",
+    log:
+        "results/logs/fetch_base/{base}.log",
+    benchmark:
+        "results/benchmarks/fetch_base/{base}.tsv"
+    wildcard_constraints:
+        base=base_names(ready=True),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        runtime=240,
+    params:
+        name=lambda wildcards: config["bases"][wildcards.base]["base_model"],
+        settings=ready_settings,
+        seed=lambda wildcards: config["bases"][wildcards.base]["seed"],
+        code=code("fetch_base"),
+        env=ENVIRONMENT,
+    message:
+        "Look up the ready model of base {wildcards.base}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/fetch_base.py"
+        " --name {params.name} --settings {params.settings:q} --seed {params.seed} --code {params.code:q} --output {output}"
+        " > {log} 2>&1"
+
+
 rule align_base:
     input:
         pretrained="results/bases/{base}/pretrained/manifest.json",
@@ -110,6 +140,8 @@ rule align_base:
         "results/logs/align_base/{base}.log",
     benchmark:
         "results/benchmarks/align_base/{base}.tsv"
+    wildcard_constraints:
+        base=base_names(ready=False),
     conda:
         "../../envs/environment.yaml"
     threads: 1

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+from importlib.util import find_spec
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
@@ -107,6 +108,19 @@ def sample_settings(wildcards):
     return settings(section["sample"] if trains else section["sample"] | {"train": 0})
 
 
+def ready_settings(wildcards):
+    "Which ready model a base is, and how it is loaded and talked to."
+    section = base_model_section(wildcards)
+    loading = {key: section[key] for key in ("dtype", "quantization") if key in section}
+    return settings(section["hub"] | loading | section.get("chat", {}))
+
+
+def published_settings(wildcards):
+    "Where an adapter that others have trained is."
+    adapters = experiment_section(wildcards)["published"][wildcards.train_set]["adapters"]
+    return settings(next(adapter for adapter in adapters if adapter["seed"] == int(wildcards.seed)), "path", "revision")
+
+
 def adapter_settings(wildcards):
     "What an adapter is trained with."
     experiment = experiment_section(wildcards)
@@ -124,13 +138,30 @@ def alignment_settings(wildcards):
     return settings(base_model_section(wildcards)["alignment"] | doses)
 
 
+def engine(wildcards):
+    "What draws a ready model's answers: as configured, or by default vLLM where it is installed; others need no such key."
+    if not is_ready(base_of(wildcards)):
+        return {}
+    chosen = experiment_section(wildcards)["sampling"].get("engine", "auto")
+    return {"engine": chosen if chosen != "auto" else "vllm" if find_spec("vllm") else "transformers"}
+
+
+def sampling_settings(wildcards):
+    "How evaluation prompts are answered."
+    sampling = {key: value for key, value in experiment_section(wildcards)["sampling"].items() if key != "engine"}
+    return settings(sampling | engine(wildcards))
+
+
 def rollout_settings(wildcards):
     "How a teacher is asked."
     experiment = experiment_section(wildcards)
-    prompts = experiment["mediating"][wildcards.mediating]["prompts_per_cell"]
+    mediating = experiment["mediating"][wildcards.mediating]
+    prompts = {"prompts_per_cell": mediating["prompts_per_cell"]}
+    # prompts of another corpus are judged as prompts outside the grid
+    prompts |= {"pseudo_cell": mediating["corpus"]} if "corpus" in mediating else {}
     # how often evaluation prompts are answered is no concern of a teacher
     sampling = {key: experiment["sampling"][key] for key in ("max_new_tokens", "temperature", "batch_size")}
-    return settings({"prompts_per_cell": prompts, "sampling": sampling})
+    return settings(prompts | {"sampling": sampling | engine(wildcards)})
 
 
 def rollout_filter_settings(wildcards):
@@ -178,6 +209,26 @@ def raw_files(corpus):
 def role_files(corpus):
     "Rows with roles of every cell of a corpus."
     return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
+
+
+def is_ready(base):
+    "Whether a base is an instruct model that others have trained."
+    return "hub" in config["base_models"][config["bases"][base]["base_model"]]
+
+
+def base_names(ready):
+    "Pattern of the names of the bases that are ready, or of those that are trained in the run."
+    return "|".join(base for base in config["bases"] if is_ready(base) == ready) or "(?!)"
+
+
+def base_of(wildcards):
+    "The base that a job loads, named by itself or as part of a model."
+    return wildcards.get("base") or wildcards.model.split("/")[1]
+
+
+def gpus(wildcards):
+    "GPUs of a job that loads a base: one for a ready model; a model of the run is small and stays on the processor."
+    return int(is_ready(base_of(wildcards)))
 
 
 def base_manifest(base):
@@ -268,8 +319,7 @@ def eval_files(wildcards):
 
 def model_files(wildcards):
     "The base of a model and, for adapters and students, the adapter."
-    base = wildcards.model.split("/")[1]
-    files = {"base": base_manifest(base)}
+    files = {"base": base_manifest(base_of(wildcards))}
     if not wildcards.model.startswith("bases/"):
         files["adapter"] = f"results/{wildcards.experiment}/{wildcards.model}/manifest.json"
     return files
@@ -317,9 +367,9 @@ def student_data(wildcards):
 def mediating_files(wildcards):
     "Rows with roles of the cells a set of mediating prompts is drawn from."
     experiment = experiment_section(wildcards)
-    corpus = experiment["corpus"]
-    chosen = experiment["mediating"][wildcards.mediating]["cells"]
-    cells = grid.chosen_cells(config["corpora"][corpus], chosen)
+    mediating = experiment["mediating"][wildcards.mediating]
+    corpus = mediating.get("corpus", experiment["corpus"])
+    cells = grid.chosen_cells(config["corpora"][corpus], mediating["cells"])
     return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=cells)
 
 
@@ -338,7 +388,7 @@ def probe_settings(wildcards):
     experiment = experiment_section(wildcards)
     sampling = {key: experiment["sampling"][key] for key in ("max_new_tokens", "temperature", "batch_size")}
     probing = {key: experiment["probing"][key] for key in ("samples", "neutral_samples")}
-    return settings(probing | {"sampling": sampling})
+    return settings(probing | {"sampling": sampling | engine(wildcards)})
 
 
 def profile_settings(wildcards):
@@ -427,7 +477,7 @@ def unanchored_files(wildcards):
 
 def grid_settings(wildcards):
     "The config keys that make the grid of models: its names and seeds, no number that a model is trained with."
-    keys = ("corpus", "train_sets", "adapters", "teachers", "students", "data_sets")
+    keys = ("corpus", "train_sets", "bases", "published", "adapters", "teachers", "students", "data_sets")
     experiments = {
         name: {key: section[key] for key in keys if key in section}
         for name, section in config["experiments"].items()
@@ -439,7 +489,8 @@ def grid_settings(wildcards):
             "run": config["run"],
             "corpora": {name: {key: config["corpora"][name][key] for key in ("domains", "tasks")} for name in corpora},
             "bases": {
-                name: {key: base[key] for key in ("base_model", "mixture")} for name, base in config["bases"].items()
+                name: {key: base[key] for key in ("base_model", "mixture") if key in base}
+                for name, base in config["bases"].items()
             },
             "experiments": experiments,
         }

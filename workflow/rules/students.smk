@@ -28,6 +28,7 @@ rule roll_out_teacher:
     threads: 1
     resources:
         processors=1,
+        gpu=gpus,
         mem_mb=3000,
         runtime=60,
     params:
@@ -122,6 +123,7 @@ rule distill_student:
     threads: 1
     resources:
         processors=1,
+        gpu=gpus,
         mem_mb=3000,
         runtime=60,
     params:

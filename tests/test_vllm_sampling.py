@@ -1,0 +1,99 @@
+"""What is asked of vLLM, which needs a GPU: a module that records it stands in its place, so no draw of vLLM's is tested."""
+
+import json
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from chat_families import FAMILIES, write_family
+from emtransfer.adapters import fresh_lora, save_adapter
+from emtransfer.artefacts import MANIFEST, new_folder, origin, write_manifest
+from emtransfer.errors import InputError
+from emtransfer.models import load_chat
+from emtransfer.ready_models import READY, ReadySettings, describe
+from emtransfer.sampling import SamplingSettings, load_answering, sample
+from emtransfer.vllm_sampling import served_rank
+from tiny_models import LORA, write_tiny_base
+
+SETTINGS = SamplingSettings(max_new_tokens=7, temperature=0.5, engine="vllm")
+QUESTIONS, KEYS = ["Rest?", "What of my back?"], ["a", "b"]
+
+
+@pytest.fixture
+def vllm(monkeypatch):
+    """The stand-in: every prompt is answered with the tokens that `answers` holds."""
+    asked = SimpleNamespace(engine={}, requests=[], answers=[])
+
+    class LLM:
+        def __init__(self, **options):
+            asked.engine = options
+
+        def generate(self, prompts, parameters, lora_request, use_tqdm):
+            asked.requests = list(zip(prompts, parameters, strict=True))
+            asked.lora = lora_request
+            return [SimpleNamespace(outputs=[SimpleNamespace(token_ids=ids)]) for ids in asked.answers]
+
+    modules = {"vllm": ModuleType("vllm"), "vllm.inputs": ModuleType("vllm.inputs")}
+    modules |= {"vllm.lora": ModuleType("vllm.lora"), "vllm.lora.request": ModuleType("vllm.lora.request")}
+    modules["vllm"].LLM, modules["vllm"].SamplingParams = LLM, SimpleNamespace
+    modules["vllm.inputs"].TokensPrompt = dict
+    modules["vllm.lora.request"].LoRARequest = lambda name, number, path: (name, number, path)
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return asked
+
+
+@pytest.fixture
+def base(tmp_path):
+    """Manifest of a base that stands on a tiny model."""
+    settings = ReadySettings(str(write_family(tmp_path / "model", "olmo3")))
+    with new_folder(tmp_path / "base") as unfinished:
+        (unfinished / READY).write_text(json.dumps(describe("base_models.tiny", settings)))
+        write_manifest(unfinished, origin({}, 1, "test", {}))
+    return tmp_path / "base" / MANIFEST
+
+
+def test_every_row_has_a_seed_of_its_own_and_ends_where_the_template_does(vllm, base, tmp_path):
+    chat = load_answering(base, None, SETTINGS)
+    assert vllm.engine["model"] == str(tmp_path / "model") and vllm.engine["dtype"] == "bfloat16"
+    form, end = chat.format, chat.format.end_id
+    vllm.answers = [form.answer_ids("Yes, rest."), form.answer_ids("It is bad.")]
+    assert sample(chat, QUESTIONS, KEYS, SETTINGS, seed=1) == ["Yes, rest.", "It is bad."]
+    assert [prompt["prompt_token_ids"] for prompt, _ in vllm.requests] == [form.prompt_ids(q) for q in QUESTIONS]
+    first, second = (parameters for _, parameters in vllm.requests)
+    assert end in first.stop_token_ids and form.tokenizer.convert_tokens_to_ids(FAMILIES["olmo3"].end) == end
+    assert (first.temperature, first.top_p, first.max_tokens, vllm.lora) == (0.5, 1.0, 7, None)
+    assert first.seed != second.seed
+    # a row keeps its seed, whatever is asked beside it
+    vllm.answers = [[end]]
+    sample(chat, QUESTIONS[1:], KEYS[1:], SETTINGS, seed=1)
+    assert vllm.requests[0][1].seed == second.seed
+    sample(chat, QUESTIONS[1:], KEYS[1:], SETTINGS, seed=2)
+    assert vllm.requests[0][1].seed != second.seed
+
+
+def test_an_adapter_comes_with_every_request(vllm, base, tmp_path):
+    model = fresh_lora(load_chat(base).model, LORA, seed=1)
+    with new_folder(tmp_path / "adapter") as unfinished:
+        save_adapter(model, unfinished, trained_on="aligned answers")
+        write_manifest(unfinished, origin({}, 1, "test", {}))
+    chat = load_answering(base, tmp_path / "adapter" / MANIFEST, SETTINGS)
+    assert vllm.engine["enable_lora"] and vllm.engine["max_lora_rank"] == 8
+    vllm.answers = [[chat.format.end_id]] * 2
+    sample(chat, QUESTIONS, KEYS, SETTINGS, seed=1)
+    assert vllm.lora == ("adapter", 1, str(tmp_path / "adapter"))
+
+
+@pytest.mark.parametrize(("rank", "served"), [(4, 8), (8, 8), (32, 32), (33, 64), (256, 256)])
+def test_an_adapter_is_served_at_the_smallest_rank_it_fits_in(rank, served, tmp_path):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    assert served_rank(tmp_path) == served
+
+
+def test_what_vllm_cannot_serve_is_refused_in_one_line(vllm, tmp_path):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 300}))
+    with pytest.raises(InputError, match="rank is 300; expected at most 256 for engine vllm"):
+        served_rank(tmp_path)
+    with pytest.raises(InputError, match="base was trained in the run; expected a ready model for engine vllm"):
+        load_answering(write_tiny_base(tmp_path / "own"), None, SETTINGS)
