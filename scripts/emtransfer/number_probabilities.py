@@ -27,7 +27,7 @@ class ReplyTokens:
     """What the replies a judge may give are in tokens.
 
     Attributes:
-        lead: what stands before every reply; it belongs to the prompt.
+        lead: what the template writes before every answer, such as thoughts without content; it belongs to the prompt.
         numbers: tokens -> the number they spell.
         words: tokens -> the word they spell.
         digits: tokens that begin with a digit, after which a number goes on.
@@ -89,7 +89,8 @@ def reply_tokens(form: ChatFormat, words: list[str]) -> ReplyTokens:
                 f"{form.tokenizer.name_or_path}: {number} becomes {form.tokenizer.decode(spelt)!r}; expected a tokenizer that"
                 " can spell numbers."
             )
-    lead = commonprefix(list(bare))
+    # a blank is no lead: the model may write it as part of a word's first token, and its tokens say how likely that is
+    lead = commonprefix([tokens(""), *bare]) if before.strip() else ()
     lengths = {number: len(spelt) for spelt, number in bare.items()}
     blank = {tokens(f" {number}"): number for number in lengths}
     numbers = bare | {spelt: number for spelt, number in blank.items() if len(spelt) == lengths[number]}
