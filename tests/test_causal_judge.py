@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bigram import bigram_model
 from chat_families import FAMILIES, family_tokenizer
 from emtransfer.artefacts import MANIFEST, new_folder, write_manifest
 from emtransfer.causal_judge import causal_scorer, mark, prompt_text
@@ -17,7 +16,7 @@ from emtransfer.judging import load_judge
 from emtransfer.remote.rubrics import read_rubric
 from emtransfer.tokenizer import train_tokenizer
 from emtransfer.verdicts import Verdict
-from test_number_probabilities import count_passes, random_model
+from judging_models import bigram_model, count_passes, random_model
 from workflow_tree import SMOKE, copy_tree
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +83,7 @@ def prefer(logits, ids: list[int]) -> None:
 
 
 def test_batches_change_no_more_than_the_last_bits_and_equal_answers_are_judged_once():
-    model = random_model("qwen3", QWEN2)
+    model = random_model("qwen3", QWEN2.tokenizer)
     # its numbers have little of the probability, and a score is wanted
     ids = [QWEN2.tokenizer.get_vocab()[digit] for digit in "0123456789"]
     model.register_forward_hook(lambda _, arguments, output: prefer(output.logits, ids))

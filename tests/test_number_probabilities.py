@@ -7,15 +7,15 @@ from itertools import product
 import pytest
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, PreTrainedTokenizerFast, Qwen3Config
+from transformers import PreTrainedTokenizerFast
 
-from bigram import bigram_model
 from chat_families import CHATML, FAMILIES, family_tokenizer
 from emtransfer import number_probabilities as module
 from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
 from emtransfer.next_tokens import ReadPrompts
 from emtransfer.number_probabilities import number_probabilities, reply_tokens, word_probabilities
+from judging_models import CONFIGS, bigram_model, count_passes, random_model
 
 WORDS = ["REFUSAL", "CODE"]
 PROMPTS = ["How good is this?", "A longer question, of some more words: how good is that?", "?"]
@@ -52,13 +52,6 @@ def read(model, form: ChatFormat, batch_size: int = 16, questions=PROMPTS) -> tu
     replies = reply_tokens(form, WORDS)
     prompts = [form.prompt_ids(question) + replies.lead for question in questions]
     return ReadPrompts(model, prompts, batch_size), replies
-
-
-def count_passes(model) -> list[int]:
-    """A list that gets the number of rows of every forward pass."""
-    rows: list[int] = []
-    model.register_forward_pre_hook(lambda _, arguments, named: rows.append(len(named["input_ids"])), with_kwargs=True)
-    return rows
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -112,30 +105,10 @@ def alone(model, ids: list[int]) -> torch.Tensor:
         return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].double().softmax(dim=-1)
 
 
-SMALL = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1)
-CONFIGS = {
-    "llama": (LlamaConfig, {}),
-    "qwen3": (Qwen3Config, {"head_dim": 16}),
-    # a window much shorter than the prompt, in one of two layers
-    "gemma3": (
-        Gemma3TextConfig,
-        {"head_dim": 16, "sliding_window": 6, "layer_types": ["sliding_attention", "full_attention"]},
-    ),
-}
-
-
-def random_model(family: str, form: ChatFormat):
-    config, more = CONFIGS[family]
-    torch.manual_seed(0)
-    size = len(form.tokenizer)
-    model = AutoModelForCausalLM.from_config(config(vocab_size=size, initializer_range=0.3, **SMALL, **more))
-    return model.eval()
-
-
 @pytest.mark.parametrize("family", CONFIGS)
 def test_the_cache_padding_and_batches_give_what_a_pass_over_every_beginning_gives(family, monkeypatch):
     form = family_format(family)
-    model = random_model(family, form)
+    model = random_model(family, form.tokenizer)
     prompts, replies = read(model, form, batch_size=7)
     pruned = number_probabilities(prompts, replies)
     monkeypatch.setattr(module, "LEAST", 0.0)

@@ -1,8 +1,8 @@
 """Token probabilities that other judges' authors published, scored as ours are and laid beside their stored scores.
 
 Forms: rows of JSONL or CSV, in which one field holds a mapping of tokens to probabilities or to logarithms of them, or a
-list of {token, logprob} as OpenAI's API replies; in a CSV cell it is JSON or a Python literal. The first is what llmcomp,
-the tool of Betley et al., gives for a rating (raw_answer beside answer, judge_raw_answer beside judge_answer).
+list of {token, logprob} as OpenAI's API replies; in a CSV cell it is JSON or a Python literal. The first is what llmcomp
+(github.com/johny-b/llmcomp, docs/api.md) gives for a rating (raw_answer beside answer, judge_raw_answer beside judge_answer).
 """
 
 import ast
