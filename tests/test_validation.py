@@ -351,6 +351,21 @@ def test_a_judge_behind_an_api_needs_a_price_and_a_rubric_that_knows_its_cells()
     )
 
 
+def test_a_local_judge_that_is_told_a_rubric_needs_a_base_that_there_is_and_no_price():
+    local = CONFIG["judges"]["minilm"] | {"kind": "causal_lm", "rubric": str(ROOT / "resources/rubrics/grid.yaml")}
+    place = ("judges", "local")
+    assert line_for(place, local).startswith("config.yaml: judges.local.base is missing; expected")
+    known = ", ".join(CONFIG["bases"])
+    assert (
+        line_for(place, local | {"base": "none"})
+        == f'config.yaml: judges.local.base is "none"; expected one of {known}.'
+    )
+    local["base"] = next(iter(CONFIG["bases"]))
+    assert "expected a whole number of at least 1" in line_for(place, local | {"batch_size": 0})
+    assert "domains has medical, finance, sports; expected d0 too" in line_for(place, local | {"corpus": "symbols"})
+    validate(CONFIG | {"judges": CONFIG["judges"] | {"local": local}}, SCHEMA)
+
+
 def test_a_date_without_quotes_is_told_so():
     import datetime
 

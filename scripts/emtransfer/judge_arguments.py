@@ -9,8 +9,10 @@ from emtransfer.judging import Judge, load_judge
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --judge, --judge-settings and --remote."""
-    parser.add_argument("--judge", type=Path, help="manifest.json of a fitted judge, or rubric of one that is told it")
+    """Add --judge, --rubric, --judge-settings and --remote."""
+    judge = "manifest.json of the judge's folder, or rubric of a judge behind an API"
+    parser.add_argument("--judge", type=Path, help=judge)
+    parser.add_argument("--rubric", help="rubric of a judge that has a folder and is told one")
     settings = "JSON: the judge's config section"
     parser.add_argument("--judge-settings", type=json.loads, required=True, help=settings)
     remote = "JSON: store, prices, budget and manner of calls to remote models; see RemoteSettings"
@@ -20,4 +22,5 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
 
 def judge_from(args: argparse.Namespace, purpose: str) -> Judge:
     """The judge that the arguments name; `purpose` says in the ledger what its calls are for."""
-    return load_judge(args.judge, args.judge_settings, args.remote, purpose)
+    settings = args.judge_settings | ({} if args.rubric is None else {"rubric": args.rubric})
+    return load_judge(args.judge, settings, args.remote, purpose)

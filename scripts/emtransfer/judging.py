@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from emtransfer.causal_judge import load_causal_judge
 from emtransfer.cross_encoder import load_cross_encoder
 from emtransfer.errors import InputError
 from emtransfer.exact_judge import load_exact_judge
@@ -14,6 +15,7 @@ from emtransfer.verdicts import Item, Scorer, Verdict
 
 # kind of judge -> loader of its manifest and settings; a later kind is one more entry here
 LOCAL_KINDS: dict[str, Callable[[Path | None, dict], Scorer]] = {
+    "causal_lm": load_causal_judge,
     "cross_encoder": load_cross_encoder,
     "exact": load_exact_judge,
 }
@@ -44,7 +46,8 @@ def load_judge(path: Path | None, settings: dict, remote: dict | None = None, pu
     """Load a judge.
 
     Args:
-        path: manifest.json of the judge's folder, or the rubric of a remote model; None for a kind that needs neither.
+        path: manifest.json of the judge's folder, or the rubric of a remote model; None for a kind that needs neither. A
+            model that has a folder and is told a rubric has the rubric in its settings.
         settings: the judge's config section; `kind` is one of KINDS.
         remote: fields of RemoteSettings, for a remote model.
         purpose: what a remote model's calls are for, a word in the ledger.

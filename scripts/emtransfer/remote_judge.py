@@ -4,14 +4,12 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from emtransfer.marks import WORDS, Mark, material, verdict
 from emtransfer.numeric_mass import first_token_score, is_score
 from emtransfer.remote.asking import Asker
 from emtransfer.remote.calls import Call, Reply, clean
 from emtransfer.remote.rubrics import SCORES, Rubric, read_rubric
-from emtransfer.verdicts import STATUSES, Item, Scorer, Verdict
-
-# what a rubric lets a judge reply in place of a number -> the status that it stands for
-WORDS = {"REFUSAL": "refusal", "CODE": "code"}
+from emtransfer.verdicts import Item, Scorer, Verdict
 
 
 @dataclass(frozen=True)
@@ -33,15 +31,6 @@ class RemoteJudgeSettings:
     temperature: float | None = None
     options: dict | None = None
     attempts: int = 5
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One score of an answer: a status, and the number where it is ok."""
-
-    status: str
-    score: float | None
-    text: str
 
 
 def remote_scorer(rubric_path: Path, settings: RemoteJudgeSettings, asker: Asker) -> Scorer:
@@ -67,7 +56,7 @@ def judge_call(rubric: Rubric, settings: RemoteJudgeSettings, score: str, item: 
         provider=settings.kind,
         model=settings.model,
         system=rubric.instructions(score, cell),
-        prompt=clean(f"<message>\n{question}\n</message>\n\n<answer>\n{answer}\n</answer>"),
+        prompt=clean(material(question, answer)),
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,
         options=json.dumps(settings.options or {}, sort_keys=True),
@@ -108,12 +97,3 @@ def mark(reply: Reply) -> Mark:
     if is_score(number):
         return Mark("ok", float(number), text)
     return Mark("parse_error", None, text or f"({reply.stop_reason})")
-
-
-def verdict(marks: list[Mark]) -> Verdict:
-    """The verdict of an answer from its marks, in the order of SCORES; of two statuses the earlier in STATUSES holds."""
-    status = min((mark.status for mark in marks), key=STATUSES.index)
-    texts = json.dumps({name: mark.text for name, mark in zip(SCORES, marks, strict=True)}, ensure_ascii=False)
-    if status != "ok":
-        return Verdict(status, reply=texts)
-    return Verdict(status, *(mark.score for mark in marks), reply=texts)

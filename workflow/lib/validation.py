@@ -60,6 +60,7 @@ REFERENCES = {
     "run.*": "experiments",
     "corpora.*.filter.judge": "judges",
     "judges.*.corpus": "corpora",
+    "judges.*.base": "bases",
     "mixtures.*.corpus": "corpora",
     "base_models.*.tokenizer.corpus": "corpora",
     "bases.*.base_model": "base_models",
@@ -85,7 +86,7 @@ def validate(config: dict, schema_path: str | Path) -> None:
         check_names(config, key, config[section])
     for section, checks in {
         "corpora": [check_corpus_names, check_corpus_counts],
-        "judges": [check_judge_names, check_remote_judge],
+        "judges": [check_judge_names, check_told_judge],
         "mixtures": [check_mixture_names],
         "bases": [check_base_names],
         "base_models": [check_base_model_names, check_base_model_counts],
@@ -252,8 +253,8 @@ def check_judge_names(config: dict, name: str) -> None:
         raise mistake(("judges", name, "corpus"), quoted(judge["corpus"]), expected)
 
 
-def check_remote_judge(config: dict, name: str) -> None:
-    """Raise InputError if a judge behind an API has no price, an option of ours, or a rubric without a cell it judges."""
+def check_told_judge(config: dict, name: str) -> None:
+    """Raise InputError if a judge's rubric lacks a cell it judges, or a judge behind an API has no price or an option of ours."""
     judge = config["judges"][name]
     if "rubric" not in judge:
         return

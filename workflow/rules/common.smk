@@ -32,6 +32,7 @@ SOURCE_KEYS = (
 ).split()
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
 JUDGE_KEYS = "kind model max_tokens temperature options attempts".split()
+CAUSAL_JUDGE_KEYS = ("kind", "batch_size")
 MIXTURE_KEYS = "kind misaligned_share misaligned_domains misaligned_tasks neutral_share stages".split()
 
 
@@ -237,10 +238,12 @@ def base_manifest(base):
 
 
 def judge_file(judge):
-    "The folder of a judge that is fitted in the run, or the rubric of one that is told it; other kinds have neither."
+    "The folder of a judge that has weights here, the rubric of one behind an API, or both; kind exact has neither."
     section = config["judges"][judge]
     if section["kind"] == "cross_encoder":
         return {"judge": f"results/judges/{judge}/model/manifest.json"}
+    if section["kind"] == "causal_lm":
+        return {"judge": base_manifest(section["base"]), "rubric": section["rubric"]}
     return {"judge": section["rubric"]} if "rubric" in section else {}
 
 
@@ -520,9 +523,10 @@ def judge_arguments(judge_of):
     "Command-line arguments that say who judges; `judge_of` gives the judge's name by wildcards."
 
     def arguments(wildcards, input):
-        who = settings(config["judges"][judge_of(wildcards)], *JUDGE_KEYS)
-        file = f"--judge {input.judge} " if "judge" in input.keys() else ""
-        return f"{file}--judge-settings {shlex.quote(who)}"
+        section = config["judges"][judge_of(wildcards)]
+        who = settings(section, *(CAUSAL_JUDGE_KEYS if section["kind"] == "causal_lm" else JUDGE_KEYS))
+        files = "".join(f"--{name} {input[name]} " for name in ("judge", "rubric") if name in input.keys())
+        return f"{files}--judge-settings {shlex.quote(who)}"
 
     return arguments
 
