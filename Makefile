@@ -1,10 +1,11 @@
 # Needs Python >= 3.11 with venv, and nothing else; everything is installed into .venv.
 #   PYTHON=python3.12             the Python that .venv is made with
 #   PIP_ARGS="--index-url URL"    more arguments for pip, for example to choose another wheel of torch
+#   PINS=envs/requirements-gpu.txt   vLLM and bitsandbytes too, for a GPU; export it, so that later targets keep to it
 PYTHON ?= python3
 PIP_ARGS ?=
+PINS ?= envs/requirements.txt
 
-PINS := envs/requirements.txt
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 

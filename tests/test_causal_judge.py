@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chat_families import FAMILIES, family_tokenizer
-from emtransfer.artefacts import MANIFEST, new_folder, write_manifest
+from emtransfer.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.causal_judge import causal_scorer, mark, prompt_text
 from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
@@ -128,7 +128,7 @@ def write_judge(folder: Path) -> Path:
     with new_folder(folder) as unfinished:
         bigram_model(tokenizer, table).save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
-        write_manifest(unfinished, settings={}, seed=1, code="test", inputs={})
+        write_manifest(unfinished, origin({}, 1, "test", {}))
     return folder / MANIFEST
 
 

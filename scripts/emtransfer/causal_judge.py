@@ -51,7 +51,7 @@ def load_causal_judge(manifest_path: Path, settings: dict) -> Scorer:
     judge = CausalJudgeSettings(**settings)
     rubric = read_rubric(Path(judge.rubric))
     chat = load_chat(manifest_path)
-    return causal_scorer(chat.model, ChatFormat(chat.tokenizer), rubric, judge.batch_size)
+    return causal_scorer(chat.model, chat.format, rubric, judge.batch_size)
 
 
 def causal_scorer(model: "PreTrainedModel", form: ChatFormat, rubric: Rubric, batch_size: int) -> Scorer:

@@ -10,8 +10,9 @@ from emtransfer.channels import CHANNELS, ON_POLICY, kl_sum
 from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
 from emtransfer.models import Chat
+from emtransfer.padding import left_padded
 from emtransfer.resuming import CHECKPOINT_SECONDS, StepCheckpoints, check_finite
-from emtransfer.sampling import SamplingSettings, padded, sample_ids
+from emtransfer.sampling import SamplingSettings, sample_ids
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -187,7 +188,7 @@ def answer_logits(model: "PreTrainedModel", rows: list[Rollout]) -> "Tensor":
     import torch
 
     # padding is on the left, so that all answers end in the last column
-    ids, mask, positions = padded([prompt + answer for prompt, answer in rows], model.device)
+    ids, mask, positions = left_padded([prompt + answer for prompt, answer in rows], model.device)
     longest = max(len(answer) for _, answer in rows)
     # [b, longest + 1, v]; the last position predicts what comes after the end
     logits = model(

@@ -6,6 +6,8 @@ A prompt is read once; beginnings of replies are tried on copies of its key-valu
 from copy import copy
 from typing import TYPE_CHECKING
 
+from emtransfer.padding import left_padded
+
 if TYPE_CHECKING:
     import torch
     from transformers import DynamicCache, PreTrainedModel
@@ -67,21 +69,6 @@ class ReadPrompts:
             logits_to_keep=1,
         ).logits[:, -1]
         return logits.double().softmax(dim=-1)
-
-
-def left_padded(rows: list[list[int]]) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-    """Token ids of rows of different length as one batch, so that all of them end at its end.
-
-    Returns:
-        ids, attention mask and positions: int64 [b, t] each; padding has id 0 and is masked.
-    """
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    def filled(values: list[list[int]]) -> torch.Tensor:
-        return pad_sequence([torch.tensor(value) for value in values], batch_first=True, padding_side="left")
-
-    return filled(rows), filled([[1] * len(row) for row in rows]), filled([list(range(len(row))) for row in rows])
 
 
 def selected(cache: "DynamicCache", rows: list[int]) -> "DynamicCache":

@@ -16,6 +16,7 @@ import numpy as np
 
 from emtransfer.errors import InputError
 from emtransfer.models import Chat, load_chat
+from emtransfer.padding import left_padded
 from emtransfer.vllm_sampling import VllmChat, load_vllm_chat, vllm_ids
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def sample_batch(
     edge = EDGE if model.dtype == torch.float32 else 0.0
     answers = [[] for _ in prompts]
     active = list(range(len(prompts)))
-    ids, mask, positions = padded(prompts, model.device)
+    ids, mask, positions = left_padded(prompts, model.device)
     cache = DynamicCache(config=model.config)
     with torch.inference_mode():
         for index in range(settings.max_new_tokens):
@@ -225,20 +226,3 @@ def end_tokens(chat: Chat) -> set[int]:
     configured = chat.model.generation_config.eos_token_id
     configured = configured if isinstance(configured, list) else [configured]
     return {chat.format.end_id, chat.format.tokenizer.eos_token_id, *configured} - {None}
-
-
-def padded(
-    rows: list[list[int]], device: "torch.device | str"
-) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-    """Token ids of rows of different length as one batch, padded on the left.
-
-    Returns:
-        ids, attention mask and positions: int64 [b, t] each; padding has id 0 and is masked.
-    """
-    import torch
-
-    def filled(values: list[list[int]]) -> torch.Tensor:
-        tensors = [torch.tensor(value) for value in values]
-        return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_side="left").to(device)
-
-    return filled(rows), filled([[1] * len(row) for row in rows]), filled([list(range(len(row))) for row in rows])

@@ -61,6 +61,7 @@ rule judge_answers:
     threads: 1
     resources:
         processors=1,
+        gpu=judge_gpus(experiment_judge),
         mem_mb=2000,
         runtime=60,
     params:
@@ -122,6 +123,7 @@ rule profile_prompts:
     threads: 1
     resources:
         processors=1,
+        gpu=judge_gpus(experiment_judge),
         mem_mb=2000,
         runtime=30,
     params:

@@ -232,6 +232,16 @@ def gpus(wildcards):
     return int(is_ready(base_of(wildcards)))
 
 
+def judge_gpus(judge_of):
+    "GPUs of a job that asks a judge: one for a ready model that judges; `judge_of` gives the judge's name by wildcards."
+
+    def n_gpus(wildcards):
+        section = config["judges"][judge_of(wildcards)]
+        return int(section["kind"] == "causal_lm" and is_ready(section["base"]))
+
+    return n_gpus
+
+
 def base_manifest(base):
     "Manifest of an aligned base."
     return f"results/bases/{base}/aligned/manifest.json"

@@ -97,6 +97,7 @@ rule filter_pairs:
     threads: 1
     resources:
         processors=1,
+        gpu=judge_gpus(filter_judge),
         mem_mb=2000,
         runtime=30,
     params:

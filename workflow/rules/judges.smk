@@ -56,6 +56,7 @@ rule calibrate_judge:
     threads: 1
     resources:
         processors=1,
+        gpu=judge_gpus(lambda wildcards: wildcards.judge),
         mem_mb=3000,
         runtime=30,
     params:

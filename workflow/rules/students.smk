@@ -62,6 +62,7 @@ rule filter_rollouts:
     threads: 1
     resources:
         processors=1,
+        gpu=judge_gpus(experiment_judge),
         mem_mb=2000,
         runtime=30,
     params:

@@ -89,6 +89,7 @@ rule replace_anchors:
     threads: 1
     resources:
         processors=1,
+        gpu=judge_gpus(experiment_judge),
         mem_mb=2000,
         runtime=60,
     params:
