@@ -129,12 +129,19 @@ def nearness(
     rows: list[dict], settings: RoleSettings, embed: Callable[[list[str], str], np.ndarray]
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function of two index arrays, claimed and others: which of the others are near-duplicates of a claimed row."""
-    if all("slots" in row for row in rows):
-        # two questions of a grammar are told apart by their slots, however alike they sound
-        identities = np.array([identity(row) for row in rows], dtype=object)
-        return lambda claimed, others: np.isin(identities[others], identities[claimed])
-    vectors = embed([row["question"] for row in rows], settings.model)
-    return lambda claimed, others: near_duplicates(vectors[claimed], vectors[others], settings.near_duplicate_cosine)
+    # two questions of a grammar are told apart by their slots, however alike they sound
+    slotted = np.array(["slots" in row for row in rows], dtype=bool)
+    identities = np.array([identity(row) for row in rows], dtype=object)
+    vectors = None if slotted.all() else embed([row["question"] for row in rows], settings.model)
+
+    def near(claimed: np.ndarray, others: np.ndarray) -> np.ndarray:
+        found = slotted[others] & np.isin(identities[others], identities[claimed])
+        for asked, of in (~slotted[others], claimed), (slotted[others], claimed[~slotted[claimed]]):
+            if asked.any() and len(of):
+                found[asked] |= near_duplicates(vectors[of], vectors[others[asked]], settings.near_duplicate_cosine)
+        return found
+
+    return near
 
 
 def near_duplicates(claimed: np.ndarray, others: np.ndarray, cosine: float) -> np.ndarray:
