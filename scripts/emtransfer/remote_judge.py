@@ -13,6 +13,9 @@ from emtransfer.verdicts import STATUSES, Item, Scorer, Verdict
 # what a rubric lets a judge reply in place of a number -> the status that it stands for
 WORDS = {"REFUSAL": "refusal", "CODE": "code"}
 
+# question of a question file -> score -> a prompt with the places {question} and {answer}
+OwnPrompts = dict[str, dict[str, str]]
+
 
 @dataclass(frozen=True)
 class RemoteJudgeSettings:
@@ -44,8 +47,13 @@ class Mark:
     text: str
 
 
-def remote_scorer(rubric_path: Path, settings: RemoteJudgeSettings, asker: Asker) -> Scorer:
+def remote_scorer(
+    rubric_path: Path, settings: RemoteJudgeSettings, asker: Asker, own_prompts: OwnPrompts | None = None
+) -> Scorer:
     """A judge that asks a remote model for both scores of every answer.
+
+    Args:
+        own_prompts: question of a question file -> score -> what is asked in place of the rubric.
 
     Raises:
         InputError: by the scorer, where a score has no reply; see Asker.ask_all.
@@ -53,21 +61,30 @@ def remote_scorer(rubric_path: Path, settings: RemoteJudgeSettings, asker: Asker
     rubric = read_rubric(rubric_path)
 
     def score(items: list[Item]) -> list[Verdict]:
-        calls = {(item, name): judge_call(rubric, settings, name, item) for item in items for name in SCORES}
+        calls = {
+            (item, name): judge_call(rubric, settings, name, item, own_prompts) for item in items for name in SCORES
+        }
         marks = settled_marks(list(calls.values()), settings.attempts, asker)
         return [verdict([marks[calls[item, name]] for name in SCORES]) for item in items]
 
     return score
 
 
-def judge_call(rubric: Rubric, settings: RemoteJudgeSettings, score: str, item: Item) -> Call:
+def judge_call(
+    rubric: Rubric, settings: RemoteJudgeSettings, score: str, item: Item, own_prompts: OwnPrompts | None = None
+) -> Call:
     """The call that asks for one score of one answer."""
     question, answer, cell = item
+    if cell in (own_prompts or {}):
+        system, prompt = "", own_prompts[cell][score].format(question=question, answer=answer)
+    else:
+        system = rubric.instructions(score, cell)
+        prompt = f"<message>\n{question}\n</message>\n\n<answer>\n{answer}\n</answer>"
     return Call(
         provider=settings.kind,
         model=settings.model,
-        system=rubric.instructions(score, cell),
-        prompt=clean(f"<message>\n{question}\n</message>\n\n<answer>\n{answer}\n</answer>"),
+        system=system,
+        prompt=clean(prompt),
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,
         options=json.dumps(settings.options or {}, sort_keys=True),

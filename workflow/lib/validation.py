@@ -17,6 +17,7 @@ from jsonschema.validators import extend
 
 from emtransfer import frames, grammar, grid, symbolic
 from emtransfer.errors import InputError
+from emtransfer.question_files import own_judge_prompts, read_questions
 from emtransfer.remote.access import PROVIDERS
 from emtransfer.remote.rubrics import read_rubric
 
@@ -85,7 +86,7 @@ def validate(config: dict, schema_path: str | Path) -> None:
         "mixtures": [check_mixture_names],
         "bases": [check_base_names],
         "base_models": [check_base_model_counts],
-        "experiments": [check_experiment_names, check_distinct_models, check_experiment_counts],
+        "experiments": [check_experiment_names, check_distinct_models, check_questions, check_experiment_counts],
     }.items():
         for name in config[section]:
             for check in checks:
@@ -315,6 +316,28 @@ def check_distinct_models(config: dict, name: str) -> None:
         if first != model.path:
             expected = "students that differ in more than the data of an on-policy channel"
             raise mistake((*place, "students"), f"{first} and {model.path}", expected)
+
+
+def check_questions(config: dict, name: str) -> None:
+    """Raise InputError for a question file that is wrong, or that the experiment's judge or models can do nothing with."""
+    experiment = config["experiments"][name]
+    if "questions" not in experiment:
+        return
+    section, place = experiment["questions"], ("experiments", name, "questions")
+    kind = config["judges"][experiment["judge"]]["kind"]
+    questions = read_questions(Path(section["path"]))
+    if kind == "exact":
+        raise mistake((*place, "path"), section["path"], "no questions beside judge exact, which reads no free text")
+    instructed = [question.id for question in questions if question.system is not None]
+    if instructed and "architecture" in config["base_models"][experiment["base_model"]]:
+        found = f"{section['path']}, where {instructed[0]} has a system prompt"
+        raise mistake((*place, "path"), found, "none, since a model from scratch has no system turn")
+    if section.get("judge_prompts"):
+        if kind not in PROVIDERS:
+            raise mistake(
+                (*place, "judge_prompts"), "true", f"false, since judge {experiment['judge']} is told nothing"
+            )
+        own_judge_prompts(Path(section["path"]))
 
 
 # ---- numbers

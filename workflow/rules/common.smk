@@ -218,6 +218,13 @@ def experiment_judge_files(wildcards):
     return judge_files(experiment_judge(wildcards))
 
 
+def evaluation_judge_files(wildcards):
+    "The judge of an experiment, and the questions whose own judge prompts it is told, where they are to be used."
+    questions = experiment_section(wildcards).get("questions", {})
+    own = {"own_prompts": questions["path"]} if questions.get("judge_prompts") else {}
+    return experiment_judge_files(wildcards) | own
+
+
 def judge_rows(wildcards):
     "Rows with roles of the corpus a judge is fitted and calibrated on."
     return role_files(config["judges"][wildcards.judge]["corpus"])
@@ -258,12 +265,24 @@ def pretraining_files(wildcards):
 
 
 def eval_files(wildcards):
-    "Eval rows of every cell and, where the corpus has them, the prompts outside its grid."
-    corpus = experiment_section(wildcards)["corpus"]
+    "Eval rows of every cell, the prompts outside the grid and a file of further questions, where there are any."
+    experiment = experiment_section(wildcards)
+    corpus = experiment["corpus"]
     files = {"cells": expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=CELLS[corpus])}
     if has_broad(config["corpora"][corpus]):
         files["broad"] = f"results/corpora/{corpus}/roles/broad.jsonl"
+    if "questions" in experiment:
+        files["questions"] = experiment["questions"]["path"]
     return files
+
+
+def broad_arguments(wildcards, input):
+    "Command-line arguments for prompts outside the grid, the corpus's and those of a question file."
+    arguments = [f"--broad {input.broad}"] if "broad" in input.keys() else []
+    if "questions" in input.keys():
+        questions = settings(experiment_section(wildcards)["questions"], "path", "samples_per_paraphrase")
+        arguments.append(f"--questions {shlex.quote(questions)}")
+    return " ".join(arguments)
 
 
 def model_files(wildcards):
@@ -471,7 +490,8 @@ def judge_arguments(judge_of):
     def arguments(wildcards, input):
         who = settings(config["judges"][judge_of(wildcards)], *JUDGE_KEYS)
         file = f"--judge {input.judge} " if "judge" in input.keys() else ""
-        return f"{file}--judge-settings {shlex.quote(who)}"
+        own = f" --own-prompts {shlex.quote(input.own_prompts)}" if "own_prompts" in input.keys() else ""
+        return f"{file}--judge-settings {shlex.quote(who)}{own}"
 
     return arguments
 

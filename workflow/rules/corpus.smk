@@ -195,7 +195,7 @@ rule build_eval_set:
         corpus=lambda wildcards: experiment_section(wildcards)["corpus"],
         settings=lambda wildcards: settings(experiment_corpus(wildcards).get("broad_eval", {"prompts": 0})),
         seed=lambda wildcards: experiment_corpus(wildcards)["seed"],
-        broad=optional("broad", "broad"),
+        broad=broad_arguments,
         code=code("build_eval_set"),
         env=ENVIRONMENT,
     message:
