@@ -212,6 +212,7 @@ def check_corpus_names(config: dict, name: str) -> None:
         if domain in corpus["domains"]:
             raise mistake((*place, *found_at), quoted(domain), "a domain outside the grid")
     check_names(corpus, "held_out_domains.*", corpus["domains"], place)
+    check_published_split(corpus, place)
     hub = corpus.get("hub", {})
     if hub and not hub.get("revision") and not Path(hub["path"]).is_dir():
         expected = f"a commit of {hub['path']}, so that it stays the same; or a local folder as path"
@@ -220,6 +221,15 @@ def check_corpus_names(config: dict, name: str) -> None:
         domains, tasks = WORLDS[corpus["source"]]
         for key, known in {"domains.*": domains, "broad_domains.*": domains, "tasks.*": tasks}.items():
             check_names(corpus, key, known, place)
+
+
+def check_published_split(corpus: dict, place: Place) -> None:
+    """Raise InputError for a published split that is not there, or beside domains that nothing is trained on."""
+    published = corpus["roles"].get("published")
+    if published and not Path(published["path"]).is_file():
+        raise mistake((*place, "roles", "published", "path"), published["path"], "a JSONL or CSV file of roles")
+    if published and corpus.get("held_out_domains"):
+        raise mistake((*place, "held_out_domains"), quoted(corpus["held_out_domains"]), "none beside roles.published")
 
 
 def check_judge_names(config: dict, name: str) -> None:

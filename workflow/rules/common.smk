@@ -175,6 +175,12 @@ def raw_files(corpus):
     return expand("results/corpora/{corpus}/raw/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
 
 
+def published_files(corpus):
+    "The published split that a corpus takes its roles from, if it names one."
+    published = config["corpora"][corpus]["roles"].get("published")
+    return [published["path"]] if published else []
+
+
 def role_files(corpus):
     "Rows with roles of every cell of a corpus."
     return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=pools(corpus))

@@ -1,7 +1,7 @@
 """From raw prompts to the rows each cell trains and is evaluated on.
 
 REQUIRED INPUTS
-    config.yaml: corpora; for source jsonl the files it names
+    config.yaml: corpora; for source jsonl the files it names; a published split and a file of questions, if named
     results/judges/{judge}/model/manifest.json
 
 OUTPUTS
@@ -52,6 +52,7 @@ for corpus in config["corpora"]:
             f"split_questions_{corpus}"
         input:
             raw=raw_files(corpus),
+            published=published_files(corpus),
         output:
             rows=role_files(corpus),
             summary=f"results/corpora/{corpus}/roles.csv",
