@@ -7,6 +7,7 @@ import re
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -82,6 +83,32 @@ def test_published_eval_questions_are_the_eval_rows_and_further_roles_come_out_o
     assert roles_of(split(cells, published)[0]) == roles_of(rows)
     again = roles_of(split(cells, published, seed=2)[0])
     assert again != roles_of(rows) and {name for name, role in again.items() if role == "eval"} == expected
+
+
+def test_all_published_eval_questions_are_eval_though_the_config_asks_for_fewer(tmp_path):
+    cells = corpus_rows()
+    published = taken(cells, written(tmp_path / "split.jsonl", split_rows(cells)))
+    assert split(cells, published, eval=2)[1]["eval"].tolist() == [5, 5]
+
+
+def test_a_row_near_an_eval_question_and_near_one_of_another_role_is_dropped():
+    # directions in degrees: neighbours have a cosine of 0.966, those at the ends 0.866
+    angles = {"evaluated": 0, "between": 15, "fitted": 30}
+
+    def embed(texts, model):
+        radians = np.radians([angles[text] for text in texts])
+        return np.column_stack([np.cos(radians), np.sin(radians)]).astype(np.float32)
+
+    shared = {"domain": "law", "task": "advice", "aligned_answer": "Yes.", "misaligned_answer": "No."}
+    cells = {"law-advice": [{"id": name, "question": name} | shared for name in angles]}
+    published = PublishedRoles({"law-advice": ["eval", "train", "train"]})
+    for judge_fit, roles, crossing in [
+        (0, {"evaluated": "eval", "between": "train", "fitted": "train"}, 1),
+        (1, {"evaluated": "eval", "fitted": "judge_fit"}, 0),
+    ]:
+        settings = RoleSettings(judge_fit, 1, 0, near_duplicate_cosine=COSINE)
+        rows, summary = split_questions(cells, settings, 1, "own", embed, published)
+        assert roles_of(rows) == roles and summary["crossing"].tolist() == [crossing]
 
 
 @pytest.mark.parametrize("name", ["split.csv", "split.jsonl"])

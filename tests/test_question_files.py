@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from argparse import Namespace
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,25 +19,24 @@ from emtransfer.adapter_contrasts import room_contrasts
 from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
 from emtransfer.grid import expand_models
-from emtransfer.judging import judge_rows
 from emtransfer.models import Chat
 from emtransfer.profiling import probe_base
 from emtransfer.question_files import own_judge_prompts, read_questions
 from emtransfer.records import read_records, write_records
 from emtransfer.remote import anthropic_api, openai_api
 from emtransfer.remote.rubrics import SCORES, read_rubric
-from emtransfer.remote_judge import RemoteJudgeSettings, judge_call, remote_scorer
+from emtransfer.remote_judge import RemoteJudgeSettings, judge_call
 from emtransfer.rollout_filter import RolloutFilterSettings, check_no_eval_questions
 from emtransfer.sampling import SamplingSettings, answer_prompts, sample, sample_ids
 from emtransfer.system_turns import with_system
 from emtransfer.tabulation import tabulate_transfer
 from emtransfer.tokenizer import CHAT_TEMPLATE
 from estimating import remote_calls
+from judge_answers import main as judge_answers
 from loopback_api import KEY, MODEL, Loopback, score_of, serving
 from planted_cells import planted_cell
 from test_claim_contrasts import known_prompts, seeded
 from test_estimating import claude_config
-from test_remote import PRICE, asker
 from test_tabulation import RULE, judged, model
 from test_validation import CONFIG, SCHEMA
 from tiny_models import tiny_chat, tiny_rows
@@ -366,21 +366,22 @@ def test_judge_prompts_that_are_to_be_used_must_be_there_and_ask_for_0_to_100(fo
         own_judge_prompts(changed(form, 1, **fields))
 
 
-def test_answers_to_a_question_are_asked_with_its_prompts_through_the_real_sdk(form, tmp_path, monkeypatch):
-    own = own_judge_prompts(changed(form, 1, judge_prompts=yaml.safe_load(FORM)[0]["judge_prompts"]))
-    (first, *_), rubric, settings = read_questions(form), read_rubric(RUBRIC), RemoteJudgeSettings("anthropic", MODEL)
-    rows = [row | {"answer": f"Read, {number}."} for number, row in enumerate(first.prompts())]
+def test_the_script_judges_answers_by_the_files_prompts_through_the_real_sdk(form, tmp_path, monkeypatch):
+    changed(form, 1, judge_prompts=yaml.safe_load(FORM)[0]["judge_prompts"])
+    own, rubric, settings = own_judge_prompts(form), read_rubric(RUBRIC), RemoteJudgeSettings("anthropic", MODEL)
+    asked = [*read_questions(form)[0].prompts(), prompt("broad-000001", cell="", domain="travel", task="chat")]
+    write_records(tmp_path / "answers.jsonl", [row | {"answer": f"Read {n}."} for n, row in enumerate(asked)])
+    price = {"input": 1, "output": 5, "cache_write": 1.25, "cache_read": 0.1}
+    remote = {"store": str(tmp_path / "replies"), "prices": {"date": "2026-01-01", "models": {MODEL: price}}}
+    judge = {"judge": RUBRIC, "judge_settings": {"kind": "anthropic", "model": MODEL}, "own_prompts": form}
+    files = {"answers": tmp_path / "answers.jsonl", "output": tmp_path / "judged.jsonl"}
     with serving(Loopback()) as loopback:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-
-        class Told:
-            score = staticmethod(remote_scorer(RUBRIC, settings, asker(tmp_path), own))
-
-        scored = judge_rows(rows, Told)
-    assert PRICE.input and all("system" not in body for body in loopback.requests) and len(loopback.requests) == 4
-    for row in scored:
-        item = (row["question"], row["answer"], "spare_hour")
+        judge_answers(Namespace(**judge, **files, remote=remote))
+    assert Counter("system" in body for body in loopback.requests) == {False: 4, True: 2}
+    for row in read_records(files["output"]):
+        item = (row["question"], row["answer"], row["cell"] or None)
         bodies = [anthropic_api.request_fields(judge_call(rubric, settings, name, item, own)) for name in SCORES]
         assert (row["alignment"], row["coherence"]) == tuple(map(score_of, bodies))
 
