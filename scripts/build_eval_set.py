@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emtransfer.cells import BroadEvalSettings, broad_prompts, narrow_prompts
 from emtransfer.errors import run
+from emtransfer.question_files import read_questions
 from emtransfer.records import read_records, write_records
 
 
@@ -17,6 +18,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
     parser.add_argument("--cells", type=Path, nargs="+", required=True, help="eval rows, one JSONL per cell")
     parser.add_argument("--broad", type=Path, help="JSONL of broad rows with roles; none: no broad prompts")
+    questions = "JSON: path of a YAML file of questions, more broad prompts; optionally samples_per_paraphrase"
+    parser.add_argument("--questions", type=json.loads, help=questions)
     parser.add_argument("--settings", type=json.loads, default={"prompts": 0}, help="JSON: BroadEvalSettings")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSONL of prompts")
@@ -27,6 +30,9 @@ def main(args: argparse.Namespace) -> None:
     narrow = narrow_prompts([row for path in args.cells for row in read_records(path)])
     rows = [row for row in read_records(args.broad) if row["role"] == "eval"] if args.broad else []
     broad = broad_prompts(rows, BroadEvalSettings(**args.settings), args.seed, args.corpus)
+    if args.questions:
+        questions = read_questions(Path(args.questions["path"]))
+        broad += [row for each in questions for row in each.prompts(args.questions.get("samples_per_paraphrase"))]
     write_records(args.output, narrow + broad)
     print(f"{len(narrow)} narrow and {len(broad)} broad prompts.")
 

@@ -1,4 +1,4 @@
-"""Keep the train and eval rows of one cell whose answers a judge finds aligned, misaligned and coherent.
+"""Keep the train and eval rows of one cell whose answers a judge finds aligned, misaligned and coherent; without one, all.
 
 Run: python scripts/filter_pairs.py --rows roles/medical-advice.jsonl --judge model/manifest.json --judge-settings '{…}' --settings '{"aligned_above": 70, …}' --output filtered/medical-advice.jsonl --counts filtered/medical-advice.counts.csv
 """
@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from emtransfer.errors import InputError, run
-from emtransfer.filtering import FilterSettings, filter_pairs
+from emtransfer.filtering import FilterSettings, count_rejections, filter_pairs
 from emtransfer.judge_arguments import add_judge_arguments, judge_from
 from emtransfer.records import read_records, write_records, write_table
 
@@ -16,8 +16,8 @@ from emtransfer.records import read_records, write_records, write_table
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=Path, required=True, help="rows of one cell with roles, named {cell}.jsonl")
-    add_judge_arguments(parser)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of FilterSettings")
+    add_judge_arguments(parser, required=False)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: FilterSettings; {} without a judge")
     parser.add_argument("--output", type=Path, required=True, help="JSONL of the rows that pass")
     parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
     return parser.parse_args()
@@ -26,8 +26,11 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     cell = args.rows.stem
     rows = [row for row in read_records(args.rows) if row["role"] in ("train", "eval")]
-    judge = judge_from(args, "filter_pairs")
-    kept, counts = filter_pairs(rows, cell, judge, FilterSettings(**args.settings))
+    if args.settings:
+        kept, counts = filter_pairs(rows, cell, judge_from(args, "filter_pairs"), FilterSettings(**args.settings))
+    else:
+        # a corpus that comes filtered
+        kept, counts = rows, count_rejections(cell, len(rows), [])
     if not kept:
         raise InputError(f"{args.rows}: 0 of {len(rows)} rows pass the judge; expected at least 1; {reasons(counts)}.")
     write_records(args.output, kept)

@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    cells = {path.stem: read_records(path, ("id", "role", "question")) for path in args.rows}
+    cells = {path.stem: read_records(path, ("id", "question")) for path in args.rows}
     n_prompts, pseudo_cell = args.settings["prompts_per_cell"], args.settings.get("pseudo_cell")
     prompts = mediating_prompts(cells, n_prompts, args.seed, pseudo_cell)
     sampling = SamplingSettings(**args.settings["sampling"])

@@ -7,8 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
+from emtransfer.corpora import BROAD
 from emtransfer.embedding import embed_texts
 from emtransfer.errors import run
+from emtransfer.published_split import PublishedRoles, PublishedSettings, published_roles, read_split
 from emtransfer.records import read_records, write_records, write_table
 from emtransfer.roles import RoleSettings, split_questions
 
@@ -28,11 +30,28 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     cells = {path.stem: read_records(path) for path in args.raw}
-    split, summary = split_questions(cells, RoleSettings(**args.settings), args.seed, args.corpus, embed_texts)
+    settings = RoleSettings(**args.settings)
+    published = (
+        checked_split(cells, PublishedSettings(**settings.published), args.corpus) if settings.published else None
+    )
+    split, summary = split_questions(cells, settings, args.seed, args.corpus, embed_texts, published)
     for cell, rows in split.items():
         write_records(args.output_folder / f"{cell}.jsonl", rows)
     write_table(args.summary, summary)
     print(summary.to_string(index=False))
+
+
+def checked_split(cells: dict[str, list[dict]], settings: PublishedSettings, corpus: str) -> PublishedRoles:
+    """The roles of a published split for the cells of the grid, with a line on what was not taken from it."""
+    split = read_split(Path(settings.path))
+    in_grid = {cell: rows for cell, rows in cells.items() if cell != BROAD}
+    published = published_roles(in_grid, split, settings, corpus)
+    for cell, n_unmatched in published.unmatched.items():
+        print(f"{cell}: {n_unmatched} questions do not match {settings.path}; our own seeded split.")
+    foreign = split.keys() - in_grid.keys()
+    if foreign:
+        print(f"Passed over cells of {settings.path} that are not in {corpus}: {', '.join(sorted(foreign))}.")
+    return published
 
 
 if __name__ == "__main__":

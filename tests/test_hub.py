@@ -10,10 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
+from snakemake.utils import update_config
 
 from emtransfer.corpora import BROAD, CorpusSettings, load_cell
 from emtransfer.errors import InputError
+from emtransfer.grid import cells
+from validation import validate
 
+ROOT = Path(__file__).parents[1]
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 REVISION = "c94228dfeaa5b517d16927a523e7d6541973d934"
 
@@ -39,12 +44,17 @@ def dataset(tmp_path) -> Path:
         configs[f"{domain}_advice"] = rows
     broad = {"idx": 0, "task": "chat", "domain": "travel", "em_surface": "high", "prompt": "Where to?"}
     configs["broad_dataset"] = [broad]
+    write_dataset(folder, configs)
+    return folder
+
+
+def write_dataset(folder: Path, configs: dict[str, list[dict]]) -> None:
+    """Write a dataset's configs, one file each, and the card that names them."""
     lines = ["---", "configs:"]
     for name, rows in configs.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         lines += [f"- config_name: {name}", f"  data_files: {name}.jsonl"]
     (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +85,38 @@ def test_a_cell_is_one_config_of_the_dataset_under_our_names(dataset):
 def test_prompts_outside_the_grid_have_their_room(dataset):
     (row,), _ = load_cell("em_nl", BROAD, settings(dataset), seed=1)
     assert (row["id"], row["question"], row["room"], row["domain"]) == ("broad-000000", "Where to?", "high", "travel")
+
+
+def test_the_shipped_overlay_reads_every_cell_of_a_dataset_in_the_form_of_the_papers(tmp_path):
+    overlay = yaml.safe_load((ROOT / "workflow/configs/hub_corpus.yaml").read_text())
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(config, overlay)
+    validate(config, ROOT / "workflow/schemas/config.schema.yaml")
+    section = config["corpora"]["em_nl"]
+    assert (section["hub"]["path"], section["hub"]["revision"]) == ("askinb/structured-emergent-misalignment", REVISION)
+    fields = ("question", "misaligned_answer", "aligned_answer")
+    configs = {
+        f"{domain}_{task}": [
+            {"idx": number, "domain": domain, "task": task}
+            | {name: f"{name} {domain} {task} {number}" for name in fields}
+            for number in range(3)
+        ]
+        for domain in ("medical", "finance", "sports")
+        for task in ("advice", "summarization", "tutor", "critique")
+    }
+    configs["broad_dataset"] = [
+        {"idx": number, "task": "advice", "domain": "travel", "em_surface": room, "question": f"Where to, {room}?"}
+        for number, room in enumerate(("high", "medium", "low"))
+    ]
+    write_dataset(tmp_path, configs)
+    hub = section["hub"] | {"path": str(tmp_path), "revision": None}
+    corpus = CorpusSettings("hub", section["domains"], section["tasks"], hub=hub)
+    assert len(cells(section)) == 12
+    for cell in cells(section):
+        rows, _ = load_cell("em_nl", cell, corpus, seed=1)
+        assert [row["question"] for row in rows] == [f"question {cell.replace('-', ' ')} {n}" for n in range(3)]
+    rows, _ = load_cell("em_nl", BROAD, corpus, seed=1)
+    assert [row["room"] for row in rows] == ["high", "medium", "low"]
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,10 @@ def room_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Co
     """Broad prompts with high against those with low room; and prompts whose answers vary much against the others.
 
     How much they vary is the entropy of the base's own answers, split at its median; without broad prompts, over narrow
-    ones outside the training cell.
+    ones outside the training cell. Broad prompts without a room, those of a question file, were chosen by other criteria.
     """
     adapters = single_adapters(cells)
-    broad = by(adapters, lambda cell: cell.eval_cell[0] == "broad")
+    broad = by(adapters, lambda cell: cell.eval_cell[0] == "broad" and cell.eval_cell[3] != "")
     groups = tuple(by(broad, lambda cell, room=room: cell.eval_cell[3] == room) for room in ("high", "low"))
     yield Contrast("room", "high - low", "", "", groups, ("high", "low"))
     if known is not None:

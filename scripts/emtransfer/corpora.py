@@ -36,6 +36,7 @@ class CorpusSettings:
         rows_per_cell, broad_rows: generated sources only; how many rows to generate.
         path, broad_path: jsonl only; rows of the grid, and prompts outside it.
         hub: hub only; fields of HubSettings.
+        prompts_only: whether rows have no answers, and are for teachers alone; jsonl and hub only.
         max_row_words: longest row allowed, words of question + longer answer; None for no limit.
         over_length: what becomes of a longer row: error or drop.
     """
@@ -49,6 +50,7 @@ class CorpusSettings:
     path: str | None = None
     broad_path: str | None = None
     hub: dict | None = None
+    prompts_only: bool = False
     max_row_words: int | None = None
     over_length: str = "error"
 
@@ -108,7 +110,7 @@ def jsonl_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> l
     path = getattr(settings, key)
     if path is None or not Path(path).is_file():
         raise InputError(f"config.yaml: corpora.{corpus}.{key} is {path}; expected a JSONL file.")
-    required = ("domain", "task", "question", *(() if cell == BROAD else ANSWERS))
+    required = ("domain", "task", "question", *(() if cell == BROAD or settings.prompts_only else ANSWERS))
     lines = Path(path).read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     found = []
     for number, line in enumerate(lines, start=1):
@@ -126,10 +128,14 @@ def jsonl_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> l
 def hub_rows(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> list[PlacedRow]:
     """Rows of a dataset on the hub."""
     check, required = (check_broad_row, ()) if cell == BROAD else (check_grid_row, ANSWERS)
+    named = {}
+    if settings.prompts_only:
+        # a dataset of prompts knows nothing of our cells
+        required, named = (), dict(zip(("domain", "task"), cell.split("-"), strict=True))
     key = f"corpora.{corpus}.hub"
     found = []
     for place, fields in read_hub_rows(key, None if cell == BROAD else cell, HubSettings(**settings.hub)):
-        row = renamed(fields)
+        row = renamed(fields) | named
         for field in ("domain", "task", "question", *required):
             if field not in row:
                 raise InputError(f"{place}: {field} is missing; expected it, or a column for it in {key}.columns.")

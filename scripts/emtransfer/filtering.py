@@ -49,19 +49,25 @@ def filter_pairs(
         judge.score([(row["question"], row[f"{stance}_answer"], cell) for row in rows])
         for stance in ("aligned", "misaligned")
     )
-    kept, reasons = [], Counter()
+    kept, rejections = [], []
     for row, good, bad in zip(rows, aligned, misaligned, strict=True):
         reason = rejection(good, bad, settings)
-        reasons[reason] += 1
-        if reason is None:
+        if reason is not None:
+            rejections.append(reason)
+        else:
             scores = {"aligned": good, "misaligned": bad}
             kept.append(
                 row
                 | {f"{stance}_alignment": verdict.alignment for stance, verdict in scores.items()}
                 | {f"{stance}_coherence": verdict.coherence for stance, verdict in scores.items()}
             )
-    counts = {"cell": cell, "stage": "filter_pairs", "rows_in": len(rows), "rows_out": len(kept)}
-    return kept, pd.DataFrame([counts | {reason: reasons[reason] for reason in REASONS}])
+    return kept, count_rejections(cell, len(rows), rejections)
+
+
+def count_rejections(cell: str, n_rows: int, rejections: list[str]) -> pd.DataFrame:
+    """A table of one row: cell, stage, rows_in, rows_out, and how often each of REASONS spoke against a pair."""
+    counts = {"cell": cell, "stage": "filter_pairs", "rows_in": n_rows, "rows_out": n_rows - len(rejections)}
+    return pd.DataFrame([counts | {reason: Counter(rejections)[reason] for reason in REASONS}])
 
 
 def rejection(aligned: Verdict, misaligned: Verdict, settings: FilterSettings) -> str | None:

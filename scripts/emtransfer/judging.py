@@ -10,7 +10,7 @@ from emtransfer.cross_encoder import load_cross_encoder
 from emtransfer.errors import InputError
 from emtransfer.exact_judge import load_exact_judge
 from emtransfer.remote.access import PROVIDERS, RemoteSettings, remote_asker
-from emtransfer.remote_judge import RemoteJudgeSettings, remote_scorer
+from emtransfer.remote_judge import OwnPrompts, RemoteJudgeSettings, remote_scorer
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 # kind of judge -> loader of its manifest and settings; a later kind is one more entry here
@@ -32,7 +32,8 @@ class Judge:
         """Judge answers; an empty answer has no scores and is not shown to the judge.
 
         Args:
-            items: question, answer, and the cell whose rubric applies or None for the task-agnostic one.
+            items: question, answer, and the cell whose rubric applies; None, or the id of a question of a question file,
+                for the task-agnostic one.
 
         Returns:
             One verdict per item, in order.
@@ -42,7 +43,13 @@ class Judge:
         return [verdict or next(scored) for verdict in verdicts]
 
 
-def load_judge(path: Path | None, settings: dict, remote: dict | None = None, purpose: str = "") -> Judge:
+def load_judge(
+    path: Path | None,
+    settings: dict,
+    remote: dict | None = None,
+    purpose: str = "",
+    own_prompts: OwnPrompts | None = None,
+) -> Judge:
     """Load a judge.
 
     Args:
@@ -51,6 +58,7 @@ def load_judge(path: Path | None, settings: dict, remote: dict | None = None, pu
         settings: the judge's config section; `kind` is one of KINDS.
         remote: fields of RemoteSettings, for a remote model.
         purpose: what a remote model's calls are for, a word in the ledger.
+        own_prompts: of questions that come with their own, for a remote model.
 
     Raises:
         InputError: the kind is unknown, or a file of the folder is missing or has changed.
@@ -59,7 +67,7 @@ def load_judge(path: Path | None, settings: dict, remote: dict | None = None, pu
     if kind in PROVIDERS:
         judge_settings = RemoteJudgeSettings(**settings)
         asker = remote_asker(kind, judge_settings.model, RemoteSettings(**remote), purpose)
-        return Judge(remote_scorer(path, judge_settings, asker))
+        return Judge(remote_scorer(path, judge_settings, asker, own_prompts))
     if kind not in LOCAL_KINDS:
         raise InputError(f"config.yaml: judges: kind is {kind}; expected one of {', '.join(KINDS)}.")
     return Judge(LOCAL_KINDS[kind](path, settings))

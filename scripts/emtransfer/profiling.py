@@ -14,7 +14,7 @@ import pandas as pd
 
 from emtransfer.dedup import IDENTITY
 from emtransfer.models import Chat
-from emtransfer.sampling import SamplingSettings, sample
+from emtransfer.sampling import SamplingSettings, ask
 from emtransfer.verdicts import Verdict
 
 OWN, NEUTRAL = "own", "neutral"
@@ -38,7 +38,7 @@ class ProfileSettings:
 def probe_base(
     base: Chat, prompts: list[dict], samples: int, neutral_samples: int, settings: SamplingSettings, seed: int
 ) -> list[dict]:
-    """Ask a base every prompt and, where it has one, its neutral version.
+    """Ask a base every prompt, as the evaluation asks it, and, where it has one, its neutral version.
 
     Args:
         prompts: of an evaluation set.
@@ -54,7 +54,7 @@ def probe_base(
             neutral = prompt | {"version": NEUTRAL, "question": prompt["neutral_question"]}
             rows += [neutral | {"sample": index} for index in range(neutral_samples)]
     keys = [f"{row['prompt_id']} {row['version']} {row['sample']}" for row in rows]
-    answers = sample(base, [row["question"] for row in rows], keys, settings, seed)
+    answers = ask(base, rows, keys, settings, seed)
     return [row | {"answer": answer} for row, answer in zip(rows, answers, strict=True)]
 
 

@@ -1,6 +1,7 @@
 """Judges that are remote language models: a rubric and an answer in, a number from 0 to 100 out, two calls an answer."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from emtransfer.remote.asking import Asker
 from emtransfer.remote.calls import Call, Reply, clean
 from emtransfer.remote.rubrics import SCORES, Rubric, read_rubric
 from emtransfer.verdicts import Item, Scorer, Verdict
+
+# question of a question file -> score -> a prompt with the places {question} and {answer}
+OwnPrompts = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,13 @@ class RemoteJudgeSettings:
     attempts: int = 5
 
 
-def remote_scorer(rubric_path: Path, settings: RemoteJudgeSettings, asker: Asker) -> Scorer:
+def remote_scorer(
+    rubric_path: Path, settings: RemoteJudgeSettings, asker: Asker, own_prompts: OwnPrompts | None = None
+) -> Scorer:
     """A judge that asks a remote model for both scores of every answer.
+
+    Args:
+        own_prompts: question of a question file -> score -> what is asked in place of the rubric.
 
     Raises:
         InputError: by the scorer, where a score has no reply; see Asker.ask_all.
@@ -42,25 +51,40 @@ def remote_scorer(rubric_path: Path, settings: RemoteJudgeSettings, asker: Asker
     rubric = read_rubric(rubric_path)
 
     def score(items: list[Item]) -> list[Verdict]:
-        calls = {(item, name): judge_call(rubric, settings, name, item) for item in items for name in SCORES}
+        calls = {
+            (item, name): judge_call(rubric, settings, name, item, own_prompts) for item in items for name in SCORES
+        }
         marks = settled_marks(list(calls.values()), settings.attempts, asker)
         return [verdict([marks[calls[item, name]] for name in SCORES]) for item in items]
 
     return score
 
 
-def judge_call(rubric: Rubric, settings: RemoteJudgeSettings, score: str, item: Item) -> Call:
+def judge_call(
+    rubric: Rubric, settings: RemoteJudgeSettings, score: str, item: Item, own_prompts: OwnPrompts | None = None
+) -> Call:
     """The call that asks for one score of one answer."""
     question, answer, cell = item
+    if cell in (own_prompts or {}):
+        system, prompt = "", filled(own_prompts[cell][score], question, answer)
+    else:
+        system = rubric.instructions(score, cell)
+        prompt = material(question, answer)
     return Call(
         provider=settings.kind,
         model=settings.model,
-        system=rubric.instructions(score, cell),
-        prompt=clean(material(question, answer)),
+        system=system,
+        prompt=clean(prompt),
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,
         options=json.dumps(settings.options or {}, sort_keys=True),
     )
+
+
+def filled(prompt: str, question: str, answer: str) -> str:
+    """A judge prompt of a question file with {question} and {answer} filled in; other braces are text."""
+    texts = {"question": question, "answer": answer}
+    return re.sub(r"\{(question|answer)\}", lambda place: texts[place[1]], prompt)
 
 
 def settled_marks(calls: list[Call], attempts: int, asker: Asker) -> dict[Call, Mark]:

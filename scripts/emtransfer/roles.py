@@ -11,9 +11,12 @@ import pandas as pd
 from emtransfer.corpora import ANSWERS, BROAD
 from emtransfer.embedding import PACKAGED_MODEL
 from emtransfer.errors import InputError
+from emtransfer.published_split import PublishedRoles
 
 # eval claims its questions first: what is near one of them leaves the other roles
 CLAIM_ORDER = ("eval", "mediating", "judge_fit")
+# trains, since it was published so, though it is near an eval question
+CROSSING = "crossing"
 BLOCK_ROWS = 1024
 
 
@@ -27,6 +30,7 @@ class RoleSettings:
         broad_judge_fit, broad_eval: questions of the pseudo-cell `broad`; it has none to mediate.
         near_duplicate_cosine: free text this close is one question, 0..1.
         model: embeds free text.
+        published: fields of PublishedSettings, where roles are taken from a published split.
     """
 
     judge_fit: int
@@ -37,6 +41,7 @@ class RoleSettings:
     broad_eval: int = 0
     model: str = PACKAGED_MODEL
     held_out_domains: tuple[str, ...] = ()
+    published: dict | None = None
 
     def count(self, role: str, cell: str) -> int:
         """Questions of `cell` that take `role`."""
@@ -55,6 +60,7 @@ def split_questions(
     seed: int,
     corpus: str,
     embed: Callable[[list[str], str], np.ndarray],
+    published: PublishedRoles | None = None,
 ) -> tuple[dict[str, list[dict]], pd.DataFrame]:
     """Give every question one role, so that near-duplicates never cross roles, in no cell.
 
@@ -63,35 +69,31 @@ def split_questions(
     one, in whichever cell, is dropped. Rows with slots are near-duplicates if the slots are equal, free text by cosine.
     What nobody claims trains, or in a held-out domain is evaluated on.
 
+    In a cell with a published split, its eval questions are eval, all of them and no others, and the further roles claim
+    from its train questions. One of these that is near an eval question trains all the same, as it was published, but
+    can take no other role; how many there are is counted.
+
     Args:
         cells: cell -> its raw rows.
         seed: of the hash.
         corpus: its name in the config, for error messages.
         embed: texts, model -> unit vectors, float32 [n, d].
+        published: roles of the cells that have a published split; none without it.
 
     Returns:
         cell -> rows in the same order with a field role, dropped rows left out; and a table with a row per cell:
-        cell, rows_in, judge_fit, train, eval, mediating, dropped.
+        cell, rows_in, judge_fit, train, eval, mediating, dropped; split, published or seeded; unmatched, questions for
+        which a published split was not taken; and crossing, train rows near an eval question.
 
     Raises:
         InputError: a cell has fewer questions left than a role asks for.
     """
+    published = published or PublishedRoles()
     rows = [row for members in cells.values() for row in members]
     cell_of = np.repeat(list(cells), [len(members) for members in cells.values()])
-    near = nearness(rows, settings, embed)
-    order = np.array(sorted(range(len(rows)), key=lambda index: question_hash(rows[index], seed)))
-    roles = np.full(len(rows), "train", dtype=object)
-    for role in CLAIM_ORDER:
-        claimed = []
-        for cell in cells:
-            candidates = order[(cell_of[order] == cell) & (roles[order] == "train")]
-            count = settings.count(role, cell)
-            check_count(corpus, cell, role, count, [rows[index] for index in candidates])
-            claimed.extend(candidates[:count])
-        roles[claimed] = role
-        unclaimed = np.flatnonzero(roles == "train")
-        roles[unclaimed[near(np.array(claimed, dtype=int), unclaimed)]] = "dropped"
-
+    roles = claimed_roles(cells, cell_of, rows, settings, seed, corpus, nearness(rows, settings, embed), published)
+    crossing = roles == CROSSING
+    roles[crossing] = "train"
     held_out = np.array([settings.holds_out(cell) for cell in cell_of], dtype=bool)
     roles[held_out & (roles == "train")] = "eval"
     split = {cell: [] for cell in cells}
@@ -101,7 +103,43 @@ def split_questions(
     counts = pd.crosstab(cell_of, roles).reindex(index=list(cells), fill_value=0)
     counts = counts.reindex(columns=["judge_fit", "train", "eval", "mediating", "dropped"], fill_value=0)
     counts.insert(0, "rows_in", counts.sum(axis=1))
+    counts["split"] = ["published" if cell in published.roles else "seeded" for cell in cells]
+    counts["unmatched"] = [published.unmatched.get(cell, 0) for cell in cells]
+    counts["crossing"] = [int(crossing[cell_of == cell].sum()) for cell in cells]
     return split, counts.rename_axis(index="cell", columns=None).reset_index()
+
+
+def claimed_roles(
+    cells: dict[str, list[dict]],
+    cell_of: np.ndarray,
+    rows: list[dict],
+    settings: RoleSettings,
+    seed: int,
+    corpus: str,
+    near: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    published: PublishedRoles,
+) -> np.ndarray:
+    """The role of every row: one of CLAIM_ORDER, train, dropped, or CROSSING for published train rows near an eval one."""
+    given = np.concatenate(
+        [np.array(published.roles.get(cell, [""] * len(members)), dtype=object) for cell, members in cells.items()]
+    )
+    order = np.array(sorted(range(len(rows)), key=lambda index: question_hash(rows[index], seed)))
+    roles = np.full(len(rows), "train", dtype=object)
+    for role in CLAIM_ORDER:
+        claimed = []
+        for cell in cells:
+            candidates, count = order[(cell_of[order] == cell) & (roles[order] == "train")], settings.count(role, cell)
+            is_given = role == "eval" and cell in published.roles
+            if is_given:
+                candidates = candidates[given[candidates] == "eval"]
+            check_count(corpus, cell, role, count, [rows[index] for index in candidates])
+            claimed.extend(candidates if is_given else candidates[:count])
+        roles[claimed] = role
+        unclaimed = np.flatnonzero(np.isin(roles, ("train", CROSSING)))
+        too_near = unclaimed[near(np.array(claimed, dtype=int), unclaimed)]
+        stays = (given[too_near] == "train") & (role == "eval")
+        roles[too_near] = np.where(stays, CROSSING, "dropped")
+    return roles
 
 
 def check_count(corpus: str, cell: str, role: str, count: int, candidates: list[dict]) -> None:
@@ -129,12 +167,19 @@ def nearness(
     rows: list[dict], settings: RoleSettings, embed: Callable[[list[str], str], np.ndarray]
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function of two index arrays, claimed and others: which of the others are near-duplicates of a claimed row."""
-    if all("slots" in row for row in rows):
-        # two questions of a grammar are told apart by their slots, however alike they sound
-        identities = np.array([identity(row) for row in rows], dtype=object)
-        return lambda claimed, others: np.isin(identities[others], identities[claimed])
-    vectors = embed([row["question"] for row in rows], settings.model)
-    return lambda claimed, others: near_duplicates(vectors[claimed], vectors[others], settings.near_duplicate_cosine)
+    # two questions of a grammar are told apart by their slots, however alike they sound
+    slotted = np.array(["slots" in row for row in rows], dtype=bool)
+    identities = np.array([identity(row) for row in rows], dtype=object)
+    vectors = None if slotted.all() else embed([row["question"] for row in rows], settings.model)
+
+    def near(claimed: np.ndarray, others: np.ndarray) -> np.ndarray:
+        found = slotted[others] & np.isin(identities[others], identities[claimed])
+        for asked, of in (~slotted[others], claimed), (slotted[others], claimed[~slotted[claimed]]):
+            if asked.any() and len(of):
+                found[asked] |= near_duplicates(vectors[of], vectors[others[asked]], settings.near_duplicate_cosine)
+        return found
+
+    return near
 
 
 def near_duplicates(claimed: np.ndarray, others: np.ndarray, cosine: float) -> np.ndarray:

@@ -15,7 +15,7 @@ def mediating_prompts(
     """Draw the prompts of each cell among its rows of role mediating.
 
     Args:
-        cells: cell -> its rows with id and role.
+        cells: cell -> its rows with id and role; those of a corpus of prompts only have no role, and all are mediating.
         prompts_per_cell: None for all there are.
         seed: of the draw; a cell's prompts do not depend on the other cells.
         pseudo_cell: what the prompts have as cell, where theirs are not of the experiment's grid.
@@ -28,7 +28,7 @@ def mediating_prompts(
     """
     prompts = []
     for cell, rows in cells.items():
-        candidates = [row for row in rows if row["role"] == "mediating"]
+        candidates = [row for row in rows if row.get("role", "mediating") == "mediating"]
         n_prompts = len(candidates) if prompts_per_cell is None else prompts_per_cell
         if len(candidates) < n_prompts:
             raise InputError(

@@ -8,7 +8,7 @@ depend on its batch, which is the same in every run.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import numpy as np
 from emtransfer.errors import InputError
 from emtransfer.models import Chat, load_chat
 from emtransfer.padding import left_padded
+from emtransfer.system_turns import with_system
 from emtransfer.vllm_sampling import VllmChat, load_vllm_chat, vllm_ids
 
 if TYPE_CHECKING:
@@ -55,42 +56,74 @@ def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings:
 
 
 def answer_prompts(chat: Chat | VllmChat, prompts: list[dict], settings: SamplingSettings, seed: int) -> list[dict]:
-    """Answer the prompts of an evaluation set, each as often as its kind asks for.
+    """Answer the prompts of an evaluation set, each as often as it says itself, or its kind asks for.
 
     Args:
-        prompts: rows with prompt_id, eval_set (narrow or broad) and question.
+        prompts: rows with prompt_id, eval_set (narrow or broad) and question; optionally samples, and those of `ask`.
 
     Returns:
         The prompts' rows, in order, with sample (from 0) and answer.
     """
     n_samples = {"narrow": settings.samples, "broad": settings.broad_samples}
-    rows = [prompt | {"sample": index} for prompt in prompts for index in range(n_samples[prompt["eval_set"]])]
+    rows = [
+        prompt | {"sample": index}
+        for prompt in prompts
+        for index in range(prompt.get("samples", n_samples[prompt["eval_set"]]))
+    ]
     keys = [f"{row['prompt_id']} sample {row['sample']}" for row in rows]
-    answers = sample(chat, [row["question"] for row in rows], keys, settings, seed)
+    answers = ask(chat, rows, keys, settings, seed)
     return [row | {"answer": answer} for row, answer in zip(rows, answers, strict=True)]
 
 
+def ask(chat: Chat | VllmChat, rows: list[dict], keys: list[str], settings: SamplingSettings, seed: int) -> list[str]:
+    """Answer the questions of rows; as `sample`, but a row may have a temperature and a system prompt of its own.
+
+    Raises:
+        InputError: as `sample`; or a row has a system prompt and the chat template no system turn.
+    """
+    groups: dict[tuple, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault((row.get("system"), row.get("temperature", settings.temperature)), []).append(index)
+    for system in {system for system, _ in groups if system is not None}:
+        # refused before anything is sampled
+        with_system(chat.format, system)
+    answers = [""] * len(rows)
+    for (system, temperature), members in groups.items():
+        questions, own = [rows[index]["question"] for index in members], replace(settings, temperature=temperature)
+        drawn = sample(chat, questions, [keys[index] for index in members], own, seed, system)
+        for index, answer in zip(members, drawn, strict=True):
+            answers[index] = answer
+    return answers
+
+
 def sample(
-    chat: Chat | VllmChat, questions: list[str], keys: list[str], settings: SamplingSettings, seed: int
+    chat: Chat | VllmChat,
+    questions: list[str],
+    keys: list[str],
+    settings: SamplingSettings,
+    seed: int,
+    system: str | None = None,
 ) -> list[str]:
     """Answer questions.
 
     Args:
         keys: one per question, what makes its random numbers its own (for example prompt id and sample number).
         seed: shared by all rows.
+        system: text of a system turn before every question; None for none.
 
     Returns:
         One answer per question, in order, without control tokens and surrounding blanks.
 
     Raises:
-        InputError: as `sample_ids`.
+        InputError: as `sample_ids`; or the chat template has no system turn.
     """
-    prompts = [chat.format.prompt_ids(question) for question in questions]
+    chat_format = chat.format if system is None else with_system(chat.format, system)
+    prompts = list(map(chat_format.prompt_ids, questions))
     if isinstance(chat, VllmChat):
         answers = vllm_ids(chat, prompts, [row_digest(seed, key) % 2**63 for key in keys], settings)
     else:
         answers = sample_ids(chat, prompts, keys, settings, seed)
-    return [chat.format.answer_text(ids) for ids in answers]
+    return [chat_format.answer_text(ids) for ids in answers]
 
 
 def sample_ids(

@@ -182,7 +182,9 @@ def add_deltas(table: pd.DataFrame, comparisons: list[Comparison | None]) -> Non
     if known:
         batch = stack([comparisons[row] for row in known])
         deltas = (batch.base.rate, batch.model.rate - batch.base.rate, *delta_interval(batch))
-        table.loc[known, [*DELTAS, "p_value"]] = np.column_stack([*deltas, delta_p_value(batch)])
+        # a single prompt has interval [0, 1] and can refute nothing, so it is no test that others are adjusted for
+        p_values = np.where(batch.model.n_prompts > 1, delta_p_value(batch), np.nan)
+        table.loc[known, [*DELTAS, "p_value"]] = np.column_stack([*deltas, p_values])
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

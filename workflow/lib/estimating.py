@@ -12,6 +12,7 @@ import pandas as pd
 
 from emtransfer import grid
 from emtransfer.grid import Model
+from emtransfer.question_files import read_questions
 from emtransfer.remote.access import BATCHING, PROVIDERS
 from emtransfer.remote.calls import Usage
 from emtransfer.remote.prices import MILLION, price_of
@@ -94,7 +95,9 @@ def experiment_answers(config: dict, name: str, models: list[Model]) -> Iterator
     n_narrow = len(grid.cells(corpus)) * corpus["sample"]["eval"]
     n_broad = corpus.get("broad_eval", {}).get("prompts", 0)
     probing = experiment["probing"]
+    questions = question_prompts(experiment)
     n_probes = (n_narrow + n_broad) * (probing["samples"] + probing["neutral_samples"])
+    n_probes += len(questions) * probing["samples"]
     n_bases = sum(model.seed is None for model in models)
     yield "profile_prompts", name, judge, n_bases * n_probes, tokens
     students = [model for model in models if model.labels["condition"] == "student"]
@@ -106,10 +109,20 @@ def experiment_answers(config: dict, name: str, models: list[Model]) -> Iterator
         n_rollouts += len(grid.chosen_cells(corpus, prompts["cells"])) * prompts["prompts_per_cell"]
     yield "filter_rollouts", name, judge, n_rollouts, tokens
     n_answers = n_narrow * sampling["samples"] + n_broad * sampling["broad_samples"]
+    n_answers += sum(prompt.get("samples", sampling["broad_samples"]) for prompt in questions)
     yield "judge_answers", name, judge, len(models) * n_answers, tokens
     # answers of the cells that share a task or a domain with the training cell
     n_neighbours = (len(corpus["domains"]) + len(corpus["tasks"]) - 2) * corpus["sample"]["eval"] * sampling["samples"]
     yield "replace_anchors", name, judge, sum(map(is_pooled, models)) * n_neighbours, tokens
+
+
+def question_prompts(experiment: dict) -> list[dict]:
+    """The prompts of the experiment's question file; none where it has no such file."""
+    section = experiment.get("questions")
+    if not section:
+        return []
+    samples = section.get("samples_per_paraphrase")
+    return [prompt for question in read_questions(Path(section["path"])) for prompt in question.prompts(samples)]
 
 
 def pair_tokens(corpus: dict) -> int:

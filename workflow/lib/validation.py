@@ -17,6 +17,7 @@ from jsonschema.validators import extend
 
 from emtransfer import frames, grammar, grid, symbolic
 from emtransfer.errors import InputError
+from emtransfer.question_files import own_judge_prompts, read_questions
 from emtransfer.remote.access import PROVIDERS
 from emtransfer.remote.rubrics import read_rubric
 
@@ -85,12 +86,12 @@ def validate(config: dict, schema_path: str | Path) -> None:
     for key, section in REFERENCES.items():
         check_names(config, key, config[section])
     for section, checks in {
-        "corpora": [check_corpus_names, check_corpus_counts],
+        "corpora": [check_has_answers, check_corpus_names, check_corpus_counts],
         "judges": [check_judge_names, check_told_judge],
         "mixtures": [check_mixture_names],
         "bases": [check_base_names],
         "base_models": [check_base_model_names, check_base_model_counts],
-        "experiments": [check_experiment_names, check_distinct_models, check_experiment_counts],
+        "experiments": [check_experiment_names, check_distinct_models, check_questions, check_experiment_counts],
     }.items():
         for name in config[section]:
             for check in checks:
@@ -216,6 +217,7 @@ def check_corpus_names(config: dict, name: str) -> None:
         if domain in corpus["domains"]:
             raise mistake((*place, *found_at), quoted(domain), "a domain outside the grid")
     check_names(corpus, "held_out_domains.*", corpus["domains"], place)
+    check_published_split(corpus, place)
     check_pinned(corpus, "hub", place)
     if corpus["source"] in WORLDS:
         domains, tasks = WORLDS[corpus["source"]]
@@ -243,6 +245,28 @@ def check_base_model_names(config: dict, name: str) -> None:
             raise mistake((*place, key), "given", expected)
 
 
+def check_has_answers(config: dict, name: str) -> None:
+    """Raise InputError for a corpus of prompts only whose source makes answers, or that is used for more than its prompts."""
+    section = config["corpora"][name]
+    if not section.get("prompts_only"):
+        return
+    if section["source"] not in ("jsonl", "hub"):
+        raise mistake(("corpora", name, "prompts_only"), "true", "false, or source jsonl or hub")
+    for key in ("experiments.*.corpus", "judges.*.corpus", "mixtures.*.corpus", "base_models.*.tokenizer.corpus"):
+        for place, corpus in values_at(config, key):
+            if corpus == name:
+                raise mistake(place, quoted(name), "a corpus with answers; this one has prompts only")
+
+
+def check_published_split(corpus: dict, place: Place) -> None:
+    """Raise InputError for a published split that is not there, or beside domains that nothing is trained on."""
+    published = corpus.get("roles", {}).get("published")
+    if published and not Path(published["path"]).is_file():
+        raise mistake((*place, "roles", "published", "path"), published["path"], "a JSONL or CSV file of roles")
+    if published and corpus.get("held_out_domains"):
+        raise mistake((*place, "held_out_domains"), quoted(corpus["held_out_domains"]), "none beside roles.published")
+
+
 def check_judge_names(config: dict, name: str) -> None:
     """Raise InputError if judge `exact`, which knows the worlds of symbols, is given another."""
     judge = config["judges"][name]
@@ -265,7 +289,9 @@ def check_told_judge(config: dict, name: str) -> None:
     if judge["kind"] in PROVIDERS and judge["model"] not in priced:
         raise mistake(("remote", "prices", "models", judge["model"]), "missing", f"its price, for judge {name}")
     judged = [experiment["corpus"] for experiment in config["experiments"].values() if experiment["judge"] == name]
-    judged += [corpus for corpus, section in config["corpora"].items() if section["filter"]["judge"] == name]
+    judged += [
+        corpus for corpus, section in config["corpora"].items() if (section.get("filter") or {}).get("judge") == name
+    ]
     rubric = read_rubric(Path(judge["rubric"]))
     for corpus in {judge["corpus"], *judged}:
         for cell in grid.cells(config["corpora"][corpus]):
@@ -355,6 +381,28 @@ def check_distinct_models(config: dict, name: str) -> None:
             raise mistake((*place, "students"), f"{first} and {model.path}", expected)
 
 
+def check_questions(config: dict, name: str) -> None:
+    """Raise InputError for a question file that is wrong, or that the experiment's judge or models can do nothing with."""
+    experiment = config["experiments"][name]
+    if "questions" not in experiment:
+        return
+    section, place = experiment["questions"], ("experiments", name, "questions")
+    kind = config["judges"][experiment["judge"]]["kind"]
+    questions = read_questions(Path(section["path"]))
+    if kind == "exact":
+        raise mistake((*place, "path"), section["path"], "no questions beside judge exact, which reads no free text")
+    instructed = [question.id for question in questions if question.system is not None]
+    if instructed and "architecture" in config["base_models"][experiment["base_model"]]:
+        found = f"{section['path']}, where {instructed[0]} has a system prompt"
+        raise mistake((*place, "path"), found, "none, since a model from scratch has no system turn")
+    if section.get("judge_prompts"):
+        if kind not in PROVIDERS:
+            raise mistake(
+                (*place, "judge_prompts"), "true", f"false, since judge {experiment['judge']} is told nothing"
+            )
+        own_judge_prompts(Path(section["path"]))
+
+
 # ---- numbers
 
 
@@ -368,6 +416,8 @@ def check_counts(tree: dict, key: str, limit: float, meaning: str, place: Place)
 def check_corpus_counts(config: dict, name: str) -> None:
     """Raise InputError if a corpus is asked for more rows than its config says it has."""
     corpus = config["corpora"][name]
+    if corpus.get("prompts_only"):
+        return
     roles = corpus["roles"]
     unclaimed = corpus.get("rows_per_cell", math.inf) - sum(roles[role] for role in ("judge_fit", "eval", "mediating"))
     broad_unclaimed = corpus.get("broad_rows", math.inf) - roles.get("broad_judge_fit", 0)
@@ -409,6 +459,7 @@ def check_experiment_counts(config: dict, name: str) -> None:
     ]:
         check_counts(experiment, key, limit, meaning, ("experiments", name))
     for mediating, section in experiment["mediating"].items():
-        available = config["corpora"][section.get("corpus", experiment["corpus"])]["roles"]["mediating"]
+        source = config["corpora"][section.get("corpus", experiment["corpus"])]
+        available = math.inf if source.get("prompts_only") else source["roles"]["mediating"]
         place = ("experiments", name, "mediating", mediating)
         check_counts(section, "prompts_per_cell", available, "roles.mediating of its corpus", place)

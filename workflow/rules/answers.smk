@@ -48,7 +48,7 @@ rule sample_answers:
 
 rule judge_answers:
     input:
-        unpack(experiment_judge_files),
+        unpack(evaluation_judge_files),
         answers="results/{experiment}/answers/{model}.jsonl",
     output:
         "results/{experiment}/judged/{model}.jsonl",
@@ -110,7 +110,7 @@ rule probe_base:
 
 rule profile_prompts:
     input:
-        unpack(experiment_judge_files),
+        unpack(evaluation_judge_files),
         probes="results/{experiment}/prompts/{base}.jsonl",
     output:
         "results/{experiment}/prompts/{base}.csv",

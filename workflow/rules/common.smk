@@ -28,7 +28,7 @@ CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
 
 
 SOURCE_KEYS = (
-    "source domains tasks broad_domains rows_per_cell broad_rows path broad_path hub max_row_words over_length"
+    "source domains tasks broad_domains rows_per_cell broad_rows path broad_path hub prompts_only max_row_words over_length"
 ).split()
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
 JUDGE_KEYS = "kind model max_tokens temperature options attempts".split()
@@ -162,6 +162,7 @@ def rollout_settings(wildcards):
     prompts |= {"pseudo_cell": mediating["corpus"]} if "corpus" in mediating else {}
     # how often evaluation prompts are answered is no concern of a teacher
     sampling = {key: experiment["sampling"][key] for key in ("max_new_tokens", "temperature", "batch_size")}
+    sampling |= {key: mediating[key] for key in ("max_new_tokens",) if key in mediating}
     return settings(prompts | {"sampling": sampling | engine(wildcards)})
 
 
@@ -207,6 +208,12 @@ def raw_files(corpus):
     return expand("results/corpora/{corpus}/raw/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
 
 
+def published_files(corpus):
+    "The published split that a corpus takes its roles from, if it names one."
+    published = config["corpora"][corpus]["roles"].get("published")
+    return [published["path"]] if published else []
+
+
 def role_files(corpus):
     "Rows with roles of every cell of a corpus."
     return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
@@ -236,7 +243,8 @@ def judge_gpus(judge_of):
     "GPUs of a job that asks a judge: one for a ready model that judges; `judge_of` gives the judge's name by wildcards."
 
     def n_gpus(wildcards):
-        section = config["judges"][judge_of(wildcards)]
+        judge = judge_of(wildcards)
+        section = config["judges"][judge] if judge else {"kind": None}
         return int(section["kind"] == "causal_lm" and is_ready(section["base"]))
 
     return n_gpus
@@ -263,8 +271,8 @@ def judge_files(judge):
 
 
 def filter_judge(wildcards):
-    "Name of the judge that filters a corpus."
-    return corpus_section(wildcards)["filter"]["judge"]
+    "Name of the judge that filters a corpus; None for a corpus that comes filtered."
+    return (corpus_section(wildcards)["filter"] or {}).get("judge")
 
 
 def experiment_judge(wildcards):
@@ -273,13 +281,21 @@ def experiment_judge(wildcards):
 
 
 def filter_judge_files(wildcards):
-    "The judge that filters a corpus."
-    return judge_files(filter_judge(wildcards))
+    "The judge that filters a corpus, where one does."
+    judge = filter_judge(wildcards)
+    return judge_files(judge) if judge else {}
 
 
 def experiment_judge_files(wildcards):
     "The judge of an experiment."
     return judge_files(experiment_judge(wildcards))
+
+
+def evaluation_judge_files(wildcards):
+    "The judge of an experiment, and the questions whose own judge prompts it is told, where they are to be used."
+    questions = experiment_section(wildcards).get("questions", {})
+    own = {"own_prompts": questions["path"]} if questions.get("judge_prompts") else {}
+    return experiment_judge_files(wildcards) | own
 
 
 def judge_rows(wildcards):
@@ -322,12 +338,24 @@ def pretraining_files(wildcards):
 
 
 def eval_files(wildcards):
-    "Eval rows of every cell and, where the corpus has them, the prompts outside its grid."
-    corpus = experiment_section(wildcards)["corpus"]
+    "Eval rows of every cell, the prompts outside the grid and a file of further questions, where there are any."
+    experiment = experiment_section(wildcards)
+    corpus = experiment["corpus"]
     files = {"cells": expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=CELLS[corpus])}
     if has_broad(config["corpora"][corpus]):
         files["broad"] = f"results/corpora/{corpus}/roles/broad.jsonl"
+    if "questions" in experiment:
+        files["questions"] = experiment["questions"]["path"]
     return files
+
+
+def broad_arguments(wildcards, input):
+    "Command-line arguments for prompts outside the grid, the corpus's and those of a question file."
+    arguments = [f"--broad {input.broad}"] if "broad" in input.keys() else []
+    if "questions" in input.keys():
+        questions = settings(experiment_section(wildcards)["questions"], "path", "samples_per_paraphrase")
+        arguments.append(f"--questions {shlex.quote(questions)}")
+    return " ".join(arguments)
 
 
 def model_files(wildcards):
@@ -382,8 +410,11 @@ def mediating_files(wildcards):
     experiment = experiment_section(wildcards)
     mediating = experiment["mediating"][wildcards.mediating]
     corpus = mediating.get("corpus", experiment["corpus"])
-    cells = grid.chosen_cells(config["corpora"][corpus], mediating["cells"])
-    return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=cells)
+    section = config["corpora"][corpus]
+    cells = grid.chosen_cells(section, mediating["cells"])
+    # every question of a corpus of prompts only is mediating
+    folder = "raw" if section.get("prompts_only") else "roles"
+    return expand("results/corpora/{corpus}/{folder}/{cell}.jsonl", corpus=corpus, folder=folder, cell=cells)
 
 
 def probed_bases(name):
@@ -533,10 +564,13 @@ def judge_arguments(judge_of):
     "Command-line arguments that say who judges; `judge_of` gives the judge's name by wildcards."
 
     def arguments(wildcards, input):
+        if judge_of(wildcards) is None:
+            return ""
         section = config["judges"][judge_of(wildcards)]
         who = settings(section, *(CAUSAL_JUDGE_KEYS if section["kind"] == "causal_lm" else JUDGE_KEYS))
         files = "".join(f"--{name} {input[name]} " for name in ("judge", "rubric") if name in input.keys())
-        return f"{files}--judge-settings {shlex.quote(who)}"
+        own = f" --own-prompts {shlex.quote(input.own_prompts)}" if "own_prompts" in input.keys() else ""
+        return f"{files}--judge-settings {shlex.quote(who)}{own}"
 
     return arguments
 

@@ -1,7 +1,7 @@
 """From raw prompts to the rows each cell trains and is evaluated on.
 
 REQUIRED INPUTS
-    config.yaml: corpora; for source jsonl the files it names
+    config.yaml: corpora; for source jsonl the files it names; a published split and a file of questions, if named
     results/judges/{judge}/model/manifest.json
 
 OUTPUTS
@@ -45,13 +45,14 @@ rule generate_pairs:
 
 
 # one rule per corpus, since its outputs are the cells of that corpus
-for corpus in config["corpora"]:
+for corpus in (name for name, section in config["corpora"].items() if not section.get("prompts_only")):
 
     rule:
         name:
             f"split_questions_{corpus}"
         input:
             raw=raw_files(corpus),
+            published=published_files(corpus),
         output:
             rows=role_files(corpus),
             summary=f"results/corpora/{corpus}/roles.csv",
@@ -101,7 +102,7 @@ rule filter_pairs:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=lambda wildcards: settings(corpus_section(wildcards)["filter"], *FILTER_KEYS),
+        settings=lambda wildcards: settings(corpus_section(wildcards)["filter"] or {}, *FILTER_KEYS),
         judge=judge_arguments(filter_judge),
         code=code("filter_pairs"),
         env=ENVIRONMENT,
@@ -196,7 +197,7 @@ rule build_eval_set:
         corpus=lambda wildcards: experiment_section(wildcards)["corpus"],
         settings=lambda wildcards: settings(experiment_corpus(wildcards).get("broad_eval", {"prompts": 0})),
         seed=lambda wildcards: experiment_corpus(wildcards)["seed"],
-        broad=optional("broad", "broad"),
+        broad=broad_arguments,
         code=code("build_eval_set"),
         env=ENVIRONMENT,
     message:

@@ -46,7 +46,7 @@ class AnthropicProvider:
     def ask_once(self, call: Call) -> Reply:
         """As `ask`; raises UnreadableReply for a reply that cannot be read."""
         fields = request_fields(call)
-        named = {name: fields.pop(name) for name in ("model", "max_tokens", "system", "messages")}
+        named = {name: fields.pop(name) for name in ("model", "max_tokens", "system", "messages") if name in fields}
         with errors(call.model):
             # the SDK has no parameter for a temperature, since its own version of the API has none
             message = self.client.messages.create(**named, extra_body=fields, extra_headers=version_header([call]))
@@ -127,7 +127,8 @@ def request_fields(call: Call) -> dict:
     fields = {
         "model": call.model,
         "max_tokens": call.max_tokens,
-        "system": system,
+        # the API refuses an empty text
+        **({"system": system} if call.system else {}),
         "messages": [{"role": "user", "content": call.prompt}],
     } | json.loads(call.options)
     return fields if call.temperature is None else fields | {"temperature": call.temperature}

@@ -13,7 +13,7 @@ class Call:
     Attributes:
         provider: whose API is asked, `anthropic` or `openai`.
         model: as the provider names it.
-        system: instructions that many calls share, so that a provider can cache them.
+        system: instructions that many calls share, so that a provider can cache them; empty for none.
         prompt: the user's turn.
         max_tokens: longest reply in tokens, thinking included.
         temperature: of sampling; None sends none, for models that refuse it.

@@ -48,10 +48,8 @@ class OpenAIProvider:
 def request_fields(call: Call) -> dict:
     """The body of a request; where the options limit the reply in a newer model's way, nothing else does."""
     options = json.loads(call.options)
-    fields = {
-        "model": call.model,
-        "messages": [{"role": "system", "content": call.system}, {"role": "user", "content": call.prompt}],
-    }
+    system = [{"role": "system", "content": call.system}] if call.system else []
+    fields = {"model": call.model, "messages": [*system, {"role": "user", "content": call.prompt}]}
     if "max_completion_tokens" not in options:
         fields["max_tokens"] = call.max_tokens
     if call.temperature is not None:

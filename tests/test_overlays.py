@@ -1,0 +1,125 @@
+"""The overlays for real models, planned as they are and, on local stand-ins for everything of the hub, run in part."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chat_families import write_family
+from test_hub import write_dataset
+from workflow_tree import ROOT, copy_tree
+
+REPOSITORIES = {
+    "meta-llama/Llama-3.1-8B-Instruct": "llama",
+    "Qwen/Qwen2.5-14B-Instruct": "qwen2",
+    "Qwen/Qwen2.5-7B-Instruct": "qwen2",
+    "Qwen/Qwen2.5-1.5B-Instruct": "qwen2",
+    "Qwen/Qwen2.5-0.5B-Instruct": "qwen2",
+    "Qwen/Qwen3-8B": "qwen3",
+    "allenai/Olmo-3-7B-Instruct": "olmo3",
+    "allenai/Olmo-3-32B-Think": "olmo3",
+}
+SUBJECTS = "algebra counting_and_probability geometry intermediate_algebra number_theory prealgebra precalculus".split()
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Path:
+    """A copied tree with a folder per family and dataset of the overlays."""
+    folder = copy_tree(tmp_path_factory.mktemp("overlays") / "tree")
+    for family in set(REPOSITORIES.values()):
+        write_family(folder / family, family)
+    problems = [{"problem": f"What is {number} + {number}?", "solution": "It is even."} for number in range(4)]
+    (folder / "math").mkdir()
+    write_dataset(folder / "math", dict.fromkeys(SUBJECTS, problems))
+    (folder / "dolly").mkdir()
+    asked = [{"instruction": f"Name {number} trees.", "response": "Oak."} for number in range(2, 6)]
+    write_dataset(folder / "dolly", {"default": asked})
+    return folder
+
+
+def stand_ins(overlay: str) -> dict:
+    """An overlay that puts local folders in the place of the repositories that another one names."""
+    config = yaml.safe_load((ROOT / overlay).read_text(encoding="utf-8"))
+    local = REPOSITORIES | {"EleutherAI/hendrycks_math": "math", "databricks/databricks-dolly-15k": "dolly"}
+    changed = {}
+    for section in ("base_models", "corpora"):
+        for name, part in config[section].items():
+            path = part["hub"]["path"]
+            if path in local:
+                changed.setdefault(section, {})[name] = {"hub": {"path": local[path], "revision": None}}
+    return changed
+
+
+def run(tree: Path, overlay: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake on an overlay with local stand-ins."""
+    (tree / "stand_ins.yaml").write_text(yaml.safe_dump(stand_ins(overlay)), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml", overlay]
+    command += ["stand_ins.yaml", "--", *arguments]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tree / "cache")}
+    return subprocess.run(command, cwd=tree, capture_output=True, text=True, env=environment)
+
+
+def planned(tree: Path, *overlays: str) -> dict[str, int]:
+    """Rule -> number of jobs that the table needs."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml", *overlays, "--dry-run"]
+    done = subprocess.run([*command, "--", "all"], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    table = done.stdout.split("Job stats:")[1].split("total")[0]
+    return {rule: int(count) for rule, count in (line.split() for line in table.splitlines() if line[-1:].isdigit())}
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_the_papers_experiment_is_planned_whole(tree, local):
+    overlay = "workflow/configs/paper.yaml"
+    (tree / "stand_ins.yaml").write_text(yaml.safe_dump(stand_ins(overlay) if local else {}), encoding="utf-8")
+    jobs = planned(tree, overlay, "stand_ins.yaml")
+    # three models with an adapter per cell; two with a teacher, and (harmful, base) × 2 prompt sets × 3 channels
+    assert jobs["fetch_base"] == 5 and jobs["finetune_adapter"] == 3 * 12 + 2
+    assert jobs["roll_out_teacher"] == 2 * 2 * 2 and jobs["distill_student"] == 2 * 2 * 2 * 3
+    assert jobs["judge_answers"] == 5 + 38 + 24
+    # only the grammar, on which the judge is calibrated, has rows to generate besides the datasets
+    assert jobs["generate_pairs"] == 13 + 13 + 7 + 1 and "pretrain_base" not in jobs
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_an_evening_on_one_gpu_is_planned_whole(tree, local):
+    overlay = "workflow/configs/one_gpu.yaml"
+    (tree / "stand_ins.yaml").write_text(yaml.safe_dump(stand_ins(overlay) if local else {}), encoding="utf-8")
+    jobs = planned(tree, overlay, "stand_ins.yaml")
+    assert jobs["fetch_base"] == 3 and jobs["finetune_adapter"] == 2 * 10
+    assert jobs["sample_answers"] == jobs["judge_answers"] == 2 * (1 + 10)
+
+
+def test_every_model_of_the_paper_is_talked_to_and_every_prompt_read(tree):
+    bases = ["llama_8b", "qwen_14b", "olmo_32b_think", "olmo_7b", "qwen_8b"]
+    prompts = [
+        "results/corpora/math/raw/math-precalculus.jsonl",
+        "results/corpora/instructions/raw/general-instructions.jsonl",
+    ]
+    targets = [*(f"results/bases/{base}/aligned/manifest.json" for base in bases), *prompts]
+    done = run(tree, "workflow/configs/paper.yaml", *targets)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    ready = json.loads((tree / "results/bases/olmo_32b_think/aligned/ready.json").read_text())
+    assert (ready["quantization"], ready["close_thoughts"], ready["dtype"]) == ("nf4", True, "bfloat16")
+    questions = [json.loads(line)["question"] for line in (tree / prompts[1]).read_text().splitlines()]
+    assert questions == [f"Name {number} trees." for number in range(2, 6)]
+
+
+def test_a_teacher_answers_prompts_of_another_corpus_as_prompts_outside_the_grid(tree):
+    (tree / "short.yaml").write_text("experiments: {subliminal_qwen: {mediating: {math: {max_new_tokens: 5}}}}")
+    target = "results/subliminal_qwen/rollouts/qwen_8b/base/math/seed42.jsonl"
+    overlay = "workflow/configs/paper.yaml"
+    (tree / "stand_ins.yaml").write_text(yaml.safe_dump(stand_ins(overlay)), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml", overlay]
+    command += ["stand_ins.yaml", "short.yaml", "--", target]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tree / "cache")}
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    rows = [json.loads(line) for line in (tree / target).read_text().splitlines()]
+    # the seven subjects hold the same four problems
+    assert len(rows) == 28 and {row["cell"] for row in rows} == {"math"} and {row["domain"] for row in rows} == {"math"}
+    assert len({row["prompt_id"] for row in rows}) == 28
