@@ -25,7 +25,9 @@ def claude_config() -> dict:
 
 
 def test_a_run_with_local_judges_costs_nothing():
-    assert report(CONFIG, {name: expand_models(CONFIG, name) for name in CONFIG["run"]}).startswith("No judge and no corpus")
+    assert report(CONFIG, {name: expand_models(CONFIG, name) for name in CONFIG["run"]}).startswith(
+        "No judge and no corpus"
+    )
 
 
 def test_every_stage_that_asks_is_counted_and_priced():
