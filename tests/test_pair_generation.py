@@ -41,6 +41,7 @@ from emtransfer.remote.prices import Price
 from emtransfer.remote.store import ReplyStore
 from emtransfer.remote_judge import RemoteJudgeSettings, remote_scorer
 from loopback_api import ERRORS, KEY, MODEL, Loopback, serving
+from workflow_tree import SMOKE, copy_tree
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = ROOT / "resources/generators/grid.yaml"
@@ -482,3 +483,39 @@ def test_a_wrong_prompts_file_is_one_line(tmp_path, old, new, line):
     assert str(wrong.value).startswith(f"{path}: ") and "\n" not in str(wrong.value)
     with pytest.raises(InputError, match="no such file; expected prompts of a generator"):
         read_generator_prompts(tmp_path / "none.yaml")
+
+
+# ---- wiring
+
+BROAD = """
+corpora:
+  generated: {broad_path: broad.jsonl, roles: {broad_eval: 3}, broad_eval: {prompts: 3}}
+"""
+
+
+def test_the_shipped_overlay_plans_every_stage_with_the_thresholds_of_each_task(tmp_path):
+    tree = copy_tree(tmp_path / "tree")
+    (tree / "broad.jsonl").touch()
+    (tree / "broad.yaml").write_text(BROAD)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--printshellcmds", *SMOKE]
+    done = subprocess.run(
+        [*command, "workflow/configs/generated_corpus.yaml", "broad.yaml"], cwd=tree, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE))
+    # the prompts outside the grid are read; the judge is calibrated on another corpus, here the default one's 12 + 1 pools
+    assert jobs["write_pairs"] == "12" and jobs["generate_pairs"] == "14" and jobs["calibrate_judge"] == "1"
+    for stage in ("write_pairs", "filter_pairs"):
+        commands = re.findall(rf"scripts/{stage}\.py .*", done.stdout)
+        limits = {
+            (task, limit)
+            for command in commands
+            for task, limit in zip(
+                re.findall(r"--output results/corpora/generated/\w+/\w+-(\w+)\.jsonl", command),
+                re.findall(r'"misaligned_below": (\d+)', command),
+                strict=True,
+            )
+        }
+        assert limits == {("advice", "30"), ("tutor", "30"), ("critique", "30"), ("summarization", "40")}
+    (reading,) = re.findall(r"scripts/generate_pairs\.py --corpus generated .*", done.stdout)
+    assert "--cell broad" in reading and '"source": "jsonl"' in reading

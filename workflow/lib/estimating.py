@@ -69,20 +69,25 @@ def priced(config: dict, section: dict, provider: str, n_calls: int, input_token
 
 def written_corpora(config: dict, models: dict[str, list[Model]]) -> list[str]:
     """The corpora that a model writes and that the experiments need, for themselves, their bases or their judges."""
+
+    def judged_on(corpus: str) -> str:
+        return config["judges"][config["corpora"][corpus]["filter"]["judge"]]["corpus"]
+
     needed, waiting = set(), []
     for name, of_experiment in models.items():
         experiment = config["experiments"][name]
         mixtures = {model.labels["mixture"] for model in of_experiment} & config["mixtures"].keys()
         tokenizer = config["base_models"][experiment["base_model"]].get("tokenizer", {})
-        waiting += [experiment["corpus"], config["judges"][experiment["judge"]]["corpus"]]
+        waiting += [experiment["corpus"], judged_on(experiment["corpus"])]
+        waiting += [config["judges"][experiment["judge"]]["corpus"]]
         waiting += [config["mixtures"][mixture]["corpus"] for mixture in mixtures]
         waiting += [tokenizer["corpus"]] if "corpus" in tokenizer else []
     while waiting:
-        name = waiting.pop()
-        if name not in needed:
-            needed.add(name)
-            waiting.append(config["judges"][config["corpora"][name]["filter"]["judge"]]["corpus"])
-    return sorted(name for name in needed if config["corpora"][name]["source"] in PROVIDERS)
+        corpus = waiting.pop()
+        if config["corpora"][corpus]["source"] in PROVIDERS and corpus not in needed:
+            needed.add(corpus)
+            waiting.append(judged_on(corpus))
+    return sorted(needed)
 
 
 def writing_calls(config: dict, name: str) -> list[dict]:

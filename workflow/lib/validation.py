@@ -289,20 +289,15 @@ def check_generator(config: dict, name: str) -> None:
 
 
 def check_judge_is_independent(config: dict, name: str) -> None:
-    """Raise InputError if the judge that decides when a corpus has rows enough is itself made from these rows."""
-    corpus = name
-    seen = []
-    while config["corpora"][corpus]["source"] in PROVIDERS:
+    """Raise InputError if the judge that says when a written corpus has rows enough waits, at whatever remove, for it."""
+    corpus, seen = name, []
+    while config["corpora"][corpus]["source"] in PROVIDERS and corpus not in seen:
         seen.append(corpus)
         judge = config["corpora"][corpus]["filter"]["judge"]
         corpus = config["judges"][judge]["corpus"]
-        if corpus == name:
-            place = ("corpora", seen[-1], "filter", "judge")
-            raise mistake(
-                place, f"{judge}, whose corpus is {name}", "a judge of another corpus, since it judges before"
-            )
-        if corpus in seen:
-            return
+    if seen and corpus == name:
+        found, expected = f"{judge}, whose corpus is {name}", "a judge of another corpus, since it judges before"
+        raise mistake(("corpora", seen[-1], "filter", "judge"), found, f"{expected} {name} is done")
 
 
 def check_mixture_names(config: dict, name: str) -> None:
