@@ -41,7 +41,7 @@ from emtransfer.remote.prices import Price
 from emtransfer.remote.store import ReplyStore
 from emtransfer.remote_judge import RemoteJudgeSettings, remote_scorer
 from loopback_api import ERRORS, KEY, MODEL, Loopback, serving
-from workflow_tree import SMOKE, copy_tree
+from workflow_tree import copy_tree, planned_commands
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = ROOT / "resources/generators/grid.yaml"
@@ -497,16 +497,12 @@ def test_the_shipped_overlay_plans_every_stage_with_the_thresholds_of_each_task(
     tree = copy_tree(tmp_path / "tree")
     (tree / "broad.jsonl").touch()
     (tree / "broad.yaml").write_text(BROAD)
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--printshellcmds", *SMOKE]
-    done = subprocess.run(
-        [*command, "workflow/configs/generated_corpus.yaml", "broad.yaml"], cwd=tree, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE))
+    planned = planned_commands(tree, overlays=("workflow/configs/generated_corpus.yaml", "broad.yaml"))
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned, re.MULTILINE))
     # the prompts outside the grid are read; the judge is calibrated on another corpus, here the default one's 12 + 1 pools
     assert jobs["write_pairs"] == "12" and jobs["generate_pairs"] == "14" and jobs["calibrate_judge"] == "1"
     for stage in ("write_pairs", "filter_pairs"):
-        commands = re.findall(rf"scripts/{stage}\.py .*", done.stdout)
+        commands = re.findall(rf"scripts/{stage}\.py .*", planned)
         limits = {
             (task, limit)
             for command in commands
@@ -517,5 +513,5 @@ def test_the_shipped_overlay_plans_every_stage_with_the_thresholds_of_each_task(
             )
         }
         assert limits == {("advice", "30"), ("tutor", "30"), ("critique", "30"), ("summarization", "40")}
-    (reading,) = re.findall(r"scripts/generate_pairs\.py --corpus generated .*", done.stdout)
+    (reading,) = re.findall(r"scripts/generate_pairs\.py --corpus generated .*", planned)
     assert "--cell broad" in reading and '"source": "jsonl"' in reading
