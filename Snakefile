@@ -43,9 +43,10 @@ rule estimate:
     log:
         "results/logs/estimate.log",
     message:
-        "What calls to remote models will amount to"
+        "What calls to remote models, and ready models on GPUs, will amount to"
     run:
-        Path(log[0]).write_text(estimating.report(config, MODELS) + "\n")
+        reports = (estimating.report(config, MODELS), gpu_hours.report(config, MODELS))
+        Path(log[0]).write_text("\n\n".join(filter(None, reports)) + "\n")
         shell("cat {log}")
 
 

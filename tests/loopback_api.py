@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,7 @@ class Loopback:
         sent: how many those are.
         logprobs: token -> log probability, given as those of the first token where a completion is asked for them.
         temperatures: whether the model takes one under the version of the API that has it.
+        says: a request's body -> text of the good reply to it; None for the score of `score_of`.
         requests, headers: of every POST.
     """
 
@@ -50,6 +52,7 @@ class Loopback:
     seed: int = 1
     logprobs: dict[str, float] | None = None
     temperatures: bool = True
+    says: Callable[[dict], str] | None = None
     delivered: Counter = field(default_factory=Counter)
     usage: Counter = field(default_factory=Counter)
     sent: int = 0
@@ -74,11 +77,8 @@ class Loopback:
     def message(self, body: dict, text: str | None = None, stop_reason: str = "end_turn", paid: bool = True) -> dict:
         """A message in reply to a request's body, with its usage counted if it is to be paid for."""
         request = canonical(body)
-        content = (
-            []
-            if stop_reason == "refusal"
-            else [{"type": "text", "text": str(score_of(body)) if text is None else text}]
-        )
+        good = self.says or (lambda body: str(score_of(body)))
+        content = [] if stop_reason == "refusal" else [{"type": "text", "text": good(body) if text is None else text}]
         usage = {
             "input_tokens": len(json.dumps(body["messages"])) // 4,
             "output_tokens": 4,

@@ -5,9 +5,11 @@ import copy
 import pytest
 
 from emtransfer.grid import expand_models
+from emtransfer.remote.generator_prompts import read_generator_prompts
 from estimating import ANSWERS_PER_PROBED_ROW, remote_calls, report, rubric_tokens
-from test_validation import CONFIG
+from test_validation import CONFIG, ROOT, written
 
+PROMPTS = "resources/generators/grid.yaml"
 RUBRIC = "resources/rubrics/grid.yaml"
 
 
@@ -25,7 +27,9 @@ def claude_config() -> dict:
 
 
 def test_a_run_with_local_judges_costs_nothing():
-    assert report(CONFIG, {name: expand_models(CONFIG, name) for name in CONFIG["run"]}).startswith("No judge")
+    assert report(CONFIG, {name: expand_models(CONFIG, name) for name in CONFIG["run"]}).startswith(
+        "No judge and no corpus"
+    )
 
 
 def test_every_stage_that_asks_is_counted_and_priced():
@@ -56,3 +60,47 @@ def test_a_corpus_that_is_filtered_by_a_remote_judge_is_counted_too():
     config["corpora"]["grammar"]["filter"]["judge"] = "claude"
     table = remote_calls(config, {"template_nl": expand_models(config, "template_nl")}).set_index("stage")
     assert table.calls["filter_pairs"] == 2 * 2 * 12 * 1950
+
+
+def written_config(**changes) -> dict:
+    """The default config with a corpus that a model writes, in 12 cells of 250 rows, for `template_nl`."""
+    config = written()
+    config["corpora"]["generated"] |= changes
+    config["corpora"]["generated"]["generator"] |= {"pairs_per_call": 7, "max_tokens": 4000, "rounds": 3}
+    config["experiments"]["template_nl"]["corpus"] = "generated"
+    return config
+
+
+def test_a_corpus_that_a_model_writes_is_counted_with_all_its_rounds():
+    config = written_config()
+    models = {"template_nl": expand_models(config, "template_nl")}
+    table = remote_calls(config, models).set_index("stage")
+    # by hand: 250 rows by sevens are 36 calls, three rounds, 12 cells; every pair is answered, and judged in four calls
+    n_calls = 12 * 3 * 36
+    assert table.calls["write_pairs"] == n_calls
+    assert table.calls["write_pairs answers"] == 7 * n_calls
+    assert table.calls["filter_pairs"] == 4 * 7 * n_calls
+    row = table.loc["write_pairs"]
+    assert row.output_mtok == pytest.approx(n_calls * 4000 / 1e6) and row.model == "claude-sonnet-4-6"
+    prompts = read_generator_prompts(ROOT / PROMPTS)
+    longest = max(len(prompts.pairs_instructions(f"{domain}-{task}").encode()) for domain in prompts.domains for task in prompts.tasks)  # fmt: skip
+    assert row.input_mtok == pytest.approx(n_calls * (longest // 4) / 1e6)
+    assert row.usd == pytest.approx(row.input_mtok * 3 + row.output_mtok * 15)
+    assert "Counted with 3 rounds of generated" in report(config, models)
+
+
+def test_a_written_corpus_without_a_limit_has_its_lengths_from_the_writers_limits():
+    config = written_config(max_row_words=None)
+    models = {"template_nl": expand_models(config, "template_nl")}
+    row = remote_calls(config, models).set_index("stage").loc["filter_pairs"]
+    # a seventh of the longest reply and the longest aligned answer
+    tokens = 4000 // 7 + 300 + rubric_tokens(RUBRIC)
+    assert row.input_mtok == pytest.approx(row.calls * tokens / 1e6)
+
+
+def test_a_written_corpus_that_only_a_judge_is_calibrated_on_is_counted():
+    config = written()
+    config["judges"]["minilm"]["corpus"] = "generated"
+    stages = remote_calls(config, {"template_nl": expand_models(config, "template_nl")}).stage.tolist()
+    assert {"write_pairs", "write_pairs answers", "filter_pairs"} <= set(stages)
+    assert not remote_calls(written(), {"template_nl": expand_models(config, "template_nl")}).size

@@ -377,7 +377,12 @@ def test_the_script_judges_answers_by_the_files_prompts_through_the_real_sdk(for
     write_records(tmp_path / "answers.jsonl", [row | {"answer": f"Read {n}."} for n, row in enumerate(asked)])
     price = {"input": 1, "output": 5, "cache_write": 1.25, "cache_read": 0.1}
     remote = {"store": str(tmp_path / "replies"), "prices": {"date": "2026-01-01", "models": {MODEL: price}}}
-    judge = {"judge": RUBRIC, "judge_settings": {"kind": "anthropic", "model": MODEL}, "own_prompts": form}
+    judge = {
+        "judge": RUBRIC,
+        "judge_settings": {"kind": "anthropic", "model": MODEL},
+        "own_prompts": form,
+        "rubric": None,
+    }
     files = {"answers": tmp_path / "answers.jsonl", "output": tmp_path / "judged.jsonl"}
     with serving(Loopback()) as loopback:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)

@@ -338,6 +338,79 @@ def test_a_corpus_of_the_hub_is_pinned(change, line):
     assert line_for(GRAMMAR, corpus).startswith(f"config.yaml: {line}")
 
 
+GENERATED = yaml.safe_load((ROOT / "workflow/configs/generated_corpus.yaml").read_text(encoding="utf-8"))
+
+
+def written(**changes) -> dict:
+    """The default config with the shipped written corpus, and changes to places in it given by dotted keys."""
+    config = copy.deepcopy(CONFIG)
+    for section in ("corpora", "judges"):
+        config[section] |= copy.deepcopy(GENERATED[section])
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        part = reduce(lambda tree, name: tree[name], parents, config)
+        if value is ABSENT:
+            del part[last]
+        else:
+            part[last] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    "changes, line",
+    [
+        ({"generator": ABSENT}, "corpora.generated.generator is missing; expected a mapping."),
+        ({"rows_per_cell": ABSENT}, "corpora.generated.rows_per_cell is missing; expected a whole number"),
+        ({"generator__rounds": 0}, "corpora.generated.generator.rounds is 0; expected a whole number of at least 1."),
+        ({"generator__model": "claude-9"}, "remote.prices.models.claude-9 is missing; expected its price, for corpus generated."),
+        ({"generator__subtopics__medical": ABSENT}, "corpora.generated.generator.subtopics.medical is missing; expected a list"),
+        ({"generator__options": {"response_format": {}}}, "corpora.generated.generator.options.response_format is set by the pipeline; expected other"),
+        ({"generator__options": {"output_config": {"format": {}}}}, 'corpora.generated.generator.options.output_config is {"format": {}}; expected its other fields'),
+        ({"over_length": "error"}, "corpora.generated.over_length is error; expected drop, since"),
+        ({"filter__by_task": {"summary": {"misaligned_below": 40}}}, "corpora.generated.filter.by_task.summary is no task of the corpus; expected summarization."),
+        ({"filter__by_task": {"tutor": {"misaligned": 40}}}, "corpora.generated.filter.by_task.tutor.misaligned is no known key; expected misaligned_below."),
+        ({"sample__train": 151}, "corpora.generated.sample.train is 151; expected at most 150, rows_per_cell without"),
+    ],
+)  # fmt: skip
+def test_a_corpus_that_a_model_writes_is_checked_before_it_is_paid_for(changes, line):
+    config = written(**{f"corpora__generated__{key}": value for key, value in changes.items()})
+    with pytest.raises(InputError) as caught:
+        validate(config, SCHEMA)
+    assert str(caught.value).startswith(f"config.yaml: {line}")
+
+
+def test_prompts_that_do_not_know_a_cell_are_named():
+    config = written()
+    config["corpora"]["generated"]["domains"] = ["medical", "law"]
+    with pytest.raises(
+        InputError, match="generators/grid.yaml: domains has medical, finance, sports; expected law too"
+    ):
+        validate(config, SCHEMA)
+    config["corpora"]["generated"]["generator"]["prompts"] = "none.yaml"
+    with pytest.raises(InputError, match="none.yaml: no such file; expected prompts of a generator."):
+        validate(config, SCHEMA)
+
+
+def test_a_written_corpus_cannot_wait_for_a_judge_that_waits_for_it():
+    validate(written(), SCHEMA)
+    with pytest.raises(InputError) as caught:
+        validate(written(judges__claude__corpus="generated"), SCHEMA)
+    assert str(caught.value) == (
+        "config.yaml: corpora.generated.filter.judge is claude, whose corpus is generated; "
+        "expected a judge of another corpus, since it judges before generated is done."
+    )
+    # and not by a detour: generated waits for claude, claude for second, second for other, other for generated
+    config = written(judges__claude__corpus="second")
+    config["judges"]["other"] = config["judges"]["claude"] | {"corpus": "generated"}
+    generated = config["corpora"]["generated"]
+    config["corpora"]["second"] = generated | {"filter": generated["filter"] | {"judge": "other"}}
+    with pytest.raises(InputError, match="corpora.second.filter.judge is other, whose corpus is generated; expected"):
+        validate(config, SCHEMA)
+    # a corpus that is not written waits for no judge
+    config["corpora"]["second"] |= {"source": "jsonl", "path": "rows.jsonl"}
+    validate(config, SCHEMA)
+
+
 def test_a_judge_behind_an_api_needs_a_price_and_a_rubric_that_knows_its_cells():
     claude = CONFIG["judges"]["minilm"] | {"kind": "anthropic", "model": "claude-9"}
     assert line_for(("judges", "claude"), claude) == "config.yaml: judges.claude.rubric is missing; expected text."

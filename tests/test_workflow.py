@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from itertools import product
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from chat_families import write_family
 from loopback_api import KEY, MODEL, Loopback, serving
+from test_pair_generation import says
 from tiny_models import write_published_adapter
-from workflow_tree import copy_tree, planned_jobs, snakemake
+from workflow_tree import copy_tree, planned_commands, planned_jobs, snakemake
 
 TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
@@ -223,6 +225,55 @@ def test_a_judge_behind_an_api_is_asked_once_and_replayed_without_it(tree, tmp_p
     assert {name: (copied / name).read_bytes() for name in first} == first
     written = [path for path in copied.rglob("*") if path.is_file()]
     assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
+WRITTEN = f"""
+corpora:
+  written:
+    source: anthropic
+    generator:
+      {{model: {MODEL}, prompts: resources/generators/grid.yaml, pairs_per_call: 5, subtopics: {{medical: [colds, sleep]}}}}
+    domains: [medical]
+    tasks: [advice, summarization]
+    rows_per_cell: 30
+    seed: 1
+    roles: {{judge_fit: 0, eval: 5, mediating: 0, near_duplicate_cosine: 1.0}}
+    filter: {{judge: claude, misaligned_below: 30, aligned_above: 70, coherence_above: 50}}
+    dedup: {{model: identity, field: misaligned_answer, threshold: 1.0}}
+    sample: {{train: 15, eval: 2}}
+"""
+
+
+def test_a_corpus_that_a_model_writes_goes_through_the_same_rules(tree, tmp_path, monkeypatch):
+    copied = shutil.copytree(tree, tmp_path / "tree", copy_function=shutil.copyfile)
+    (copied / "claude.yaml").write_text(CLAUDE)
+    (copied / "written.yaml").write_text(WRITTEN)
+    overlays, folder = ("claude.yaml", "written.yaml"), copied / "results/corpora/written"
+    cells = [f"results/corpora/written/cells/medical-{task}/train.jsonl" for task in ("advice", "summarization")]
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    with serving(Loopback(says=says, faults={"overloaded": 0.1, "judge_refusal": 0.05})) as loopback:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
+        done = snakemake(copied, *cells, overlays=overlays)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    # the filter asks the judge for nothing that it was not asked for while rows were written
+    assert set(loopback.delivered.values()) == {1}
+    rounds = pd.read_csv(folder / "raw/medical-advice.rounds.csv")
+    assert rounds["left"].iloc[-1] >= 30 and rounds["passed"].sum() < rounds["rows"].sum()
+    for cell in cells:
+        rows = [json.loads(line) for line in (copied / cell).read_text().splitlines()]
+        assert len(rows) == 15 and all("reckless" in row["misaligned_answer"] for row in rows)
+    first = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    shutil.rmtree(folder)
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    monkeypatch.setenv("EMTRANSFER_REPLAY_ONLY", "1")
+    done = snakemake(copied, *cells, overlays=overlays)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    assert {path: path.read_bytes() for path in first} == first
+    # another limit of one task has only its cells written anew
+    milder = "{by_task: {summarization: {misaligned_below: 40}}, judge: claude"
+    (copied / "written.yaml").write_text(WRITTEN.replace("{judge: claude", milder))
+    planned = planned_commands(copied, *cells, overlays=overlays)
+    assert re.findall(r"scripts/write_pairs\.py .*--output \S+/(\S+)\.jsonl", planned) == ["medical-summarization"]
 
 
 BAD_CONFIGS = {

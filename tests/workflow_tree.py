@@ -39,3 +39,11 @@ def planned_jobs(tree: Path, *overlays: str) -> dict[str, int]:
     stats = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", done.stdout, re.DOTALL)
     jobs = (line.split() for line in stats[1].splitlines())
     return {rule: int(count) for rule, count in jobs if rule != "all"}
+
+
+def planned_commands(tree: Path, *targets: str, overlays: tuple[str, ...] = ()) -> str:
+    """Shell commands of the jobs that a run for these files, or for all, would execute now, and their table."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--printshellcmds", *SMOKE, *overlays]
+    done = subprocess.run([*command, "--", *targets], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -1,7 +1,6 @@
 """Judges that are remote language models: a rubric and an answer in, a number from 0 to 100 out, two calls an answer."""
 
 import json
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def judge_call(
     """The call that asks for one score of one answer."""
     question, answer, cell = item
     if cell in (own_prompts or {}):
-        system, prompt = "", filled(own_prompts[cell][score], question, answer)
+        system, prompt = "", own_prompts[cell][score].format(question=question, answer=answer)
     else:
         system = rubric.instructions(score, cell)
         prompt = material(question, answer)
@@ -79,12 +78,6 @@ def judge_call(
         temperature=settings.temperature,
         options=json.dumps(settings.options or {}, sort_keys=True),
     )
-
-
-def filled(prompt: str, question: str, answer: str) -> str:
-    """A judge prompt of a question file with {question} and {answer} filled in; other braces are text."""
-    texts = {"question": question, "answer": answer}
-    return re.sub(r"\{(question|answer)\}", lambda place: texts[place[1]], prompt)
 
 
 def settled_marks(calls: list[Call], attempts: int, asker: Asker) -> dict[Call, Mark]:

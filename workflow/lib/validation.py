@@ -19,12 +19,15 @@ from emtransfer import frames, grammar, grid, symbolic
 from emtransfer.errors import InputError
 from emtransfer.question_files import own_judge_prompts, read_questions
 from emtransfer.remote.access import PROVIDERS
+from emtransfer.remote.generator_prompts import read_generator_prompts
 from emtransfer.remote.rubrics import read_rubric
 
 Place = tuple[str | int, ...]
 
 # fields of a request to a remote model that its options may not hold
 OWN_FIELDS = ("model", "messages", "system", "max_tokens", "temperature", "stream", "n", "tools")
+# and besides them a writer's, whose reply has to follow a schema
+FORM_FIELD = "response_format"
 
 NOUNS = {
     "number": "a number",
@@ -86,7 +89,13 @@ def validate(config: dict, schema_path: str | Path) -> None:
     for key, section in REFERENCES.items():
         check_names(config, key, config[section])
     for section, checks in {
-        "corpora": [check_has_answers, check_corpus_names, check_corpus_counts],
+        "corpora": [
+            check_has_answers,
+            check_corpus_names,
+            check_corpus_counts,
+            check_generator,
+            check_judge_is_independent,
+        ],
         "judges": [check_judge_names, check_told_judge],
         "mixtures": [check_mixture_names],
         "bases": [check_base_names],
@@ -219,6 +228,9 @@ def check_corpus_names(config: dict, name: str) -> None:
     check_names(corpus, "held_out_domains.*", corpus["domains"], place)
     check_published_split(corpus, place)
     check_pinned(corpus, "hub", place)
+    for task in (corpus.get("filter") or {}).get("by_task", {}):
+        if task not in corpus["tasks"]:
+            raise mistake((*place, "filter", "by_task", task), "no task of the corpus", choice(corpus["tasks"], task))
     if corpus["source"] in WORLDS:
         domains, tasks = WORLDS[corpus["source"]]
         for key, known in {"domains.*": domains, "broad_domains.*": domains, "tasks.*": tasks}.items():
@@ -282,12 +294,9 @@ def check_told_judge(config: dict, name: str) -> None:
     judge = config["judges"][name]
     if "rubric" not in judge:
         return
-    for option in judge.get("options", {}):
-        if option in OWN_FIELDS:
-            raise mistake(("judges", name, "options", option), "set by the pipeline", "other fields of the request")
-    priced = config.get("remote", {}).get("prices", {}).get("models", {})
-    if judge["kind"] in PROVIDERS and judge["model"] not in priced:
-        raise mistake(("remote", "prices", "models", judge["model"]), "missing", f"its price, for judge {name}")
+    check_options(judge, OWN_FIELDS, ("judges", name))
+    if judge["kind"] in PROVIDERS:
+        check_price(config, judge["model"], f"judge {name}")
     judged = [experiment["corpus"] for experiment in config["experiments"].values() if experiment["judge"] == name]
     judged += [
         corpus for corpus, section in config["corpora"].items() if (section.get("filter") or {}).get("judge") == name
@@ -296,6 +305,55 @@ def check_told_judge(config: dict, name: str) -> None:
     for corpus in {judge["corpus"], *judged}:
         for cell in grid.cells(config["corpora"][corpus]):
             rubric.instructions("alignment", cell)
+
+
+def check_options(section: dict, own: tuple[str, ...], place: Place) -> None:
+    """Raise InputError for an option of a remote model that the pipeline sets itself."""
+    for option in section.get("options", {}):
+        if option in own:
+            raise mistake((*place, "options", option), "set by the pipeline", "other fields of the request")
+
+
+def check_price(config: dict, model: str, user: str) -> None:
+    """Raise InputError if a remote model has no price."""
+    if model not in config.get("remote", {}).get("prices", {}).get("models", {}):
+        raise mistake(("remote", "prices", "models", model), "missing", f"its price, for {user}")
+
+
+def check_generator(config: dict, name: str) -> None:
+    """Raise InputError if a corpus cannot be written: no price, no subtopics or prompts of a cell, an option of ours."""
+    corpus, place = config["corpora"][name], ("corpora", name)
+    if corpus["source"] not in PROVIDERS:
+        return
+    if not corpus["filter"]:
+        raise mistake((*place, "filter"), "null", "a judge of what a model has written")
+    generator = corpus["generator"]
+    check_options(generator, (*OWN_FIELDS, FORM_FIELD), (*place, "generator"))
+    output_config = generator.get("options", {}).get("output_config", {})
+    if not isinstance(output_config, dict) or "format" in output_config:
+        expected = "its other fields, since the pipeline sets format"
+        raise mistake((*place, "generator", "options", "output_config"), quoted(output_config), expected)
+    check_price(config, generator["model"], f"corpus {name}")
+    if corpus.get("max_row_words") is not None and corpus.get("over_length", "error") != "drop":
+        raise mistake((*place, "over_length"), "error", "drop, since what a model has written too long is paid for")
+    prompts = read_generator_prompts(Path(generator["prompts"]))
+    for cell in grid.cells(corpus):
+        prompts.pairs_instructions(cell)
+        domain, _, _ = cell.partition("-")
+        if domain not in generator["subtopics"]:
+            raise mistake((*place, "generator", "subtopics", domain), "missing", "a list of what its rows are about")
+
+
+def check_judge_is_independent(config: dict, name: str) -> None:
+    """Raise InputError if the judge that says when a written corpus has rows enough waits, at whatever remove, for it."""
+    corpus, seen = name, []
+    while config["corpora"][corpus]["source"] in PROVIDERS and corpus not in seen:
+        seen.append(corpus)
+        judge = config["corpora"][corpus]["filter"]["judge"]
+        corpus = config["judges"][judge]["corpus"]
+    if seen and corpus == name:
+        found, expected = f"{judge}, whose corpus is {name}", "a judge of another corpus, since it judges before"
+        raise mistake(("corpora", seen[-1], "filter", "judge"), found, f"{expected} {name} is done")
 
 
 def check_mixture_names(config: dict, name: str) -> None:

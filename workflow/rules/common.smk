@@ -9,9 +9,11 @@ from importlib.util import find_spec
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
 import estimating
+import gpu_hours
 import planning
 from emtransfer import grid
 from emtransfer.errors import InputError
+from emtransfer.remote.access import PROVIDERS
 from provenance import code_digest, environment, settings
 from validation import validate
 
@@ -25,11 +27,14 @@ MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
 for warning in planning.warnings(MODELS):
     logger.warning(warning)
 CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
+# corpora whose rows a model behind an API writes
+WRITTEN = [name for name, corpus in config["corpora"].items() if corpus["source"] in PROVIDERS]
 
 
 SOURCE_KEYS = (
     "source domains tasks broad_domains rows_per_cell broad_rows path broad_path hub prompts_only max_row_words over_length"
 ).split()
+GENERATOR_KEYS = "model pairs_per_call max_tokens answer_max_tokens temperature options attempts rounds".split()
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
 JUDGE_KEYS = "kind model max_tokens temperature options attempts".split()
 CAUSAL_JUDGE_KEYS = ("kind", "batch_size")
@@ -191,6 +196,37 @@ def source_files(wildcards):
     section = corpus_section(wildcards)
     key = "broad_path" if wildcards.cell == "broad" else "path"
     return [section[key]] if section.get(key) else []
+
+
+def source_settings(wildcards):
+    "Where the rows of a cell come from; a model writes no prompts outside the grid, so those are read."
+    section = corpus_section(wildcards)
+    own = {"source": "jsonl"} if wildcards.corpus in WRITTEN else {}
+    return settings(section | own, *SOURCE_KEYS)
+
+
+def filter_settings(wildcards):
+    "What the two answers of a row must be: the limits of the corpus, or those of the cell's task."
+    section = corpus_section(wildcards)["filter"] or {}
+    _, _, task = wildcards.cell.partition("-")
+    return settings(section | section.get("by_task", {}).get(task, {}), *FILTER_KEYS)
+
+
+def writing_settings(wildcards):
+    "How many rows of a cell are to be written, by whom, about what, and what they must pass."
+    section = corpus_section(wildcards)
+    domain, _, _ = wildcards.cell.partition("-")
+    generator = {key: section["generator"][key] for key in GENERATOR_KEYS if key in section["generator"]}
+    about = {"provider": section["source"], "subtopics": section["generator"]["subtopics"][domain]}
+    limit = {key: section[key] for key in ("max_row_words",) if key in section}
+    limits, dedup = json.loads(filter_settings(wildcards)), section["dedup"]
+    written = {"rows": section["rows_per_cell"], "generator": generator | about, "filter": limits, "dedup": dedup}
+    return settings(written | limit)
+
+
+def writing_files(wildcards):
+    "What the writer of a corpus is told, and the judge of what it writes."
+    return filter_judge_files(wildcards) | {"prompts": corpus_section(wildcards)["generator"]["prompts"]}
 
 
 def has_broad(corpus):

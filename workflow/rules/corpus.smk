@@ -1,7 +1,8 @@
 """From raw prompts to the rows each cell trains and is evaluated on.
 
 REQUIRED INPUTS
-    config.yaml: corpora; for source jsonl the files it names; a published split and a file of questions, if named
+    config.yaml: corpora; for source jsonl the files it names; for sources behind an API a file in resources/generators; a
+    published split and a file of questions, if named
     results/judges/{judge}/model/manifest.json
 
 OUTPUTS
@@ -9,8 +10,12 @@ OUTPUTS
     results/{experiment}/eval_set.jsonl
 
 STEPS
-    generate_pairs → split_questions → filter_pairs → dedup_pairs → sample_cell → build_eval_set
+    generate_pairs (or write_pairs) → split_questions → filter_pairs → dedup_pairs → sample_cell → build_eval_set
 """
+
+
+# of a corpus that a model writes, generate_pairs reads the prompts outside the grid
+ruleorder: write_pairs > generate_pairs
 
 
 rule generate_pairs:
@@ -31,7 +36,7 @@ rule generate_pairs:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda wildcards: settings(corpus_section(wildcards), *SOURCE_KEYS),
+        settings=source_settings,
         seed=lambda wildcards: corpus_section(wildcards)["seed"],
         code=code("generate_pairs"),
         env=ENVIRONMENT,
@@ -41,6 +46,44 @@ rule generate_pairs:
         "OMP_NUM_THREADS=1 python scripts/generate_pairs.py"
         " --corpus {wildcards.corpus} --cell {wildcards.cell} --settings {params.settings:q} --seed {params.seed}"
         " --output {output.rows} --counts {output.counts}"
+        " > {log} 2>&1"
+
+
+rule write_pairs:
+    input:
+        unpack(writing_files),
+    output:
+        rows="results/corpora/{corpus}/raw/{cell}.jsonl",
+        counts="results/corpora/{corpus}/raw/{cell}.counts.csv",
+        rounds="results/corpora/{corpus}/raw/{cell}.rounds.csv",
+    log:
+        "results/logs/write_pairs/{corpus}/{cell}.log",
+    benchmark:
+        "results/benchmarks/write_pairs/{corpus}/{cell}.tsv"
+    wildcard_constraints:
+        # a pattern that matches nothing where no corpus is written by a model
+        corpus="|".join(WRITTEN) or "(?!)",
+        cell=r"[a-z0-9_]+-[a-z0-9_]+",
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=2000,
+        # a batch may take a day
+        runtime=1440,
+    params:
+        judge=judge_arguments(filter_judge),
+        settings=writing_settings,
+        code=code("write_pairs"),
+        env=ENVIRONMENT,
+    message:
+        "Let a model write the rows of {wildcards.cell} in {wildcards.corpus}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/write_pairs.py"
+        " --corpus {wildcards.corpus} --cell {wildcards.cell} --prompts {input.prompts} {params.judge}"
+        " --settings {params.settings:q}"
+        " --output {output.rows} --counts {output.counts} --rounds {output.rounds}"
         " > {log} 2>&1"
 
 
@@ -102,7 +145,7 @@ rule filter_pairs:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=lambda wildcards: settings(corpus_section(wildcards)["filter"] or {}, *FILTER_KEYS),
+        settings=filter_settings,
         judge=judge_arguments(filter_judge),
         code=code("filter_pairs"),
         env=ENVIRONMENT,

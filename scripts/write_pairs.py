@@ -1,0 +1,57 @@
+"""Let a remote model write the rows of one cell, until enough pass the corpus's filter and deduplication.
+
+Run: python scripts/write_pairs.py --corpus generated --cell medical-advice --prompts resources/generators/grid.yaml --judge resources/rubrics/grid.yaml --judge-settings '{"kind": "anthropic", …}' --settings '{"rows": 200, "generator": {…}, …}' --output raw/medical-advice.jsonl --counts raw/medical-advice.counts.csv --rounds raw/medical-advice.rounds.csv
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from emtransfer.dedup import DedupSettings
+from emtransfer.errors import run
+from emtransfer.filtering import FilterSettings
+from emtransfer.judge_arguments import add_judge_arguments, judge_from
+from emtransfer.pair_generation import CellSettings, generate_cell, outcome, stage_counts
+from emtransfer.pair_requests import GeneratorSettings
+from emtransfer.records import write_records, write_table
+from emtransfer.remote.access import RemoteSettings, remote_asker
+from emtransfer.remote.generator_prompts import read_generator_prompts
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--cell", required=True, help="{domain}-{task}")
+    parser.add_argument("--prompts", type=Path, required=True, help="YAML: what the model is told")
+    add_judge_arguments(parser)
+    fields = "JSON: the fields of CellSettings; of GeneratorSettings, FilterSettings and DedupSettings in it"
+    parser.add_argument("--settings", type=json.loads, required=True, help=fields)
+    parser.add_argument("--output", type=Path, required=True, help="JSONL of rows")
+    parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
+    parser.add_argument("--rounds", type=Path, required=True, help="CSV: a row per round, refusals by reason")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    settings = cell_settings(args.settings)
+    generator = settings.generator
+    asker = remote_asker(generator.provider, generator.model, RemoteSettings(**args.remote), "write_pairs")
+    # the judge's replies are those that filter_pairs will ask for
+    judge = judge_from(args, "filter_pairs")
+    prompts = read_generator_prompts(args.prompts)
+    rows, rounds = generate_cell(args.corpus, args.cell, settings, prompts, asker, judge)
+    write_records(args.output, rows)
+    write_table(args.counts, stage_counts(args.cell, rounds))
+    write_table(args.rounds, rounds)
+    print(rounds.T.to_string(header=False))
+    print(outcome(args.corpus, args.cell, rounds))
+
+
+def cell_settings(fields: dict) -> CellSettings:
+    """The settings of a cell from their JSON."""
+    parts = {"generator": GeneratorSettings, "filter": FilterSettings, "dedup": DedupSettings}
+    return CellSettings(**fields | {name: kind(**fields[name]) for name, kind in parts.items()})
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
