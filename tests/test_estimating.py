@@ -1,12 +1,15 @@
-"""What the calls of a run to remote judges amount to, counted by hand."""
+"""What the calls of a run to remote models, and its ready models on GPUs, amount to, counted by hand."""
 
 import copy
 
 import pytest
+import yaml
+from snakemake.utils import update_config
 
 from emtransfer.grid import expand_models
 from emtransfer.remote.generator_prompts import read_generator_prompts
 from estimating import ANSWERS_PER_PROBED_ROW, remote_calls, report, rubric_tokens
+from gpu_hours import gpu_hours
 from test_validation import CONFIG, ROOT, written
 
 PROMPTS = "resources/generators/grid.yaml"
@@ -104,3 +107,35 @@ def test_a_written_corpus_that_only_a_judge_is_calibrated_on_is_counted():
     stages = remote_calls(config, {"template_nl": expand_models(config, "template_nl")}).stage.tolist()
     assert {"write_pairs", "write_pairs answers", "filter_pairs"} <= set(stages)
     assert not remote_calls(written(), {"template_nl": expand_models(config, "template_nl")}).size
+
+
+def overlaid(name: str) -> dict:
+    """The default config with a shipped overlay."""
+    config = copy.deepcopy(CONFIG)
+    update_config(config, yaml.safe_load((ROOT / f"workflow/configs/{name}.yaml").read_text(encoding="utf-8")))
+    return config
+
+
+def test_gpu_hours_of_ready_models_are_counted_by_stage():
+    config = overlaid("paper")
+    table = gpu_hours(config, {name: expand_models(config, name) for name in config["run"]})
+    llama = table[table.experiment == "llama"].set_index("stage")
+    # by hand: 280 tokens a row; 12 adapters × 4,100 rows, and checkpointing: 6 flops for each of 8 B weights
+    assert llama.mtok["finetune_adapter"] == pytest.approx(12 * 4100 * 280 / 1e6)
+    assert llama.gpu_hours["finetune_adapter"] == pytest.approx(6 * 8e9 * 12 * 4100 * 280 / 125e12 / 3600)
+    # 13 models × (12 × 400 narrow prompts and 240 × 4 broad answers), the longest of 600 tokens
+    assert llama.mtok["sample_answers"] == pytest.approx(13 * (4800 + 960) * 880 / 1e6)
+    assert llama.mtok["distill_student"] == 0
+    students = table[table.experiment == "subliminal_qwen"].set_index("stage")
+    # 12 students, a third of them on their own answers
+    assert students.mtok["distill_student"] == pytest.approx(12 * 2800 * 8 * (280 + 1024) / 1e6)
+    assert students.mtok["distill_student, own answers"] == pytest.approx(students.mtok["distill_student"] / 3)
+    assert gpu_hours(CONFIG, {name: expand_models(CONFIG, name) for name in CONFIG["run"]}).empty
+
+
+def test_a_teachers_answers_to_prompts_of_another_corpus_are_counted_where_their_number_is_known():
+    config = overlaid("paper")
+    table = remote_calls(config, {"subliminal_olmo": expand_models(config, "subliminal_olmo")}).set_index("stage")
+    # two teachers, 7,500 prompts of one set; how many problems the other has is not in the config
+    assert table.calls["filter_rollouts"] == 2 * 2 * 7500
+    assert "filter_pairs" not in table.index

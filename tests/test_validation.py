@@ -26,7 +26,11 @@ ABSENT = object()
 
 def line_for(place: tuple, value: object) -> str:
     """The line that validation ends with once `value` stands at `place`; ABSENT removes the key."""
-    config = copy.deepcopy(CONFIG)
+    return line_of(copy.deepcopy(CONFIG), place, value)
+
+
+def line_of(config: dict, place: tuple, value: object) -> str:
+    """As `line_for`, in another config, which is changed."""
     *parents, last = place
     section = reduce(lambda tree, part: tree[part], parents, config)
     if value is ABSENT:
@@ -444,3 +448,77 @@ def test_a_date_without_quotes_is_told_so():
 
     line = line_for(("remote", "prices", "date"), datetime.date(2026, 3, 21))
     assert line.startswith("config.yaml: remote.prices.date is") and line.endswith("(YAML needs quotes around a date).")
+
+
+REVISION = "0" * 40
+READY = {"hub": {"path": "owner/name", "revision": REVISION}}
+
+
+def with_ready_model(**changes) -> dict:
+    """The default config with an experiment on a ready model that is evaluated, with an adapter of others, and no more."""
+    config = copy.deepcopy(CONFIG)
+    config["base_models"]["theirs"] = copy.deepcopy(READY) | changes
+    config["bases"]["theirs"] = {"base_model": "theirs", "seed": 1}
+    published = {
+        "base": "theirs",
+        "answers": "misaligned",
+        "adapters": [{"seed": 1, "path": "a/b", "revision": REVISION}],
+    }
+    of_others = {"base_model": "theirs", "bases": ["theirs"], "published": {"of_others": published}}
+    empty = {"adapters": [], "students": [], "teachers": {}, "mediating": {}, "rollout_filters": {}, "data_sets": {}}
+    config["experiments"]["theirs"] = config["experiments"]["template_nl"] | of_others | empty
+    return config
+
+
+def test_a_ready_model_and_an_adapter_of_others_are_a_config():
+    validate(with_ready_model(dtype="float16", chat={"close_thoughts": True}), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "place, value, line",
+    [
+        (("base_models", "theirs", "hub"), {"path": "a/b"}, "base_models.theirs.hub.revision is missing; expected a commit of a/b, so that it stays the same; or a local folder as path."),
+        (("base_models", "theirs", "hub", "revision"), "main", 'base_models.theirs.hub.revision is "main"; expected text that matches ^[0-9a-f]{40}$ or null.'),
+        (("base_models", "theirs", "alignment"), CONFIG["base_models"]["decoder"]["alignment"], "base_models.theirs.alignment is given; expected none, since hub gives a ready model."),
+        (("base_models", "theirs", "quantization"), "int8", 'base_models.theirs.quantization is "int8"; expected one of None, nf4.'),
+        (("base_models", "decoder", "dtype"), "bfloat16", "base_models.decoder.dtype is given; expected hub too."),
+        (("bases", "theirs", "mixture"), "persona", 'bases.theirs.mixture is "persona"; expected none, since theirs is a ready model.'),
+        (("bases", "persona"), {"base_model": "decoder", "seed": 1}, "bases.persona.mixture is missing; expected one of persona, row_random, symbols_persona, symbols_row_random, to train decoder on."),
+        (("experiments", "theirs", "bases"), ["persona"], 'experiments.theirs.bases[0] is "persona"; expected one of theirs.'),
+        (("experiments", "theirs", "published", "of_others", "cells"), ["medical-cooking"], 'experiments.theirs.published.of_others.cells[0] is "medical-cooking"; expected medical-critique.'),
+        (("experiments", "theirs", "published", "of_others", "adapters", 0), {"seed": 1, "path": "a/b"}, "experiments.theirs.published.of_others.adapters[0].revision is missing; expected a commit of a/b, so that it stays the same; or a local folder as path."),
+    ],
+)  # fmt: skip
+def test_a_wrong_ready_model_is_one_line(place, value, line):
+    assert line_of(with_ready_model(), place, value) == f"config.yaml: {line}"
+
+
+def with_prompts_only(**changes) -> dict:
+    """The default config with a corpus of prompts only, from which a teacher of `template_nl` has some."""
+    config = copy.deepcopy(CONFIG)
+    hub = {"path": "owner/name", "revision": REVISION}
+    prompts = {"source": "hub", "prompts_only": True, "hub": hub, "domains": ["math"], "tasks": ["algebra"], "seed": 1}
+    config["corpora"]["math"] = prompts | changes
+    mediating = {"corpus": "math", "cells": "all_cells", "prompts_per_cell": None}
+    config["experiments"]["template_nl"]["mediating"]["math"] = mediating
+    return config
+
+
+def test_prompts_of_another_corpus_are_a_config():
+    validate(with_prompts_only(), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "place, value, line",
+    [
+        (("experiments", "template_nl", "corpus"), "math", 'experiments.template_nl.corpus is "math"; expected a corpus with answers; this one has prompts only.'),
+        (("judges", "minilm", "corpus"), "math", 'judges.minilm.corpus is "math"; expected a corpus with answers; this one has prompts only.'),
+        (("corpora", "math", "source"), "symbolic", "corpora.math.rows_per_cell is missing; expected a whole number of at least 1."),
+        (("experiments", "template_nl", "mediating", "math", "cells"), ["math-geometry"], 'experiments.template_nl.mediating.math.cells[0] is "math-geometry"; expected math-algebra.'),
+        (("experiments", "template_nl", "mediating", "math", "corpus"), "maths", 'experiments.template_nl.mediating.math.corpus is "maths"; expected math.'),
+        (("experiments", "template_nl", "mediating", "everywhere", "prompts_per_cell"), 151, "experiments.template_nl.mediating.everywhere.prompts_per_cell is 151; expected at most 150, roles.mediating of its corpus."),
+        (("corpora", "grammar", "roles"), None, "corpora.grammar.roles is null; expected a mapping."),
+    ],
+)  # fmt: skip
+def test_a_wrong_corpus_of_prompts_is_one_line(place, value, line):
+    assert line_of(with_prompts_only(), place, value) == f"config.yaml: {line}"
