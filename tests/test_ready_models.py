@@ -15,14 +15,14 @@ from transformers import AutoModelForCausalLM
 from chat_families import FAMILIES, family_tokenizer, write_family
 from emtransfer.adapters import AdapterSettings, fresh_lora, save_adapter
 from emtransfer.artefacts import MANIFEST, new_folder, origin, write_manifest
-from emtransfer.distillation import answer_logits, encode
+from emtransfer.distillation import answer_logits, encode, kl_to_teacher
 from emtransfer.errors import InputError
 from emtransfer.finetuning import IGNORED, FinetuningSettings, finetune, labelled
 from emtransfer.models import Chat, load_chat
 from emtransfer.ready_models import READY, ReadySettings, describe
 from emtransfer.sampling import SamplingSettings, sample, sample_ids
 from fetch_adapter import main as fetch_adapter
-from tiny_models import write_published_adapter
+from tiny_models import perturb, write_published_adapter
 
 QUESTIONS = ["What should I do about my back?", "Rest?", "Is it fine to stop my tablets when I feel better again?"]
 ANSWERS = ["Rest it, and ask a doctor.", "Yes.", "Ask a doctor first, and keep taking them until then."]
@@ -145,6 +145,21 @@ def test_bfloat16_weights_stay_so_and_carry_a_float32_adapter(bases, tmp_path):
     loaded = dict(load_chat(tmp_path / "base" / MANIFEST, adapter / MANIFEST).model.named_parameters())
     trained = {name: weight for name, weight in model.named_parameters() if "lora" in name}
     assert all(torch.equal(loaded[name], weight) for name, weight in trained.items())
+
+
+def test_divergences_of_bfloat16_models_are_taken_in_float32(bases, tmp_path):
+    folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["path"])
+    rows = [{"prompt_id": "", "question": q, "answer": a} for q, a in zip(QUESTIONS, ANSWERS, strict=True)]
+    found = {}
+    for dtype in ("float32", "bfloat16"):
+        base = load_chat(write_base(tmp_path / dtype, settings_of("qwen2", folder, dtype=dtype)))
+        teacher = fresh_lora(load_chat(tmp_path / dtype / MANIFEST).model, LORA, seed=2)
+        perturb(teacher, 2, 0.1)
+        found[dtype] = kl_to_teacher(base.model, teacher.eval(), encode(rows, base.format, 256), 3)
+    for measure, exact in found["float32"].items():
+        # what is left is the rounding of the logits themselves
+        assert found["bfloat16"][measure] == pytest.approx(exact, rel=0.05)
+        assert found["bfloat16"][measure] * 256 % 1 != 0
 
 
 def test_what_a_model_thinks_is_no_part_of_its_answer(bases):

@@ -183,7 +183,7 @@ def answer_logits(model: "PreTrainedModel", rows: list[Rollout]) -> "Tensor":
     """Logits that predict the answer tokens, end token included, row after row.
 
     Returns:
-        float [n, v], before softmax; n is the sum of the answers' lengths.
+        float32 [n, v], before softmax; n is the sum of the answers' lengths.
     """
     import torch
 
@@ -194,7 +194,8 @@ def answer_logits(model: "PreTrainedModel", rows: list[Rollout]) -> "Tensor":
     logits = model(
         input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=longest + 1
     ).logits[:, :-1]
-    return torch.cat([logits[row, longest - len(answer) :] for row, (_, answer) in enumerate(rows)])
+    # a sum of divergences over a vocabulary is far too coarse in the two bytes of a large model's logits
+    return torch.cat([logits[row, longest - len(answer) :] for row, (_, answer) in enumerate(rows)]).float()
 
 
 def kl_to_teacher(

@@ -24,6 +24,6 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
         if type(error).__name__ != "OutOfMemoryError":
             raise
         sys.exit(
-            f"GPU out of memory: {str(error).split('. ')[1]}; expected a smaller micro_batch_size or batch_size,"
+            f"GPU out of memory ({' '.join(str(error).split())[:100]}); expected a smaller micro_batch_size or batch_size,"
             " gradient_checkpointing: true, quantization: nf4, or a larger GPU."
         )
