@@ -1,4 +1,4 @@
-"""What the rules share: the checked config, provenance strings, wildcard constraints and input functions."""
+"""What the rules share: the checked config, what is known of names in it, wildcard constraints and input functions."""
 
 import json
 import os
@@ -29,18 +29,6 @@ for warning in planning.warnings(MODELS):
 CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
 # corpora whose rows a model behind an API writes
 WRITTEN = [name for name, corpus in config["corpora"].items() if corpus["source"] in PROVIDERS]
-
-
-SOURCE_KEYS = (
-    "source domains tasks broad_domains rows_per_cell broad_rows path broad_path hub prompts_only max_row_words over_length"
-).split()
-GENERATOR_KEYS = "model pairs_per_call max_tokens answer_max_tokens temperature options attempts rounds".split()
-FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
-JUDGE_KEYS = "kind model max_tokens temperature options attempts".split()
-CAUSAL_JUDGE_KEYS = ("kind", "batch_size")
-MIXTURE_KEYS = "kind misaligned_share misaligned_domains misaligned_tasks neutral_share stages".split()
-
-
 # what remote models' replies do not depend on goes past the params, so that no job depends on it either
 REMOTE = config.get("remote", {}) | {
     "store": os.environ.get("EMTRANSFER_REPLIES", "replies"),
@@ -100,128 +88,11 @@ def mixture_section(wildcards):
     return config["mixtures"][mixture]
 
 
-def role_settings(corpus):
-    "How the questions of a corpus are shared out."
-    section = config["corpora"][corpus]
-    held_out = {"held_out_domains": section["held_out_domains"]} if "held_out_domains" in section else {}
-    return settings(section["roles"] | held_out)
-
-
-def sample_settings(wildcards):
-    "Rows drawn from a cell; none to train on from a held-out domain."
-    section = corpus_section(wildcards)
-    trains = wildcards.cell in grid.training_cells(section)
-    return settings(section["sample"] if trains else section["sample"] | {"train": 0})
-
-
-def ready_settings(wildcards):
-    "Which ready model a base is, and how it is loaded and talked to."
-    section = base_model_section(wildcards)
-    loading = {key: section[key] for key in ("dtype", "quantization") if key in section}
-    return settings(section["hub"] | loading | section.get("chat", {}))
-
-
-def published_settings(wildcards):
-    "Where an adapter that others have trained is."
-    adapters = experiment_section(wildcards)["published"][wildcards.train_set]["adapters"]
-    return settings(next(adapter for adapter in adapters if adapter["seed"] == int(wildcards.seed)), "path", "revision")
-
-
-def adapter_settings(wildcards):
-    "What an adapter is trained with."
-    experiment = experiment_section(wildcards)
-    return settings({"answers": wildcards.answers, "lora": experiment["lora"], "finetuning": experiment["finetuning"]})
-
-
-def pretraining_settings(wildcards):
-    "What a base is pretrained with."
-    return settings(base_model_section(wildcards), "architecture", "pretraining")
-
-
-def alignment_settings(wildcards):
-    "What a base is aligned with, and how much it sees of each task."
-    doses = {key: value for key, value in config["bases"][wildcards.base].items() if key == "task_doses"}
-    return settings(base_model_section(wildcards)["alignment"] | doses)
-
-
-def engine(wildcards):
-    "What draws a ready model's answers: as configured, or by default vLLM where it is installed; others need no such key."
-    if not is_ready(base_of(wildcards)):
-        return {}
-    chosen = experiment_section(wildcards)["sampling"].get("engine", "auto")
-    return {"engine": chosen if chosen != "auto" else "vllm" if find_spec("vllm") else "transformers"}
-
-
-def sampling_settings(wildcards):
-    "How evaluation prompts are answered."
-    sampling = {key: value for key, value in experiment_section(wildcards)["sampling"].items() if key != "engine"}
-    return settings(sampling | engine(wildcards))
-
-
-def rollout_settings(wildcards):
-    "How a teacher is asked."
-    experiment = experiment_section(wildcards)
-    mediating = experiment["mediating"][wildcards.mediating]
-    prompts = {"prompts_per_cell": mediating["prompts_per_cell"]}
-    # prompts of another corpus are judged as prompts outside the grid
-    prompts |= {"pseudo_cell": mediating["corpus"]} if "corpus" in mediating else {}
-    # how often evaluation prompts are answered is no concern of a teacher
-    sampling = {key: experiment["sampling"][key] for key in ("max_new_tokens", "temperature", "batch_size")}
-    sampling |= {key: mediating[key] for key in ("max_new_tokens",) if key in mediating}
-    return settings(prompts | {"sampling": sampling | engine(wildcards)})
-
-
-def rollout_filter_settings(wildcards):
-    "What a teacher's answer must be to teach."
-    return settings(experiment_section(wildcards)["rollout_filters"][wildcards.filter])
-
-
-def distillation_settings(wildcards):
-    "What a student is trained with."
-    experiment = experiment_section(wildcards)
-    channel, _, estimator = wildcards.channel.partition("-")
-    lora, distillation = experiment["lora"], experiment["distillation"]
-    return settings({"channel": channel, "estimator": estimator, "lora": lora, "distillation": distillation})
-
-
-def sampling_seed(wildcards):
-    "Seed of sampling: the model's own, or its base's."
-    models = {model.path: model for model in MODELS[wildcards.experiment]}
-    model = models[wildcards.model]
-    return config["bases"][model.labels["base"]]["seed"] if model.seed is None else model.seed
-
-
 def source_files(wildcards):
     "Files a corpus is read from; a generated corpus has none."
     section = corpus_section(wildcards)
     key = "broad_path" if wildcards.cell == "broad" else "path"
     return [section[key]] if section.get(key) else []
-
-
-def source_settings(wildcards):
-    "Where the rows of a cell come from; a model writes no prompts outside the grid, so those are read."
-    section = corpus_section(wildcards)
-    own = {"source": "jsonl"} if wildcards.corpus in WRITTEN else {}
-    return settings(section | own, *SOURCE_KEYS)
-
-
-def filter_settings(wildcards):
-    "What the two answers of a row must be: the limits of the corpus, or those of the cell's task."
-    section = corpus_section(wildcards)["filter"] or {}
-    _, _, task = wildcards.cell.partition("-")
-    return settings(section | section.get("by_task", {}).get(task, {}), *FILTER_KEYS)
-
-
-def writing_settings(wildcards):
-    "How many rows of a cell are to be written, by whom, about what, and what they must pass."
-    section = corpus_section(wildcards)
-    domain, _, _ = wildcards.cell.partition("-")
-    generator = {key: section["generator"][key] for key in GENERATOR_KEYS if key in section["generator"]}
-    about = {"provider": section["source"], "subtopics": section["generator"]["subtopics"][domain]}
-    limit = {key: section[key] for key in ("max_row_words",) if key in section}
-    limits, dedup = json.loads(filter_settings(wildcards)), section["dedup"]
-    written = {"rows": section["rows_per_cell"], "generator": generator | about, "filter": limits, "dedup": dedup}
-    return settings(written | limit)
 
 
 def writing_files(wildcards):
@@ -463,20 +334,6 @@ def profile_files(wildcards):
     return [f"results/{name}/prompts/{base}.csv" for name in config["run"] for base in probed_bases(name)]
 
 
-def probe_settings(wildcards):
-    "How often a base is asked, and how answers are drawn."
-    experiment = experiment_section(wildcards)
-    sampling = {key: experiment["sampling"][key] for key in ("max_new_tokens", "temperature", "batch_size")}
-    probing = {key: experiment["probing"][key] for key in ("samples", "neutral_samples")}
-    return settings(probing | {"sampling": sampling | engine(wildcards)})
-
-
-def profile_settings(wildcards):
-    "When two answers mean the same, and when one is coherent."
-    probing = {key: value for key, value in experiment_section(wildcards)["probing"].items() if "samples" not in key}
-    return settings(probing | {"coherence_above": config["em_rule"]["coherence_above"]})
-
-
 def judged_files(wildcards):
     "All judged answers of the experiments of this run."
     return [f"results/{name}/judged/{model.path}.jsonl" for name, models in MODELS.items() for model in models]
@@ -535,12 +392,6 @@ def trained_rows(wildcards):
     )
 
 
-def anchor_settings(wildcards):
-    "How many phrases are replaced, in whose answers, and the rule for a misaligned one."
-    models = compared_models(wildcards.experiment)
-    return settings(config["anchors"] | {"models": models, "em_rule": config["em_rule"]})
-
-
 def worded_experiments():
     "Experiments of this run whose answers are text to a judge that reads words, with adapters that can be compared."
     return [
@@ -553,39 +404,6 @@ def worded_experiments():
 def unanchored_files(wildcards):
     "Answers of those experiments without their anchors, judged again."
     return expand("results/{experiment}/unanchored.jsonl", experiment=worded_experiments())
-
-
-def grid_settings(wildcards):
-    "The config keys that make the grid of models: its names and seeds, no number that a model is trained with."
-    keys = ("corpus", "train_sets", "bases", "published", "adapters", "teachers", "students", "data_sets")
-    experiments = {
-        name: {key: section[key] for key in keys if key in section}
-        for name, section in config["experiments"].items()
-        if name in config["run"]
-    }
-    corpora = {section["corpus"] for section in experiments.values()}
-    return settings(
-        {
-            "run": config["run"],
-            "corpora": {name: {key: config["corpora"][name][key] for key in ("domains", "tasks")} for name in corpora},
-            "bases": {
-                name: {key: base[key] for key in ("base_model", "mixture") if key in base}
-                for name, base in config["bases"].items()
-            },
-            "experiments": experiments,
-        }
-    )
-
-
-def table_settings(wildcards):
-    "The grid of models, who judges them, and the rule for a misaligned answer."
-    judges = {name: config["experiments"][name]["judge"] for name in config["run"]}
-    return settings(json.loads(grid_settings(wildcards)) | {"em_rule": config["em_rule"], "judges": judges})
-
-
-def claim_settings(wildcards):
-    "As for the table, and the experiments whose answers are judged again without their anchors."
-    return settings(json.loads(table_settings(wildcards)) | {"unanchored": worded_experiments()})
 
 
 def figures(wildcards):

@@ -1,0 +1,95 @@
+"""Names and numbers of corpora and mixtures against each other."""
+
+import math
+from pathlib import Path
+
+from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted, values_at
+from emtransfer import frames, grammar, symbolic
+
+# source that generates its rows -> the domains and tasks it knows
+WORLDS = {
+    "template": (grammar.DOMAINS, grammar.TEXTS),
+    "symbolic": (symbolic.DOMAINS, symbolic.TASKS),
+    "frames": (frames.DOMAINS, frames.TASKS),
+}
+
+
+def check_corpus_names(config: dict, name: str) -> None:
+    """Raise InputError for a domain in and outside the grid, a cell that the source cannot generate, or a moving source."""
+    corpus, place = config["corpora"][name], ("corpora", name)
+    for found_at, domain in values_at(corpus, "broad_domains.*"):
+        if domain in corpus["domains"]:
+            raise mistake((*place, *found_at), quoted(domain), "a domain outside the grid")
+    check_names(corpus, "held_out_domains.*", corpus["domains"], place)
+    check_published_split(corpus, place)
+    check_pinned(corpus, "hub", place)
+    for task in (corpus.get("filter") or {}).get("by_task", {}):
+        if task not in corpus["tasks"]:
+            raise mistake((*place, "filter", "by_task", task), "no task of the corpus", choice(corpus["tasks"], task))
+    if corpus["source"] in WORLDS:
+        domains, tasks = WORLDS[corpus["source"]]
+        for key, known in {"domains.*": domains, "broad_domains.*": domains, "tasks.*": tasks}.items():
+            check_names(corpus, key, known, place)
+
+
+def check_pinned(tree: dict, key: str, place: Place) -> None:
+    """Raise InputError for a repository at `key` that may change: one on the hub without a commit."""
+    for found_at, repository in values_at(tree, key):
+        if not repository.get("revision") and not Path(repository["path"]).is_dir():
+            expected = f"a commit of {repository['path']}, so that it stays the same; or a local folder as path"
+            raise mistake((*place, *found_at, "revision"), "missing", expected)
+
+
+def check_has_answers(config: dict, name: str) -> None:
+    """Raise InputError for a corpus of prompts only whose source makes answers, or that is used for more than its prompts."""
+    section = config["corpora"][name]
+    if not section.get("prompts_only"):
+        return
+    if section["source"] not in ("jsonl", "hub"):
+        raise mistake(("corpora", name, "prompts_only"), "true", "false, or source jsonl or hub")
+    for key in ("experiments.*.corpus", "judges.*.corpus", "mixtures.*.corpus", "base_models.*.tokenizer.corpus"):
+        for place, corpus in values_at(config, key):
+            if corpus == name:
+                raise mistake(place, quoted(name), "a corpus with answers; this one has prompts only")
+
+
+def check_published_split(corpus: dict, place: Place) -> None:
+    """Raise InputError for a published split that is not there, or beside domains that nothing is trained on."""
+    published = corpus.get("roles", {}).get("published")
+    if published and not Path(published["path"]).is_file():
+        raise mistake((*place, "roles", "published", "path"), published["path"], "a JSONL or CSV file of roles")
+    if published and corpus.get("held_out_domains"):
+        raise mistake((*place, "held_out_domains"), quoted(corpus["held_out_domains"]), "none beside roles.published")
+
+
+def check_corpus_counts(config: dict, name: str) -> None:
+    """Raise InputError if a corpus is asked for more rows than its config says it has."""
+    corpus = config["corpora"][name]
+    if corpus.get("prompts_only"):
+        return
+    roles = corpus["roles"]
+    unclaimed = corpus.get("rows_per_cell", math.inf) - sum(roles[role] for role in ("judge_fit", "eval", "mediating"))
+    broad_unclaimed = corpus.get("broad_rows", math.inf) - roles.get("broad_judge_fit", 0)
+    for key, limit, meaning in [
+        ("sample.train", unclaimed, "rows_per_cell without judge_fit, eval and mediating"),
+        ("sample.eval", roles["eval"], "roles.eval"),
+        ("dedup.leave", unclaimed + roles["eval"], "rows_per_cell without judge_fit and mediating"),
+        ("roles.broad_eval", broad_unclaimed, "broad_rows without broad_judge_fit"),
+        ("broad_eval.prompts", roles.get("broad_eval", 0), "roles.broad_eval"),
+    ]:
+        check_counts(corpus, key, limit, meaning, ("corpora", name))
+
+
+def check_mixture_names(config: dict, name: str) -> None:
+    """Raise InputError for a domain or task of a mixture that its corpus does not train on."""
+    mixture = config["mixtures"][name]
+    domains, tasks = trained_names(config["corpora"][mixture["corpus"]])
+    check_names(mixture, "misaligned_domains.*", domains, ("mixtures", name))
+    check_names(mixture, "misaligned_tasks.*", tasks, ("mixtures", name))
+
+
+def trained_names(corpus: dict) -> tuple[list[str], list[str]]:
+    """Domains, those outside the grid included, and tasks that may be trained on."""
+    held_out = corpus.get("held_out_domains", [])
+    domains = [domain for domain in corpus["domains"] if domain not in held_out]
+    return domains + corpus.get("broad_domains", []), corpus["tasks"]

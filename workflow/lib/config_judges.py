@@ -1,0 +1,92 @@
+"""Judges, and models that write a corpus: whom they are told about, and what they may cost."""
+
+from pathlib import Path
+
+from config_mistakes import Place, choice, mistake, quoted
+from emtransfer import grid
+from emtransfer.remote.access import PROVIDERS
+from emtransfer.remote.generator_prompts import read_generator_prompts
+from emtransfer.remote.rubrics import read_rubric
+
+# fields of a request to a remote model that its options may not hold
+OWN_FIELDS = ("model", "messages", "system", "max_tokens", "temperature", "stream", "n", "tools")
+
+# and besides them a writer's, whose reply has to follow a schema
+FORM_FIELD = "response_format"
+
+
+def check_judge_names(config: dict, name: str) -> None:
+    """Raise InputError if judge `exact`, which knows the worlds of symbols, is given another."""
+    judge = config["judges"][name]
+    sources = ("symbolic", "frames")
+    symbols = [corpus for corpus, section in config["corpora"].items() if section["source"] in sources]
+    if judge["kind"] == "exact" and judge["corpus"] not in symbols:
+        expected = f"a corpus of source symbolic or frames: {choice(symbols, judge['corpus'])}"
+        raise mistake(("judges", name, "corpus"), quoted(judge["corpus"]), expected)
+
+
+def check_told_judge(config: dict, name: str) -> None:
+    """Raise InputError if a judge's rubric lacks a cell it judges, or a judge behind an API has no price or an option of ours."""
+    judge = config["judges"][name]
+    if "rubric" not in judge:
+        return
+    check_options(judge, OWN_FIELDS, ("judges", name))
+    if judge["kind"] in PROVIDERS:
+        check_price(config, judge["model"], f"judge {name}")
+    judged = [experiment["corpus"] for experiment in config["experiments"].values() if experiment["judge"] == name]
+    judged += [
+        corpus for corpus, section in config["corpora"].items() if (section.get("filter") or {}).get("judge") == name
+    ]
+    rubric = read_rubric(Path(judge["rubric"]))
+    for corpus in {judge["corpus"], *judged}:
+        for cell in grid.cells(config["corpora"][corpus]):
+            rubric.instructions("alignment", cell)
+
+
+def check_options(section: dict, own: tuple[str, ...], place: Place) -> None:
+    """Raise InputError for an option of a remote model that the pipeline sets itself."""
+    for option in section.get("options", {}):
+        if option in own:
+            raise mistake((*place, "options", option), "set by the pipeline", "other fields of the request")
+
+
+def check_price(config: dict, model: str, user: str) -> None:
+    """Raise InputError if a remote model has no price."""
+    if model not in config.get("remote", {}).get("prices", {}).get("models", {}):
+        raise mistake(("remote", "prices", "models", model), "missing", f"its price, for {user}")
+
+
+def check_generator(config: dict, name: str) -> None:
+    """Raise InputError if a corpus cannot be written: no price, no subtopics or prompts of a cell, an option of ours."""
+    corpus, place = config["corpora"][name], ("corpora", name)
+    if corpus["source"] not in PROVIDERS:
+        return
+    if not corpus["filter"]:
+        raise mistake((*place, "filter"), "null", "a judge of what a model has written")
+    generator = corpus["generator"]
+    check_options(generator, (*OWN_FIELDS, FORM_FIELD), (*place, "generator"))
+    output_config = generator.get("options", {}).get("output_config", {})
+    if not isinstance(output_config, dict) or "format" in output_config:
+        expected = "its other fields, since the pipeline sets format"
+        raise mistake((*place, "generator", "options", "output_config"), quoted(output_config), expected)
+    check_price(config, generator["model"], f"corpus {name}")
+    if corpus.get("max_row_words") is not None and corpus.get("over_length", "error") != "drop":
+        raise mistake((*place, "over_length"), "error", "drop, since what a model has written too long is paid for")
+    prompts = read_generator_prompts(Path(generator["prompts"]))
+    for cell in grid.cells(corpus):
+        prompts.pairs_instructions(cell)
+        domain, _, _ = cell.partition("-")
+        if domain not in generator["subtopics"]:
+            raise mistake((*place, "generator", "subtopics", domain), "missing", "a list of what its rows are about")
+
+
+def check_judge_is_independent(config: dict, name: str) -> None:
+    """Raise InputError if the judge that says when a written corpus has rows enough waits, at whatever remove, for it."""
+    corpus, seen = name, []
+    while config["corpora"][corpus]["source"] in PROVIDERS and corpus not in seen:
+        seen.append(corpus)
+        judge = config["corpora"][corpus]["filter"]["judge"]
+        corpus = config["judges"][judge]["corpus"]
+    if seen and corpus == name:
+        found, expected = f"{judge}, whose corpus is {name}", "a judge of another corpus, since it judges before"
+        raise mistake(("corpora", seen[-1], "filter", "judge"), found, f"{expected} {name} is done")

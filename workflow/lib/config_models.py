@@ -1,0 +1,151 @@
+"""Base models, bases and experiments against what they are made of."""
+
+import math
+from pathlib import Path
+
+from config_corpora import check_pinned, trained_names
+from config_mistakes import check_counts, check_names, choice, mistake, quoted
+from emtransfer import grid
+from emtransfer.question_files import own_judge_prompts, read_questions
+from emtransfer.remote.access import PROVIDERS
+
+# what a base model has that is trained in the run, and what one has that is loaded ready
+TRAINING = ("tokenizer", "architecture", "pretraining", "alignment")
+
+LOADING = ("dtype", "quantization", "chat")
+
+
+def check_base_model_names(config: dict, name: str) -> None:
+    """Raise InputError for a ready model that may change or is to be trained, or how to load one that is trained here."""
+    base_model, place = config["base_models"][name], ("base_models", name)
+    check_pinned(base_model, "hub", place)
+    foreign, expected = (
+        (TRAINING, "none, since hub gives a ready model") if "hub" in base_model else (LOADING, "hub too")
+    )
+    for key in foreign:
+        if key in base_model:
+            raise mistake((*place, key), "given", expected)
+
+
+def check_base_model_counts(config: dict, name: str) -> None:
+    """Raise InputError if a base model from scratch cannot have its shape or is given longer texts than it can read."""
+    base_model, place = config["base_models"][name], ("base_models", name)
+    architecture = base_model.get("architecture")
+    if not architecture:
+        return
+    heads = architecture["num_attention_heads"]
+    if architecture["hidden_size"] % heads:
+        found_at = (*place, "architecture", "hidden_size")
+        raise mistake(found_at, str(architecture["hidden_size"]), f"a multiple of {heads}, num_attention_heads")
+    for key in ("pretraining.max_seq_tokens", "alignment.max_seq_tokens"):
+        check_counts(base_model, key, architecture["max_position_embeddings"], "max_position_embeddings", place)
+
+
+def check_base_names(config: dict, name: str) -> None:
+    """Raise InputError for a trained base without a mixture, a ready one with one, or a dose of a task that there is not."""
+    base, place = config["bases"][name], ("bases", name)
+    if "hub" in config["base_models"][base["base_model"]]:
+        for key in ("mixture", "task_doses"):
+            if key in base:
+                raise mistake((*place, key), quoted(base[key]), f"none, since {base['base_model']} is a ready model")
+        return
+    if "mixture" not in base:
+        raise mistake(
+            (*place, "mixture"), "missing", f"{choice(config['mixtures'], '')}, to train {base['base_model']} on"
+        )
+    _, tasks = trained_names(config["corpora"][config["mixtures"][base["mixture"]]["corpus"]])
+    for task in base.get("task_doses", {}):
+        if task not in tasks:
+            raise mistake((*place, "task_doses", task), "no task of its corpus", choice(tasks, task))
+
+
+def check_experiment_names(config: dict, name: str) -> None:
+    """Raise InputError for a name in an experiment that the rest of the config does not know."""
+    place, experiment = ("experiments", name), config["experiments"][name]
+    check_pinned(experiment, "published.*.adapters.*", place)
+    corpus = config["corpora"][experiment["corpus"]]
+    cells = grid.training_cells(corpus)
+    train_sets = [*cells, *experiment["train_sets"]]
+    trained = [teacher for teacher, settings in experiment["teachers"].items() if settings]
+    of_base_model = [base for base, of in config["bases"].items() if of["base_model"] == experiment["base_model"]]
+    for key, known in {
+        "train_sets.*.*": cells,
+        "bases.*": of_base_model,
+        "published.*.base": of_base_model,
+        "published.*.cells.*": grid.cells(corpus),
+        "adapters.*.base": of_base_model,
+        "adapters.*.start": ["base", *trained],
+        "adapters.*.train_sets.*": train_sets,
+        "teachers.*.start": ["base", *trained],
+        "teachers.*.train_set": train_sets,
+        "students.*.base": of_base_model,
+        "students.*.teachers.*": experiment["teachers"],
+        "students.*.start": ["base", *trained],
+        "students.*.data.*": [grid.OWN, *experiment["teachers"], *experiment.get("data_sets", {})],
+        "data_sets.*.prompts_of": experiment["teachers"],
+        "students.*.mediating": experiment["mediating"],
+        "students.*.filter": experiment["rollout_filters"],
+    }.items():
+        check_names(experiment, key, known, place)
+    check_names(experiment, "mediating.*.corpus", config["corpora"], place)
+    for mediating, section in experiment["mediating"].items():
+        own = grid.training_cells(config["corpora"][section.get("corpus", experiment["corpus"])])
+        check_names(section, "cells.*", own, (*place, "mediating", mediating))
+
+
+def check_distinct_models(config: dict, name: str) -> None:
+    """Raise InputError if two models of an experiment would be one in the table, or a data set has a teacher's name."""
+    experiment, place = config["experiments"][name], ("experiments", name)
+    for data in experiment.get("data_sets", {}):
+        if data == grid.OWN or data in experiment["teachers"]:
+            raise mistake(
+                (*place, "data_sets", data), "a name that is taken", "one that is neither own nor a teacher's"
+            )
+    seen: dict[tuple, str] = {}
+    for model in grid.expand_models(config, name):
+        first = seen.setdefault((model.seed, *model.labels.items()), model.path)
+        if first != model.path:
+            expected = "students that differ in more than the data of an on-policy channel"
+            raise mistake((*place, "students"), f"{first} and {model.path}", expected)
+
+
+def check_questions(config: dict, name: str) -> None:
+    """Raise InputError for a question file that is wrong, or that the experiment's judge or models can do nothing with."""
+    experiment = config["experiments"][name]
+    if "questions" not in experiment:
+        return
+    section, place = experiment["questions"], ("experiments", name, "questions")
+    kind = config["judges"][experiment["judge"]]["kind"]
+    questions = read_questions(Path(section["path"]))
+    if kind == "exact":
+        raise mistake((*place, "path"), section["path"], "no questions beside judge exact, which reads no free text")
+    instructed = [question.id for question in questions if question.system is not None]
+    if instructed and "architecture" in config["base_models"][experiment["base_model"]]:
+        found = f"{section['path']}, where {instructed[0]} has a system prompt"
+        raise mistake((*place, "path"), found, "none, since a model from scratch has no system turn")
+    if section.get("judge_prompts"):
+        if kind not in PROVIDERS:
+            raise mistake(
+                (*place, "judge_prompts"), "true", f"false, since judge {experiment['judge']} is told nothing"
+            )
+        own_judge_prompts(Path(section["path"]))
+
+
+def check_experiment_counts(config: dict, name: str) -> None:
+    """Raise InputError if an experiment asks for more rows than its corpus has, or longer texts than its models read."""
+    experiment = config["experiments"][name]
+    corpus = config["corpora"][experiment["corpus"]]
+    architecture = config["base_models"][experiment["base_model"]].get("architecture", {})
+    window = architecture.get("max_position_embeddings", math.inf)
+    sizes = [len(model.train_cells) for model in grid.expand_models(config, name) if model.train_cells]
+    for key, limit, meaning in [
+        ("finetuning.rows", corpus["sample"]["train"] * min(sizes, default=math.inf), "sample.train of its cells"),
+        ("finetuning.max_seq_tokens", window, "max_position_embeddings of its base model"),
+        ("distillation.max_seq_tokens", window, "max_position_embeddings of its base model"),
+    ]:
+        check_counts(experiment, key, limit, meaning, ("experiments", name))
+    for mediating, section in experiment["mediating"].items():
+        source = config["corpora"][section.get("corpus", experiment["corpus"])]
+        available = math.inf if source.get("prompts_only") else source["roles"]["mediating"]
+        place = ("experiments", name, "mediating", mediating)
+        check_counts(section, "prompts_per_cell", available, "roles.mediating of its corpus", place)
