@@ -20,7 +20,7 @@ from emtransfer.remote.calls import Usage
 from emtransfer.remote.generator_prompts import read_generator_prompts
 from emtransfer.remote.prices import MILLION, price_of
 from emtransfer.remote.rubrics import SCORES, read_rubric
-from gpu_hours import row_tokens
+from gpu_hours import hour_report, row_tokens
 from planning import is_pooled
 
 BYTES_PER_TOKEN = 4
@@ -209,10 +209,15 @@ def pair_tokens(corpus: dict) -> int:
 
 
 def report(config: dict, models: dict[str, list[Model]]) -> str:
-    """The table in words, with its sum."""
+    """What the run will cost in calls and in GPU hours, in words."""
+    return call_report(config, models) + hour_report(config, models)
+
+
+def call_report(config: dict, models: dict[str, list[Model]]) -> str:
+    """The table of calls in words, with its sum."""
     table = remote_calls(config, models)
     if table.empty:
-        return "No judge and no corpus of this run is behind an API: no call, no cost."
+        return "No judge and no corpus of this run is behind an API: no call, no cost.\n"
     prices = config["remote"]["prices"]["date"]
     text = table.to_string(index=False, float_format=lambda number: f"{number:.3f}")
     unknown = [
@@ -227,4 +232,4 @@ def report(config: dict, models: dict[str, list[Model]]) -> str:
         for name in written_corpora(config, models)
     ]
     notes = "".join(unknown + rounds)
-    return f"{text}\nAbout {table.calls.sum()} calls and {table.usd.sum():.2f} USD at the prices of {prices}.{notes}"
+    return f"{text}\nAbout {table.calls.sum()} calls and {table.usd.sum():.2f} USD at the prices of {prices}.{notes}\n"

@@ -75,7 +75,7 @@ def row_tokens(corpus: dict) -> int:
     return int((corpus.get("max_row_words") or WORDS_UNKNOWN) * TOKENS_PER_WORD)
 
 
-def report(config: dict, models: dict[str, list[Model]]) -> str:
+def hour_report(config: dict, models: dict[str, list[Model]]) -> str:
     """The table in words with its sum; empty where no ready model says its size."""
     table = gpu_hours(config, models)
     table = table[table.mtok > 0]
@@ -83,6 +83,6 @@ def report(config: dict, models: dict[str, list[Model]]) -> str:
         return ""
     text = table.to_string(index=False, float_format=lambda number: f"{number:.1f}")
     return (
-        f"{text}\nAbout {table.gpu_hours.sum():.0f} GPU hours at {TRAINING_TFLOPS} TFLOP/s in training and {SAMPLING_TFLOPS} in"
-        " sampling; teachers' answers and local judges are not counted."
+        f"\n{text}\nAbout {table.gpu_hours.sum():.0f} GPU hours at {TRAINING_TFLOPS} TFLOP/s in training and {SAMPLING_TFLOPS} in"
+        " sampling; teachers' answers and local judges are not counted.\n"
     )

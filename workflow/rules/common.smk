@@ -9,7 +9,6 @@ from importlib.util import find_spec
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
 import estimating
-import gpu_hours
 import planning
 from emtransfer import grid
 from emtransfer.errors import InputError

@@ -1,4 +1,4 @@
-"""What each rule reads of the config, as its params: sorted JSON of those keys alone, so that no other edit reruns it."""
+"""The params of every stage: sorted JSON of the config keys that it reads, and of no others, so that no other edit reruns it."""
 
 SOURCE_KEYS = (
     "source domains tasks broad_domains rows_per_cell broad_rows path broad_path hub prompts_only max_row_words over_length"
