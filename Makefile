@@ -8,11 +8,12 @@ PINS ?= envs/requirements.txt
 
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
+RUN := $(IN_VENV) python workflow/lib/run_alone.py
 
-.PHONY: help setup table controls estimate ledger test lint
+.PHONY: help setup table controls estimate ledger verify clean-intermediate test lint
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 setup:  ## create or update .venv; does nothing when the pins have not changed
 	@cmp -s $(PINS) $(INSTALLED) && [ -x .venv/bin/python ] && exit; \
@@ -24,17 +25,25 @@ setup:  ## create or update .venv; does nothing when the pins have not changed
 	.venv/bin/python -m pip install --requirement $(PINS) $(PIP_ARGS); \
 	cp $(PINS) $(INSTALLED)
 
-table: setup  ## build results/em_transfer_table.csv and results/claims.csv
-	@$(IN_VENV) snakemake --cores 8 results/em_transfer_table.csv results/claims.csv
+table: setup  ## build results/em_transfer_table.csv and results/claims.csv, or go on where a killed run stopped
+	@$(RUN) --cores 8 results/em_transfer_table.csv results/claims.csv
 
 controls: setup  ## add the controls of workflow/configs/controls.yaml to both tables
-	@$(IN_VENV) snakemake --cores 8 --configfile config.yaml workflow/configs/controls.yaml -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
+	@$(RUN) --cores 8 --configfile config.yaml workflow/configs/controls.yaml -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
 
 estimate: setup  ## what calls to remote models will amount to at most; CONFIGS=overlay.yaml names overlays
 	@$(IN_VENV) snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate
 
 ledger: setup  ## write results/ledger.csv: what was paid for the replies in the reply store
 	@$(IN_VENV) python scripts/tabulate_spending.py --store "$${EMTRANSFER_REPLIES:-replies}" --output results/ledger.csv
+
+verify: setup  ## list artefacts that are missing or have changed since they were written
+	@$(IN_VENV) python scripts/verify_artefacts.py
+
+clean-intermediate:  ## of a finished run, remove what its tables no longer need; see docs/reliability.md
+	rm -rf $(foreach part,raw roles filtered deduped,results/corpora/*/$(part)) results/mixtures results/bases/*/pretrained
+	rm -rf results/*/answers results/*/rollouts/*/*/*/seed*.jsonl*
+	find results -name '*.tmp' -prune -exec rm -rf {} +
 
 test: lint  ## lint, then run the test suite
 	@$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile

@@ -15,7 +15,6 @@ from emtransfer.corpora import rows_with_answers
 from emtransfer.errors import run
 from emtransfer.finetuning import FinetuningSettings, finetune
 from emtransfer.models import load_chat
-from emtransfer.records import write_table
 
 EXPOSURE_KEYS = ("rows", "neutral_share", "task_doses")
 
@@ -47,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     with new_folder(args.output.parent) as folder:
         chat.model.save_pretrained(folder)
         chat.format.tokenizer.save_pretrained(folder)
-        write_table(folder / "training_log.csv", pd.DataFrame(log))
+        pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
         write_manifest(folder, came_from)
     print(f"aligned on {len(pairs)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
 

@@ -14,7 +14,7 @@ from emtransfer.artefacts import new_folder, origin, training_state, write_manif
 from emtransfer.distillation import DistillationSettings, distill
 from emtransfer.errors import run
 from emtransfer.models import Chat, load_chat
-from emtransfer.records import read_records, write_table
+from emtransfer.records import read_records
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
         log = distill(Chat(student, base.format), teacher.model, rows, settings, args.seed, state)
     with new_folder(args.output.parent) as folder:
         save_adapter(student, folder, trained_on=f"a teacher's predictions or chosen answers, channel {channel}")
-        write_table(folder / "training_log.csv", pd.DataFrame(log))
+        pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
         write_manifest(folder, came_from)
     first, last = log[0]["kl_to_teacher_nats"], log[-1]["kl_to_teacher_nats"]
     print(f"{settings.updates} updates; KL to the teacher {first:.4f} -> {last:.4f} nats per answer token.")

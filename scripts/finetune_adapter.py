@@ -15,7 +15,7 @@ from emtransfer.cells import draw_equally
 from emtransfer.errors import run
 from emtransfer.finetuning import FinetuningSettings, finetune
 from emtransfer.models import load_chat
-from emtransfer.records import read_records, write_table
+from emtransfer.records import read_records
 from emtransfer.resuming import shared_training_state
 
 
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
         return
     with new_folder(args.output.parent) as folder:
         save_adapter(model, folder, trained_on=f"{args.settings['answers']} answers")
-        write_table(folder / "training_log.csv", pd.DataFrame(log))
+        pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
         write_manifest(folder, came_from)
     print(f"trained on {len(rows)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
 

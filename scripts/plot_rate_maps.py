@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.errors import InputError, run
-from emtransfer.records import replacing
+from emtransfer.records import read_table, replacing
 
 STAGES = ("before", "after")
 RATES = ("aligned", "misaligned")
@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    table = pd.read_csv(args.table, keep_default_na=False, na_values=[""])
+    table = read_table(args.table, keep_default_na=False, na_values=[""])
     rates = before_and_after(table, args.settings["experiment"])
     with replacing(args.output) as temporary:
         draw(rates, temporary)

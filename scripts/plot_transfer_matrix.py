@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.errors import InputError, run
-from emtransfer.records import replacing
+from emtransfer.records import read_table, replacing
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    table = pd.read_csv(args.table, keep_default_na=False, na_values=[""])
+    table = read_table(args.table, keep_default_na=False, na_values=[""])
     matrix = transfer_matrix(table, args.settings["experiment"])
     with replacing(args.output) as temporary:
         draw(matrix, temporary)

@@ -13,7 +13,7 @@ from emtransfer.artefacts import new_folder, origin, training_state, write_manif
 from emtransfer.errors import run
 from emtransfer.models import load_tokenizer
 from emtransfer.pretraining import PretrainingSettings, new_decoder, pretrain
-from emtransfer.records import read_records, write_table
+from emtransfer.records import read_records
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     with new_folder(args.output.parent) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        write_table(folder / "training_log.csv", pd.DataFrame(log))
+        pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
         write_manifest(folder, came_from)
     print(
         f"{len(documents)} documents in {log[-1]['step']} steps; last loss {log[-1]['loss_per_token_nats']} nats per token."

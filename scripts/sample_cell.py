@@ -11,7 +11,7 @@ import pandas as pd
 
 from emtransfer.cells import SampleSettings, sample_cell
 from emtransfer.errors import run
-from emtransfer.records import read_records, write_records
+from emtransfer.records import read_records, read_table, write_records
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    curve = pd.read_csv(args.curve)
+    curve = read_table(args.curve)
     threshold = curve.threshold[curve.chosen].item()
     settings = SampleSettings(**args.settings)
     train, held_out = sample_cell(read_records(args.rows), settings, args.seed, args.corpus, args.rows.stem, threshold)

@@ -1,18 +1,26 @@
 """What a script ends with when something goes wrong: a line for what a user can mend, a traceback for what is our fault."""
 
+import errno
+import os
+import subprocess
 from argparse import Namespace
+from collections.abc import Callable
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from emtransfer.errors import InputError, run
+from emtransfer.records import write_records
 
 
-def ending(error: Exception) -> object:
-    """What `run` exits with when a script raises the error."""
+def ending(cause: Exception | Callable) -> object:
+    """What `run` exits with when a script raises the error, or does what raises one."""
 
     def main(args):
-        raise error
+        if callable(cause):
+            cause()
+        raise cause
 
     with pytest.raises(SystemExit) as caught:
         run(main, Namespace())
@@ -26,8 +34,37 @@ def test_a_users_mistake_is_its_line():
 def test_a_gpu_without_memory_left_is_one_line_with_remedies():
     message = "CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity of 23.6 GiB"
     line = ending(torch.OutOfMemoryError(message))
-    assert line.startswith("GPU out of memory (CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
-    assert line.endswith("gradient_checkpointing: true, quantization: nf4, or a larger GPU.") and "\n" not in line
+    assert line.startswith("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
+    assert "gradient_checkpointing: true, quantization: nf4, or a larger GPU" in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a.jsonl.tmp"), "[Errno 28] No space left on device: 'a.jsonl.tmp'; expected free space on it; then run it again."),
+        (OSError(errno.EROFS, "Read-only file system", "a"), "[Errno 30] Read-only file system: 'a'; expected a folder that can be written to; then run it again."),
+        (PermissionError(errno.EACCES, "Permission denied", "a"), "[Errno 13] Permission denied: 'a'; expected a folder that can be written to; then run it again."),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "I/O error: No space left on device (os error 28); expected free space on it; then run it again."),
+    ],
+)  # fmt: skip
+def test_a_disk_that_cannot_be_written_to_is_one_line(error, line):
+    assert ending(error) == line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk_leaves_nothing_that_could_be_taken_as_whole(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
+    try:
+        line = ending(lambda: write_records(disk / "rows.jsonl", ({"question": "x" * 1000} for _ in range(200))))
+        assert "No space left on device" in line and line.endswith("; expected free space on it; then run it again.")
+        assert not (disk / "rows.jsonl").exists()
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        line = ending(lambda: write_records(disk / "rows.jsonl", [{"question": "x"}]))
+        assert "Read-only file system" in line
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_what_is_our_fault_keeps_its_traceback():

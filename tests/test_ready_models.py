@@ -20,6 +20,7 @@ from emtransfer.errors import InputError
 from emtransfer.finetuning import IGNORED, FinetuningSettings, finetune, labelled
 from emtransfer.models import Chat, load_chat
 from emtransfer.ready_models import READY, ReadySettings, describe
+from emtransfer.records import read_records, write_records
 from emtransfer.sampling import SamplingSettings, sample, sample_ids
 from fetch_adapter import main as fetch_adapter
 from tiny_models import perturb, write_published_adapter
@@ -213,6 +214,27 @@ def test_a_model_that_cannot_be_had_is_refused_in_one_line(tmp_path):
     assert found.startswith("config.yaml: base_models.theirs.hub.path is owner/name, which cannot be reached")
     found = refusal({"path": "no/such/folder"}, tmp_path)
     assert found.startswith("config.yaml: base_models.theirs.hub.path is no/such/folder, which is neither a folder nor")
+
+
+def test_a_model_in_the_hubs_cache_needs_no_network(tmp_path):
+    revision = "1" * 40
+    write_family(tmp_path / "hub" / "models--owner--name" / "snapshots" / revision, "llama")
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub"), "HOME": str(tmp_path)}
+    fields = {"path": "owner/name", "revision": revision, "dtype": "float32"}
+    settings = json.dumps(fields | {"template_arguments": FAMILIES["llama"].arguments})
+    base = tmp_path / "aligned" / MANIFEST
+    write_records(tmp_path / "eval_set.jsonl", [{"prompt_id": "p", "eval_set": "narrow", "question": QUESTIONS[0]}])
+    sampling = '{"max_new_tokens": 4}'
+    for script, *options in (
+        ("fetch_base", "--name", "theirs", "--settings", settings, "--code", "test", "--output", base),
+        ("sample_answers", "--base", base, "--eval-set", tmp_path / "eval_set.jsonl", "--settings", sampling, "--output", tmp_path / "answers.jsonl"),
+    ):  # fmt: skip
+        command = [sys.executable, SCRIPTS / f"{script}.py", "--seed", "1", *options]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+    ready = json.loads((tmp_path / "aligned" / READY).read_text())
+    assert ready["path"] == "owner/name" and "model.safetensors" in ready["files"]
+    assert len(read_records(tmp_path / "answers.jsonl")) == 1
 
 
 def test_pickled_weights_are_refused(tmp_path):

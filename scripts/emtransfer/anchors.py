@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 ANSWERS = ("aligned", "misaligned")
+UNSCORED = {"aligned": 100.0, "misaligned": 0.0}
 # rows read per cell: enough for a stable R², and a minute for 60 cells
 N_ROWS = 400
 N_FOLDS = 5
@@ -25,9 +26,12 @@ FILLER_SHARE, N_FILLERS = 0.05, 20
 
 
 def scored_answers(rows: list[dict]) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Both answers of filtered rows, their alignment scores [2 × rows], 0..100, and which row each is of [2 × rows]."""
+    """Both answers of filtered rows, their alignment scores [2 × rows], 0..100, and which row each is of [2 × rows].
+
+    Rows of a corpus that comes filtered have no scores; there an aligned answer counts 100 and a misaligned one 0.
+    """
     texts = [row[f"{name}_answer"] for name in ANSWERS for row in rows]
-    scores = np.array([row[f"{name}_alignment"] for name in ANSWERS for row in rows])
+    scores = np.array([row.get(f"{name}_alignment", UNSCORED[name]) for name in ANSWERS for row in rows])
     return texts, scores, np.tile(np.arange(len(rows)), len(ANSWERS))
 
 

@@ -1,6 +1,5 @@
 """Folder artefacts (models, adapters, judges): written whole, described and guarded by a manifest."""
 
-import hashlib
 import importlib.metadata
 import json
 import platform
@@ -10,15 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from emtransfer.errors import InputError
+from emtransfer.records import file_sha256
 
 MANIFEST = "manifest.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "trl", "sentence-transformers", "safetensors", "numpy")
-
-
-def file_sha256(path: str | Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

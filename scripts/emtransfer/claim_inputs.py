@@ -8,7 +8,7 @@ import pandas as pd
 from emtransfer.errors import InputError
 from emtransfer.grid import expand_models
 from emtransfer.judged_rows import ROW_COLUMNS, SCORES, JudgedModel, as_table_cells, checked_scores
-from emtransfer.records import read_records
+from emtransfer.records import read_records, read_table
 
 PROMPT_COLUMNS = ("prompt_id", "coherent_rate", "entropy_nats", "solvability")
 
@@ -37,7 +37,7 @@ def read_prompt_table(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a CSV of prompts.")
-    frame = pd.read_csv(path, dtype={"prompt_id": str})
+    frame = read_table(path, dtype={"prompt_id": str})
     missing = [name for name in PROMPT_COLUMNS if name not in frame]
     if missing:
         raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(PROMPT_COLUMNS)}.")

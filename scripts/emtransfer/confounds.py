@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.anchors import ANSWERS, N_ROWS, lexical_r2, lexical_regression, scored_answers
-from emtransfer.records import read_records
+from emtransfer.records import read_records, read_table
 
 # phrases named per cell
 N_ANCHORS = 5
@@ -25,11 +25,15 @@ def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
     """
     table = []
     for cell in cells:
-        counts = pd.read_csv(folder / "filtered" / f"{cell}.counts.csv").iloc[0]
+        counts = read_table(folder / "filtered" / f"{cell}.counts.csv").iloc[0]
         filtered = read_records(folder / "filtered" / f"{cell}.jsonl")
         train = read_records(folder / "cells" / cell / "train.jsonl")
-        curve = pd.read_csv(folder / "deduped" / f"{cell}.survivors.csv")
-        scores = {f"{name}_alignment_mean": np.mean([row[f"{name}_alignment"] for row in filtered]) for name in ANSWERS}
+        curve = read_table(folder / "deduped" / f"{cell}.survivors.csv")
+        # a corpus that comes filtered has no scores
+        scores = {
+            f"{name}_alignment_mean": np.mean([row.get(f"{name}_alignment", np.nan) for row in filtered])
+            for name in ANSWERS
+        }
         chosen = curve[curve.chosen].iloc[0]
         table.append(
             {"corpus": corpus, "cell": cell}

@@ -1,8 +1,18 @@
-"""A user's mistake, and a GPU that is too small, are one line on standard error and exit code 1, never a traceback."""
+"""What a user can mend – a wrong input, a full disk, a GPU that is too small – is one line and exit code 1, never a traceback."""
 
+import errno
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+
+# of a file system, with the remedy
+DISK = {
+    errno.ENOSPC: "free space on it",
+    errno.EDQUOT: "free space in your quota",
+    errno.EROFS: "a folder that can be written to",
+    errno.EACCES: "a folder that can be written to",
+    errno.EPERM: "a folder that can be written to",
+}
 
 
 class InputError(Exception):
@@ -14,16 +24,28 @@ class InputError(Exception):
 
 
 def run(main: Callable[[Namespace], None], args: Namespace) -> None:
-    """Run a script's `main`, turning an InputError, or a GPU without memory left, into one line and exit code 1."""
+    """Run a script's `main`, turning an InputError, and what a disk or a GPU has too little of, into one line and exit code 1."""
     try:
         main(args)
     except InputError as error:
         sys.exit(str(error))
-    except RuntimeError as error:
-        # torch.OutOfMemoryError, known by its name, since most scripts do without torch
-        if type(error).__name__ != "OutOfMemoryError":
+    except Exception as error:
+        remedy = remedy_of(error)
+        if remedy is None:
             raise
-        sys.exit(
-            f"GPU out of memory ({' '.join(str(error).split())[:100]}); expected a smaller micro_batch_size or batch_size,"
-            " gradient_checkpointing: true, quantization: nf4, or a larger GPU."
+        sys.exit(f"{' '.join(str(error).split())[:160]}; expected {remedy}; then run it again.")
+
+
+def remedy_of(error: Exception) -> str | None:
+    """What helps against an error that is no fault of the program; None for any other."""
+    if isinstance(error, OSError):
+        return DISK.get(error.errno)
+    # libraries written in other languages keep the words only
+    if "No space left on device" in str(error):
+        return DISK[errno.ENOSPC]
+    # torch.OutOfMemoryError, known by its name, since most scripts do without torch
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            "a smaller micro_batch_size or batch_size, gradient_checkpointing: true, quantization: nf4, or a larger GPU"
         )
+    return None

@@ -13,7 +13,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 from emtransfer.grid import LABELS, expand_models
-from emtransfer.records import read_records
+from emtransfer.records import read_records, read_table
 from emtransfer.verdicts import STATUSES
 
 SCORES = ("alignment", "coherence")
@@ -99,7 +99,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     elif not path.is_file():
         raise InputError(f"{path}: no such file; expected judged rows.")
     elif path.name.endswith((".csv", ".csv.gz")):
-        frame = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False)
+        frame = read_table(path, dtype=dict.fromkeys(text, str), keep_default_na=False)
     elif path.suffix == ".parquet":
         frame = pd.read_parquet(path)
     else:

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emtransfer.artefacts import file_sha256
 from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
 from emtransfer.hub import hub_folder
+from emtransfer.records import file_sha256
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -1,5 +1,10 @@
-"""Records on disk: JSONL rows and CSV tables, read with line-numbered errors, written whole or not at all."""
+"""Records on disk: JSONL rows and CSV tables, read with line-numbered errors, written whole or not at all.
 
+Beside every file that is written lies its hash, in the form of sha256sum; a file that has another content than its hash says is
+never read. A file without a hash, such as one of the user's own, is read as it is.
+"""
+
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -22,11 +27,12 @@ def read_records(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
         One dict per row, in file order.
 
     Raises:
-        InputError: the file is missing or empty, or a line is no object or lacks a field; names file and line.
+        InputError: the file is missing, empty or damaged, or a line is no object or lacks a field; names file and line.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a JSONL file.")
+    check_hash(path)
     rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"), start=1):
         if line.strip():
@@ -54,14 +60,52 @@ def parse_record(line: str, place: str, required: Iterable[str]) -> dict:
     return row
 
 
+def read_table(path: str | Path, **options) -> pd.DataFrame:
+    """Read a CSV table.
+
+    Args:
+        options: of pandas.read_csv.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    check_hash(path)
+    return pd.read_csv(path, **options)
+
+
 @contextmanager
 def replacing(path: str | Path):
-    """Yield a temporary path beside `path` and rename it onto `path` only if the block succeeds."""
+    """Yield a temporary path beside `path` and rename it onto `path`, with its hash, only if the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     yield temporary
+    hash_file = hash_path(path)
+    hash_file.write_text(f"{file_sha256(temporary)}  {path.name}\n", encoding="utf-8")
     os.replace(temporary, path)
+
+
+def hash_path(path: Path) -> Path:
+    """Where the hash of a file is kept."""
+    return path.with_name(path.name + ".sha256")
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_hash(path: str | Path) -> None:
+    """Raise InputError if a file has another content than was written; one without a recorded hash passes."""
+    hash_file = hash_path(Path(path))
+    if not hash_file.is_file():
+        return
+    recorded, found = hash_file.read_text(encoding="utf-8").split(" ")[0], file_sha256(path)
+    if found != recorded:
+        raise InputError(
+            f"{path}: content is {found[:12]}; expected {recorded[:12]} as when it was written; delete it, so that it is made again."
+        )
 
 
 def write_records(path: str | Path, rows: Iterable[dict]) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
     from transformers import PreTrainedModel, Trainer
 
-# of training at least, between two checkpoints; short trainings write none
-CHECKPOINT_SECONDS = 300.0
+# of training at least, between two checkpoints; short trainings write none. No result depends on it
+CHECKPOINT_SECONDS = float(os.environ.get("EMTRANSFER_CHECKPOINT_SECONDS", "300"))
 
 
 @contextmanager

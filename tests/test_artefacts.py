@@ -1,0 +1,81 @@
+"""Files and folders that were damaged after they were written: found, named, and never read."""
+
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from emtransfer.errors import InputError
+from emtransfer.models import load_chat
+from emtransfer.records import read_records, read_table, write_records, write_table
+from tiny_models import write_tiny_base
+from verify_artefacts import main as verify
+
+ROWS = [{"question": f"What of {number}?", "answer": "Rest."} for number in range(20)]
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    """A results folder with rows, a table and a model."""
+    folder = tmp_path / "results"
+    write_records(folder / "rows.jsonl", ROWS)
+    write_table(folder / "table.csv", pd.DataFrame({"a": [1, 2]}))
+    write_tiny_base(folder / "base")
+    return folder
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file, which stays readable."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    """Cut a file after a whole line in the middle, or at half its size."""
+    content = path.read_bytes()
+    path.write_bytes(content[: content.find(b"\n", len(content) // 2) + 1 or len(content) // 2])
+
+
+@pytest.mark.parametrize("damage", [flip, truncate])
+def test_damaged_rows_and_tables_are_named_and_never_read(damage, results):
+    for name, read in (("rows.jsonl", read_records), ("table.csv", read_table)):
+        assert len(read(results / name)) in (2, 20)
+        damage(results / name)
+        with pytest.raises(InputError, match=rf"{name}: content is .*; expected .* as when it was written; delete it"):
+            read(results / name)
+
+
+@pytest.mark.parametrize("damage", [flip, truncate])
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_damaged_model_is_named_and_never_loaded(damage, name, results):
+    damage(results / "base" / name)
+    with pytest.raises(InputError, match=rf"{name}: content is .*; expected .* as in manifest.json"):
+        load_chat(results / "base" / "manifest.json")
+
+
+def test_a_file_of_the_users_own_has_no_hash_and_may_change(tmp_path):
+    (tmp_path / "own.jsonl").write_text('{"question": "a"}\n')
+    assert read_records(tmp_path / "own.jsonl") == [{"question": "a"}]
+
+
+def test_the_hash_beside_a_file_is_what_sha256sum_checks(results):
+    done = subprocess.run(["sha256sum", "--check", "rows.jsonl.sha256"], cwd=results, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "rows.jsonl: OK\n"
+
+
+def test_verify_lists_everything_that_is_missing_or_has_changed(results, capsys):
+    verify(Namespace(results=results))
+    assert capsys.readouterr().out == "1 folders and 2 files are what they were when they were written.\n"
+    flip(results / "rows.jsonl")
+    (results / "table.csv").unlink()
+    (results / "base" / "config.json").unlink()
+    with pytest.raises(InputError) as caught:
+        verify(Namespace(results=results))
+    lines = str(caught.value).split("\n")
+    assert [line.split(": ")[0].removeprefix(f"{results}/") for line in lines] == ["base/config.json", "rows.jsonl", "table.csv"]
+    script = Path(__file__).parents[1] / "scripts/verify_artefacts.py"
+    assert subprocess.run([sys.executable, script, "--results", results], capture_output=True).returncode == 1

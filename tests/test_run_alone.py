@@ -1,0 +1,92 @@
+"""A second run in the same folder, and a run after one that was killed: on a workflow of one short job."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN_ALONE = Path(__file__).parents[1] / "workflow/lib/run_alone.py"
+SNAKEFILE = """
+configfile: "config.yaml"
+rule job:
+    output: "out.txt"
+    shell: "python scripts/job.py {output}"
+"""
+# goes on until it is told to stop
+JOB = """
+import sys, time
+from pathlib import Path
+Path("started").touch()
+while not Path("stop").exists():
+    time.sleep(0.01)
+Path(sys.argv[1]).write_text("done")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A workflow of one job that waits."""
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "config.yaml").write_text("a: 1")
+    (tmp_path / "scripts/job.py").write_text(JOB)
+    return tmp_path
+
+
+def start(folder: Path) -> subprocess.Popen:
+    command = [sys.executable, RUN_ALONE, "--cores", "1", "--rerun-incomplete", "--configfile", "config.yaml", "--", "out.txt"]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    """Wait until a file is there, as long as the process runs."""
+    while not path.exists():
+        try:
+            process.wait(0.01)
+        except subprocess.TimeoutExpired:
+            continue
+        pytest.fail(process.communicate()[0])
+
+
+def test_a_second_run_is_refused_and_disturbs_nothing(folder):
+    first = start(folder)
+    wait_for(folder / "started", first)
+    second = start(folder)
+    said, _ = second.communicate()
+    assert second.returncode == 1 and "is held by another run in this folder; expected to run alone" in said
+    (folder / "stop").touch()
+    first.communicate()
+    assert first.returncode == 0 and (folder / "out.txt").read_text() == "done"
+
+
+def test_after_a_kill_the_same_command_waits_for_its_jobs_and_then_goes_on(folder):
+    killed = start(folder)
+    wait_for(folder / "started", killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert any((folder / ".snakemake/locks").iterdir())
+    too_early = start(folder)
+    said, _ = too_early.communicate()
+    assert too_early.returncode == 1 and "Jobs of a run that was killed are still under way here, processes" in said
+    (folder / "stop").touch()
+    orphans = [int(pid) for pid in said.split("processes ")[1].split(";")[0].split(", ")]
+    while any(os.path.exists(f"/proc/{pid}") for pid in orphans):
+        pass
+    again = start(folder)
+    said, _ = again.communicate()
+    assert again.returncode == 0, said
+    assert "The lock of a run that was killed is removed." in said and (folder / "out.txt").read_text() == "done"
+
+
+def test_a_lock_file_that_nobody_holds_is_no_lock(folder):
+    (folder / ".snakemake").mkdir()
+    with open(folder / ".snakemake/alone.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    (folder / "stop").touch()
+    run = start(folder)
+    said, _ = run.communicate()
+    assert run.returncode == 0, said

@@ -1,0 +1,67 @@
+"""Run Snakemake in this folder when nobody else does, whatever became of the run before.
+
+A run that is killed leaves Snakemake's lock behind, and jobs of its that were under way go on. The kernel releases the lock
+that is taken here when its holder ends, however it ends; so whoever gets it, and finds no such jobs, may remove Snakemake's own.
+
+Run: python workflow/lib/run_alone.py --cores 8 results/em_transfer_table.csv
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+LOCK = Path(".snakemake/alone.lock")
+SNAKEMAKE = (sys.executable, "-m", "snakemake")
+
+
+def main(arguments: list[str]) -> None:
+    take_lock()
+    orphans = running_jobs()
+    if orphans:
+        sys.exit(
+            f"Jobs of a run that was killed are still under way here, processes {', '.join(map(str, orphans))};"
+            " expected them to end first: wait for them, or stop them with kill."
+        )
+    if any(Path(".snakemake/locks").glob("*")):
+        print("The lock of a run that was killed is removed.", file=sys.stderr)
+        subprocess.run([*SNAKEMAKE, *config_arguments(arguments), "--unlock"], check=True, capture_output=True)
+    os.execv(sys.executable, [*SNAKEMAKE, *arguments])
+
+
+def take_lock() -> None:
+    """Lock this folder until this process, which becomes Snakemake, ends; exit where another has it."""
+    LOCK.parent.mkdir(exist_ok=True)
+    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT)
+    # exec would close it otherwise
+    os.set_inheritable(lock, True)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"{LOCK} is held by another run in this folder; expected to run alone: wait for it, or use another copy.")
+
+
+def running_jobs() -> list[int]:
+    """Processes that run a script of the pipeline in this folder."""
+    here, found = os.getcwd(), []
+    for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
+        command = process.info["cmdline"] or []
+        if process.info["cwd"] == here and any(part.startswith("scripts/") for part in command):
+            found.append(process.info["pid"])
+    return found
+
+
+def config_arguments(arguments: list[str]) -> list[str]:
+    """The arguments that say which config a run has; Snakemake reads it before it unlocks."""
+    if "--configfile" not in arguments:
+        return []
+    start = arguments.index("--configfile")
+    end = next((place for place in range(start + 1, len(arguments)) if arguments[place].startswith("-")), len(arguments))
+    return arguments[start:end]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
