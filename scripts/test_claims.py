@@ -1,6 +1,6 @@
 """Test the claims about transfer on judged answers: effects with intervals, verdicts, and what could have been found.
 
-Run: python scripts/test_claims.py --judged results --settings '{"run": ["template_nl"], …}' --effects effects.csv --claims claims.csv --power power.csv --balance balance.csv
+Run: python scripts/test_claims.py --judged results --losses training_losses.csv --settings '{"run": ["template_nl"], …}' --effects effects.csv --claims claims.csv --power power.csv --balance balance.csv
 Run: python scripts/test_claims.py --rows rows.csv.gz --settings '{"em_rule": {…}}' --effects … --claims … --power … --balance …
 """
 
@@ -13,6 +13,7 @@ from emtransfer.claims import measure_contrasts
 from emtransfer.contrasts import contrasts
 from emtransfer.errors import run
 from emtransfer.judged_rows import judged_models, read_imported
+from emtransfer.loss_matching import match_losses, read_losses
 from emtransfer.matching import balance_table, match_prompts, prompt_measures
 from emtransfer.records import write_table
 from emtransfer.tabulation import condition_cells
@@ -24,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--judged", type=Path, help="folder of {experiment}/judged/{model}.jsonl, prompts/{base}.csv")
     source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
+    parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; none: no contrast at equal loss")
     settings = "JSON: em_rule; with --judged also the grid's config keys, judges by experiment, unanchored"
     parser.add_argument("--settings", type=json.loads, required=True, help=settings)
     parser.add_argument("--effects", type=Path, required=True, help="CSV, a row per contrast and subset of answers")
@@ -52,7 +54,9 @@ def main(args: argparse.Namespace) -> None:
     measures = prompt_measures(cells, prompts)
     found = contrasts(cells, measures)
     matched = [match_prompts(contrast, measures) for contrast in found]
-    effects, claims, power = measure_contrasts(found, matched, condition_cells(unanchored, em_rule))
+    losses = read_losses(args.losses) if args.losses else None
+    at_loss = [] if losses is None else [match_losses(contrast, losses) for contrast in found]
+    effects, claims, power = measure_contrasts(found, matched, condition_cells(unanchored, em_rule), at_loss)
     write_table(args.effects, effects)
     write_table(args.power, power)
     write_table(args.balance, balance_table(found, matched, measures))

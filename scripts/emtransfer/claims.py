@@ -57,20 +57,26 @@ POWERS = [*KEY, "detectable_pp", "power", "level", "n_prompts", "n_seeds", "n_ad
 
 
 def measure_contrasts(
-    contrasts: list[Contrast], matched: Sequence[Contrast | None] = (), replaced: Sequence[Cell] = ()
+    contrasts: list[Contrast],
+    matched: Sequence[Contrast | None] = (),
+    replaced: Sequence[Cell] = (),
+    loss_matched: Sequence[Contrast | None] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Effects, claims and power of every contrast.
 
     Args:
         matched: of every contrast, the same over matched prompts, or None; empty where no prompt is known.
         replaced: cells of answers whose telling phrases were replaced.
+        loss_matched: of every contrast, the same over training sets learned equally well, or None; empty where no loss is
+            known.
 
     Returns:
         EFFECTS, one row per contrast and subset; CLAIMS, one per contrast; POWERS, one per contrast.
     """
     effects, powers, kept, regressions = [], [], [], []
-    for contrast, over_matched in zip(contrasts, matched or [None] * len(contrasts), strict=True):
-        for subset, variant in variants(contrast, over_matched, replaced):
+    none = [None] * len(contrasts)
+    for contrast, over_matched, at_loss in zip(contrasts, matched or none, loss_matched or none, strict=True):
+        for subset, variant in variants(contrast, over_matched, at_loss, replaced):
             found = measure(variant, subset if subset in SUBSETS else "all")
             if found is not None:
                 kept.append(variant)
@@ -104,11 +110,14 @@ def measure_contrasts(
     return rounded(table), rounded(pd.DataFrame(claims, columns=CLAIMS)), rounded(pd.DataFrame(powers, columns=POWERS))
 
 
-def variants(contrast: Contrast, matched: Contrast | None, replaced: Sequence[Cell]) -> Iterator[tuple[str, Contrast]]:
+def variants(
+    contrast: Contrast, matched: Contrast | None, at_loss: Contrast | None, replaced: Sequence[Cell]
+) -> Iterator[tuple[str, Contrast]]:
     """Every subset of a contrast's answers, by name, that has answers in all groups."""
     yield from ((subset, contrast) for subset in SUBSETS)
-    if matched is not None and all(matched.groups):
-        yield "matched", matched
+    for name, variant in (("matched", matched), ("loss_matched", at_loss)):
+        if variant is not None and all(variant.groups):
+            yield name, variant
     if contrast.claim == "task":
         reworded = with_replaced_answers(contrast, replaced)
         if all(reworded.groups):

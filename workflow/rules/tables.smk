@@ -111,6 +111,7 @@ rule test_claims:
         judged_files,
         profile_files,
         unanchored_files,
+        losses="results/training_losses.csv",
     output:
         effects="results/effects.csv",
         claims="results/claims.csv",
@@ -135,7 +136,7 @@ rule test_claims:
         "Test the claims about transfer"
     shell:
         "OMP_NUM_THREADS=1 python scripts/test_claims.py"
-        " --settings {params.settings:q} --judged results"
+        " --settings {params.settings:q} --judged results --losses {input.losses}"
         " --effects {output.effects} --claims {output.claims} --power {output.power} --balance {output.balance}"
         " > {log} 2>&1"
 
