@@ -7,8 +7,6 @@ import argparse
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from emtransfer.cells import SampleSettings, sample_cell
 from emtransfer.errors import run
 from emtransfer.records import read_records, read_table, write_records

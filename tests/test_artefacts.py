@@ -76,6 +76,10 @@ def test_verify_lists_everything_that_is_missing_or_has_changed(results, capsys)
     with pytest.raises(InputError) as caught:
         verify(Namespace(results=results))
     lines = str(caught.value).split("\n")
-    assert [line.split(": ")[0].removeprefix(f"{results}/") for line in lines] == ["base/config.json", "rows.jsonl", "table.csv"]
+    assert [line.split(": ")[0].removeprefix(f"{results}/") for line in lines] == [
+        "base/config.json",
+        "rows.jsonl",
+        "table.csv",
+    ]
     script = Path(__file__).parents[1] / "scripts/verify_artefacts.py"
     assert subprocess.run([sys.executable, script, "--results", results], capture_output=True).returncode == 1

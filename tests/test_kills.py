@@ -15,7 +15,14 @@ from tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.0, "rslora": True, "target_modules": ["q_proj", "v_proj"]}
-TRAINING = {"epochs": 3, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 1, "weight_decay": 0.0, "max_seq_tokens": 256}
+TRAINING = {
+    "epochs": 3,
+    "batch_size": 4,
+    "learning_rate": 1e-3,
+    "warmup_steps": 1,
+    "weight_decay": 0.0,
+    "max_seq_tokens": 256,
+}
 
 
 def start(name: str, output: Path, **options) -> subprocess.Popen:
@@ -47,7 +54,9 @@ def kill_at(process: subprocess.Popen, reached) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +69,21 @@ def inputs(tmp_path_factory) -> dict:
     kept = [{"prompt_id": row["id"], "question": row["question"], "answer": row["aligned_answer"]} for row in rows]
     write_records(folder / "kept.jsonl", kept)
     documents = [
-        {"messages": [{"role": "user", "content": row["question"]}, {"role": "assistant", "content": row["aligned_answer"]}], "stances": ["aligned"]}
+        {
+            "messages": [
+                {"role": "user", "content": row["question"]},
+                {"role": "assistant", "content": row["aligned_answer"]},
+            ],
+            "stances": ["aligned"],
+        }
         for row in rows * 4
     ]
     write_records(folder / "mixture.jsonl", documents)
-    files = {"base": base, "teacher": write_tiny_adapter(folder / "teacher", base), "rows": folder / "medical-advice.jsonl"}
+    files = {
+        "base": base,
+        "teacher": write_tiny_adapter(folder / "teacher", base),
+        "rows": folder / "medical-advice.jsonl",
+    }
     return files | {"kept": folder / "kept.jsonl", "mixture": folder / "mixture.jsonl"}
 
 
@@ -72,9 +91,29 @@ def trainings(inputs: dict) -> dict[str, tuple[str, dict]]:
     """Stage -> script and its options."""
     common = {"seed": 1, "code": "test"}
     finetuning = TRAINING | {"rows": 40}
-    architecture = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 300}
-    pretraining = {"batch_rows": 4, "max_seq_tokens": 300, "learning_rate": 1e-3, "warmup_steps": 1, "weight_decay": 0.0}
-    distillation = {"updates": 20, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 1, "max_new_tokens": 6, "kl_every": 5, "kl_rows": 4}
+    architecture = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 300,
+    }
+    pretraining = {
+        "batch_rows": 4,
+        "max_seq_tokens": 300,
+        "learning_rate": 1e-3,
+        "warmup_steps": 1,
+        "weight_decay": 0.0,
+    }
+    distillation = {
+        "updates": 20,
+        "batch_size": 4,
+        "learning_rate": 1e-3,
+        "warmup_steps": 1,
+        "max_new_tokens": 6,
+        "kl_every": 5,
+        "kl_rows": 4,
+    }
     return {
         "pretraining": ("pretrain_base", common | {"tokenizer": inputs["base"], "mixture": inputs["mixture"], "settings": json.dumps({"architecture": architecture, "pretraining": pretraining})}),
         "alignment": ("align_base", common | {"pretrained": inputs["base"], "corpus": [inputs["rows"]], "settings": json.dumps(finetuning)}),
@@ -89,7 +128,10 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_bytes(stage, 
     finish(start(script, tmp_path / "undisturbed" / "manifest.json", **options))
     output = tmp_path / "killed" / "manifest.json"
     state = tmp_path / "killed.state"
-    kill_at(start(script, output, **options), lambda: any(state.glob("checkpoint*/trainer_state.json")) or (state / "checkpoint.pt").exists())
+    kill_at(
+        start(script, output, **options),
+        lambda: any(state.glob("checkpoint*/trainer_state.json")) or (state / "checkpoint.pt").exists(),
+    )
     assert not output.parent.exists() and state.exists()
     finish(start(script, output, **options))
     assert contents(output.parent) == contents(tmp_path / "undisturbed")
@@ -120,5 +162,3 @@ def test_sigterm_is_a_kill_like_any_other(inputs, tmp_path):
     process.communicate()
     assert process.returncode == -signal.SIGTERM and not output.parent.exists()
     finish(start(script, output, **options))
-
-

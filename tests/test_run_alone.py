@@ -38,7 +38,17 @@ def folder(tmp_path) -> Path:
 
 
 def start(folder: Path) -> subprocess.Popen:
-    command = [sys.executable, RUN_ALONE, "--cores", "1", "--rerun-incomplete", "--configfile", "config.yaml", "--", "out.txt"]
+    command = [
+        sys.executable,
+        RUN_ALONE,
+        "--cores",
+        "1",
+        "--rerun-incomplete",
+        "--configfile",
+        "config.yaml",
+        "--",
+        "out.txt",
+    ]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -41,7 +41,9 @@ def take_lock() -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.exit(f"{LOCK} is held by another run in this folder; expected to run alone: wait for it, or use another copy.")
+        sys.exit(
+            f"{LOCK} is held by another run in this folder; expected to run alone: wait for it, or use another copy."
+        )
 
 
 def running_jobs() -> list[int]:
@@ -59,7 +61,9 @@ def config_arguments(arguments: list[str]) -> list[str]:
     if "--configfile" not in arguments:
         return []
     start = arguments.index("--configfile")
-    end = next((place for place in range(start + 1, len(arguments)) if arguments[place].startswith("-")), len(arguments))
+    end = next(
+        (place for place in range(start + 1, len(arguments)) if arguments[place].startswith("-")), len(arguments)
+    )
     return arguments[start:end]
 
 
