@@ -77,7 +77,8 @@ def test_after_a_kill_the_same_command_waits_for_its_jobs_and_then_goes_on(folde
     killed = start(folder)
     wait_for(folder / "started", killed)
     killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    # its job still holds the pipe, so that there is no end of what is said
+    killed.wait()
     assert any((folder / ".snakemake/locks").iterdir())
     too_early = start(folder)
     said, _ = too_early.communicate()
