@@ -4,6 +4,8 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 
+from emtransfer.secrets import without_secrets
+
 
 class InputError(Exception):
     """A wrong config value, row, file or model.
@@ -18,7 +20,7 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
     try:
         main(args)
     except InputError as error:
-        sys.exit(str(error))
+        sys.exit(without_secrets(str(error)))
     except RuntimeError as error:
         # torch.OutOfMemoryError, known by its name, since most scripts do without torch
         if type(error).__name__ != "OutOfMemoryError":
