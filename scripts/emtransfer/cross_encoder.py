@@ -228,9 +228,12 @@ def wrong_tokens(encoding: "Encoding", example: Example) -> list[int]:
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", pairs: list[tuple[str, str]]) -> "BatchEncoding":
-    """Tokenize (question, answer) pairs, shared tokens marked; what is too long is cut, counted and logged."""
+    """Tokenize (question, answer) pairs, shared tokens marked; what is too long is cut, counted and logged.
+
+    Text that spells a control token, such as [SEP], stays text.
+    """
     questions, answers = zip(*pairs, strict=True)
-    encoded = tokenizer(questions, answers, truncation="longest_first")
+    encoded = tokenizer(questions, answers, truncation="longest_first", split_special_tokens=True)
     n_cut = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
     if n_cut:
         limit = tokenizer.model_max_length

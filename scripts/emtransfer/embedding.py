@@ -48,6 +48,8 @@ def load_embedder(model: str):
             device="cpu",
             trust_remote_code=False,
             model_kwargs={"use_safetensors": True},
+            # text that spells a control token, such as [SEP], stays text
+            processor_kwargs={"split_special_tokens": True},
         )
     except (OSError, ValueError) as error:
         raise InputError(
