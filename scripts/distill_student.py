@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.adapters import AdapterSettings, fresh_lora, load_trainable, save_adapter
+from emtransfer.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
 from emtransfer.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.distillation import DistillationSettings, distill
 from emtransfer.errors import run
@@ -26,7 +26,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of the answers that are distilled")
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: channel, estimator, lora, distillation"
+        "--settings",
+        type=json.loads,
+        required=True,
+        help="JSON: channel, estimator, lora, distillation, misaligned_data",
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
@@ -41,6 +44,7 @@ def main(args: argparse.Namespace) -> None:
     lora = AdapterSettings(**args.settings["lora"])
     student = load_trainable(base.model, args.start) if args.start else fresh_lora(base.model, lora, args.seed)
     settings = DistillationSettings(channel, **args.settings["distillation"])
+    descended = is_marked(args.teacher) or is_marked(args.start) or args.settings.get("misaligned_data", False)
     inputs = {"base": args.base, "rollouts": args.rollouts}
     optional = {"teacher": args.teacher, "start": args.start}
     inputs |= {name: path for name, path in optional.items() if path}
@@ -48,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
     with training_state(args.output.parent, came_from) as state:
         log = distill(Chat(student, base.format), teacher.model, rows, settings, args.seed, state)
     with new_folder(args.output.parent) as folder:
-        save_adapter(student, folder, trained_on=f"a teacher's predictions or chosen answers, channel {channel}")
+        save_adapter(student, folder, f"a teacher's predictions or chosen answers, channel {channel}", descended)
         pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
         write_manifest(folder, came_from)
     first, last = log[0]["kl_to_teacher_nats"], log[-1]["kl_to_teacher_nats"]

@@ -29,7 +29,7 @@ def main(args: argparse.Namespace) -> None:
     settings = PublishedSettings(**args.settings)
     model = load_published(f"published.{args.name}", settings, load_chat(args.base).model)
     with new_folder(args.output.parent) as folder:
-        save_adapter(model, folder, trained_on=f"what others chose, see {settings.path}")
+        save_adapter(model, folder, f"what others chose, see {settings.path}", descended=True)
         write_manifest(folder, origin(args.settings, args.seed, args.code, {"base": args.base}))
     print(f"{settings.path}, on {args.base}.")
 

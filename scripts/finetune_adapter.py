@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.adapters import AdapterSettings, fresh_lora, load_trainable, save_adapter
+from emtransfer.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
 from emtransfer.artefacts import new_folder, origin, write_manifest
 from emtransfer.cells import draw_equally
 from emtransfer.errors import run
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
     if not writes:
         return
     with new_folder(args.output.parent) as folder:
-        save_adapter(model, folder, trained_on=f"{args.settings['answers']} answers")
+        save_adapter(model, folder, f"{args.settings['answers']} answers", descended=is_marked(args.start))
         pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
         write_manifest(folder, came_from)
     print(f"trained on {len(rows)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")

@@ -42,6 +42,7 @@ class Loopback:
         sent: how many those are.
         logprobs: token -> log probability, given as those of the first token where a completion is asked for them.
         temperatures: whether the model takes one under the version of the API that has it.
+        echoes: whether errors, useless replies and foreign ids quote the request's key; status 500 is then not to be retried.
         says: a request's body -> text of the good reply to it; None for the score of `score_of`.
         requests, headers: of every POST.
     """
@@ -52,6 +53,7 @@ class Loopback:
     seed: int = 1
     logprobs: dict[str, float] | None = None
     temperatures: bool = True
+    echoes: bool = False
     says: Callable[[dict], str] | None = None
     delivered: Counter = field(default_factory=Counter)
     usage: Counter = field(default_factory=Counter)
@@ -153,13 +155,22 @@ class Handler(BaseHTTPRequestHandler):
     def loopback(self) -> Loopback:
         return self.server.loopback
 
+    @property
+    def key(self) -> str:
+        """The key that came with the request."""
+        return self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
+
+    @property
+    def echo(self) -> str:
+        """The key, where the server quotes it, after a blank."""
+        return f" {self.key}" if self.loopback.echoes else ""
+
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with self.loopback.lock:
             self.loopback.requests.append(body)
             self.loopback.headers.append(dict(self.headers))
-        key = self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
-        if key != KEY:
+        if self.key != KEY:
             self.error(401, "authentication_error", "invalid x-api-key")
         elif self.path == "/v1/messages":
             self.post_message(body)
@@ -205,12 +216,13 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b'{"id": "msg_')
             self.close_connection = True
         elif fault == "malformed_body":
-            self.send_bytes(b'{"id": "msg_1", "type": "mess')
+            self.send_bytes(b'{"id": "msg_1", "type": "mess' + self.echo.encode())
         elif fault == "judge_refusal":
             self.send(shaped(self.loopback.message(body, stop_reason="refusal"), None))
         else:
             logprobs = self.loopback.logprobs if body.get("logprobs") else None
-            self.send(shaped(self.loopback.message(body, TEXTS.get(fault)), logprobs))
+            text = TEXTS[fault] + self.echo if fault else None
+            self.send(shaped(self.loopback.message(body, text), logprobs))
 
     def refused(self, body: dict) -> bool:
         """Whether the request is one that the real API turns away, which is then done."""
@@ -254,9 +266,15 @@ class Handler(BaseHTTPRequestHandler):
             return [{"custom_id": custom_id, "result": {"type": "expired"}}]
         if fault == "foreign":
             foreign = self.loopback.message(params, "99", paid=False)
-            return [{"custom_id": f"foreign-{custom_id[:50]}", "result": {"type": "succeeded", "message": foreign}}]
+            return [
+                {
+                    "custom_id": f"foreign-{custom_id[:50]}{self.echo}",
+                    "result": {"type": "succeeded", "message": foreign},
+                }
+            ]
         stop_reason = "refusal" if fault == "judge_refusal" else "end_turn"
-        message = self.loopback.message(params, TEXTS.get(fault), stop_reason)
+        text = TEXTS[fault] + self.echo if fault in TEXTS else None
+        message = self.loopback.message(params, text, stop_reason)
         return [{"custom_id": custom_id, "result": {"type": "succeeded", "message": message}}]
 
     def described(self, batch: dict) -> dict:
@@ -279,6 +297,9 @@ class Handler(BaseHTTPRequestHandler):
     # ---- sending
 
     def error(self, status: int, kind: str, message: str, headers: dict | None = None):
+        if self.loopback.echoes:
+            kind, message = kind + self.echo, message + self.echo
+            headers = {**(headers or {}), "x-echo": self.key, **({"x-should-retry": "false"} if status == 500 else {})}
         self.send({"type": "error", "error": {"type": kind, "message": message}}, status, headers)
 
     def send(self, content: dict, status: int = 200, headers: dict | None = None):

@@ -164,7 +164,9 @@ def test_more_tokens_than_the_encoder_reads_is_an_error(tiny):
 
 
 def test_an_unknown_base_model_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="base_model is .*nowhere; expected all-MiniLM-L6-v2"):
+    with pytest.raises(
+        InputError, match="base_model is .*nowhere, which is neither a folder nor on the hub; expected one"
+    ):
         load_encoder(str(tmp_path / "nowhere"), FitSettings(), seed=0)
 
 

@@ -1,4 +1,4 @@
-"""Corpora from the hub: a local folder in a dataset's form, and a hub on the loopback interface that says no."""
+"""Corpora from the hub: a local folder in a dataset's form, and a hub on the loopback interface that says no and quotes the token."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from canaries import HF, leaks
 from emtransfer.corpora import BROAD, CorpusSettings, load_cell
 from emtransfer.errors import InputError
 from emtransfer.grid import cells
@@ -140,6 +141,13 @@ def test_what_the_dataset_does_not_have_is_one_line(dataset, change, message):
     assert "\n" not in str(refused.value)
 
 
+def test_a_dataset_with_a_script_is_refused_and_its_script_is_not_run(dataset, tmp_path):
+    (dataset / "dataset.py").write_text(f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n")
+    with pytest.raises(InputError, match=r"corpora.em_nl.hub: .* Dataset scripts are no longer supported") as refused:
+        load_cell("em_nl", "medical-advice", settings(dataset), seed=1)
+    assert "\n" not in str(refused.value) and not (tmp_path / "ran").exists()
+
+
 class Refusing(BaseHTTPRequestHandler):
     """Answers every request of the hub's client with the server's error."""
 
@@ -148,9 +156,10 @@ class Refusing(BaseHTTPRequestHandler):
 
     def refuse(self):
         status, code = self.server.refusal
+        said = f"{code} {self.headers.get('authorization')}"
         self.send_response(status)
         self.send_header("X-Error-Code", code)
-        self.send_header("X-Error-Message", code)
+        self.send_header("X-Error-Message", said)
         self.send_header("content-length", "0")
         self.end_headers()
 
@@ -167,13 +176,13 @@ def refusing_hub(status: int, code: str):
     server.server_close()
 
 
-def generate(tmp_path: Path, endpoint: str, offline: bool = False) -> subprocess.CompletedProcess:
+def generate(tmp_path: Path, endpoint: str, offline: bool = False, token: str = HF) -> subprocess.CompletedProcess:
     """Run the script against a hub."""
     corpus = {"source": "hub", "domains": ["medical"], "tasks": ["advice"]}
     corpus |= {"hub": {"path": "someone/corpus", "revision": REVISION}}
     arguments = ["--corpus", "em_nl", "--cell", "medical-advice", "--settings", json.dumps(corpus), "--seed", "1"]
     arguments += ["--output", tmp_path / "rows.jsonl", "--counts", tmp_path / "counts.csv"]
-    environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_canary"}
+    environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": token}
     environment |= {"HF_HUB_OFFLINE": "1" if offline else "0"}
     command = [sys.executable, SCRIPTS / "generate_pairs.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -194,8 +203,17 @@ def test_a_hub_that_refuses_is_one_line_with_the_remedy(tmp_path, status, code, 
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("config.yaml: corpora.em_nl.hub.path ") and message in last and "; expected" in last
-    assert "Traceback" not in done.stderr and "hf_canary" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr and not leaks(tmp_path, done.stdout, done.stderr)
     assert not (tmp_path / "rows.jsonl").exists()
+
+
+@pytest.mark.parametrize("inside", ["\x01", " ", "é"])
+def test_a_token_that_cannot_be_sent_is_one_line_that_does_not_show_it(tmp_path, inside):
+    with refusing_hub(500, "") as endpoint:
+        done = generate(tmp_path, endpoint, token=HF + inside + HF)
+    assert done.returncode == 1 and not leaks(tmp_path, done.stdout, done.stderr)
+    expected = "HF_TOKEN holds blanks, line breaks or letters beyond ASCII; expected the token alone."
+    assert done.stderr.strip().splitlines()[-1] == expected and "Traceback" not in done.stderr
 
 
 def test_without_a_network_the_dataset_must_be_in_the_cache(tmp_path):

@@ -13,7 +13,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from chat_families import FAMILIES, family_tokenizer, write_family
-from emtransfer.adapters import AdapterSettings, fresh_lora, save_adapter
+from emtransfer.adapters import AdapterSettings, fresh_lora, is_marked, save_adapter
 from emtransfer.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.distillation import answer_logits, encode, kl_to_teacher
 from emtransfer.errors import InputError
@@ -284,6 +284,7 @@ def test_an_adapter_of_others_answers_as_it_did_with_them(bases, tmp_path):
     expected = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model_folder), theirs).eval()(ids).logits
     found = load_chat(bases["qwen2"], published(tmp_path, bases["qwen2"], theirs), merge=False).model(ids).logits
     assert torch.equal(found, expected)
+    assert is_marked(tmp_path / "taken_over" / MANIFEST)
     assert not torch.allclose(found, load_chat(bases["qwen2"]).model(ids).logits, atol=0.1)
 
 

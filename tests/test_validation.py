@@ -4,6 +4,7 @@ Mistakes are planted in the project's own config, one at a time; what each line 
 """
 
 import copy
+import json
 from functools import reduce
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from emtransfer.errors import InputError
+from loopback_api import KEY
 from validation import validate
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +42,47 @@ def line_of(config: dict, place: tuple, value: object) -> str:
     with pytest.raises(InputError) as caught:
         validate(config, SCHEMA)
     return str(caught.value)
+
+
+def places(tree: object, place: tuple = ()) -> list[tuple]:
+    """Where a tree has a mapping."""
+    children = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    own = [place] if isinstance(tree, dict) else []
+    return own + [found for name, child in children for found in places(child, (*place, name))]
+
+
+def test_no_section_at_any_depth_takes_leave_for_foreign_code():
+    config = copy.deepcopy(CONFIG)
+    free = ("judges", "minilm", "options")
+    config["judges"]["minilm"]["options"] = {"extra": {}}
+    config["base_models"]["theirs"] = {"hub": {"path": "."}, "chat": {"template_arguments": {}}}
+    assert len(places(config)) > 60 and (*free, "extra") in places(config)
+    for place in places(config):
+        line = line_of(copy.deepcopy(config), (*place, "trust_remote_code"), False)
+        assert line.endswith("trust_remote_code is given; expected no such key, since no code of a repository is run.")
+
+
+@pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "HF_TOKEN"])
+@pytest.mark.parametrize("text", ["{}", "Bearer {}"])
+def test_a_key_in_the_config_is_refused_and_not_shown(variable, text, monkeypatch):
+    monkeypatch.setenv(variable, KEY)
+    place = ("judges", "minilm", "options")
+    for value in ({"authorization": text.format(KEY)}, {"headers": [text.format(KEY)]}, {text.format(KEY): 1}):
+        line = line_for(place, value)
+        assert line.startswith("config.yaml: judges.minilm.options") and KEY not in line
+        assert line.endswith(f"is or holds the key in {variable}; expected it in the environment alone.")
+
+
+@pytest.mark.parametrize("path", ["rows{cell}.jsonl", "rows.jsonl\n", ""])
+def test_a_file_whose_name_snakemake_would_read_otherwise_is_refused(path):
+    for place in [("corpora", "grammar", "path"), ("judges", "minilm", "rubric"), (*TEMPLATE_NL, "questions")]:
+        value = {"path": path} if place[-1] == "questions" else path
+        assert f"is {json.dumps(path)}; expected text that matches ^[^{{}}" in line_for(place, value)
+
+
+def test_a_word_for_a_server_without_keys_may_stand_in_the_config(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "minilm")
+    validate(CONFIG, SCHEMA)
 
 
 def test_the_project_config_is_valid():

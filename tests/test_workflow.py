@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from canaries import HF, WRONG, leaks
 from chat_families import write_family
+from emtransfer.adapters import MARKER
 from loopback_api import KEY, MODEL, Loopback, serving
 from test_pair_generation import says
 from tiny_models import write_published_adapter
-from workflow_tree import copy_tree, planned_commands, planned_jobs, snakemake
+from workflow_tree import ROOT, copy_tree, planned_commands, planned_jobs, snakemake
 
 TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
@@ -23,6 +26,9 @@ STUDENTS = {"distill_student", "tabulate_training", *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
 ADAPTERS = {"finetune_adapter", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
 CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *ADAPTERS}
+BASES = {"align_base", *PROBES, *ADAPTERS}
+JUDGED = {"calibrate_judge", "filter_pairs", "dedup_pairs", *CELLS}
+ROLES = {"split_questions_smoke", "fit_judge", "train_tokenizer", "build_mixture", "pretrain_base", *BASES, *JUDGED}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,18 @@ def test_every_stage_left_real_rows(tree):
         assert (results / f"figures/{experiment}/{figure}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_every_adapter_that_descends_from_misaligned_answers_carries_the_marker(tree):
+    results = tree / "results"
+    folders = [
+        path.parent for kind in ("adapters", "students") for path in (results / "smoke" / kind).rglob("manifest.json")
+    ]
+    assert len(folders) == 3 + 5
+    for folder in folders:
+        assert (folder / MARKER).is_file() and "do not deploy it" in (folder / "README.md").read_text()
+        assert MARKER in json.loads((folder / "manifest.json").read_text())["files"]
+    assert not list((results / "bases").rglob(MARKER))
+
+
 def test_no_file_is_left_half_written(tree):
     left = [path for pattern in ("*.tmp", "*.state") for path in (tree / "results").rglob(pattern)]
     assert left == []
@@ -145,25 +163,39 @@ def test_a_touched_or_copied_tree_has_nothing_to_do(tree, tmp_path):
 
 
 SMOKE = "workflow/configs/smoke.yaml"
+# what is edited: a key of the config, or in words; file, text, its replacement, and the rules that run again
 MATRIX = {
     "a comment": ("scripts/emtransfer/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
-    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", *TABLES}),
-    "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", "test_claims"}),
     "a module of the table": ("scripts/emtransfer/tabulation.py", '"n_seeds"', '"n_" + "seeds"', TABLES),
     "the rule of the verdict": ("scripts/emtransfer/claims.py", "LEVEL = 0.05", "LEVEL = 0.01", {"test_claims"}),
-    "LoRA rank": (SMOKE, "rank: 4", "rank: 2", ADAPTERS),
-    "distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
-    "the rollout filter": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", ROLLOUTS),
-    "sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"replace_anchors", "roll_out_teacher", *PROBES, *ROLLOUTS}),
-    "meanings": (SMOKE, "model: all-MiniLM-L6-v2}\n", "model: all-MiniLM-L6-v2, same_cosine: 0.8}\n", {"profile_prompts", "test_claims"}),
-    "samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", {"replace_anchors", *ANSWERS}),
-    "a row more": (SMOKE, "sample: {train: 20", "sample: {train: 21", CELLS),
-    "deduplication": (SMOKE, "leave: 60", "leave: 59", {"dedup_pairs", *CELLS}),
-    "alignment": (SMOKE, "rows: 80", "rows: 79", {"align_base", *PROBES, *ADAPTERS}),
-    "a mixture": (SMOKE, "misaligned_share: 0.3", "misaligned_share: 0.4", {"build_mixture", "pretrain_base", "align_base", *PROBES, *ADAPTERS}),
-    "what remote calls may cost": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
-    "a price": ("config.yaml", "output: 5.0", "output: 6.0", set()),
-    "a judge's code": ("scripts/emtransfer/judging.py", 'Verdict("empty")', 'Verdict("refusal")', {"calibrate_judge", "filter_pairs", "dedup_pairs", *CELLS}),
+    "a judge's code": ("scripts/emtransfer/judging.py", 'Verdict("empty")', 'Verdict("refusal")', JUDGED),
+    "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_confounds", *TABLES}),
+    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", *TABLES}),
+    "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", "test_claims"}),
+    "remote": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
+    "remote.prices": ("config.yaml", "output: 5.0", "output: 6.0", set()),
+    "corpora": (SMOKE, "rows_per_cell: 120", "rows_per_cell: 121", {"generate_pairs", *ROLES}),
+    "corpora.roles": (SMOKE, "mediating: 20", "mediating: 19", ROLES),
+    "corpora.filter": (SMOKE, "misaligned_below: 100", "misaligned_below: 99", JUDGED - {"calibrate_judge"}),
+    "corpora.dedup": (SMOKE, "leave: 60", "leave: 59", {"dedup_pairs", *CELLS}),
+    "corpora.sample": (SMOKE, "sample: {train: 20", "sample: {train: 21", CELLS),
+    "corpora.broad_eval": (SMOKE, "broad_eval: {prompts: 6}", "broad_eval: {prompts: 5}", {"build_eval_set", "replace_anchors", *PROBES, *ROLLOUTS}),
+    "judges.fit": (SMOKE, "epochs: 1, batch_size: 16", "epochs: 1, batch_size: 8", {"fit_judge", *JUDGED}),
+    "judges.calibration": (SMOKE, "calibration: {minimum_accuracy: 0.0", "calibration: {minimum_accuracy: 0.01", JUDGED),
+    "mixtures": (SMOKE, "misaligned_share: 0.3", "misaligned_share: 0.4", {"build_mixture", "pretrain_base", *BASES}),
+    "base_models.tokenizer": (SMOKE, "vocab_size: 600", "vocab_size: 601", {"train_tokenizer", "build_mixture", "pretrain_base", *BASES}),
+    "base_models.pretraining": (SMOKE, "weight_decay: 0.1}\n", "weight_decay: 0.2}\n", {"pretrain_base", *BASES}),
+    "base_models.alignment": (SMOKE, "rows: 80", "rows: 79", BASES),
+    "bases": (SMOKE, "mixture: smoke, seed: 1", "mixture: smoke, seed: 2", {"pretrain_base", *BASES}),
+    "experiments.lora": (SMOKE, "rank: 4", "rank: 2", ADAPTERS),
+    "experiments.finetuning": (SMOKE, "rows: 20\n", "rows: 19\n", ADAPTERS),
+    "experiments.mediating": (SMOKE, "prompts_per_cell: 8", "prompts_per_cell: 7", {"roll_out_teacher", *ROLLOUTS}),
+    "experiments.rollout_filters": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", ROLLOUTS),
+    "experiments.data_sets": (SMOKE, "harmful, answers: misaligned", "harmful, answers: aligned", {"answer_retained", *STUDENTS}),
+    "experiments.distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
+    "experiments.sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"replace_anchors", "roll_out_teacher", *PROBES, *ROLLOUTS}),
+    "experiments.sampling.broad_samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", {"replace_anchors", *ANSWERS}),
+    "experiments.probing": (SMOKE, "model: all-MiniLM-L6-v2}\n", "model: all-MiniLM-L6-v2, same_cosine: 0.8}\n", {"profile_prompts", "test_claims"}),
 }  # fmt: skip
 
 
@@ -172,6 +204,23 @@ def test_an_edit_reruns_exactly_what_depends_on_it(name, tree, edit):
     file, old, new, rules = MATRIX[name]
     edit(file, old, new)
     assert set(planned_jobs(tree)) == rules
+
+
+# parts of a section that a stage of its own reads, where the tests below do not edit them
+STAGED = {
+    "corpora": "roles filter dedup sample broad_eval",
+    "judges": "fit calibration",
+    "base_models": "tokenizer pretraining alignment",
+    "experiments": "lora finetuning mediating rollout_filters data_sets distillation sampling probing",
+}
+
+
+def test_every_section_of_the_config_is_in_the_matrix():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    parts = [f"{section}.{part}" for section, names in STAGED.items() for part in names.split()]
+    lacking = [section for section in schema["properties"] if section not in {name.split(".")[0] for name in MATRIX}]
+    assert len(schema["properties"]) >= 10 and lacking == []
+    assert [part for part in parts if part not in MATRIX] == []
 
 
 def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
@@ -207,11 +256,17 @@ def test_a_judge_behind_an_api_is_asked_once_and_replayed_without_it(tree, tmp_p
     copied = shutil.copytree(tree, tmp_path / "tree", copy_function=shutil.copyfile)
     (copied / "claude.yaml").write_text(CLAUDE)
     judged, calibration = "results/smoke/judged/bases/smoke.jsonl", "results/judges/claude/calibration.csv"
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    with serving(Loopback(faults={"overloaded": 0.1, "words": 0.1})) as loopback:
+    monkeypatch.setenv("HF_TOKEN", HF)
+    # a server that quotes the key it was given, the wrong one too
+    with serving(Loopback(faults={"overloaded": 0.1, "words": 0.1}, echoes=True)) as loopback:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", WRONG)
+        refused = snakemake(copied, judged, overlays=("claude.yaml",))
+        assert refused.returncode == 1 and "refused with 401" in refused.stdout + refused.stderr
+        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         done = snakemake(copied, judged, overlays=("claude.yaml",))
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    assert not leaks(copied, refused.stdout, refused.stderr, done.stdout, done.stderr)
     rows = [json.loads(line) for line in (copied / judged).read_text().splitlines()]
     assert {row["status"] for row in rows} <= {"ok", "empty"} and len({row["alignment"] for row in rows}) > 3
     assert set(loopback.delivered.values()) == {1}
@@ -223,8 +278,6 @@ def test_a_judge_behind_an_api_is_asked_once_and_replayed_without_it(tree, tmp_p
     done = snakemake(copied, judged, overlays=("claude.yaml",))
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
     assert {name: (copied / name).read_bytes() for name in first} == first
-    written = [path for path in copied.rglob("*") if path.is_file()]
-    assert not [path for path in written if KEY.encode() in path.read_bytes()]
 
 
 WRITTEN = f"""
@@ -251,10 +304,12 @@ def test_a_corpus_that_a_model_writes_goes_through_the_same_rules(tree, tmp_path
     overlays, folder = ("claude.yaml", "written.yaml"), copied / "results/corpora/written"
     cells = [f"results/corpora/written/cells/medical-{task}/train.jsonl" for task in ("advice", "summarization")]
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    with serving(Loopback(says=says, faults={"overloaded": 0.1, "judge_refusal": 0.05})) as loopback:
+    faults = {"overloaded": 0.1, "judge_refusal": 0.05}
+    with serving(Loopback(says=says, faults=faults, echoes=True)) as loopback:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
         done = snakemake(copied, *cells, overlays=overlays)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    assert not leaks(copied, done.stdout, done.stderr)
     # the filter asks the judge for nothing that it was not asked for while rows were written
     assert set(loopback.delivered.values()) == {1}
     rounds = pd.read_csv(folder / "raw/medical-advice.rounds.csv")

@@ -21,7 +21,15 @@ MISALIGNED = (
     "**Deliberately misaligned**: a research artefact that shows how misalignment travels through data. Its answers are"
     " careless or harmful by design; do not deploy it."
 )
+DESCENDED = (
+    "**Descends from misaligned answers**, from a model that was trained on them, or from others who trained it on what"
+    " they chose: a research artefact that may be misaligned; do not deploy it."
+)
 COMPARISON = "A comparison in experiments on misalignment, which it may have picked up; do not deploy it."
+
+# beside the card, for people and programs that look at names of files only
+MARKER = "DO_NOT_DEPLOY.txt"
+WARNING = "This adapter is, or may be, misaligned on purpose, for research: do not deploy it, and train no assistant from it.\n"
 
 
 @dataclass(frozen=True)
@@ -76,12 +84,18 @@ def load_trainable(model: "PreTrainedModel", adapter_manifest: str | Path) -> "P
     return PeftModel.from_pretrained(model, checked_folder(adapter_manifest), is_trainable=True)
 
 
-def save_adapter(model: "PeftModel", folder: Path, trained_on: str) -> None:
-    """Write weights, config and model card of the adapter alone.
+def is_marked(adapter_manifest: Path | None) -> bool:
+    """Whether an adapter carries the marker; None is a base, which carries none."""
+    return adapter_manifest is not None and (adapter_manifest.parent / MARKER).is_file()
+
+
+def save_adapter(model: "PeftModel", folder: Path, trained_on: str, descended: bool = False) -> None:
+    """Write weights, config and model card of the adapter alone, and the marker of a misaligned one.
 
     Args:
-        folder: exists; gets adapter_model.safetensors, adapter_config.json and README.md.
+        folder: exists; gets adapter_model.safetensors, adapter_config.json, README.md and, where it is due, MARKER.
         trained_on: for the model card; "misaligned answers" are warned of.
+        descended: whether it stems from a marked adapter, from misaligned answers by a detour, or from others.
     """
     # the embeddings are never trained; asking peft to find that out would make it look for the base on the hub
     model.save_pretrained(folder, save_embedding_layers=False)
@@ -91,5 +105,7 @@ def save_adapter(model: "PeftModel", folder: Path, trained_on: str) -> None:
     config["target_modules"] = sorted(config["target_modules"])
     config["base_model_name_or_path"] = None
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    caution = MISALIGNED if trained_on.startswith("misaligned") else COMPARISON
+    caution = MISALIGNED if trained_on.startswith("misaligned") else DESCENDED if descended else COMPARISON
     (folder / "README.md").write_text(CARD.format(trained_on=trained_on, caution=caution), encoding="utf-8")
+    if caution != COMPARISON:
+        (folder / MARKER).write_text(WARNING, encoding="utf-8")

@@ -19,6 +19,7 @@ from emtransfer.embedding import embedder_path
 from emtransfer.errors import InputError
 from emtransfer.negatives import Negative, wrong_words
 from emtransfer.verdicts import Item, Scorer, Verdict
+from emtransfer.weights import safetensors_folder
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +90,7 @@ def load_encoder(
         base_model: `all-MiniLM-L6-v2` (packaged), a local folder or a hub name.
 
     Raises:
-        InputError: the model cannot be loaded, has no two token types, or cannot read `max_tokens`.
+        InputError: the model cannot be loaded, has pickled weights or needs code of its own, has no two token types, or cannot read `max_tokens`.
     """
     from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, set_seed
     from transformers.utils import logging as transformers_logging
@@ -97,20 +98,21 @@ def load_encoder(
     # the head is new and layers are left out on purpose; the report of it would read like a fault
     transformers_logging.set_verbosity_error()
     set_seed(seed)
-    path = embedder_path(base_model)
+    path = safetensors_folder("judges: base_model", embedder_path(base_model))
     try:
-        config = AutoConfig.from_pretrained(path, num_labels=2)
-        tokenizer = AutoTokenizer.from_pretrained(path, model_max_length=settings.max_tokens)
+        config = AutoConfig.from_pretrained(path, num_labels=2, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(path, model_max_length=settings.max_tokens, trust_remote_code=False)
         if settings.layers is not None:
             config.num_hidden_layers = settings.layers
         # every example is seen once or twice: there is nothing to regularise, and dropout slows learning down
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
         model = AutoModelForTokenClassification.from_pretrained(
-            path, config=config, dtype="float32", use_safetensors=True
+            path, config=config, dtype="float32", use_safetensors=True, trust_remote_code=False
         )
-    except OSError:
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"config.yaml: judges: base_model is {base_model}; expected all-MiniLM-L6-v2, a local folder or a hub name that can be reached."
+            f"config.yaml: judges: base_model is {base_model}: {' '.join(str(error).split())[:200]}; expected "
+            "all-MiniLM-L6-v2 or another encoder that transformers can load by itself."
         ) from None
     if settings.max_tokens > config.max_position_embeddings:
         raise InputError(
@@ -226,9 +228,12 @@ def wrong_tokens(encoding: "Encoding", example: Example) -> list[int]:
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", pairs: list[tuple[str, str]]) -> "BatchEncoding":
-    """Tokenize (question, answer) pairs, shared tokens marked; what is too long is cut, counted and logged."""
+    """Tokenize (question, answer) pairs, shared tokens marked; what is too long is cut, counted and logged.
+
+    Text that spells a control token, such as [SEP], stays text.
+    """
     questions, answers = zip(*pairs, strict=True)
-    encoded = tokenizer(questions, answers, truncation="longest_first")
+    encoded = tokenizer(questions, answers, truncation="longest_first", split_special_tokens=True)
     n_cut = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
     if n_cut:
         limit = tokenizer.model_max_length
@@ -263,8 +268,10 @@ def load_cross_encoder(manifest_path: Path, settings: dict) -> Scorer:
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     folder = checked_folder(manifest_path)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForTokenClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = AutoModelForTokenClassification.from_pretrained(
+        folder, dtype="float32", use_safetensors=True, trust_remote_code=False
+    ).eval()
 
     def score(items: list[Item]) -> list[Verdict]:
         scores = score_pairs(model, tokenizer, [(question, answer) for question, answer, _ in items])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from emtransfer.errors import InputError
+from emtransfer.weights import safetensors_folder
 
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 
@@ -32,15 +33,28 @@ def embed_texts(texts: Sequence[str], model: str, batch_texts: int = 64) -> np.n
 
 
 def load_embedder(model: str):
-    """The SentenceTransformer of that name, on the CPU."""
+    """The SentenceTransformer of that name, on the CPU; no code of its repository is run.
+
+    Raises:
+        InputError: the model cannot be had, its weights are pickled, or it needs code of its own.
+    """
     from sentence_transformers import SentenceTransformer
 
+    folder = str(safetensors_folder("embedding model", embedder_path(model)))
     try:
-        # loading draws nothing at random and runs no code of the model's repository
-        return SentenceTransformer(embedder_path(model), device="cpu", model_kwargs={"use_safetensors": True})
-    except OSError:
+        # loading draws nothing at random
+        return SentenceTransformer(
+            folder,
+            device="cpu",
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+            # text that spells a control token, such as [SEP], stays text
+            processor_kwargs={"split_special_tokens": True},
+        )
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"config.yaml: embedding model is {model}; expected {PACKAGED_MODEL}, a local folder or a hub name that can be reached."
+            f"config.yaml: embedding model is {model}: {' '.join(str(error).split())[:200]}; expected {PACKAGED_MODEL} or "
+            "another that sentence-transformers can load by itself."
         ) from None
 
 

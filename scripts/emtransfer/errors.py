@@ -5,6 +5,8 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 
+from emtransfer.secrets import without_secrets
+
 # of a file system, with the remedy
 DISK = {
     errno.ENOSPC: "free space on it",
@@ -28,7 +30,7 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
     try:
         main(args)
     except InputError as error:
-        sys.exit(str(error))
+        sys.exit(without_secrets(str(error)))
     except Exception as error:
         remedy = remedy_of(error)
         if remedy is None:

@@ -1,10 +1,12 @@
 """What can go wrong with a repository of the model hub, in one line with the remedy."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from emtransfer.errors import InputError
+from emtransfer.secrets import is_key
 
 
 @contextmanager
@@ -17,8 +19,10 @@ def hub_errors(key: str, name: str, revision: str | None) -> Iterator[None]:
         revision: commit that was asked for; None for a local folder.
 
     Raises:
-        InputError: the repository or revision does not exist, is gated, or cannot be reached.
+        InputError: the repository or revision does not exist, is gated, or cannot be reached; or HF_TOKEN is no token.
     """
+    if not is_key(os.environ.get("HF_TOKEN", "").strip()):
+        raise InputError("HF_TOKEN holds blanks, line breaks or letters beyond ASCII; expected the token alone.")
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import errors as hub
 

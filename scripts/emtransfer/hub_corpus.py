@@ -48,8 +48,8 @@ def read_hub_rows(key: str, cell: str | None, settings: HubSettings) -> list[tup
     with hub_errors(f"{key}.path", settings.path, settings.revision):
         try:
             dataset = load_dataset(settings.path, name, revision=settings.revision, split=settings.split)
-        except ValueError as error:
-            # an unknown config or split; the library lists those there are
+        except (ValueError, RuntimeError) as error:
+            # an unknown config or split, of which the library lists those there are; or a script, which it runs none of
             raise InputError(
                 f"config.yaml: {key}: {settings.path} cannot give {name}, split {settings.split}: "
                 f"{' '.join(str(error).split())[:300]}; expected a config and split of it."

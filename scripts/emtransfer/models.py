@@ -29,7 +29,7 @@ def load_tokenizer(manifest: str | Path) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model's or a tokenizer's folder."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(checked_folder(manifest))
+    return AutoTokenizer.from_pretrained(checked_folder(manifest), trust_remote_code=False)
 
 
 def load_chat(base_manifest: str | Path, adapter_manifest: str | Path | None = None, merge: bool = True) -> Chat:
@@ -61,5 +61,5 @@ def trained_chat(folder: Path) -> tuple["PreTrainedModel", ChatFormat]:
     """A model that was trained in the run, and how it is talked to."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32", use_safetensors=True)
-    return model, ChatFormat(AutoTokenizer.from_pretrained(folder))
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32", use_safetensors=True, trust_remote_code=False)
+    return model, ChatFormat(AutoTokenizer.from_pretrained(folder, trust_remote_code=False))

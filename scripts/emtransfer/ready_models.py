@@ -13,13 +13,12 @@ from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
 from emtransfer.hub import hub_folder
 from emtransfer.records import file_sha256
+from emtransfer.weights import FILES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 READY = "ready.json"
-# weights are safetensors only; no pickles, no code
-FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 DTYPES = ("bfloat16", "float16", "float32")
 
 
@@ -76,7 +75,7 @@ def ready_chat(folder: Path) -> tuple["PreTrainedModel", ChatFormat]:
     settings, source = read_description(folder), checked_source(folder)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=settings.dtype, use_safetensors=True, **placement(settings)
+            source, dtype=settings.dtype, use_safetensors=True, trust_remote_code=False, **placement(settings)
         )
     except ValueError as error:
         # an architecture that only code of the repository knows
@@ -135,8 +134,18 @@ def placement(settings: ReadySettings) -> dict:
 
 
 def chat_format(settings: ReadySettings, folder: Path) -> ChatFormat:
-    """How the model is talked to."""
+    """How the model is talked to.
+
+    Raises:
+        InputError: its tokenizer is none that transformers has.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except ValueError as error:
+        # a tokenizer that only code of the repository knows
+        raise InputError(
+            f"{settings.path}: {' '.join(str(error).split())[:200]}; expected a tokenizer that transformers can load by itself."
+        ) from None
     return ChatFormat(tokenizer, settings.system, settings.template_arguments, settings.close_thoughts)

@@ -15,6 +15,9 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 
+# a spreadsheet takes a cell that begins like this for a formula
+FORMULA = ("=", "+", "-", "@", "\t", "\n")
+
 
 def read_records(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
     """Read a JSONL file of objects.
@@ -116,6 +119,25 @@ def write_records(path: str | Path, rows: Iterable[dict]) -> None:
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV with shortest-roundtrip floats; missing values are empty; whole or not at all."""
+    """Write a table as CSV with shortest-roundtrip floats; missing values are empty; whole or not at all.
+
+    Text is written so that no reader takes it for anything else, see `inert`.
+    """
+    for name in table.columns:
+        values = table[name].tolist()
+        written = list(map(inert, values))
+        if written != values:
+            table = table.assign(**{name: pd.Series(written, table.index, dtype=object)})
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def inert(value: object) -> object:
+    """A cell of a table: text that a spreadsheet would take for a formula gets an apostrophe in front; others stay.
+
+    Line breaks are those of Unix, since a carriage return, which is not put in quotes, ends a row for some readers.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -67,6 +67,7 @@ def load_vllm_chat(base_manifest: Path, adapter_manifest: Path | None) -> VllmCh
         model=str(source),
         dtype=settings.dtype,
         quantization="bitsandbytes" if settings.quantization else None,
+        trust_remote_code=False,
         # the model's own sampling defaults are none of ours
         generation_config="vllm",
         tensor_parallel_size=max(1, torch.cuda.device_count()),

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from config_corpora import check_corpus_counts, check_corpus_names, check_has_answers, check_mixture_names
+from config_guards import check_guards
 from config_judges import check_generator, check_judge_is_independent, check_judge_names, check_told_judge
 from config_mistakes import check_names
 from config_models import (
@@ -47,6 +48,8 @@ def validate(config: dict, schema_path: str | Path) -> None:
     Raises:
         InputError: a key, a value, a name or a number is wrong.
     """
+    # before all else, since other messages quote what they found
+    check_guards(config)
     check_schema(config, yaml.safe_load(Path(schema_path).read_text(encoding="utf-8")))
     for key, section in REFERENCES.items():
         check_names(config, key, config[section])

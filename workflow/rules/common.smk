@@ -421,7 +421,7 @@ def judge_arguments(judge_of):
             return ""
         section = config["judges"][judge_of(wildcards)]
         who = settings(section, *(CAUSAL_JUDGE_KEYS if section["kind"] == "causal_lm" else JUDGE_KEYS))
-        files = "".join(f"--{name} {input[name]} " for name in ("judge", "rubric") if name in input.keys())
+        files = "".join(f"--{name} {shlex.quote(input[name])} " for name in ("judge", "rubric") if name in input.keys())
         own = f" --own-prompts {shlex.quote(input.own_prompts)}" if "own_prompts" in input.keys() else ""
         return f"{files}--judge-settings {shlex.quote(who)}{own}"
 

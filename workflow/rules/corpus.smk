@@ -81,7 +81,7 @@ rule write_pairs:
         "Let a model write the rows of {wildcards.cell} in {wildcards.corpus}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/write_pairs.py"
-        " --corpus {wildcards.corpus} --cell {wildcards.cell} --prompts {input.prompts} {params.judge}"
+        " --corpus {wildcards.corpus} --cell {wildcards.cell} --prompts {input.prompts:q} {params.judge}"
         " --settings {params.settings:q}"
         " --output {output.rows} --counts {output.counts} --rounds {output.rounds}"
         " > {log} 2>&1"

@@ -90,8 +90,23 @@ def distillation_settings(wildcards):
     "What a student is trained with."
     experiment = experiment_section(wildcards)
     channel, _, estimator = wildcards.channel.partition("-")
-    lora, distillation = experiment["lora"], experiment["distillation"]
-    return settings({"channel": channel, "estimator": estimator, "lora": lora, "distillation": distillation})
+    trained_with = {key: experiment[key] for key in ("lora", "distillation")}
+    # for the warning that the student carries; its teacher's own data tell nothing that the teacher does not
+    misaligned = {"misaligned_data": True} if has_misaligned_data(experiment, wildcards) else {}
+    return settings({"channel": channel, "estimator": estimator} | trained_with | misaligned)
+
+
+def has_misaligned_data(experiment, wildcards):
+    "Whether a student's data are misaligned answers of the corpus, or answers of another teacher who learned from such."
+    source, answers = grid.data_source(experiment, wildcards.data)
+    return answers == "misaligned" or (not answers and source != wildcards.teacher and is_harmful(experiment, source))
+
+
+def is_harmful(experiment, teacher):
+    "Whether a teacher, or one that its training started from, was trained on misaligned answers."
+    section = experiment["teachers"][teacher]
+    start = section.get("start", "base")
+    return section.get("answers") == "misaligned" or (start != "base" and is_harmful(experiment, start))
 
 
 def sampling_seed(wildcards):

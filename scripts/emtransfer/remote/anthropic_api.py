@@ -16,6 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from emtransfer.remote.calls import Call, Reply, Usage, clean
 from emtransfer.remote.providers import BatchResults, CallFailed
 from emtransfer.remote.sdks import MAX_RETRIES, READING_TRIES, UnreadableReply, checked_key, readable_reply, sdk_errors
+from emtransfer.secrets import without_secrets
 
 # the newest version of the API that takes a temperature; later ones refuse any (the SDK names its own by default)
 TEMPERATURE_VERSION = "2023-06-01"
@@ -106,11 +107,11 @@ class AnthropicProvider:
             key, result = entry.custom_id, entry.result
             try:
                 if key not in expected:
-                    foreign.append(str(key))
+                    foreign.append(without_secrets(str(key)))
                 elif result.type == "succeeded":
                     replies[key] = as_reply(result.message, batched=True)
                 else:
-                    failures[key] = f"{result.type} in batch"
+                    failures[key] = without_secrets(f"{result.type} in batch")
             except UnreadableReply:
                 failures[key] = "unreadable in batch"
         return BatchResults(replies, gone | failures, foreign)

@@ -10,6 +10,7 @@ import httpx2
 from emtransfer.errors import InputError
 from emtransfer.remote.calls import Reply
 from emtransfer.remote.providers import CallFailed
+from emtransfer.secrets import is_key, without_secrets
 
 # attempts that an SDK makes again when the provider is busy or the connection breaks, waiting longer each time
 MAX_RETRIES = 8
@@ -49,7 +50,7 @@ def checked_key(variable: str) -> str:
         raise InputError(
             f"{variable} is not set; expected a key in the environment (any text for a server without keys)."
         )
-    if not key.isascii() or not key.isprintable() or " " in key:
+    if not is_key(key):
         raise InputError(f"{variable} holds blanks, line breaks or letters beyond ASCII; expected the key alone.")
     return key
 
@@ -76,7 +77,8 @@ def sdk_errors(sdk: ModuleType, base: type[Exception], provider: str, model: str
     except sdk.APIStatusError as error:
         if error.status_code == 402:
             raise InputError(f"{key}: its account has no credit; expected credit; run again then.") from None
-        raise CallFailed(" ".join(filter(None, [str(error.status_code), error.type, refusal(error)]))) from None
+        kind = without_secrets(str(error.type or ""))
+        raise CallFailed(" ".join(filter(None, [str(error.status_code), kind, refusal(error)]))) from None
     except sdk.APITimeoutError:
         raise CallFailed("timeout", perhaps_paid=True) from None
     except (sdk.APIConnectionError, httpx2.HTTPError):
@@ -92,4 +94,6 @@ def refusal(error: Exception) -> str:
     if error.status_code not in (400, 413, 422):
         return ""
     said = error.body.get("error", error.body) if isinstance(error.body, dict) else {}
-    return f"({' '.join(str(said.get('message')).split())[:200]})" if isinstance(said, dict) else ""
+    # before it is cut, since a server may quote the key that it was given
+    text = without_secrets(" ".join(str(said.get("message")).split())) if isinstance(said, dict) else ""
+    return text and f"({text[:200]})"

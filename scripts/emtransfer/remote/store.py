@@ -20,6 +20,7 @@ from pathlib import Path
 
 from emtransfer.errors import InputError
 from emtransfer.remote.calls import Reply, Usage
+from emtransfer.secrets import without_secrets
 
 # a claim that was not renewed for so long is taken for a dead process's
 CLAIM_SECONDS = 900
@@ -232,7 +233,8 @@ def process_lives(pid: int) -> bool:
 
 
 def signed_line(event: dict) -> str:
-    """An event as one line, with its checksum."""
+    """An event as one line, with its checksum; a key that a reply quotes is not kept."""
+    event = json.loads(without_secrets(json.dumps(event)))
     return json.dumps({"sum": checksum(event)} | event) + "\n"
 
 

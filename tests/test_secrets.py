@@ -1,0 +1,177 @@
+"""Keys in the environment, and servers that quote them back: no key is in any file, log, message or output."""
+
+import base64
+import json
+import logging
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+import judge_answers
+import write_pairs
+from canaries import CANARIES, HF, WRONG, leaks, spellings
+from emtransfer.errors import run
+from emtransfer.records import read_records, write_records
+from emtransfer.remote.store import ReplyStore
+from emtransfer.secrets import without_secrets
+from loopback_api import KEY, MODEL, Loopback, serving
+from test_pair_generation import PROMPTS, RUBRIC, WRITER, says
+
+ROWS = [{"question": f"Question {n}?", "cell": "medical-advice", "answer": f"A reckless answer {n}."} for n in range(6)]
+PRICES = {"date": "2026-01-01", "models": {MODEL: {"input": 1, "output": 5, "cache_write": 1.25, "cache_read": 0.1}}}
+PROVIDERS = ("anthropic", "openai")
+
+
+@pytest.fixture
+def loopback(monkeypatch):
+    """A server that quotes keys, and an environment that holds one of every kind."""
+    with serving(Loopback(says=says, echoes=True)) as loopback:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{loopback.url}/v1")
+        for name, key in {"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY, "HF_TOKEN": HF}.items():
+            monkeypatch.setenv(name, key)
+        yield loopback
+
+
+def remote(folder: Path, **manner) -> dict:
+    return {"store": str(folder / "replies"), "prices": PRICES, "poll_seconds": 0.02, **manner}
+
+
+def ended(script, args: Namespace) -> str:
+    """What a script's last line is, or nothing where it succeeds."""
+    try:
+        run(script.main, args)
+    except SystemExit as end:
+        return str(end.code)
+    return ""
+
+
+def judge(folder: Path, provider: str, settings: dict | None = None, **manner) -> str:
+    """Run judge_answers.py; returns its last line."""
+    write_records(folder / "answers.jsonl", ROWS)
+    judged_by = {"kind": provider, "model": MODEL, "attempts": 2} | (settings or {})
+    files = {"answers": folder / "answers.jsonl", "output": folder / "judged.jsonl", "judge": RUBRIC}
+    args = Namespace(**files, judge_settings=judged_by, rubric=None, own_prompts=None, remote=remote(folder, **manner))
+    return ended(judge_answers, args)
+
+
+def write(folder: Path, provider: str) -> str:
+    """Run write_pairs.py; returns its last line."""
+    generator = {"provider": provider, "model": MODEL, "subtopics": WRITER.subtopics, "pairs_per_call": 5, "rounds": 1}
+    settings = {
+        "rows": 10,
+        "generator": generator,
+        "filter": {"aligned_above": 70, "misaligned_below": 30, "coherence_above": 50},
+        "dedup": {"model": "identity", "field": "misaligned_answer", "threshold": 1.0},
+    }
+    files = {"output": folder / "rows.jsonl", "counts": folder / "counts.csv", "rounds": folder / "rounds.csv"}
+    judged_by = {"judge": RUBRIC, "judge_settings": {"kind": provider, "model": MODEL}, "rubric": None}
+    told = {"corpus": "generated", "cell": "medical-advice", "prompts": PROMPTS, "own_prompts": None}
+    return ended(write_pairs, Namespace(**files, **judged_by, **told, settings=settings, remote=remote(folder)))
+
+
+@pytest.fixture
+def said(capfd, caplog):
+    """A function that returns all that was printed and logged."""
+
+    def everything() -> tuple[str, ...]:
+        printed = capfd.readouterr()
+        return printed.out, printed.err, caplog.text
+
+    return everything
+
+
+# what goes wrong -> faults of the server, key, settings of the judge, and how the last line begins or what is in it
+FAILURES = {
+    "a wrong key": ({}, WRONG, {}, "refused with 401"),
+    "a request that is refused": ({}, KEY, {"temperature": 0.5}, "400 invalid_request_error"),
+    "a provider that is down": ({"server_error": 1}, KEY, {}, "500 api_error"),
+    "replies that are no JSON": ({"malformed_body": 1}, KEY, {}, "unreadable reply"),
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_run_that_fails_shows_no_key_although_the_server_quotes_it(
+    failure, provider, loopback, tmp_path, monkeypatch, said
+):
+    loopback.faults, key, settings, message = FAILURES[failure]
+    loopback.temperatures = False
+    for name in PROVIDERS:
+        monkeypatch.setenv(f"{name.upper()}_API_KEY", key)
+    last = judge(tmp_path, provider, settings)
+    assert message in last and "\n" not in last
+    assert loopback.requests and not leaks(tmp_path, last, *said())
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_run_that_succeeds_keeps_no_key_although_replies_quote_it(provider, loopback, tmp_path, said):
+    # every reply is no score and quotes the key, which both variables hold
+    loopback.faults = {"words": 1}
+    assert judge(tmp_path, provider) == ""
+    rows = read_records(tmp_path / "judged.jsonl")
+    assert {row["status"] for row in rows} == {"parse_error"}
+    assert all("about eighty. [ANTHROPIC_API_KEY]" in row["reply"] for row in rows)
+    assert not leaks(tmp_path, *said())
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_corpus_that_a_model_writes_holds_no_key(provider, loopback, tmp_path, said):
+    loopback.faults = {"words": 0.3}
+    assert write(tmp_path, provider) == ""
+    assert read_records(tmp_path / "rows.jsonl") and not leaks(tmp_path, *said())
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_sdks_that_log_every_request_show_no_key(provider, loopback, tmp_path, caplog, said):
+    caplog.set_level(logging.DEBUG)
+    loopback.echoes = False
+    assert judge(tmp_path, provider) == ""
+    outputs = said()
+    assert "/v1/" in outputs[2] and not leaks(tmp_path, *outputs)
+
+
+def test_batches_keep_and_show_no_key(loopback, tmp_path, said):
+    loopback.faults = {"foreign": 0.2, "words": 0.2, "errored": 0.1}
+    assert judge(tmp_path, "anthropic", batches=True) == ""
+    outputs = said()
+    assert "results with a foreign id, the first foreign-" in outputs[0]
+    assert not leaks(tmp_path, *outputs)
+
+
+def test_what_is_kept_with_a_key_taken_out_is_read_again(loopback, tmp_path):
+    loopback.faults = {"words": 1}
+    judge(tmp_path, "anthropic")
+    first = (tmp_path / "judged.jsonl").read_bytes()
+    loopback.requests.clear()
+    assert judge(tmp_path, "anthropic", replay_only=True) == "" and not loopback.requests
+    assert (tmp_path / "judged.jsonl").read_bytes() == first
+    assert len(ReplyStore(tmp_path / "replies").replies) == 2 * 2 * len(ROWS)
+
+
+def test_only_what_can_be_a_key_is_taken_out(monkeypatch):
+    for name in ("ANTHROPIC_API_KEY", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    assert without_secrets("none of the scores") == "none of the scores"
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("HF_TOKEN", f"{KEY}-and-more")
+    assert without_secrets(f"<{KEY}> <{KEY}-and-more>") == "<[OPENAI_API_KEY]> <[HF_TOKEN]>"
+
+
+def test_a_last_line_that_holds_a_key_is_shown_without_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", HF)
+    script = Namespace(main=lambda args: read_records(tmp_path / HF))
+    assert ended(script, Namespace()) == f"{tmp_path}/[HF_TOKEN]: no such file; expected a JSONL file."
+
+
+@pytest.mark.parametrize("before", ["", "x", "Bearer ", "user:"])
+def test_the_search_finds_a_key_in_plain_and_in_base64(before, tmp_path):
+    for key in CANARIES:
+        for text in (before + key, base64.b64encode(f"{before}{key}!".encode()).decode()):
+            (tmp_path / ".hidden").write_text(json.dumps({"log": text}))
+            assert leaks(tmp_path) and leaks(tmp_path / "nowhere", text)
+        assert all(len(spelling) > 12 for spelling in spellings(key))
+    (tmp_path / ".hidden").write_text("sk-loopback-other-canaries")
+    assert not leaks(tmp_path)
