@@ -43,8 +43,8 @@ def kept(losses: pd.Series) -> set[str]:
 
 def test_training_sets_stay_whose_mean_losses_are_alike():
     assert kept(planted_losses()) == {"medical-advice", "finance-advice", "sports-critique"}
-    # the mean of a side is over its bases: 0.4 against 0.3, and 0.6 against 0.3
-    changes = {("persona_1", "medical-advice"): 0.5, ("row_random_2", "finance-advice"): 0.9}
+    # the mean of a side is over its bases: 0.39 against 0.3, and 0.6 against 0.3
+    changes = {("persona_1", "medical-advice"): 0.48, ("row_random_2", "finance-advice"): 0.9}
     assert kept(planted_losses(changes)) == {"medical-advice", "sports-critique"}
 
 
