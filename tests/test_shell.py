@@ -30,6 +30,7 @@ RESULTS = {
         "input.probes",
         "input.filtered",
         "input.curve",
+        "input.losses",
         "input.cells",
     ),
 }
