@@ -4,7 +4,7 @@ Run: python scripts/verify_artefacts.py --results results
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from emtransfer.artefacts import MANIFEST, checked_folder
@@ -22,26 +22,17 @@ def main(args: argparse.Namespace) -> None:
     """Raises InputError, whose lines are the findings, if there are any."""
     manifests = sorted(args.results.rglob(MANIFEST))
     hashed = sorted(path.with_suffix("") for path in args.results.rglob("*.sha256"))
-    findings = [*damaged_folders(manifests), *damaged_files(hashed)]
+    findings = [*damaged(manifests, checked_folder), *damaged(hashed, check_hash)]
     if findings:
         raise InputError("\n".join(findings))
     print(f"{len(manifests)} folders and {len(hashed)} files are what they were when they were written.")
 
 
-def damaged_folders(manifests: list[Path]) -> Iterator[str]:
-    """A line for every folder of which a file is missing or has changed."""
-    for manifest in manifests:
-        try:
-            checked_folder(manifest)
-        except InputError as error:
-            yield str(error)
-
-
-def damaged_files(paths: list[Path]) -> Iterator[str]:
-    """A line for every file that is missing or has changed."""
+def damaged(paths: list[Path], check: Callable[[Path], object]) -> Iterator[str]:
+    """A line for every artefact that is missing or has changed."""
     for path in paths:
         try:
-            check_hash(path)
+            check(path)
         except InputError as error:
             yield str(error)
         except FileNotFoundError:

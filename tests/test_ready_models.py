@@ -252,8 +252,8 @@ def test_a_tokenizer_without_chat_template_is_refused(tmp_path):
     )
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
-def test_four_bit_weights_without_cuda_are_refused_with_the_remedy(tmp_path):
+def test_four_bit_weights_without_cuda_are_refused_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     folder = write_family(tmp_path / "model", "llama")
     manifest = write_base(tmp_path / "base", settings_of("llama", folder, quantization="nf4"))
     with pytest.raises(InputError, match="is nf4; expected null where there is no CUDA"):
