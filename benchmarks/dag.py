@@ -1,6 +1,6 @@
 """Seconds and peak memory of a dry run of many jobs: the default experiments with more seeds × cells × models.
 
-Run: PYTHONPATH=scripts python benchmarks/dag.py --jobs 10000
+Run: PYTHONPATH=scripts python benchmarks/dag.py --jobs 10000 --profile workflow/profiles/slurm
 """
 
 import argparse
@@ -25,6 +25,7 @@ JOBS_PER_MODEL = 3
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=10_000, help="the fewest that the DAG shall have")
+    parser.add_argument("--profile", default="profiles/default")
     return parser.parse_args()
 
 
@@ -56,7 +57,8 @@ def main(args: argparse.Namespace) -> None:
         overlay = Path(folder, "wide.yaml")
         # JSON is YAML, and quick to read
         overlay.write_text(json.dumps(wide_overlay(seeds_for(args.jobs))), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "--cores", "8", "--directory", folder]
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "--cores", "1", "--directory", folder]
+        command += ["--workflow-profile", args.profile]
         started = time.perf_counter()
         done = subprocess.run(
             [*command, "--configfile", "config.yaml", overlay], cwd=ROOT, capture_output=True, text=True, check=True
