@@ -22,10 +22,11 @@ UNFIT = 77
 DEADLINE_S = 2400
 
 # the first attempt to fit the judge gets too little memory for the packages it imports, the second enough; the first
-# attempt at an adapter of symbols gets a minute, the least that SLURM knows, and hangs
-TOO_LITTLE = (
+# attempt at an adapter of symbols gets a minute, the least that SLURM knows, and hangs; students get a GPU, in name only
+REQUESTS = (
     "fit_judge:mem_mb=attempt ** 4 * 200",
     "finetune_adapter:runtime=attempt if wildcards.experiment == 'smoke_symbols' else attempt * 60",
+    "distill_student:gpu=1",
 )
 
 
@@ -123,7 +124,7 @@ def run(cluster, tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("slurm")
     tree, faults = copy_tree(folder / "tree"), Faults(folder / "tree")
     profile = ["--workflow-profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"]
-    command = [sys.executable, "-m", "snakemake", *profile, "--set-resources", *TOO_LITTLE, *SMOKE, "--", TABLE]
+    command = [sys.executable, "-m", "snakemake", *profile, "--set-resources", *REQUESTS, *SMOKE, "--", TABLE]
     launch = {"EMTRANSFER_LAUNCH": f"{ROOT}/tests/slurm/hang_once.sh {folder}/hung"}
     with open(folder / "said", "w+") as said:
         process = subprocess.Popen(command, cwd=tree, env=os.environ | launch, stdout=said, stderr=subprocess.STDOUT)
@@ -150,6 +151,8 @@ def test_a_cancelled_job_is_tried_again(run):
     tries = [job for job in tries if not job["Comment"].endswith("symbols")]
     assert [job["JobState"] for job in tries] == ["CANCELLED", "COMPLETED"]
     assert tries[0]["JobId"] == run.faults.cancelled
+    # as the rule asks for, and as much again
+    assert [(job["MinMemoryNode"], job["TimeLimit"]) for job in tries] == [("4000M", "02:00:00"), ("8000M", "04:00:00")]
 
 
 def test_a_job_that_exceeds_its_memory_is_tried_again_with_more(run):
@@ -178,6 +181,11 @@ def test_jobs_that_wait_for_a_drained_node_run_when_it_resumes(run):
     states = {job["JobId"]: job["JobState"] for job in run.jobs}
     assert run.faults.node == "resumed"
     assert {states[number] for number in run.faults.stuck} == {"COMPLETED"}
+
+
+def test_a_job_with_a_gpu_is_given_one(run):
+    given = {job["JobState"]: job.get("TresPerJob", "") for job in of("rule_distill_student", run.jobs)}
+    assert given == {"COMPLETED": "gres:gpu:1"}
 
 
 def test_wide_rules_are_arrays_and_short_ones_share_a_submission(run):

@@ -36,6 +36,9 @@ configure() {
     mkdir -p "$STATE/controller" "$STATE/node" "$(dirname "$CONF")"
     sed -e "s|HOST|$host|g" -e "s|PROCESSORS|$((2 * $(nproc)))|" -e "s|MEMORY_MB|$memory_mb|" -e "s|STATE|$STATE|" \
         "$HERE/slurm.conf" > "$CONF"
+    # GPUs in name only: SLURM wants a file of each
+    touch "$STATE/gpu0" "$STATE/gpu1"
+    echo "Name=gpu File=$STATE/gpu[0-1]" > "$(dirname "$CONF")/gres.conf"
 }
 
 # a daemon whose process is named in a file
@@ -84,7 +87,7 @@ stop() {
     stop_daemon "$STATE/slurmd.pid"
     stop_daemon "$STATE/slurmctld.pid"
     if [ -f "$STATE/own_munge" ]; then stop_daemon /run/munge/munged.pid; fi
-    rm -rf "$STATE" "$CONF"
+    rm -rf "$STATE" "$CONF" "$(dirname "$CONF")/gres.conf"
 }
 
 case "${1-}" in

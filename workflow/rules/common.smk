@@ -23,7 +23,6 @@ except InputError as error:
 
 ENVIRONMENT = environment()
 MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
-MODEL_AT = {name: {model.path: model for model in models} for name, models in MODELS.items()}
 # a job of the run reads all this again, and has nobody to warn
 if workflow.is_main_process:
     for warning in planning.warnings(MODELS):
@@ -52,7 +51,8 @@ wildcard_constraints:
     base_model="|".join(config["base_models"]),
     base="|".join(config["bases"]),
     experiment="|".join(config["experiments"]),
-    model="|".join(sorted({model.path for models in MODELS.values() for model in models})),
+    # not all their paths: Snakemake goes through this text for every job, and both grow with the number of models
+    model=r"bases/[a-z0-9_]+|(adapters|published|students)/[a-z0-9_/-]+/seed\d+",
     start=r"[a-z0-9_]+",
     train_set=r"[a-z0-9_-]+",
     answers="aligned|misaligned",

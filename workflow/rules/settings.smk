@@ -97,8 +97,8 @@ def distillation_settings(wildcards):
 
 def sampling_seed(wildcards):
     "Seed of sampling: the model's own, or its base's."
-    model = MODEL_AT[wildcards.experiment][wildcards.model]
-    return config["bases"][model.labels["base"]]["seed"] if model.seed is None else model.seed
+    _, _, seed = wildcards.model.rpartition("/seed")
+    return config["bases"][base_of(wildcards)]["seed"] if wildcards.model.startswith("bases/") else int(seed)
 
 
 def source_settings(wildcards):
