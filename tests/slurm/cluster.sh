@@ -34,7 +34,7 @@ configure() {
     host=$(hostname -s)
     memory_mb=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo) / 1024))
     mkdir -p "$STATE/controller" "$STATE/node" "$(dirname "$CONF")"
-    sed -e "s|HOST|$host|g" -e "s|PROCESSORS|$((2 * $(nproc)))|" -e "s|MEMORY_MB|$memory_mb|" -e "s|STATE|$STATE|" \
+    sed -e "s|HOST|$host|g" -e "s|PROCESSORS|$((2 * $(getconf _NPROCESSORS_ONLN)))|" -e "s|MEMORY_MB|$memory_mb|" -e "s|STATE|$STATE|" \
         "$HERE/slurm.conf" > "$CONF"
     # GPUs in name only: SLURM wants a file of each
     touch "$STATE/gpu0" "$STATE/gpu1"
