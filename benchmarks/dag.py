@@ -57,7 +57,18 @@ def main(args: argparse.Namespace) -> None:
         overlay = Path(folder, "wide.yaml")
         # JSON is YAML, and quick to read
         overlay.write_text(json.dumps(wide_overlay(seeds_for(args.jobs))), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--cores", "1", "--directory", folder]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--dry-run",
+            "--quiet",
+            "rules",
+            "--cores",
+            "1",
+            "--directory",
+            folder,
+        ]
         command += ["--workflow-profile", args.profile]
         started = time.perf_counter()
         done = subprocess.run(
