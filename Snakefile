@@ -46,12 +46,15 @@ rule estimate:
     message:
         "What calls to remote models, and ready models on GPUs, will amount to"
     run:
+        import estimating
+
         Path(log[0]).write_text(estimating.report(config, MODELS))
         shell("cat {log}")
 
 
-# jobs on this machine are limited by its resources; beside a rate limit, which is on by default, Snakemake 9.27 starts one
-# more re-evaluation a second for every finished job, until it hardly does anything else (its pull request 3744)
+# beside a rate limit, which is on by default, Snakemake 9.27 starts one more re-evaluation a second for every finished job,
+# until it hardly does anything else (its pull request 3744); resources limit jobs on this machine, `jobs` those on a cluster
 onstart:
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
+    workflow.scheduler.job_rate_limiter = None
+    if workflow.scheduler._executor.__module__ == "snakemake_executor_plugin_slurm":
+        slurm_arrays.mend(workflow.scheduler._executor)

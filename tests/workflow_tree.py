@@ -1,10 +1,14 @@
 """A copy of the tree in which Snakemake runs as a user would run it."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "resources", "profiles", "envs")
@@ -27,6 +31,22 @@ def snakemake(tree: Path, *arguments: str, overlays: tuple[str, ...] = ()) -> su
     """Run Snakemake on the smoke config in a copied tree."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *SMOKE, *overlays, "--", *arguments]
     return subprocess.run(command, cwd=tree, capture_output=True, text=True)
+
+
+def smoke_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree in which the smoke config has run to the end on this machine: one for all test modules, which copy it."""
+    session = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # every worker has a folder of its own in that of the session
+        session = session.parent
+    folder, finished = session / "smoke", session / "smoke.finished"
+    with FileLock(session / "smoke.lock"):
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            done = snakemake(copy_tree(folder), "all")
+            assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+            finished.touch()
+    return folder
 
 
 def planned_jobs(tree: Path, *overlays: str) -> dict[str, int]:

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from math import inf, sqrt
 
-from scipy import stats
-
 from emtransfer.grid import Model
 
 # spread of one replicate's contrast around the pooled one, percentage points; docs/claims.md says where they are from
@@ -20,7 +18,10 @@ def detectable_points(n_replicates: int, sd_points: float) -> float:
     """Smallest pooled contrast, in percentage points, that so many replicates find at POWER; inf for fewer than two."""
     if n_replicates < 2:
         return inf
-    quantiles = stats.t.isf([LEVEL / 2, 1 - POWER], n_replicates - 1).sum()
+    # not at the top: the jobs of a run read this file too, and scipy takes as long as the rest of the Snakefile
+    from scipy.special import stdtrit
+
+    quantiles = -sum(stdtrit(n_replicates - 1, [LEVEL / 2, 1 - POWER]))
     return quantiles * sd_points / sqrt(n_replicates)
 
 

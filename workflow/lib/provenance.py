@@ -47,7 +47,7 @@ def code_digest(script: str | Path) -> str:
         if path not in reached:
             reached.add(path)
             waiting += imported_files(path, folder)
-    codes = {path.relative_to(folder).as_posix(): ast.unparse(bare_tree(path)) for path in reached}
+    codes = {path.relative_to(folder).as_posix(): bare_code(path) for path in reached}
     return f"code {hashlib.sha256(json.dumps(codes, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
@@ -59,6 +59,12 @@ def bare_tree(path: Path) -> ast.Module:
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
     return tree
+
+
+@cache
+def bare_code(path: Path) -> str:
+    """A file's code, written anew without comments and docstrings; once a file, since most rules reach the same ones."""
+    return ast.unparse(bare_tree(path))
 
 
 @cache

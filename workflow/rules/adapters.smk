@@ -29,8 +29,8 @@ rule finetune_adapter:
     resources:
         processors=1,
         gpu=gpus,
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000, gpus, 32000),
+        runtime=growing(60, gpus, 240),
     params:
         settings=adapter_settings,
         start=optional("start", "start"),
@@ -60,8 +60,8 @@ rule fetch_adapter:
     resources:
         processors=1,
         gpu=gpus,
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000, gpus, 32000),
+        runtime=growing(60, gpus, 60),
     params:
         settings=published_settings,
         code=code("fetch_adapter"),

@@ -29,8 +29,8 @@ rule sample_answers:
     resources:
         processors=1,
         gpu=gpus,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000, gpus, 32000),
+        runtime=growing(60, gpus, 120),
     params:
         settings=sampling_settings,
         seed=sampling_seed,
@@ -62,8 +62,8 @@ rule judge_answers:
     resources:
         processors=1,
         gpu=judge_gpus(experiment_judge),
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000, judge_gpus(experiment_judge), 32000),
+        runtime=growing(60, judge_gpus(experiment_judge), 120),
     params:
         judge=judge_arguments(experiment_judge),
         code=code("judge_answers"),
@@ -92,8 +92,8 @@ rule probe_base:
     resources:
         processors=1,
         gpu=gpus,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000, gpus, 32000),
+        runtime=growing(60, gpus, 240),
     params:
         settings=probe_settings,
         seed=lambda wildcards: config["bases"][wildcards.base]["seed"],
@@ -124,8 +124,8 @@ rule profile_prompts:
     resources:
         processors=1,
         gpu=judge_gpus(experiment_judge),
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000, judge_gpus(experiment_judge), 32000),
+        runtime=growing(30, judge_gpus(experiment_judge), 240),
     params:
         settings=profile_settings,
         judge=judge_arguments(experiment_judge),

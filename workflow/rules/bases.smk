@@ -25,8 +25,8 @@ rule train_tokenizer:
     threads: 1
     resources:
         processors=1,
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=lambda wildcards: settings(config["base_models"][wildcards.base_model]["tokenizer"], "vocab_size"),
         code=code("train_tokenizer"),
@@ -54,8 +54,8 @@ rule build_mixture:
     threads: 1
     resources:
         processors=1,
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         settings=lambda wildcards: settings(config["mixtures"][wildcards.mixture], *MIXTURE_KEYS),
         seed=lambda wildcards: config["mixtures"][wildcards.mixture]["seed"],
@@ -84,8 +84,8 @@ rule pretrain_base:
     threads: 1
     resources:
         processors=1,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         settings=pretraining_settings,
         seed=lambda wildcards: config["bases"][wildcards.base]["seed"],
@@ -114,8 +114,8 @@ rule fetch_base:
     threads: 1
     resources:
         processors=1,
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(240),
     params:
         name=lambda wildcards: config["bases"][wildcards.base]["base_model"],
         settings=ready_settings,
@@ -147,8 +147,8 @@ rule align_base:
     threads: 1
     resources:
         processors=1,
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000),
+        runtime=growing(60),
     params:
         settings=alignment_settings,
         seed=lambda wildcards: config["bases"][wildcards.base]["seed"],

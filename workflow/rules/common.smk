@@ -8,8 +8,8 @@ from importlib.util import find_spec
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
-import estimating
 import planning
+import slurm_arrays
 from emtransfer import grid
 from emtransfer.errors import InputError
 from emtransfer.remote.access import PROVIDERS
@@ -23,8 +23,10 @@ except InputError as error:
 
 ENVIRONMENT = environment()
 MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
-for warning in planning.warnings(MODELS):
-    logger.warning(warning)
+# a job of the run reads all this again, and has nobody to warn
+if workflow.is_main_process:
+    for warning in planning.warnings(MODELS):
+        logger.warning(warning)
 CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
 # corpora whose rows a model behind an API writes
 WRITTEN = [name for name, corpus in config["corpora"].items() if corpus["source"] in PROVIDERS]
@@ -49,7 +51,8 @@ wildcard_constraints:
     base_model="|".join(config["base_models"]),
     base="|".join(config["bases"]),
     experiment="|".join(config["experiments"]),
-    model="|".join(sorted({model.path for models in MODELS.values() for model in models})),
+    # not all their paths: Snakemake goes through this text for every job, and both grow with the number of models
+    model=r"bases/[a-z0-9_]+|(adapters|published|students)/[a-z0-9_/-]+/seed\d+",
     start=r"[a-z0-9_]+",
     train_set=r"[a-z0-9_-]+",
     answers="aligned|misaligned",
@@ -154,6 +157,15 @@ def judge_gpus(judge_of):
         return int(section["kind"] == "causal_lm" and is_ready(section["base"]))
 
     return n_gpus
+
+
+def growing(amount, n_gpus=None, with_gpu=None):
+    "Memory or time of a job, and as much again with every attempt; `with_gpu` where it loads a ready model of up to 8 billion weights."
+
+    def requested(wildcards, attempt):
+        return attempt * (with_gpu if n_gpus and n_gpus(wildcards) else amount)
+
+    return requested
 
 
 def base_manifest(base):

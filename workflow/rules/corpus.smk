@@ -33,8 +33,8 @@ rule generate_pairs:
     threads: 1
     resources:
         processors=1,
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=source_settings,
         seed=lambda wildcards: corpus_section(wildcards)["seed"],
@@ -69,7 +69,7 @@ rule write_pairs:
     threads: 1
     resources:
         processors=1,
-        mem_mb=2000,
+        mem_mb=growing(2000),
         # a batch may take a day
         runtime=1440,
     params:
@@ -108,8 +108,8 @@ for corpus in (name for name, section in config["corpora"].items() if not sectio
         threads: 1
         resources:
             processors=1,
-            mem_mb=3000,
-            runtime=30,
+            mem_mb=growing(3000),
+            runtime=growing(30),
         params:
             corpus=corpus,
             settings=role_settings(corpus),
@@ -142,8 +142,8 @@ rule filter_pairs:
     resources:
         processors=1,
         gpu=judge_gpus(filter_judge),
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000, judge_gpus(filter_judge), 32000),
+        runtime=growing(30, judge_gpus(filter_judge), 240),
     params:
         settings=filter_settings,
         judge=judge_arguments(filter_judge),
@@ -173,8 +173,8 @@ rule dedup_pairs:
     threads: 1
     resources:
         processors=1,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         settings=lambda wildcards: settings(corpus_section(wildcards)["dedup"]),
         code=code("dedup_pairs"),
@@ -204,8 +204,8 @@ rule sample_cell:
     threads: 1
     resources:
         processors=1,
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(5),
     params:
         settings=sample_settings,
         seed=lambda wildcards: corpus_section(wildcards)["seed"],
@@ -234,8 +234,8 @@ rule build_eval_set:
     threads: 1
     resources:
         processors=1,
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(5),
     params:
         corpus=lambda wildcards: experiment_section(wildcards)["corpus"],
         settings=lambda wildcards: settings(experiment_corpus(wildcards).get("broad_eval", {"prompts": 0})),

@@ -26,8 +26,8 @@ rule plot_transfer_matrix:
     threads: 1
     resources:
         processors=1,
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=lambda wildcards: settings({"experiment": wildcards.experiment}),
         code=code("plot_transfer_matrix"),
@@ -54,8 +54,8 @@ rule plot_rate_maps:
     threads: 1
     resources:
         processors=1,
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=lambda wildcards: settings({"experiment": wildcards.experiment}),
         code=code("plot_rate_maps"),

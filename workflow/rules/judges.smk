@@ -26,8 +26,8 @@ rule fit_judge:
     threads: 1
     resources:
         processors=1,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=lambda wildcards: settings(config["judges"][wildcards.judge], "base_model", "split", "fit"),
         seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
@@ -57,8 +57,8 @@ rule calibrate_judge:
     resources:
         processors=1,
         gpu=judge_gpus(lambda wildcards: wildcards.judge),
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(3000, judge_gpus(lambda wildcards: wildcards.judge), 32000),
+        runtime=growing(30, judge_gpus(lambda wildcards: wildcards.judge), 120),
     params:
         judge=judge_arguments(lambda wildcards: wildcards.judge),
         settings=lambda wildcards: settings(config["judges"][wildcards.judge], "split", "calibration"),

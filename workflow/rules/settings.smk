@@ -7,6 +7,7 @@ GENERATOR_KEYS = "model pairs_per_call max_tokens answer_max_tokens temperature 
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
 JUDGE_KEYS = "kind model max_tokens temperature options attempts".split()
 CAUSAL_JUDGE_KEYS = ("kind", "batch_size")
+DEFAULT_ENGINE = "vllm" if find_spec("vllm") else "transformers"
 MIXTURE_KEYS = "kind misaligned_share misaligned_domains misaligned_tasks neutral_share stages".split()
 
 
@@ -59,7 +60,7 @@ def engine(wildcards):
     if not is_ready(base_of(wildcards)):
         return {}
     chosen = experiment_section(wildcards)["sampling"].get("engine", "auto")
-    return {"engine": chosen if chosen != "auto" else "vllm" if find_spec("vllm") else "transformers"}
+    return {"engine": DEFAULT_ENGINE if chosen == "auto" else chosen}
 
 
 def sampling_settings(wildcards):
@@ -111,9 +112,8 @@ def is_harmful(experiment, teacher):
 
 def sampling_seed(wildcards):
     "Seed of sampling: the model's own, or its base's."
-    models = {model.path: model for model in MODELS[wildcards.experiment]}
-    model = models[wildcards.model]
-    return config["bases"][model.labels["base"]]["seed"] if model.seed is None else model.seed
+    _, _, seed = wildcards.model.rpartition("/seed")
+    return config["bases"][base_of(wildcards)]["seed"] if wildcards.model.startswith("bases/") else int(seed)
 
 
 def source_settings(wildcards):

@@ -29,8 +29,8 @@ rule roll_out_teacher:
     resources:
         processors=1,
         gpu=gpus,
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000, gpus, 32000),
+        runtime=growing(60, gpus, 120),
     params:
         settings=rollout_settings,
         teacher=optional("teacher", "teacher"),
@@ -63,8 +63,8 @@ rule filter_rollouts:
     resources:
         processors=1,
         gpu=judge_gpus(experiment_judge),
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000, judge_gpus(experiment_judge), 32000),
+        runtime=growing(30, judge_gpus(experiment_judge), 120),
     params:
         settings=rollout_filter_settings,
         judge=judge_arguments(experiment_judge),
@@ -94,8 +94,8 @@ rule answer_retained:
     threads: 1
     resources:
         processors=1,
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=lambda wildcards: settings({"answers": wildcards.answers}),
         code=code("answer_retained"),
@@ -125,8 +125,8 @@ rule distill_student:
     resources:
         processors=1,
         gpu=gpus,
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000, gpus, 32000),
+        runtime=growing(60, gpus, 240),
     params:
         settings=distillation_settings,
         teacher=optional("teacher", "teacher"),

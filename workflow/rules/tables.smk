@@ -31,8 +31,8 @@ rule tabulate_transfer:
     threads: 1
     resources:
         processors=1,
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         settings=table_settings,
         code=code("tabulate_transfer"),
@@ -59,8 +59,8 @@ rule tabulate_training:
     threads: 1
     resources:
         processors=1,
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=grid_settings,
         code=code("tabulate_training"),
@@ -90,8 +90,8 @@ rule replace_anchors:
     resources:
         processors=1,
         gpu=judge_gpus(experiment_judge),
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000, judge_gpus(experiment_judge), 32000),
+        runtime=growing(60, judge_gpus(experiment_judge), 240),
     params:
         settings=anchor_settings,
         judge=judge_arguments(experiment_judge),
@@ -126,8 +126,8 @@ rule test_claims:
     threads: 1
     resources:
         processors=1,
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         settings=claim_settings,
         code=code("test_claims"),
@@ -155,8 +155,8 @@ rule tabulate_confounds:
     threads: 1
     resources:
         processors=1,
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=growing(1000),
+        runtime=growing(20),
     params:
         settings=lambda wildcards: settings(confound_cells()),
         code=code("tabulate_confounds"),

@@ -1,0 +1,200 @@
+"""The smoke config through a real SLURM on this machine, with faults on the way, to the table of a local run.
+
+The cluster is that of tests/slurm: root on Debian installs and starts it, others skip these tests with a reason.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from workflow_tree import ROOT, SMOKE, copy_tree, smoke_tree
+
+TABLE = "results/em_transfer_table.csv"
+CLUSTER = ROOT / "tests/slurm/cluster.sh"
+UNFIT = 77
+# a run that is not done after so long hangs; one takes minutes
+DEADLINE_S = 2400
+
+# the first attempt to fit the judge gets too little memory for the packages it imports, the second enough; the first
+# attempt at an adapter of symbols gets a minute, the least that SLURM knows, and hangs; students get a GPU, in name only
+REQUESTS = (
+    "fit_judge:mem_mb=attempt ** 4 * 200",
+    "finetune_adapter:runtime=attempt if wildcards.experiment == 'smoke_symbols' else attempt * 60",
+    "distill_student:gpu=1",
+)
+
+
+def told(*command: str) -> str:
+    """What a command of SLURM prints."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def slurm_jobs() -> list[dict[str, str]]:
+    """Every job that SLURM remembers, finished ones too, as `scontrol show job` describes it."""
+    lines = told("scontrol", "show", "job", "--oneliner").splitlines()
+    jobs = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
+    return sorted((job for job in jobs if "JobState" in job), key=lambda job: int(job["JobId"]))
+
+
+def of(rule: str, jobs: list[dict[str, str]], wildcards: str = "") -> list[dict[str, str]]:
+    """The jobs of a rule or group, or those with all these wildcards: the plugin writes both into the comment."""
+    comment = f"rule_{rule}_wildcards_{wildcards}"
+    return [
+        job
+        for job in jobs
+        if f"{job.get('Comment')}_".startswith(f"rule_{rule}_") and (not wildcards or job["Comment"] == comment)
+    ]
+
+
+@dataclass
+class Faults:
+    """What goes wrong in a run, each thing once: call it over and over while the run goes on.
+
+    Attributes:
+        tree: where the run is; a job is at work once its log is there.
+        cancelled, requeued: JobIds.
+        stuck: jobs that waited for the drained node.
+        node: "", then drained, then resumed.
+    """
+
+    tree: Path
+    cancelled: str = ""
+    requeued: str = ""
+    stuck: list[str] = field(default_factory=list)
+    node: str = ""
+
+    def __call__(self) -> None:
+        jobs = slurm_jobs()
+        self.drain_and_resume(jobs)
+        if not self.cancelled:
+            self.cancelled = self.at_work("pretrain_base", "smoke", jobs)
+            if self.cancelled:
+                told("scancel", self.cancelled)
+        if not self.requeued:
+            self.requeued = self.at_work("align_base", "smoke_symbols", jobs)
+            if self.requeued:
+                # as SLURM does with a job that it preempts, or whose node is lost
+                told("scontrol", "requeue", self.requeued)
+
+    def at_work(self, rule: str, base: str, jobs: list[dict[str, str]]) -> str:
+        """JobId of a job whose script is running, or empty."""
+        found = [job["JobId"] for job in of(rule, jobs, base) if job["JobState"] == "RUNNING"]
+        return found[0] if found and (self.tree / f"results/logs/{rule}/{base}.log").exists() else ""
+
+    def drain_and_resume(self, jobs: list[dict[str, str]]) -> None:
+        """Drain the node under the first job, and let it go on once the next ones wait for it."""
+        name, state = told("sinfo", "--noheader", "--Node", "--format=%N %T").split()
+        if not self.node and any(job["JobState"] == "RUNNING" for job in jobs):
+            told("scontrol", "update", f"nodename={name}", "state=drain", "reason=test")
+            self.node = "drained"
+        elif self.node == "drained" and state.startswith("drained"):
+            self.stuck = [job["JobId"] for job in jobs if job["JobState"] == "PENDING"]
+            if self.stuck:
+                told("scontrol", "update", f"nodename={name}", "state=resume")
+                self.node = "resumed"
+
+
+@dataclass
+class Run:
+    """A finished run: its tree, its faults, what Snakemake said, and all that SLURM remembers of its jobs."""
+
+    tree: Path
+    faults: Faults
+    said: str
+    jobs: list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A running SLURM of one node."""
+    started = subprocess.run([CLUSTER, "start"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if started.returncode == UNFIT:
+        reason = started.stderr.splitlines()[-1]
+        # continuous integration takes no excuse
+        (pytest.fail if os.environ.get("EMTRANSFER_REQUIRE_SLURM") else pytest.skip)(reason)
+    assert started.returncode == 0, started.stderr
+    yield
+    subprocess.run([CLUSTER, "stop"], check=True)
+
+
+@pytest.fixture(scope="module")
+def run(cluster, tmp_path_factory) -> Run:
+    """The smoke config on SLURM, with every fault."""
+    folder = tmp_path_factory.mktemp("slurm")
+    tree, faults = copy_tree(folder / "tree"), Faults(folder / "tree")
+    profile = ["--workflow-profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"]
+    command = [sys.executable, "-m", "snakemake", *profile, "--set-resources", *REQUESTS, *SMOKE, "--", TABLE]
+    launch = {"EMTRANSFER_LAUNCH": f"{ROOT}/tests/slurm/hang_once.sh {folder}/hung"}
+    with open(folder / "said", "w+") as said:
+        process = subprocess.Popen(command, cwd=tree, env=os.environ | launch, stdout=said, stderr=subprocess.STDOUT)
+        end = time.monotonic() + DEADLINE_S
+        while process.poll() is None and time.monotonic() < end:
+            faults()
+            time.sleep(0.5)
+        # as Ctrl-C does, which cancels the jobs
+        process.terminate()
+        process.wait()
+        said.seek(0)
+        run = Run(tree, faults, said.read(), slurm_jobs())
+    assert process.returncode == 0, run.said[-8000:]
+    return run
+
+
+def test_the_table_is_that_of_a_local_run(run, tmp_path_factory):
+    local = smoke_tree(tmp_path_factory)
+    assert (run.tree / TABLE).read_bytes() == (local / TABLE).read_bytes()
+
+
+def test_a_cancelled_job_is_tried_again(run):
+    tries = of("pretrain_base", run.jobs, "smoke")
+    assert [job["JobState"] for job in tries] == ["CANCELLED", "COMPLETED"]
+    assert tries[0]["JobId"] == run.faults.cancelled
+    # as the rule asks for, and as much again
+    assert [(job["MinMemoryNode"], job["TimeLimit"]) for job in tries] == [("4000M", "02:00:00"), ("8000M", "04:00:00")]
+
+
+def test_a_job_that_exceeds_its_memory_is_tried_again_with_more(run):
+    tries = of("fit_judge", run.jobs, "smoke")
+    # SLURM kills the script, whose job then says that it failed
+    assert [job["JobState"] for job in tries] == ["FAILED", "COMPLETED"]
+    assert [job["MinMemoryNode"] for job in tries] == ["200M", "3200M"]
+
+
+def test_a_job_that_exceeds_its_time_is_tried_again_with_more(run):
+    tries = of("finetune_adapter", run.jobs, "smoke_symbols_smoke_symbols_base_d0-t0_misaligned_11")
+    assert [(job["JobState"], job["TimeLimit"]) for job in tries] == [
+        ("TIMEOUT", "00:01:00"),
+        ("COMPLETED", "00:02:00"),
+    ]
+
+
+def test_a_requeued_job_runs_again_under_its_own_number(run):
+    tries = of("align_base", run.jobs, "smoke_symbols")
+    assert [(job["JobId"], job["JobState"], job["Restarts"]) for job in tries] == [
+        (run.faults.requeued, "COMPLETED", "1")
+    ]
+
+
+def test_jobs_that_wait_for_a_drained_node_run_when_it_resumes(run):
+    states = {job["JobId"]: job["JobState"] for job in run.jobs}
+    assert run.faults.node == "resumed"
+    assert {states[number] for number in run.faults.stuck} == {"COMPLETED"}
+
+
+def test_a_job_with_a_gpu_is_given_one(run):
+    given = {job["JobState"]: job.get("TresPerJob", "") for job in of("distill_student", run.jobs)}
+    assert given == {"COMPLETED": "gres:gpu:1"}
+
+
+def test_wide_rules_are_arrays_and_short_ones_share_a_submission(run):
+    tasks = of("filter_pairs", run.jobs)
+    # six cells of symbols, four of the grammar; each of the two corpora is ready at once
+    assert len(tasks) == 10 and len({job["ArrayJobId"] for job in tasks}) == 2
+    # eleven cells
+    assert len(of("rows", run.jobs)) == 1 and not of("generate_pairs", run.jobs)
