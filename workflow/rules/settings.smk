@@ -112,8 +112,10 @@ def is_harmful(experiment, teacher):
 
 def sampling_seed(wildcards):
     "Seed of sampling: the model's own, or its base's."
-    _, _, seed = wildcards.model.rpartition("/seed")
-    return config["bases"][base_of(wildcards)]["seed"] if wildcards.model.startswith("bases/") else int(seed)
+    if wildcards.model.startswith("bases/"):
+        return config["bases"][base_of(wildcards)]["seed"]
+    *_, last = wildcards.model.split("/")
+    return int(last.removeprefix("seed"))
 
 
 def source_settings(wildcards):
