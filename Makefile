@@ -1,6 +1,8 @@
 # Needs Python >= 3.11 with venv, and nothing else; everything is installed into .venv.
 #   PYTHON=python3.12             the Python that .venv is made with
 #   PIP_ARGS="--index-url URL"    more arguments for pip, for example to choose another wheel of torch
+#   CONFIGS=overlay.yaml          overlays over config.yaml, for table, controls and estimate
+#   PROFILE=workflow/profiles/slurm   a cluster to run on, for table and controls
 #   PINS=envs/requirements-gpu.txt   vLLM and bitsandbytes too, for a GPU; export it, so that later targets keep to it
 PYTHON ?= python3
 PIP_ARGS ?=
@@ -8,7 +10,7 @@ PINS ?= envs/requirements.txt
 
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
-RUN := $(IN_VENV) python workflow/lib/run_alone.py
+RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --configfile config.yaml
 
 .PHONY: help setup table controls estimate ledger verify clean-intermediate test lint
 
@@ -26,12 +28,12 @@ setup:  ## create or update .venv; does nothing when the pins have not changed
 	cp $(PINS) $(INSTALLED)
 
 table: setup  ## build results/em_transfer_table.csv and results/claims.csv, or go on where a killed run stopped
-	@$(RUN) --cores 8 results/em_transfer_table.csv results/claims.csv
+	@$(RUN) $(CONFIGS) -- results/em_transfer_table.csv results/claims.csv
 
 controls: setup  ## add the controls of workflow/configs/controls.yaml to both tables
-	@$(RUN) --cores 8 --configfile config.yaml workflow/configs/controls.yaml -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
+	@$(RUN) workflow/configs/controls.yaml $(CONFIGS) -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
 
-estimate: setup  ## what calls to remote models will amount to at most; CONFIGS=overlay.yaml names overlays
+estimate: setup  ## what calls to remote models will and a run on GPUs and disks amount to at most
 	@$(IN_VENV) snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate
 
 ledger: setup  ## write results/ledger.csv: what was paid for the replies in the reply store

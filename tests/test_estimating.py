@@ -1,4 +1,4 @@
-"""What the calls of a run to remote models, and its ready models on GPUs, amount to, counted by hand."""
+"""What a run's calls to remote models, its ready models on GPUs and its files amount to, counted by hand."""
 
 import copy
 
@@ -6,10 +6,13 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from answer_counts import ANSWERS_PER_PROBED_ROW
+from disk_use import disk_use, in_short
 from emtransfer.grid import expand_models
 from emtransfer.remote.generator_prompts import read_generator_prompts
-from estimating import ANSWERS_PER_PROBED_ROW, remote_calls, report, rubric_tokens
+from estimating import report
 from gpu_hours import gpu_hours
+from remote_costs import remote_calls, rubric_tokens
 from test_validation import CONFIG, ROOT, written
 
 PROMPTS = "resources/generators/grid.yaml"
@@ -139,3 +142,21 @@ def test_a_teachers_answers_to_prompts_of_another_corpus_are_counted_where_their
     # two teachers, 7,500 prompts of one set; how many problems the other has is not in the config
     assert table.calls["filter_rollouts"] == 2 * 2 * 7500
     assert "filter_pairs" not in table.index
+
+
+def test_disk_use_is_counted_by_part():
+    config = overlaid("paper")
+    models = {"llama": expand_models(config, "llama")}
+    parts = disk_use(config, models)
+    # by hand: 12 adapters of rank 32; a decoder of 8 B weights has 34.4 layers of a width of 4,403, inner width 15,411
+    weights = 32 * 34.4 * (4 * 2 * 4403 + 3 * (4403 + 15411))
+    assert parts["adapters and students"][0] == pytest.approx(12 * weights * 4 / 1e9, rel=0.01)
+    assert parts["ready models, in the hub's cache"] == (16.0, 16.0)
+    # 13 models × (4,800 narrow and 960 broad answers), of 880 tokens with their questions, as they are and judged; probes
+    judged, probes = 13 * (4800 + 960) * 880 * 4 / 1e9, (4800 + 240) * (2 + 1) * 880 * 4 / 1e9
+    assert parts["answers"] == pytest.approx((2 * judged + probes, judged + probes))
+    # the grammar, on which the judge is calibrated, and the published corpus, of which only what is used is known
+    grammar, published = 12 * 1950 + 6400, 12 * (400 + 4100) + 240
+    assert parts["corpora"][1] == pytest.approx(2 * (grammar + published) * 280 * 4 / 1e9)
+    assert "em_nl" in report(config, models).splitlines()[-1]
+    assert in_short(config, models).startswith("About 22.")

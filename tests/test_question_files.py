@@ -31,10 +31,10 @@ from emtransfer.sampling import SamplingSettings, answer_prompts, sample, sample
 from emtransfer.system_turns import with_system
 from emtransfer.tabulation import tabulate_transfer
 from emtransfer.tokenizer import CHAT_TEMPLATE
-from estimating import remote_calls
 from judge_answers import main as judge_answers
 from loopback_api import KEY, MODEL, Loopback, score_of, serving
 from planted_cells import planted_cell
+from remote_costs import remote_calls
 from test_claim_contrasts import known_prompts, seeded
 from test_estimating import claude_config
 from test_tabulation import RULE, judged, model

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,9 +83,9 @@ def test_after_a_kill_the_same_command_waits_for_its_jobs_and_then_goes_on(folde
     assert any((folder / ".snakemake/locks").iterdir())
     too_early = start(folder)
     said, _ = too_early.communicate()
-    assert too_early.returncode == 1 and "Jobs of a run that was killed are still under way here, processes" in said
+    assert too_early.returncode == 1 and "Jobs of a run that was killed are still under way here: process " in said
     (folder / "stop").touch()
-    orphans = [int(pid) for pid in said.split("processes ")[1].split(";")[0].split(", ")]
+    orphans = re.findall(r"process (\d+)", said)
     while any(os.path.exists(f"/proc/{pid}") for pid in orphans):
         pass
     again = start(folder)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from answer_counts import row_tokens
 from emtransfer import grid
 from emtransfer.grid import Model
 
 # of one data-centre GPU in bfloat16, teraflops a second: about 40 % of an A100's peak, and less where tokens come one by one
 TRAINING_TFLOPS, SAMPLING_TFLOPS = 125, 15
-WORDS_UNKNOWN, TOKENS_PER_WORD = 200, 1.4
 
 
 def gpu_hours(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:
@@ -68,11 +68,6 @@ def stages(config: dict, name: str, models: list[Model]) -> Iterator[tuple[str, 
     yield "distill_student", len(by_condition["student"]) * steps, 4 + 2, TRAINING_TFLOPS
     n_on_policy = sum(model.labels["channel"] == "opd" for model in by_condition["student"])
     yield "distill_student, own answers", n_on_policy * steps, 2, SAMPLING_TFLOPS
-
-
-def row_tokens(corpus: dict) -> int:
-    """Tokens of a question and its answer, by the limit of the config or a guess."""
-    return int((corpus.get("max_row_words") or WORDS_UNKNOWN) * TOKENS_PER_WORD)
 
 
 def hour_report(config: dict, models: dict[str, list[Model]]) -> str:

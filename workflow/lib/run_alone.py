@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import psutil
 
@@ -20,11 +21,11 @@ SNAKEMAKE = (sys.executable, "-m", "snakemake")
 
 def main(arguments: list[str]) -> None:
     take_lock()
-    orphans = running_jobs()
+    orphans = [*local_jobs(), *slurm_jobs()]
     if orphans:
         sys.exit(
-            f"Jobs of a run that was killed are still under way here, processes {', '.join(map(str, orphans))};"
-            " expected them to end first: wait for them, or stop them with kill."
+            f"Jobs of a run that was killed are still under way here: {', '.join(orphans)}; expected them to end first:"
+            " wait for them, or stop processes with kill and jobs of SLURM with scancel."
         )
     if any(Path(".snakemake/locks").glob("*")):
         print("The lock of a run that was killed is removed.", file=sys.stderr)
@@ -46,14 +47,28 @@ def take_lock() -> None:
         )
 
 
-def running_jobs() -> list[int]:
+def local_jobs() -> list[str]:
     """Processes that run a script of the pipeline in this folder."""
     here, found = os.getcwd(), []
     for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
         command = process.info["cmdline"] or []
         if process.info["cwd"] == here and any(part.startswith("scripts/") for part in command):
-            found.append(process.info["pid"])
+            found.append(f"process {process.info['pid']}")
     return found
+
+
+def slurm_jobs() -> list[str]:
+    """The user's jobs that were submitted for a rule from this folder; none where no controller answers."""
+    if not which("squeue"):
+        return []
+    listed = subprocess.run(["squeue", "--me", "--noheader", "--format=%i|%Z|%k"], capture_output=True, text=True)
+    jobs = [line.split("|", 2) for line in listed.stdout.splitlines()]
+    # the plugin writes the rule into the comment
+    return [
+        f"SLURM job {number}"
+        for number, folder, comment in jobs
+        if folder == os.getcwd() and comment.startswith("rule_")
+    ]
 
 
 def config_arguments(arguments: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
+import disk_use
 import planning
 import slurm_arrays
 from emtransfer import grid
@@ -27,6 +28,7 @@ MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
 if workflow.is_main_process:
     for warning in planning.warnings(MODELS):
         logger.warning(warning)
+    logger.info(disk_use.in_short(config, MODELS))
 CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
 # corpora whose rows a model behind an API writes
 WRITTEN = [name for name, corpus in config["corpora"].items() if corpus["source"] in PROVIDERS]
