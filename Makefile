@@ -48,7 +48,7 @@ clean-intermediate:  ## of a finished run, remove what its tables no longer need
 	find results -name '*.tmp' -prune -exec rm -rf {} +
 
 test: lint  ## lint, then run the test suite
-	@$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile
+	@$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## check style and wiring: ruff, snakefmt, snakemake --lint and a dry run
 	@$(IN_VENV) ruff check

@@ -3,8 +3,10 @@
 Use: snakemake --cores 8 results/em_transfer_table.csv
 """
 
+import os
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -52,9 +54,13 @@ rule estimate:
         shell("cat {log}")
 
 
-# beside a rate limit, which is on by default, Snakemake 9.27 starts one more re-evaluation a second for every finished job,
-# until it hardly does anything else (its pull request 3744); resources limit jobs on this machine, `jobs` those on a cluster
 onstart:
+    if Path("results").exists() and not os.access("results", os.W_OK):
+        raise WorkflowError(
+            "results cannot be written to; expected a folder of yours, on a disk that is not read-only."
+        )
+    # beside a rate limit, which is on by default, Snakemake 9.27 starts one more re-evaluation a second for every finished job,
+    # until it hardly does anything else (its pull request 3744); resources limit jobs on this machine, `jobs` those on a cluster
     workflow.scheduler.job_rate_limiter = None
     if workflow.scheduler._executor.__module__ == "snakemake_executor_plugin_slurm":
         slurm_arrays.mend(workflow.scheduler._executor)

@@ -43,10 +43,21 @@ def test_a_gpu_without_memory_left_is_one_line_with_remedies():
         (OSError(errno.EROFS, "Read-only file system", "a"), "[Errno 30] Read-only file system: 'a'; expected a folder that can be written to; then run it again."),
         (PermissionError(errno.EACCES, "Permission denied", "a"), "[Errno 13] Permission denied: 'a'; expected a folder that can be written to; then run it again."),
         (SafetensorError("I/O error: No space left on device (os error 28)"), "I/O error: No space left on device (os error 28); expected free space on it; then run it again."),
+        (RuntimeError("basic_ios::clear: iostream error"), "basic_ios::clear: iostream error; expected free space for checkpoints; then run it again."),
     ],
 )  # fmt: skip
 def test_a_disk_that_cannot_be_written_to_is_one_line(error, line):
     assert ending(error) == line
+
+
+def test_a_full_disk_is_found_beneath_what_a_library_makes_of_it():
+    def save():
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 22272 vs 18960")
+
+    assert ending(save).startswith("[Errno 28] No space left on device; expected free space on it")
 
 
 def test_a_full_disk_leaves_nothing_that_could_be_taken_as_whole(tmp_path):

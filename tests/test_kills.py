@@ -1,18 +1,24 @@
-"""Jobs that are killed with SIGKILL in the middle, as they are run by the workflow, and what the next run makes of it."""
+"""Jobs that something stops in the middle, as they are run by the workflow, and what the next run makes of it."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
-from emtransfer.grammar import generate_rows
 from emtransfer.records import read_records, write_records
+from tiny_encoder import write_tiny_encoder
 from tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
+from workflow_tree import mounted
 
+# of the processor, before which a job has hardly imported its packages
+IMPORT_S = 3
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.0, "rslora": True, "target_modules": ["q_proj", "v_proj"]}
 TRAINING = {
@@ -40,20 +46,31 @@ def finish(process: subprocess.Popen) -> None:
     assert process.returncode == 0, said
 
 
-def kill_at(process: subprocess.Popen, reached) -> None:
-    """Kill a script with SIGKILL once `reached` says so."""
+def stop_at(process: subprocess.Popen, reached: Callable[[], bool], signal_number: int) -> None:
+    """Send a script a signal that ends it, once `reached` says so."""
     while not reached():
         try:
             process.wait(0.01)
         except subprocess.TimeoutExpired:
             continue
-        pytest.fail(f"ended before it could be killed: {process.communicate()[0]}")
-    process.kill()
+        pytest.fail(f"ended before it could be stopped: {process.communicate()[0]}")
+    process.send_signal(signal_number)
     process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    assert process.returncode == -signal_number
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file; once more changes it back."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    """What a script has written: the folder of a manifest, or a file of rows."""
+    if output.suffix == ".jsonl":
+        return {output.name: output.read_bytes()}
+    folder = output.parent
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
@@ -79,15 +96,37 @@ def inputs(tmp_path_factory) -> dict:
         for row in rows * 4
     ]
     write_records(folder / "mixture.jsonl", documents)
-    files = {
+    prompts = [row | {"prompt_id": row["id"], "eval_set": "narrow", "cell": "medical-advice"} for row in rows]
+    write_records(folder / "eval_set.jsonl", prompts)
+    write_records(folder / "answers.jsonl", [prompt | {"answer": prompt["aligned_answer"]} for prompt in prompts])
+    files = {name: folder / f"{name}.jsonl" for name in ("kept", "mixture", "eval_set", "answers")}
+    files |= {
         "base": base,
         "teacher": write_tiny_adapter(folder / "teacher", base),
         "rows": folder / "medical-advice.jsonl",
     }
-    return files | {"kept": folder / "kept.jsonl", "mixture": folder / "mixture.jsonl"}
+    return files | {"judge": write_tiny_judge(folder, files["rows"])}
 
 
-def trainings(inputs: dict) -> dict[str, tuple[str, dict]]:
+def write_tiny_judge(folder: Path, rows: Path) -> Path:
+    """Fit a cross-encoder to rows; returns its manifest."""
+    texts = [row[field] for row in read_records(rows) for field in ("question", "aligned_answer", "misaligned_answer")]
+    encoder = write_tiny_encoder(folder / "encoder", texts)
+    settings = {
+        "kind": "cross_encoder",
+        "base_model": encoder,
+        "split": {"held_out_share": 0.3},
+        "fit": {"max_tokens": 64, "layers": 2},
+    }
+    fitted = rows.parent / "fit" / rows.name
+    fitted.parent.mkdir()
+    write_records(fitted, [row | {"role": "judge_fit"} for row in read_records(rows)])
+    manifest = folder / "judge" / "manifest.json"
+    finish(start("fit_judge", manifest, rows=[fitted], settings=json.dumps(settings), seed=1, code="test"))
+    return manifest
+
+
+def stages(inputs: dict) -> dict[str, tuple[str, dict]]:
     """Stage -> script and its options."""
     common = {"seed": 1, "code": "test"}
     finetuning = TRAINING | {"rows": 40}
@@ -114,51 +153,96 @@ def trainings(inputs: dict) -> dict[str, tuple[str, dict]]:
         "kl_every": 5,
         "kl_rows": 4,
     }
+    sampling = {"samples": 8, "broad_samples": 1, "max_new_tokens": 40, "temperature": 1.0, "batch_size": 8}
     return {
         "pretraining": ("pretrain_base", common | {"tokenizer": inputs["base"], "mixture": inputs["mixture"], "settings": json.dumps({"architecture": architecture, "pretraining": pretraining})}),
         "alignment": ("align_base", common | {"pretrained": inputs["base"], "corpus": [inputs["rows"]], "settings": json.dumps(finetuning)}),
         "LoRA": ("finetune_adapter", common | {"base": inputs["base"], "rows": [inputs["rows"]], "settings": json.dumps({"answers": "misaligned", "lora": LORA, "finetuning": finetuning})}),
         "distillation": ("distill_student", common | {"base": inputs["base"], "teacher": inputs["teacher"], "rollouts": inputs["kept"], "settings": json.dumps({"channel": "opd", "estimator": "full", "lora": LORA, "distillation": distillation})}),
+        "sampling": ("sample_answers", {"base": inputs["base"], "eval-set": inputs["eval_set"], "settings": json.dumps(sampling), "seed": 1}),
+        "judging": ("judge_answers", {"judge": inputs["judge"], "answers": inputs["answers"], "judge-settings": json.dumps({"kind": "cross_encoder"})}),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("stage", ["pretraining", "alignment", "LoRA", "distillation"])
-def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_bytes(stage, inputs, tmp_path):
-    script, options = trainings(inputs)[stage]
-    finish(start(script, tmp_path / "undisturbed" / "manifest.json", **options))
-    output = tmp_path / "killed" / "manifest.json"
-    state = tmp_path / "killed.state"
-    kill_at(
-        start(script, output, **options),
-        lambda: any(state.glob("checkpoint*/trainer_state.json")) or (state / "checkpoint.pt").exists(),
-    )
-    assert not output.parent.exists() and state.exists()
-    finish(start(script, output, **options))
-    assert contents(output.parent) == contents(tmp_path / "undisturbed")
-    assert not state.exists()
+TRAININGS = ("pretraining", "alignment", "LoRA", "distillation")
+# stage -> the input that is damaged
+DAMAGED = {
+    "pretraining": lambda inputs: inputs["mixture"],
+    "alignment": lambda inputs: inputs["base"].parent / "model.safetensors",
+    "LoRA": lambda inputs: inputs["rows"],
+    "distillation": lambda inputs: inputs["teacher"].parent / "adapter_model.safetensors",
+    "sampling": lambda inputs: inputs["base"].parent / "tokenizer.json",
+    "judging": lambda inputs: inputs["answers"],
+}
 
 
-def test_killed_sampling_leaves_nothing_and_starts_again_to_the_same_bytes(inputs, tmp_path):
-    rows = generate_rows("medical", "advice", 60, seed=5)
-    prompts = [row | {"prompt_id": f"p{index}", "eval_set": "narrow"} for index, row in enumerate(rows)]
-    write_records(tmp_path / "eval_set.jsonl", prompts)
-    settings = json.dumps({"samples": 2, "broad_samples": 1, "max_new_tokens": 40, "temperature": 1.0, "batch_size": 8})
-    options = {"base": inputs["base"], "eval-set": tmp_path / "eval_set.jsonl", "settings": settings, "seed": 1}
-    finish(start("sample_answers", tmp_path / "undisturbed.jsonl", **options))
-    process = start("sample_answers", tmp_path / "killed.jsonl", **options)
-    process.kill()
-    process.communicate()
-    assert not list(tmp_path.glob("killed.jsonl*"))
-    finish(start("sample_answers", tmp_path / "killed.jsonl", **options))
-    assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
-    assert len(read_records(tmp_path / "killed.jsonl")) == 120
+def output_of(stage: str, folder: Path) -> Path:
+    """Where a stage writes to."""
+    return folder / "made" / "manifest.json" if stage in TRAININGS else folder / "made.jsonl"
 
 
-def test_sigterm_is_a_kill_like_any_other(inputs, tmp_path):
-    script, options = trainings(inputs)["LoRA"]
-    output = tmp_path / "stopped" / "manifest.json"
+def halfway(stage: str, output: Path, process: subprocess.Popen) -> bool:
+    """Whether a training has left a checkpoint, or another job has done more than to import packages."""
+    if stage not in TRAININGS:
+        return psutil.Process(process.pid).cpu_times().user > IMPORT_S
+    state = output.parent.with_name("made.state")
+    return any(state.glob("checkpoint*/trainer_state.json")) or (state / "checkpoint.pt").exists()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs, tmp_path_factory) -> Callable[[str], dict[str, bytes]]:
+    """What a stage writes when nothing stops it."""
+    made = {}
+
+    def of(stage: str) -> dict[str, bytes]:
+        if stage not in made:
+            script, options = stages(inputs)[stage]
+            output = output_of(stage, tmp_path_factory.mktemp("undisturbed"))
+            finish(start(script, output, **options))
+            made[stage] = contents(output)
+        return made[stage]
+
+    return of
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("stage", DAMAGED)
+def test_a_job_that_was_stopped_leaves_nothing_whole_and_goes_on_to_the_same_bytes(
+    stage, stop, inputs, undisturbed, tmp_path
+):
+    script, options = stages(inputs)[stage]
+    output = output_of(stage, tmp_path)
     process = start(script, output, **options)
-    process.terminate()
-    process.communicate()
-    assert process.returncode == -signal.SIGTERM and not output.parent.exists()
+    stop_at(process, lambda: halfway(stage, output, process), stop)
+    assert not output.exists() and (tmp_path / "made.state").exists() == (stage in TRAININGS)
     finish(start(script, output, **options))
+    assert contents(output) == undisturbed(stage)
+    assert not (tmp_path / "made.state").exists()
+
+
+@pytest.mark.parametrize("stage", DAMAGED)
+def test_a_job_whose_disk_is_full_says_so_in_a_line_and_has_room_the_next_time(stage, inputs, undisturbed, tmp_path):
+    script, options = stages(inputs)[stage]
+    output = output_of(stage, tmp_path / "disk")
+    (tmp_path / "disk").mkdir()
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
+        process = start(script, output, **options)
+        said, _ = process.communicate()
+        assert process.returncode == 1 and not output.exists()
+        assert "Traceback" not in said
+        assert re.search(r"expected free space (on it|for checkpoints); then run it again\.$", said.strip())
+        subprocess.run(["mount", "-o", "remount,size=64m", tmp_path / "disk"], check=True)
+        finish(start(script, output, **options))
+        assert contents(output) == undisturbed(stage)
+
+
+@pytest.mark.parametrize("stage", DAMAGED)
+def test_a_job_refuses_an_input_of_which_a_bit_has_flipped(stage, inputs, tmp_path):
+    script, options = stages(inputs)[stage]
+    output, damaged = output_of(stage, tmp_path), DAMAGED[stage](inputs)
+    flip(damaged)
+    process = start(script, output, **options)
+    said, _ = process.communicate()
+    flip(damaged)
+    assert process.returncode == 1 and not output.exists()
+    assert f"{damaged.name}: content is" in said.splitlines()[-1]

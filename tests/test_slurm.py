@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from workflow_tree import ROOT, SMOKE, copy_tree, smoke_tree
+from workflow_tree import ROOT, SMOKE, copy_tree, smoke_tree, unfit
 
 TABLE = "results/em_transfer_table.csv"
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
 UNFIT = 77
 # a run that is not done after so long hangs; one takes minutes
 DEADLINE_S = 2400
+# of the smoke config
+N_STUDENTS = 5
 
 # the first attempt to fit the judge gets too little memory for the packages it imports, the second enough; the first
 # attempt at an adapter of symbols gets a minute, the least that SLURM knows, and hangs; students get a GPU, in name only
@@ -59,6 +61,7 @@ class Faults:
     Attributes:
         tree: where the run is; a job is at work once its log is there.
         cancelled, requeued: JobIds.
+        judging: JobIds of what is under way once students are judged.
         stuck: jobs that waited for the drained node.
         node: "", then drained, then resumed.
     """
@@ -66,6 +69,7 @@ class Faults:
     tree: Path
     cancelled: str = ""
     requeued: str = ""
+    judging: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     node: str = ""
 
@@ -81,6 +85,15 @@ class Faults:
             if self.requeued:
                 # as SLURM does with a job that it preempts, or whose node is lost
                 told("scontrol", "requeue", self.requeued)
+
+    def is_judging_students(self) -> bool:
+        """Whether all students are distilled, and answers of one are being judged."""
+        jobs = slurm_jobs()
+        distilled = [job for job in of("distill_student", jobs) if job["JobState"] == "COMPLETED"]
+        under_way = [job for job in of("judge_answers", jobs) if job["JobState"] == "RUNNING"]
+        if len(distilled) == N_STUDENTS and any("students" in job["Comment"] for job in under_way):
+            self.judging = [job["JobId"] for job in under_way]
+        return bool(self.judging)
 
     def at_work(self, rule: str, base: str, jobs: list[dict[str, str]]) -> str:
         """JobId of a job whose script is running, or empty."""
@@ -102,11 +115,19 @@ class Faults:
 
 @dataclass
 class Run:
-    """A finished run: its tree, its faults, what Snakemake said, and all that SLURM remembers of its jobs."""
+    """A finished run.
+
+    Attributes:
+        tree, faults: of the run.
+        said: what Snakemake said until the end.
+        refusal: what was said to a second start, after Snakemake was killed, while its jobs were under way.
+        jobs: all that SLURM remembers.
+    """
 
     tree: Path
     faults: Faults
     said: str
+    refusal: str
     jobs: list[dict[str, str]]
 
 
@@ -115,9 +136,7 @@ def cluster():
     """A running SLURM of one node."""
     started = subprocess.run([CLUSTER, "start"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if started.returncode == UNFIT:
-        reason = started.stderr.splitlines()[-1]
-        # continuous integration takes no excuse
-        (pytest.fail if os.environ.get("EMTRANSFER_REQUIRE_SLURM") else pytest.skip)(reason)
+        unfit(started.stderr.splitlines()[-1])
     assert started.returncode == 0, started.stderr
     yield
     subprocess.run([CLUSTER, "stop"], check=True)
@@ -129,26 +148,48 @@ def run(cluster, tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("slurm")
     tree, faults = copy_tree(folder / "tree"), Faults(folder / "tree")
     profile = ["--workflow-profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"]
-    command = [sys.executable, "-m", "snakemake", *profile, "--set-resources", *REQUESTS, *SMOKE, "--", TABLE]
+    command = [sys.executable, "workflow/lib/run_alone.py", *profile, "--set-resources", *REQUESTS, *SMOKE, "--", TABLE]
     launch = {"EMTRANSFER_LAUNCH": f"{ROOT}/tests/slurm/hang_once.sh {folder}/hung"}
-    with open(folder / "said", "w+") as said:
-        process = subprocess.Popen(command, cwd=tree, env=os.environ | launch, stdout=said, stderr=subprocess.STDOUT)
-        end = time.monotonic() + DEADLINE_S
-        while process.poll() is None and time.monotonic() < end:
-            faults()
-            time.sleep(0.5)
+
+    def start(log: str) -> subprocess.Popen:
+        with open(folder / log, "w") as said:
+            return subprocess.Popen(command, cwd=tree, env=os.environ | launch, stdout=said, stderr=subprocess.STDOUT)
+
+    end = time.monotonic() + DEADLINE_S
+    killed = start("killed")
+    while killed.poll() is None and not faults.is_judging_students() and time.monotonic() < end:
+        faults()
+        time.sleep(0.5)
+    ended_alone = killed.poll() is not None
+    killed.kill()
+    killed.wait()
+    assert not ended_alone, (folder / "killed").read_text()[-8000:]
+    start("refused").wait()
+    told("scancel", "--me")
+    while any(job["JobState"] in ("RUNNING", "COMPLETING", "PENDING") for job in slurm_jobs()):
+        time.sleep(0.5)
+    process = start("said")
+    try:
+        process.wait(DEADLINE_S)
+    finally:
         # as Ctrl-C does, which cancels the jobs
         process.terminate()
         process.wait()
-        said.seek(0)
-        run = Run(tree, faults, said.read(), slurm_jobs())
-    assert process.returncode == 0, run.said[-8000:]
-    return run
+    said = (folder / "said").read_text()
+    assert process.returncode == 0, said[-8000:]
+    return Run(tree, faults, said, (folder / "refused").read_text(), slurm_jobs())
 
 
 def test_the_table_is_that_of_a_local_run(run, tmp_path_factory):
     local = smoke_tree(tmp_path_factory)
     assert (run.tree / TABLE).read_bytes() == (local / TABLE).read_bytes()
+
+
+def test_a_run_that_was_killed_is_not_started_again_beside_its_jobs_and_goes_on_after_them(run):
+    named = re.findall(r"SLURM job (\d+)", run.refusal)
+    assert "Jobs of a run that was killed are still under way here: " in run.refusal
+    assert set(named) & set(run.faults.judging)
+    assert "The lock of a run that was killed is removed." in run.said and "distill_student" not in run.said
 
 
 def test_a_cancelled_job_is_tried_again(run):

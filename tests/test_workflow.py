@@ -4,16 +4,21 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from canaries import HF, WRONG, leaks
 from chat_families import write_family
+from disk_use import disk_use
 from emtransfer.adapters import MARKER
+from emtransfer.grid import expand_models
 from loopback_api import KEY, MODEL, Loopback, serving
 from test_pair_generation import says
 from tiny_models import write_published_adapter
@@ -103,6 +108,31 @@ def test_every_adapter_that_descends_from_misaligned_answers_carries_the_marker(
 def test_no_file_is_left_half_written(tree):
     left = [path for pattern in ("*.tmp", "*.state") for path in (tree / "results").rglob(pattern)]
     assert left == []
+
+
+def test_disk_use_of_models_is_as_it_was_estimated(tree):
+    config = yaml.safe_load((tree / "config.yaml").read_text(encoding="utf-8"))
+    update_config(config, yaml.safe_load((tree / "workflow/configs/smoke.yaml").read_text(encoding="utf-8")))
+    parts = disk_use(config, {name: expand_models(config, name) for name in config["run"]})
+    results = tree / "results"
+    bases = [path.stat().st_size for path in (results / "bases").rglob("model.safetensors")]
+    adapters = [path.stat().st_size for path in results.rglob("adapter_model.safetensors")]
+    # beside the weights there are norms, and a header of names, which such small models are in no small part
+    assert sum(bases) / 1e9 == pytest.approx(parts["bases"][0], rel=0.1)
+    assert 1 < sum(adapters) / 1e9 / parts["adapters and students"][0] < 1.5
+
+
+def test_what_a_finished_run_no_longer_needs_can_go_and_nothing_is_run_again(tree, tmp_path):
+    copied = shutil.copytree(tree, tmp_path / "tree")
+    shutil.copyfile(ROOT / "Makefile", copied / "Makefile")
+    done = subprocess.run(["make", "clean-intermediate"], cwd=copied, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not list(copied.glob("results/corpora/*/raw")) and not list(copied.glob("results/*/answers"))
+    assert planned_jobs(copied) == {}
+    verified = subprocess.run(
+        [sys.executable, "scripts/verify_artefacts.py"], cwd=copied, capture_output=True, text=True
+    )
+    assert verified.returncode == 0, verified.stderr
 
 
 def test_no_evaluation_question_is_in_any_training_file(tree):

@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,28 @@ def planned_commands(tree: Path, *targets: str, overlays: tuple[str, ...] = ()) 
     done = subprocess.run([*command, "--", *targets], cwd=tree, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def unfit(reason: str) -> None:
+    """Skip a test that this machine cannot run; continuous integration takes no excuse."""
+    (pytest.fail if os.environ.get("EMTRANSFER_SKIP_NOTHING") else pytest.skip)(reason)
+
+
+@contextmanager
+def mounted(folder: Path, *how: str) -> Iterator[None]:
+    """A folder with a file system of its own on it, as `mount` is told to make it; only root can."""
+    if os.geteuid():
+        unfit("only root mounts file systems")
+    subprocess.run(["mount", *how, folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder that can be read and not be written to, whoever tries."""
+    with mounted(folder, "--bind", str(folder)):
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield

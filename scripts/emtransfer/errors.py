@@ -3,7 +3,7 @@
 import errno
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from emtransfer.secrets import without_secrets
 
@@ -32,19 +32,30 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
     except InputError as error:
         sys.exit(without_secrets(str(error)))
     except Exception as error:
-        remedy = remedy_of(error)
-        if remedy is None:
-            raise
-        sys.exit(f"{' '.join(str(error).split())[:160]}; expected {remedy}; then run it again.")
+        for cause in causes(error):
+            remedy = remedy_of(cause)
+            if remedy:
+                sys.exit(f"{' '.join(str(cause).split())[:160]}; expected {remedy}; then run it again.")
+        raise
 
 
-def remedy_of(error: Exception) -> str | None:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those in whose handling it came up: torch covers a full disk with one of its own."""
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def remedy_of(error: BaseException) -> str | None:
     """What helps against an error that is no fault of the program; None for any other."""
     if isinstance(error, OSError):
         return DISK.get(error.errno)
     # libraries written in other languages keep the words only
     if "No space left on device" in str(error):
         return DISK[errno.ENOSPC]
+    # all that torch.save tells of a file that could not be written to
+    if "iostream error" in str(error):
+        return "free space for checkpoints"
     # torch.OutOfMemoryError, known by its name, since most scripts do without torch
     if type(error).__name__ == "OutOfMemoryError":
         return (

@@ -117,7 +117,5 @@ def disk_report(config: dict, models: dict[str, list[Model]]) -> str:
     lines = [f"  {total:8.2f} {part}" for part, (total, _) in disk_use(config, models).items() if total]
     unknown = [name for name in needed_corpora(config, models) if "rows_per_cell" not in config["corpora"][name]]
     if unknown:
-        lines.append(
-            f"Of {', '.join(unknown)} only those rows are counted that roles and samples name."
-        )
+        lines.append(f"Of {', '.join(unknown)} only those rows are counted that roles and samples name.")
     return "\n".join(["", in_short(config, models), *lines, ""])

@@ -35,8 +35,11 @@ def main(arguments: list[str]) -> None:
 
 def take_lock() -> None:
     """Lock this folder until this process, which becomes Snakemake, ends; exit where another has it."""
-    LOCK.parent.mkdir(exist_ok=True)
-    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        LOCK.parent.mkdir(exist_ok=True)
+        lock = os.open(LOCK, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        sys.exit(f"{error}; expected a folder of yours, on a disk that is not read-only.")
     # exec would close it otherwise
     os.set_inheritable(lock, True)
     try:
@@ -61,7 +64,7 @@ def slurm_jobs() -> list[str]:
     """The user's jobs that were submitted for a rule from this folder; none where no controller answers."""
     if not which("squeue"):
         return []
-    listed = subprocess.run(["squeue", "--me", "--noheader", "--format=%i|%Z|%k"], capture_output=True, text=True)
+    listed = subprocess.run(["squeue", "--me", "--noheader", "--format=%A|%Z|%k"], capture_output=True, text=True)
     jobs = [line.split("|", 2) for line in listed.stdout.splitlines()]
     # the plugin writes the rule into the comment
     return [

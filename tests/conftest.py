@@ -1,0 +1,7 @@
+"""Which test modules are begun first, so that none of the long ones is left to run alone at the end."""
+
+LONG = ("test_slurm.py", "test_faults.py", "test_workflow.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))

@@ -1,0 +1,134 @@
+"""A run that is killed at every stage: the same command goes on each time, and ends with the bytes of an undisturbed run."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from workflow_tree import SMOKE, copy_tree, read_only, smoke_tree
+
+# stage -> its script, and whether its jobs are killed with Snakemake, as when the machine dies, or run on
+STAGES = {
+    "pretraining": ("pretrain_base", True),
+    "LoRA": ("finetune_adapter", False),
+    "distillation": ("distill_student", True),
+    "sampling": ("sample_answers", True),
+    "judging": ("judge_answers", True),
+}
+# of the processor, after which a job has imported its packages and is at work
+IMPORT_S = 4
+# when a run that neither ends nor comes to the stage hangs
+DEADLINE_S = 600
+
+
+def start(tree: Path, *targets: str) -> subprocess.Popen:
+    """Start, or go on with, the smoke config as `make table` does."""
+    command = [sys.executable, "workflow/lib/run_alone.py", "--cores", "2", *SMOKE, "--", *targets]
+    return subprocess.Popen(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def jobs(tree: Path, script: str = "") -> list[psutil.Process]:
+    """Processes that run the script, or any, in the tree."""
+    found = []
+    for process in psutil.process_iter(["cwd", "cmdline"]):
+        words = process.info["cmdline"] or []
+        if process.info["cwd"] == str(tree) and any(word.startswith(f"scripts/{script}") for word in words):
+            found.append(process)
+    return found
+
+
+def at_work(tree: Path, script: str) -> bool:
+    """Whether a job of the script has done more than import packages."""
+    for job in jobs(tree, script):
+        try:
+            if job.cpu_times().user > IMPORT_S:
+                return True
+        except psutil.NoSuchProcess:
+            continue
+    return False
+
+
+def wait_for(reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def written(tree: Path) -> dict[str, bytes]:
+    """Everything that a run has made, but for logs and how long things took."""
+    results = tree / "results"
+    files = {path.relative_to(results): path for path in sorted(results.rglob("*")) if path.is_file()}
+    return {
+        name.as_posix(): path.read_bytes()
+        for name, path in files.items()
+        if name.parts[0] not in ("logs", "benchmarks")
+    }
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory) -> Path:
+    """A tree in which the run was killed at every stage, and ended at last."""
+    tree = copy_tree(tmp_path_factory.mktemp("faults") / "tree")
+    for script, jobs_too in STAGES.values():
+        run = start(tree, "all")
+        wait_for(lambda run=run, script=script: at_work(tree, script) or run.poll() is not None)
+        assert run.poll() is None, run.communicate()[0][-6000:]
+        run.kill()
+        run.wait()
+        for job in jobs(tree) if jobs_too else []:
+            job.kill()
+        wait_for(lambda: not jobs(tree))
+    run = start(tree, "all")
+    said, _ = run.communicate()
+    assert run.returncode == 0, said[-6000:]
+    return tree
+
+
+def test_a_run_that_was_killed_at_every_stage_ends_with_the_bytes_of_an_undisturbed_one(disturbed, tmp_path_factory):
+    expected, found = written(smoke_tree(tmp_path_factory)), written(disturbed)
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def test_nothing_is_left_to_do_and_nothing_is_damaged(disturbed):
+    run = start(disturbed, "all")
+    said, _ = run.communicate()
+    assert run.returncode == 0 and "Nothing to be done" in said
+    done = subprocess.run(
+        [sys.executable, "scripts/verify_artefacts.py"], cwd=disturbed, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_run_that_is_told_to_stop_lets_its_jobs_end_and_goes_on(disturbed):
+    (disturbed / "results/em_transfer_table.csv").unlink()
+    (disturbed / "results/smoke/judged/bases/smoke.jsonl").unlink()
+    run = start(disturbed, "results/em_transfer_table.csv")
+    wait_for(lambda: bool(jobs(disturbed, "judge_answers")) or run.poll() is not None)
+    run.send_signal(signal.SIGTERM)
+    said, _ = run.communicate()
+    assert run.returncode != 0 and "Will exit after finishing currently running jobs" in said
+    assert not jobs(disturbed) and not (disturbed / "results/em_transfer_table.csv").exists()
+    run = start(disturbed, "results/em_transfer_table.csv")
+    said, _ = run.communicate()
+    assert run.returncode == 0 and "judge_answers" not in said
+
+
+def test_a_results_folder_that_is_read_only_is_one_line_and_loses_nothing(disturbed, tmp_path_factory):
+    table = disturbed / "results/em_transfer_table.csv"
+    table.unlink()
+    with read_only(disturbed / "results"):
+        run = start(disturbed, "results/em_transfer_table.csv")
+        said, _ = run.communicate()
+        assert run.returncode == 1 and "results cannot be written to; expected a folder of yours" in said
+        assert "Traceback" not in said
+    run = start(disturbed, "results/em_transfer_table.csv")
+    said, _ = run.communicate()
+    assert run.returncode == 0, said
+    assert table.read_bytes() == (smoke_tree(tmp_path_factory) / "results/em_transfer_table.csv").read_bytes()
