@@ -189,7 +189,8 @@ def test_a_run_that_was_killed_is_not_started_again_beside_its_jobs_and_goes_on_
     named = re.findall(r"SLURM job (\d+)", run.refusal)
     assert "Jobs of a run that was killed are still under way here: " in run.refusal
     assert set(named) & set(run.faults.judging)
-    assert "The lock of a run that was killed is removed." in run.said and "distill_student" not in run.said
+    assert "The lock of a run that was killed is removed." in run.said
+    assert "rule judge_answers:" in run.said and "rule distill_student:" not in run.said
 
 
 def test_a_cancelled_job_is_tried_again(run):
