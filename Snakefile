@@ -46,7 +46,7 @@ rule estimate:
     log:
         "results/logs/estimate.log",
     message:
-        "What calls to remote models, and ready models on GPUs, will amount to"
+        "What calls to remote models, GPU hours and disk use will amount to"
     run:
         import estimating
 
