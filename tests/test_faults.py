@@ -1,5 +1,6 @@
 """A run that is killed at every stage: the same command goes on each time, and ends with the bytes of an undisturbed run."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,16 +11,24 @@ from pathlib import Path
 import psutil
 import pytest
 
-from workflow_tree import SMOKE, copy_tree, read_only, smoke_tree
+from workflow_tree import SMOKE, read_only, smoke_tree
 
-# stage -> its script, and whether its jobs are killed with Snakemake, as when the machine dies, or run on
-STAGES = {
-    "pretraining": ("pretrain_base", True),
-    "LoRA": ("finetune_adapter", False),
-    "distillation": ("distill_student", True),
-    "sampling": ("sample_answers", True),
-    "judging": ("judge_answers", True),
+# what is removed from a finished run, and made again while it is disturbed
+STUDENT = "smoke/students/smoke/harmful/base/everywhere/aligned/explicit/optd/seed11"
+BASE = "bases/smoke_symbols"
+JUDGED = {
+    STUDENT: "results/smoke/judged/students/smoke/harmful/base/everywhere/aligned/explicit/optd/seed11.jsonl",
+    BASE: "results/smoke_symbols/judged/adapters/smoke_symbols/base/d0-t0/misaligned/seed11.jsonl",
 }
+# script of the stage at which a run is killed; what the run is for; whether its jobs are killed too, as when the machine
+# dies, or run on
+KILLS = [
+    ("distill_student", STUDENT, True),
+    ("sample_answers", STUDENT, True),
+    ("judge_answers", STUDENT, True),
+    ("pretrain_base", BASE, False),
+    ("finetune_adapter", BASE, True),
+]
 # of the processor, after which a job has imported its packages and is at work
 IMPORT_S = 4
 # when a run that neither ends nor comes to the stage hangs
@@ -73,10 +82,16 @@ def written(tree: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory) -> Path:
-    """A tree in which the run was killed at every stage, and ended at last."""
-    tree = copy_tree(tmp_path_factory.mktemp("faults") / "tree")
-    for script, jobs_too in STAGES.values():
-        run = start(tree, "all")
+    """A tree in which a run was killed at every stage, and ended at last."""
+    tree = shutil.copytree(smoke_tree(tmp_path_factory), tmp_path_factory.mktemp("faults") / "tree")
+    for folder in JUDGED:
+        shutil.rmtree(tree / "results" / folder)
+    for judged in JUDGED.values():
+        answers = tree / judged.replace("/judged/", "/answers/")
+        answers.unlink()
+        (tree / judged).unlink()
+    for script, made, jobs_too in KILLS:
+        run = start(tree, JUDGED[made])
         wait_for(lambda run=run, script=script: at_work(tree, script) or run.poll() is not None)
         assert run.poll() is None, run.communicate()[0][-6000:]
         run.kill()
