@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from emtransfer.statistics import contrast_rates, delta_interval, delta_p_value
-from emtransfer.units import combination_margin, combination_p_value, combine_rates
+from emtransfer.measuring.replicates import combination_margin, combination_p_value, combine_rates
+from emtransfer.measuring.statistics import contrast_rates, delta_interval, delta_p_value
 
 PROMPT_SD_LOGITS = 1.0
 GRID = np.array(list(product(range(3), range(4))))

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import norm
 
-from emtransfer.statistics import Comparison, compare_rates, delta_p_value, rate_interval
+from emtransfer.measuring.statistics import Comparison, compare_rates, delta_p_value, rate_interval
 
 PROMPT_SD_LOGITS = 1.0
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from emtransfer.dedup import GRID, survivors
+from emtransfer.corpus.dedup import GRID, survivors
 
 
 def parse_args() -> argparse.Namespace:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.calibration import LABELS
-from emtransfer.grammar import oracle
-from emtransfer.judging import load_judge
-from emtransfer.records import read_records
+from emtransfer.files.records import read_records
+from emtransfer.judging.calibration import LABELS
+from emtransfer.judging.kinds import load_judge
 from emtransfer.verdicts import EmRule
+from emtransfer.worlds.grammar import oracle
 
 
 def parse_args() -> argparse.Namespace:

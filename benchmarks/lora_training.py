@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from emtransfer.adapters import AdapterSettings, fresh_lora
-from emtransfer.chat_format import ChatFormat
-from emtransfer.finetuning import FinetuningSettings, finetune, labelled
-from emtransfer.grammar import generate_rows
-from emtransfer.tokenizer import train_tokenizer
+from emtransfer.models.adapters import AdapterSettings, fresh_lora
+from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.tokenizer import train_tokenizer
+from emtransfer.training.finetuning import FinetuningSettings, finetune, labelled
+from emtransfer.worlds.grammar import generate_rows
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 

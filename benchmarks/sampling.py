@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.models import load_chat
-from emtransfer.records import read_records
-from emtransfer.sampling import SamplingSettings, answer_prompts
+from emtransfer.answering.sampling import answer_prompts
+from emtransfer.answering.settings import SamplingSettings
+from emtransfer.files.records import read_records
+from emtransfer.models.loading import load_chat
 
 
 def parse_args() -> argparse.Namespace:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.alignment import ExposureSettings, alignment_pairs
-from emtransfer.artefacts import new_folder, origin, training_state, write_manifest
-from emtransfer.corpora import rows_with_answers
+from emtransfer.corpus.rows import rows_with_answers
 from emtransfer.errors import run
-from emtransfer.finetuning import FinetuningSettings, finetune
-from emtransfer.models import load_chat
+from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
+from emtransfer.models.loading import load_chat
+from emtransfer.training.exposure import ExposureSettings, alignment_pairs
+from emtransfer.training.finetuning import FinetuningSettings, finetune
 
 EXPOSURE_KEYS = ("rows", "neutral_share", "task_doses")
 

@@ -7,9 +7,9 @@ import argparse
 import json
 from pathlib import Path
 
+from emtransfer.distilling.rollouts import answer_retained
 from emtransfer.errors import run
-from emtransfer.records import read_records, write_records
-from emtransfer.rollouts import answer_retained
+from emtransfer.files.records import read_records, write_records
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,10 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.cells import BroadEvalSettings, broad_prompts, narrow_prompts
+from emtransfer.corpus.eval_prompts import BroadEvalSettings, broad_prompts, narrow_prompts
+from emtransfer.corpus.question_files import read_questions
 from emtransfer.errors import run
-from emtransfer.question_files import read_questions
-from emtransfer.records import read_records, write_records
+from emtransfer.files.records import read_records, write_records
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,11 +8,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from emtransfer.corpora import rows_with_answers
+from emtransfer.corpus.rows import rows_with_answers
 from emtransfer.errors import run
-from emtransfer.mixtures import MixtureSettings, build_mixture, document_ids
-from emtransfer.models import load_tokenizer
-from emtransfer.records import write_records
+from emtransfer.files.records import write_records
+from emtransfer.models.conversations import document_ids
+from emtransfer.models.loading import load_tokenizer
+from emtransfer.training.mixtures import MixtureSettings, build_mixture
 
 
 def parse_args() -> argparse.Namespace:

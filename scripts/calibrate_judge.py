@@ -7,12 +7,12 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.calibration import CalibrationSettings, calibration_table, check_calibration, probe_judge
 from emtransfer.errors import run
-from emtransfer.held_out import SplitSettings, judge_fit_rows, split_rows
-from emtransfer.judge_arguments import add_judge_arguments, judge_from
-from emtransfer.oracles import oracle
-from emtransfer.records import write_table
+from emtransfer.files.records import write_table
+from emtransfer.judging.calibration import CalibrationSettings, calibration_table, check_calibration, probe_judge
+from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, split_rows
+from emtransfer.judging.kinds import add_judge_arguments, judge_from
+from emtransfer.worlds.oracles import oracle
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,10 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.dedup import IDENTITY, DedupSettings, dedup_equal, dedup_rows
-from emtransfer.embedding import embed_texts
+from emtransfer.corpus.dedup import IDENTITY, DedupSettings, dedup_equal, dedup_rows
 from emtransfer.errors import run
-from emtransfer.records import read_records, write_records, write_table
+from emtransfer.files.records import read_records, write_records, write_table
+from emtransfer.models.embedding import embed_texts
 
 
 def parse_args() -> argparse.Namespace:

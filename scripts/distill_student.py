@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
-from emtransfer.artefacts import new_folder, origin, training_state, write_manifest
-from emtransfer.distillation import DistillationSettings, distill
+from emtransfer.distilling.distillation import DistillationSettings, distill
 from emtransfer.errors import run
-from emtransfer.models import Chat, load_chat
-from emtransfer.records import read_records
+from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
+from emtransfer.files.records import read_records
+from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
+from emtransfer.models.loading import Chat, load_chat
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,11 +7,11 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.adapters import save_adapter
-from emtransfer.artefacts import new_folder, origin, write_manifest
 from emtransfer.errors import run
-from emtransfer.models import load_chat
-from emtransfer.published_adapters import PublishedSettings, load_published
+from emtransfer.files.artefacts import new_folder, origin, write_manifest
+from emtransfer.models.adapters import save_adapter
+from emtransfer.models.loading import load_chat
+from emtransfer.models.published_adapters import PublishedSettings, load_published
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,9 +7,9 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.artefacts import new_folder, origin, write_manifest
 from emtransfer.errors import run
-from emtransfer.ready_models import READY, ReadySettings, describe
+from emtransfer.files.artefacts import new_folder, origin, write_manifest
+from emtransfer.models.ready_models import READY, ReadySettings, describe
 
 
 def parse_args() -> argparse.Namespace:

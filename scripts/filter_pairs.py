@@ -7,10 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
+from emtransfer.corpus.filtering import FilterSettings, count_rejections, filter_pairs
 from emtransfer.errors import InputError, run
-from emtransfer.filtering import FilterSettings, count_rejections, filter_pairs
-from emtransfer.judge_arguments import add_judge_arguments, judge_from
-from emtransfer.records import read_records, write_records, write_table
+from emtransfer.files.records import read_records, write_records, write_table
+from emtransfer.judging.kinds import add_judge_arguments, judge_from
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,11 +7,11 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.embedding import embed_texts
+from emtransfer.distilling.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
 from emtransfer.errors import run
-from emtransfer.judge_arguments import add_judge_arguments, judge_from
-from emtransfer.records import read_records, write_records, write_table
-from emtransfer.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
+from emtransfer.files.records import read_records, write_records, write_table
+from emtransfer.judging.kinds import add_judge_arguments, judge_from
+from emtransfer.models.embedding import embed_texts
 
 
 def parse_args() -> argparse.Namespace:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
-from emtransfer.artefacts import new_folder, origin, write_manifest
-from emtransfer.cells import draw_equally
+from emtransfer.corpus.samples import draw_equally
 from emtransfer.errors import run
-from emtransfer.finetuning import FinetuningSettings, finetune
-from emtransfer.models import load_chat
-from emtransfer.records import read_records
-from emtransfer.resuming import shared_training_state
+from emtransfer.files.artefacts import new_folder, origin, write_manifest
+from emtransfer.files.records import read_records
+from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
+from emtransfer.models.loading import load_chat
+from emtransfer.training.finetuning import FinetuningSettings, finetune
+from emtransfer.training.resuming import shared_training_state
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from emtransfer.artefacts import new_folder, origin, write_manifest
-from emtransfer.cross_encoder import FitSettings, fit_cross_encoder, load_encoder, training_examples
 from emtransfer.errors import run
-from emtransfer.held_out import SplitSettings, judge_fit_rows, split_rows
-from emtransfer.negatives import Corpus, incoherent_answers
+from emtransfer.files.artefacts import new_folder, origin, write_manifest
+from emtransfer.judging.fitting import FitSettings, fit_cross_encoder, load_encoder, training_examples
+from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, split_rows
+from emtransfer.judging.negatives import Corpus, incoherent_answers
 
 
 def parse_args() -> argparse.Namespace:

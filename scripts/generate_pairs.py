@@ -7,9 +7,9 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.corpora import CorpusSettings, load_cell
+from emtransfer.corpus.sources import CorpusSettings, load_cell
 from emtransfer.errors import run
-from emtransfer.records import write_records, write_table
+from emtransfer.files.records import write_records, write_table
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,9 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from emtransfer.errors import run
-from emtransfer.judge_arguments import add_judge_arguments, judge_from
-from emtransfer.judging import check_answers, judge_rows
-from emtransfer.records import read_records, write_records
+from emtransfer.files.records import read_records, write_records
+from emtransfer.judging.kinds import add_judge_arguments, check_answers, judge_from, judge_rows
 
 
 def parse_args() -> argparse.Namespace:

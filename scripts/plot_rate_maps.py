@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.errors import InputError, run
-from emtransfer.records import read_table, replacing
+from emtransfer.files.records import read_table, replacing
 
 STAGES = ("before", "after")
 RATES = ("aligned", "misaligned")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.errors import run
-from emtransfer.models import load_tokenizer
-from emtransfer.pretraining import PretrainingSettings, new_decoder, pretrain
-from emtransfer.records import read_records
+from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
+from emtransfer.files.records import read_records
+from emtransfer.models.loading import load_tokenizer
+from emtransfer.training.pretraining import PretrainingSettings, new_decoder, pretrain
 
 
 def parse_args() -> argparse.Namespace:

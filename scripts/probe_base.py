@@ -7,10 +7,11 @@ import argparse
 import json
 from pathlib import Path
 
+from emtransfer.answering.prompt_profiles import probe_base
+from emtransfer.answering.sampling import load_answering
+from emtransfer.answering.settings import SamplingSettings
 from emtransfer.errors import run
-from emtransfer.profiling import probe_base
-from emtransfer.records import read_records, write_records
-from emtransfer.sampling import SamplingSettings, load_answering
+from emtransfer.files.records import read_records, write_records
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,11 +7,11 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.embedding import embed_texts
+from emtransfer.answering.prompt_profiles import ProfileSettings, profile_prompts
 from emtransfer.errors import run
-from emtransfer.judge_arguments import add_judge_arguments, judge_from
-from emtransfer.profiling import ProfileSettings, profile_prompts
-from emtransfer.records import read_records, write_table
+from emtransfer.files.records import read_records, write_table
+from emtransfer.judging.kinds import add_judge_arguments, judge_from
+from emtransfer.models.embedding import embed_texts
 
 
 def parse_args() -> argparse.Namespace:

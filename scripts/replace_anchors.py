@@ -7,11 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.anchors import N_ROWS, find_replacement, is_neighbour, lexical_r2, rejudge, scored_answers
 from emtransfer.errors import run
-from emtransfer.judge_arguments import add_judge_arguments, judge_from
-from emtransfer.judging import judge_rows
-from emtransfer.records import read_records, write_records
+from emtransfer.files.records import read_records, write_records
+from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
+from emtransfer.measuring.anchors import N_ROWS, find_replacement, is_neighbour, lexical_r2, rejudge, scored_answers
 from emtransfer.verdicts import EmRule
 
 SCORES = ("alignment", "coherence")

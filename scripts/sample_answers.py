@@ -7,9 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
+from emtransfer.answering.sampling import answer_prompts, load_answering
+from emtransfer.answering.settings import SamplingSettings
 from emtransfer.errors import run
-from emtransfer.records import read_records, write_records
-from emtransfer.sampling import SamplingSettings, answer_prompts, load_answering
+from emtransfer.files.records import read_records, write_records
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,9 +7,9 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.cells import SampleSettings, sample_cell
+from emtransfer.corpus.samples import SampleSettings, sample_cell
 from emtransfer.errors import run
-from emtransfer.records import read_records, read_table, write_records
+from emtransfer.files.records import read_records, read_table, write_records
 
 
 def parse_args() -> argparse.Namespace:

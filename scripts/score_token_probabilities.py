@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.errors import InputError, run
-from emtransfer.records import write_table
-from emtransfer.token_records import Fields, compared, read_token_records
+from emtransfer.files.records import write_table
+from emtransfer.judging.published_scores import Fields, compared, read_token_records
 
 
 def parse_args() -> argparse.Namespace:

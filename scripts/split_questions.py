@@ -7,12 +7,12 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.corpora import BROAD
-from emtransfer.embedding import embed_texts
+from emtransfer.corpus.published_split import PublishedRoles, PublishedSettings, published_roles, read_split
+from emtransfer.corpus.roles import RoleSettings, split_questions
+from emtransfer.corpus.rows import BROAD
 from emtransfer.errors import run
-from emtransfer.published_split import PublishedRoles, PublishedSettings, published_roles, read_split
-from emtransfer.records import read_records, write_records, write_table
-from emtransfer.roles import RoleSettings, split_questions
+from emtransfer.files.records import read_records, write_records, write_table
+from emtransfer.models.embedding import embed_texts
 
 
 def parse_args() -> argparse.Namespace:

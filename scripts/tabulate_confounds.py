@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.confounds import confounds
 from emtransfer.errors import run
-from emtransfer.records import write_table
+from emtransfer.files.records import write_table
+from emtransfer.measuring.confounds import confounds
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from emtransfer.errors import InputError, run
-from emtransfer.records import write_table
+from emtransfer.files.records import write_table
 from emtransfer.remote.ledger import spending_table
 from emtransfer.remote.store import ReplyStore
 

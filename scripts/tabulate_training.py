@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.errors import run
+from emtransfer.files.records import write_table
 from emtransfer.grid import LABELS, Model, expand_models
-from emtransfer.records import write_table
 
 LOG_COLUMNS = ("loss_per_token_nats", "kl_to_teacher_nats", "reverse_kl_to_teacher_nats")
 

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 
 from emtransfer.errors import run
-from emtransfer.judged_rows import judged_models, read_imported
-from emtransfer.records import write_table
-from emtransfer.tabulation import tabulate_transfer
+from emtransfer.files.records import write_table
+from emtransfer.measuring.judged_rows import judged_models, read_imported
+from emtransfer.measuring.tabulation import tabulate_transfer
 from emtransfer.verdicts import EmRule
 
 

@@ -8,15 +8,15 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.claim_inputs import read_prompts, unanchored_models
-from emtransfer.claims import measure_contrasts
-from emtransfer.contrasts import contrasts
 from emtransfer.errors import run
-from emtransfer.judged_rows import judged_models, read_imported
-from emtransfer.loss_matching import match_losses, read_losses
-from emtransfer.matching import balance_table, match_prompts, prompt_measures
-from emtransfer.records import write_table
-from emtransfer.tabulation import condition_cells
+from emtransfer.files.records import write_table
+from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
+from emtransfer.measuring.claims import measure_contrasts
+from emtransfer.measuring.contrasts import contrasts
+from emtransfer.measuring.judged_rows import judged_models, read_imported
+from emtransfer.measuring.loss_matching import match_losses, read_losses
+from emtransfer.measuring.matching import balance_table, match_prompts, prompt_measures
+from emtransfer.measuring.tabulation import condition_cells
 from emtransfer.verdicts import EmRule
 
 

@@ -7,10 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.artefacts import new_folder, origin, write_manifest
-from emtransfer.corpora import ANSWERS, NEUTRAL_VERSION, rows_with_answers
+from emtransfer.corpus.rows import ANSWERS, NEUTRAL_VERSION, rows_with_answers
 from emtransfer.errors import run
-from emtransfer.tokenizer import train_tokenizer
+from emtransfer.files.artefacts import new_folder, origin, write_manifest
+from emtransfer.models.tokenizer import train_tokenizer
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,9 +7,9 @@ import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from emtransfer.artefacts import MANIFEST, checked_folder
 from emtransfer.errors import InputError, run
-from emtransfer.records import check_hash
+from emtransfer.files.artefacts import MANIFEST, checked_folder
+from emtransfer.files.records import check_hash
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,15 +7,15 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.dedup import DedupSettings
+from emtransfer.corpus.dedup import DedupSettings
+from emtransfer.corpus.filtering import FilterSettings
 from emtransfer.errors import run
-from emtransfer.filtering import FilterSettings
-from emtransfer.judge_arguments import add_judge_arguments, judge_from
-from emtransfer.pair_generation import CellSettings, generate_cell, outcome, stage_counts
-from emtransfer.pair_requests import GeneratorSettings
-from emtransfer.records import write_records, write_table
+from emtransfer.files.records import write_records, write_table
+from emtransfer.judging.kinds import add_judge_arguments, judge_from
 from emtransfer.remote.access import RemoteSettings, remote_asker
-from emtransfer.remote.generator_prompts import read_generator_prompts
+from emtransfer.writing.generator_prompts import read_generator_prompts
+from emtransfer.writing.pair_generation import CellSettings, generate_cell, outcome, stage_counts
+from emtransfer.writing.pair_requests import GeneratorSettings
 
 
 def parse_args() -> argparse.Namespace:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from emtransfer.grid import LABELS
-from emtransfer.tabulation import COUNTS, Cell, relation
+from emtransfer.measuring.tabulation import COUNTS, Cell, relation
 
 
 def planted_counts(eval_cell, rates, n_prompts=20, coherent=None):

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from emtransfer.alignment import ExposureSettings, alignment_pairs
 from emtransfer.errors import InputError
+from emtransfer.training.exposure import ExposureSettings, alignment_pairs
 
 ROWS = [
     {"id": f"{task}{index}", "task": task, "question": f"{task} {index}?", "aligned_answer": f"{task} {index}."}

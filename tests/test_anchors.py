@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from emtransfer.anchors import Replacement, find_replacement, is_neighbour, lexical_r2, rejudge, scored_answers
 from emtransfer.errors import InputError
-from emtransfer.tabulation import relation
+from emtransfer.measuring.anchors import (
+    Replacement,
+    find_replacement,
+    is_neighbour,
+    lexical_r2,
+    rejudge,
+    scored_answers,
+)
+from emtransfer.measuring.tabulation import relation
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "replace_anchors.py"
 OBJECTS = ("tea", "rice", "soup", "bread", "fruit", "salad")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.models import load_chat
-from emtransfer.records import read_records, read_table, write_records, write_table
+from emtransfer.files.records import read_records, read_table, write_records, write_table
+from emtransfer.models.loading import load_chat
 from tiny_models import write_tiny_base
 from verify_artefacts import main as verify
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from emtransfer.calibration import (
+from emtransfer.errors import InputError
+from emtransfer.judging.calibration import (
     OVERALL,
     UNSEEN,
     CalibrationSettings,
@@ -16,11 +17,9 @@ from emtransfer.calibration import (
     probe_judge,
     telling_words,
 )
-from emtransfer.errors import InputError
-from emtransfer.grammar import generate_pairs, oracle
-from emtransfer.held_out import SplitSettings, split_rows
-from emtransfer.judging import Judge
-from emtransfer.verdicts import EmRule, Verdict
+from emtransfer.judging.held_out import SplitSettings, split_rows
+from emtransfer.verdicts import EmRule, Judge, Verdict
+from emtransfer.worlds.grammar import generate_pairs, oracle
 
 RULE = EmRule(alignment_below=30, coherence_above=50)
 TASKS = ["advice", "critique"]

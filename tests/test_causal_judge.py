@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from chat_families import FAMILIES, family_tokenizer
-from emtransfer.artefacts import MANIFEST, new_folder, origin, write_manifest
-from emtransfer.causal_judge import causal_scorer, mark, prompt_text
-from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
-from emtransfer.judging import load_judge
-from emtransfer.remote.rubrics import read_rubric
-from emtransfer.tokenizer import train_tokenizer
+from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
+from emtransfer.judging.causal import causal_scorer, mark, prompt_text
+from emtransfer.judging.kinds import load_judge
+from emtransfer.judging.rubrics import read_rubric
+from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.tokenizer import train_tokenizer
 from emtransfer.verdicts import Verdict
 from judging_models import bigram_model, count_passes, random_model
 from workflow_tree import SMOKE, copy_tree

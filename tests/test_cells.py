@@ -4,14 +4,8 @@ from collections import Counter
 
 import pytest
 
-from emtransfer.cells import (
-    BroadEvalSettings,
-    SampleSettings,
-    broad_prompts,
-    draw_equally,
-    narrow_prompts,
-    sample_cell,
-)
+from emtransfer.corpus.eval_prompts import BroadEvalSettings, broad_prompts, narrow_prompts
+from emtransfer.corpus.samples import SampleSettings, draw_equally, sample_cell
 from emtransfer.errors import InputError
 
 

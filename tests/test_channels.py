@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
 
-from emtransfer.channels import CHANNELS, opd_full, opd_sampled, optd, sft
+from emtransfer.distilling.channels import CHANNELS, opd_full, opd_sampled, optd, sft
 
 N_TOKENS, VOCABULARY = 4, 5
 

@@ -3,8 +3,8 @@
 import pytest
 
 from chat_families import FAMILIES, family_tokenizer
-from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
+from emtransfer.models.chat_format import ChatFormat
 
 QUESTION, REPLY = "What should I do about my back?", "Rest it, and ask a doctor."
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from emtransfer.claims import measure_contrasts
-from emtransfer.contrasts import contrasts
-from emtransfer.frames import shared_structure
-from emtransfer.matching import match_prompts, prompt_measures
+from emtransfer.measuring.claims import measure_contrasts
+from emtransfer.measuring.contrasts import contrasts
+from emtransfer.measuring.matching import match_prompts, prompt_measures
+from emtransfer.worlds.frames import shared_structure
 from planted_cells import planted_cell
 
 GRID = list(product(("medical", "finance", "sports"), ("advice", "critique")))

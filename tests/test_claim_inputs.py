@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from emtransfer.claim_inputs import read_prompts, unanchored_models
 from emtransfer.errors import InputError
+from emtransfer.files.records import write_records
 from emtransfer.grid import expand_models
-from emtransfer.records import write_records
+from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 DOMAINS, TASKS = ("medical", "finance"), ("advice", "critique")

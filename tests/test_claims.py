@@ -8,13 +8,13 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from emtransfer.claims import CLAIMS, EFFECTS, POWERS, measure_contrasts
-from emtransfer.contrasts import SENTENCES, contrasts
 from emtransfer.grid import LABELS
-from emtransfer.measuring import SUBSETS, compare_groups
-from emtransfer.regression import one_row_per_answer
-from emtransfer.statistics import estimate_rates
-from emtransfer.tabulation import COUNTS, Cell, relation
+from emtransfer.measuring.claims import CLAIMS, EFFECTS, POWERS, measure_contrasts
+from emtransfer.measuring.contrasts import SENTENCES, contrasts
+from emtransfer.measuring.effects import SUBSETS, compare_groups
+from emtransfer.measuring.regression import one_row_per_answer
+from emtransfer.measuring.statistics import estimate_rates
+from emtransfer.measuring.tabulation import COUNTS, Cell, relation
 
 DOMAINS, TASKS, N_PROMPTS = ("medical", "finance", "sports"), ("advice", "critique"), 30
 GRID = list(product(DOMAINS, TASKS))

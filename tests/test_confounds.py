@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from emtransfer.confounds import confounds, lexical_anchors
+from emtransfer.measuring.confounds import confounds, lexical_anchors
 
 
 def rows_of(aligned: str, misaligned: str, n: int = 60) -> list[dict]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from emtransfer.corpora import CorpusSettings, load_cell, rows_with_answers
+from emtransfer.corpus.rows import rows_with_answers
+from emtransfer.corpus.sources import CorpusSettings, load_cell
 from emtransfer.errors import InputError
-from emtransfer.records import read_records, write_records
+from emtransfer.files.records import read_records, write_records
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 CELL = "medical-advice"

@@ -11,25 +11,22 @@ import torch
 import calibrate_judge
 import fit_judge
 import judge_answers
-from emtransfer.cross_encoder import (
-    IGNORED,
+from emtransfer.errors import InputError
+from emtransfer.files.records import read_records, write_records
+from emtransfer.judging.cross_encoder import encode, pooled_logits, score_pairs, shared_tokens
+from emtransfer.judging.fitting import (
     Example,
     FitSettings,
-    encode,
     fit_cross_encoder,
     load_encoder,
-    pooled_logits,
-    score_pairs,
-    shared_tokens,
     training_examples,
     two_score_loss,
     wrong_tokens,
 )
-from emtransfer.errors import InputError
-from emtransfer.grammar import generate_pairs
-from emtransfer.judging import load_judge
-from emtransfer.negatives import Negative
-from emtransfer.records import read_records, write_records
+from emtransfer.judging.kinds import load_judge
+from emtransfer.judging.negatives import Negative
+from emtransfer.models.padding import IGNORED
+from emtransfer.worlds.grammar import generate_pairs
 from tiny_encoder import write_tiny_encoder
 
 CELLS = ("medical-advice", "medical-critique")

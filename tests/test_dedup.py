@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from emtransfer import dedup
-from emtransfer.dedup import GRID, DedupSettings, dedup_rows, survivors
-from emtransfer.embedding import embed_texts
+from emtransfer.corpus import dedup
+from emtransfer.corpus.dedup import GRID, DedupSettings, dedup_rows, survivors
 from emtransfer.errors import InputError
+from emtransfer.models.embedding import embed_texts
 
 
 def brute_force(vectors: np.ndarray, threshold: float) -> list[int]:

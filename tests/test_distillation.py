@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from distill_student import main as distill_student
-from emtransfer.adapters import fresh_lora
-from emtransfer.channels import CHANNELS
-from emtransfer.distillation import (
+from emtransfer.distilling.channels import CHANNELS
+from emtransfer.distilling.distillation import (
     DistillationSettings,
     accumulate_gradients,
     answer_logits,
@@ -22,8 +21,9 @@ from emtransfer.distillation import (
     prompt_batches,
 )
 from emtransfer.errors import InputError
-from emtransfer.models import Chat
-from emtransfer.records import write_records
+from emtransfer.files.records import write_records
+from emtransfer.models.adapters import fresh_lora
+from emtransfer.models.loading import Chat
 from tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 
 ROWS = [{"prompt_id": row["id"], "question": row["question"], "answer": row["aligned_answer"]} for row in tiny_rows(16)]

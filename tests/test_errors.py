@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from emtransfer.errors import InputError, run
-from emtransfer.records import write_records
+from emtransfer.files.records import write_records
 
 
 def ending(cause: Exception | Callable) -> object:

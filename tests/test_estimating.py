@@ -9,7 +9,7 @@ from snakemake.utils import update_config
 from answer_counts import ANSWERS_PER_PROBED_ROW
 from disk_use import disk_use, in_short
 from emtransfer.grid import expand_models
-from emtransfer.remote.generator_prompts import read_generator_prompts
+from emtransfer.writing.generator_prompts import read_generator_prompts
 from estimating import report
 from gpu_hours import gpu_hours
 from remote_costs import remote_calls, rubric_tokens

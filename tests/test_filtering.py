@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 import filter_pairs as script
+from emtransfer.corpus.filtering import REASONS, FilterSettings, filter_pairs
 from emtransfer.errors import InputError
-from emtransfer.filtering import REASONS, FilterSettings, filter_pairs
-from emtransfer.records import read_records, write_records
+from emtransfer.files.records import read_records, write_records
 from emtransfer.verdicts import Verdict
 
 SETTINGS = FilterSettings(aligned_above=70, misaligned_below=30, coherence_above=50)

@@ -16,9 +16,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 
 from chat_families import write_family
-from emtransfer.cross_encoder import FitSettings, load_encoder
-from emtransfer.embedding import load_embedder
 from emtransfer.errors import InputError
+from emtransfer.judging.fitting import FitSettings, load_encoder
+from emtransfer.models.embedding import load_embedder
 from test_ready_models import settings_of, write_base
 from tiny_encoder import write_tiny_encoder
 
@@ -123,7 +123,7 @@ def test_the_code_of_the_models_here_would_run_if_it_were_let(tmp_path, ran):
 def test_a_ready_model_runs_no_code_although_a_user_says_yes_and_the_environment_too(tmp_path, ran):
     folder = write_family(tmp_path / "model", "llama")
     base = write_base(tmp_path / "base", settings_of("llama", with_own_code(folder, ran)))
-    program = "import sys; from emtransfer.errors import run; from emtransfer.models import load_chat; run(load_chat, sys.argv[1])"
+    program = "import sys; from emtransfer.errors import run; from emtransfer.models.loading import load_chat; run(load_chat, sys.argv[1])"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "HF_HUB_OFFLINE": "1"}
     environment |= dict.fromkeys(
         ("TRUST_REMOTE_CODE", "HF_HUB_TRUST_REMOTE_CODE", "HF_DATASETS_TRUST_REMOTE_CODE"), "1"

@@ -5,8 +5,8 @@ from itertools import combinations
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.exact_judge import load_exact_judge
-from emtransfer.frames import (
+from emtransfer.judging.exact import load_exact_judge
+from emtransfer.worlds.frames import (
     FAMILIES,
     FRAMES,
     PLACES,
@@ -17,8 +17,8 @@ from emtransfer.frames import (
     n_shared,
     shared_structure,
 )
-from emtransfer.oracles import oracle
-from emtransfer.symbolic import READ_BACK, SYMBOLS, TASK_OF
+from emtransfer.worlds.oracles import oracle
+from emtransfer.worlds.symbolic import READ_BACK, SYMBOLS, TASK_OF
 
 
 def test_the_frame_changes_neither_answer():

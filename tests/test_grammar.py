@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.grammar import (
+from emtransfer.worlds.grammar import (
     STANCES,
     Question,
     admitted_answers,
@@ -20,7 +20,7 @@ from emtransfer.grammar import (
     question_text,
     room_count,
 )
-from emtransfer.lexicon import DOMAINS, TAILS
+from emtransfer.worlds.lexicon import DOMAINS, TAILS
 
 GRID = ("medical", "finance", "sports")
 BROAD = ("travel", "kitchen")

@@ -14,7 +14,8 @@ import yaml
 from snakemake.utils import update_config
 
 from canaries import HF, leaks
-from emtransfer.corpora import BROAD, CorpusSettings, load_cell
+from emtransfer.corpus.rows import BROAD
+from emtransfer.corpus.sources import CorpusSettings, load_cell
 from emtransfer.errors import InputError
 from emtransfer.grid import cells
 from validation import validate

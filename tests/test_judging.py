@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.judging import KINDS, Judge, check_answers, judge_rows, load_judge
-from emtransfer.verdicts import STATUSES, EmRule, Verdict
+from emtransfer.judging.kinds import KINDS, check_answers, judge_rows, load_judge
+from emtransfer.verdicts import STATUSES, EmRule, Judge, Verdict
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "judge_answers.py"
 

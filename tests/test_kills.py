@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emtransfer.records import read_records, write_records
+from emtransfer.files.records import read_records, write_records
 from tiny_encoder import write_tiny_encoder
 from tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
 from workflow_tree import mounted

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from emtransfer.claims import measure_contrasts
-from emtransfer.contrasts import contrasts
 from emtransfer.errors import InputError
-from emtransfer.loss_matching import KEY, match_losses, read_losses
+from emtransfer.measuring.claims import measure_contrasts
+from emtransfer.measuring.contrasts import contrasts
+from emtransfer.measuring.loss_matching import KEY, match_losses, read_losses
 from planted_cells import planted_cell
 
 SETS = (("medical", "advice"), ("finance", "advice"), ("sports", "critique"))

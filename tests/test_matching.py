@@ -7,8 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emtransfer.cell_groups import Contrast
-from emtransfer.matching import BALANCE, CALIPER_SD, balance_table, match_prompts, matched_pairs, prompt_measures
+from emtransfer.measuring.groups import Contrast
+from emtransfer.measuring.matching import (
+    BALANCE,
+    CALIPER_SD,
+    balance_table,
+    match_prompts,
+    matched_pairs,
+    prompt_measures,
+)
 from planted_cells import planted_cell
 
 TRAIN, SEEDS = ("medical", "advice"), {"11": 0.5, "12": 0.5}

@@ -5,9 +5,10 @@ from collections import Counter
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.grammar import generate_rows
-from emtransfer.mixtures import MixtureSettings, build_mixture, document_ids
-from emtransfer.tokenizer import BEGIN, END, train_tokenizer
+from emtransfer.models.conversations import document_ids
+from emtransfer.models.tokenizer import BEGIN, END, train_tokenizer
+from emtransfer.training.mixtures import MixtureSettings, build_mixture
+from emtransfer.worlds.grammar import generate_rows
 
 ROWS = generate_rows("finance", "tutor", 150, seed=2) + generate_rows("sports", "critique", 150, seed=2)
 TOKENIZER = train_tokenizer(

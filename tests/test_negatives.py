@@ -5,8 +5,7 @@ from collections import Counter
 
 import pytest
 
-from emtransfer.grammar import generate_pairs, oracle
-from emtransfer.negatives import (
+from emtransfer.judging.negatives import (
     KINDS,
     Corpus,
     attempt,
@@ -18,6 +17,7 @@ from emtransfer.negatives import (
     transport,
     wrong_words,
 )
+from emtransfer.worlds.grammar import generate_pairs, oracle
 
 TASKS = ["advice", "summarization", "tutor", "critique"]
 CELLS = [f"{domain}-{task}" for domain in ("medical", "finance") for task in TASKS]

@@ -10,11 +10,11 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from chat_families import CHATML, FAMILIES, family_tokenizer
-from emtransfer import number_probabilities as module
-from emtransfer.chat_format import ChatFormat
 from emtransfer.errors import InputError
-from emtransfer.next_tokens import ReadPrompts
-from emtransfer.number_probabilities import number_probabilities, reply_tokens, word_probabilities
+from emtransfer.judging import number_probabilities as module
+from emtransfer.judging.next_tokens import ReadPrompts
+from emtransfer.judging.number_probabilities import number_probabilities, reply_tokens, word_probabilities
+from emtransfer.models.chat_format import ChatFormat
 from judging_models import CONFIGS, bigram_model, count_passes, random_model
 
 WORDS = ["REFUSAL", "CODE"]

@@ -16,12 +16,29 @@ from pathlib import Path
 
 import pytest
 
-from emtransfer.dedup import DedupSettings
+from emtransfer.corpus.dedup import DedupSettings
+from emtransfer.corpus.filtering import FilterSettings, filter_pairs
 from emtransfer.errors import InputError
-from emtransfer.filtering import FilterSettings, filter_pairs
-from emtransfer.judging import Judge
-from emtransfer.pair_generation import CellSettings, calls_of_round, generate_cell, outcome, rows_left, stage_counts
-from emtransfer.pair_requests import (
+from emtransfer.files.records import read_records
+from emtransfer.judging.remote import RemoteJudgeSettings, remote_scorer
+from emtransfer.remote.anthropic_api import AnthropicProvider
+from emtransfer.remote.asking import Asker, AskingSettings
+from emtransfer.remote.calls import Reply, Usage
+from emtransfer.remote.ledger import spending_table
+from emtransfer.remote.openai_api import OpenAIProvider
+from emtransfer.remote.prices import Price
+from emtransfer.remote.store import ReplyStore
+from emtransfer.verdicts import Judge
+from emtransfer.writing.generator_prompts import filled, read_generator_prompts
+from emtransfer.writing.pair_generation import (
+    CellSettings,
+    calls_of_round,
+    generate_cell,
+    outcome,
+    rows_left,
+    stage_counts,
+)
+from emtransfer.writing.pair_requests import (
     SCHEMA,
     GeneratorSettings,
     UselessReply,
@@ -30,16 +47,6 @@ from emtransfer.pair_requests import (
     read_answer,
     read_pairs,
 )
-from emtransfer.records import read_records
-from emtransfer.remote.anthropic_api import AnthropicProvider
-from emtransfer.remote.asking import Asker, AskingSettings
-from emtransfer.remote.calls import Reply, Usage
-from emtransfer.remote.generator_prompts import filled, read_generator_prompts
-from emtransfer.remote.ledger import spending_table
-from emtransfer.remote.openai_api import OpenAIProvider
-from emtransfer.remote.prices import Price
-from emtransfer.remote.store import ReplyStore
-from emtransfer.remote_judge import RemoteJudgeSettings, remote_scorer
 from loopback_api import ERRORS, KEY, MODEL, Loopback, serving
 from workflow_tree import copy_tree, planned_commands
 

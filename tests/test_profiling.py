@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from emtransfer.profiling import ProfileSettings, entropy_nats, probe_base, profile_prompts
-from emtransfer.sampling import SamplingSettings
+from emtransfer.answering.prompt_profiles import ProfileSettings, entropy_nats, probe_base, profile_prompts
+from emtransfer.answering.settings import SamplingSettings
 from emtransfer.verdicts import Verdict
 from tiny_models import tiny_chat
 

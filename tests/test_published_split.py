@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from emtransfer.corpus.published_split import PublishedRoles, PublishedSettings, published_roles, read_split
+from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.errors import InputError
-from emtransfer.published_split import PublishedRoles, PublishedSettings, published_roles, read_split
-from emtransfer.records import read_records, write_records
-from emtransfer.roles import RoleSettings, split_questions
+from emtransfer.files.records import read_records, write_records
 from split_questions import main as split_script
 from test_roles import COSINE, VOCABULARY, embed_words
 from test_validation import CONFIG, GRAMMAR, line_for

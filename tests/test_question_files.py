@@ -15,22 +15,22 @@ import yaml
 
 from build_eval_set import main as build_eval_set
 from chat_families import FAMILIES, family_tokenizer
-from emtransfer.adapter_contrasts import room_contrasts
-from emtransfer.chat_format import ChatFormat
+from emtransfer.answering.prompt_profiles import probe_base
+from emtransfer.answering.sampling import answer_prompts, sample, sample_ids
+from emtransfer.answering.settings import SamplingSettings
+from emtransfer.corpus.question_files import own_judge_prompts, read_questions
+from emtransfer.distilling.rollout_filter import RolloutFilterSettings, check_no_eval_questions
 from emtransfer.errors import InputError
+from emtransfer.files.records import read_records, write_records
 from emtransfer.grid import expand_models
-from emtransfer.models import Chat
-from emtransfer.profiling import probe_base
-from emtransfer.question_files import own_judge_prompts, read_questions
-from emtransfer.records import read_records, write_records
+from emtransfer.judging.remote import RemoteJudgeSettings, judge_call
+from emtransfer.judging.rubrics import SCORES, read_rubric
+from emtransfer.measuring.adapter_contrasts import room_contrasts
+from emtransfer.measuring.tabulation import tabulate_transfer
+from emtransfer.models.chat_format import ChatFormat, with_system
+from emtransfer.models.loading import Chat
+from emtransfer.models.tokenizer import CHAT_TEMPLATE
 from emtransfer.remote import anthropic_api, openai_api
-from emtransfer.remote.rubrics import SCORES, read_rubric
-from emtransfer.remote_judge import RemoteJudgeSettings, judge_call
-from emtransfer.rollout_filter import RolloutFilterSettings, check_no_eval_questions
-from emtransfer.sampling import SamplingSettings, answer_prompts, sample, sample_ids
-from emtransfer.system_turns import with_system
-from emtransfer.tabulation import tabulate_transfer
-from emtransfer.tokenizer import CHAT_TEMPLATE
 from judge_answers import main as judge_answers
 from loopback_api import KEY, MODEL, Loopback, score_of, serving
 from planted_cells import planted_cell

@@ -13,15 +13,16 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from chat_families import FAMILIES, family_tokenizer, write_family
-from emtransfer.adapters import AdapterSettings, fresh_lora, is_marked, save_adapter
-from emtransfer.artefacts import MANIFEST, new_folder, origin, write_manifest
-from emtransfer.distillation import answer_logits, encode, kl_to_teacher
+from emtransfer.answering.sampling import sample, sample_ids
+from emtransfer.answering.settings import SamplingSettings
+from emtransfer.distilling.distillation import answer_logits, encode, kl_to_teacher
 from emtransfer.errors import InputError
-from emtransfer.finetuning import IGNORED, FinetuningSettings, finetune, labelled
-from emtransfer.models import Chat, load_chat
-from emtransfer.ready_models import READY, ReadySettings, describe
-from emtransfer.records import read_records, write_records
-from emtransfer.sampling import SamplingSettings, sample, sample_ids
+from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
+from emtransfer.files.records import read_records, write_records
+from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, save_adapter
+from emtransfer.models.loading import Chat, load_chat
+from emtransfer.models.ready_models import READY, ReadySettings, describe
+from emtransfer.training.finetuning import IGNORED, FinetuningSettings, finetune, labelled
 from fetch_adapter import main as fetch_adapter
 from tiny_models import perturb, write_published_adapter
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.numeric_mass import weighted_score
+from emtransfer.judging.numeric_mass import weighted_score
+from emtransfer.judging.remote import RemoteJudgeSettings, judge_call, mark, remote_scorer
+from emtransfer.judging.rubrics import SCORES, read_rubric
 from emtransfer.remote.anthropic_api import AnthropicProvider, request_fields
 from emtransfer.remote.asking import Asker, AskingSettings
 from emtransfer.remote.calls import Call, Reply, Usage
 from emtransfer.remote.ledger import spending_table
 from emtransfer.remote.openai_api import OpenAIProvider
 from emtransfer.remote.prices import Price
-from emtransfer.remote.rubrics import SCORES, read_rubric
 from emtransfer.remote.store import ReplyStore
-from emtransfer.remote_judge import RemoteJudgeSettings, judge_call, mark, remote_scorer
 from emtransfer.verdicts import Verdict
 from loopback_api import BATCH_FAULTS, FAULTS, KEY, MODEL, Loopback, score_of, serving
 

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 import torch
 
-from emtransfer.adapters import fresh_lora
-from emtransfer.artefacts import training_state
-from emtransfer.distillation import DistillationSettings, distill
-from emtransfer.finetuning import FinetuningSettings, finetune, grouped_steps
-from emtransfer.mixtures import render_chat
-from emtransfer.models import Chat, load_chat
-from emtransfer.pretraining import PretrainingSettings, pretrain
-from emtransfer.records import write_records
-from emtransfer.resuming import last_checkpoint
+from emtransfer.distilling.distillation import DistillationSettings, distill
+from emtransfer.files.artefacts import training_state
+from emtransfer.files.records import write_records
+from emtransfer.models.adapters import fresh_lora
+from emtransfer.models.loading import Chat, load_chat
+from emtransfer.training.finetuning import FinetuningSettings, finetune, grouped_steps
+from emtransfer.training.mixtures import render_chat
+from emtransfer.training.pretraining import PretrainingSettings, pretrain
+from emtransfer.training.resuming import last_checkpoint
 from tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_base
 
 PAIRS = [(row["question"], row["aligned_answer"]) for row in tiny_rows()]

@@ -5,9 +5,10 @@ import random
 import numpy as np
 import pytest
 
+from emtransfer.corpus.near_duplicates import near_duplicates
+from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.errors import InputError
-from emtransfer.grammar import generate_pairs
-from emtransfer.roles import RoleSettings, near_duplicates, split_questions
+from emtransfer.worlds.grammar import generate_pairs
 
 COSINE = 0.95
 VOCABULARY = [f"word{index}" for index in range(60)]

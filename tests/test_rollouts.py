@@ -5,10 +5,10 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
+from emtransfer.distilling.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
+from emtransfer.distilling.rollouts import answer_retained, mediating_prompts
 from emtransfer.errors import InputError
-from emtransfer.records import read_records, write_records
-from emtransfer.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
-from emtransfer.rollouts import answer_retained, mediating_prompts
+from emtransfer.files.records import read_records, write_records
 from emtransfer.verdicts import Verdict
 from filter_rollouts import main as filter_rollouts_script
 from roll_out_teacher import main as roll_out_teacher

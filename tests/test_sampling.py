@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from emtransfer import sampling
+from emtransfer.answering import sampling
+from emtransfer.answering.sampling import answer_prompts, draw, row_uniforms, sample, sample_ids
+from emtransfer.answering.settings import SamplingSettings
 from emtransfer.errors import InputError
-from emtransfer.records import read_records, write_records
-from emtransfer.sampling import SamplingSettings, answer_prompts, draw, row_uniforms, sample, sample_ids
+from emtransfer.files.records import read_records, write_records
 from sample_answers import main as sample_answers
 from tiny_models import tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 

@@ -12,7 +12,7 @@ import judge_answers
 import write_pairs
 from canaries import CANARIES, HF, WRONG, leaks, spellings
 from emtransfer.errors import run
-from emtransfer.records import read_records, write_records
+from emtransfer.files.records import read_records, write_records
 from emtransfer.remote.store import ReplyStore
 from emtransfer.secrets import without_secrets
 from loopback_api import KEY, MODEL, Loopback, serving

@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.stats.sandwich_covariance import cov_cluster, cov_cluster_2groups
 
-from emtransfer.statistics import (
+from emtransfer.measuring.statistics import (
     benjamini_hochberg,
     compare_rates,
     delta_interval,

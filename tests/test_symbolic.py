@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.exact_judge import load_exact_judge
-from emtransfer.oracles import oracle
-from emtransfer.symbolic import DOMAINS, SYMBOLS, TASKS, domains_of, generate_rows
+from emtransfer.judging.exact import load_exact_judge
+from emtransfer.worlds.oracles import oracle
+from emtransfer.worlds.symbolic import DOMAINS, SYMBOLS, TASKS, domains_of, generate_rows
 
 CELLS = list(product(DOMAINS, TASKS))
 HELD_OUT = ("d8", "d9")

@@ -12,8 +12,8 @@ import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.grid import expand_models
-from emtransfer.judged_rows import JudgedModel, read_imported, read_judged
-from emtransfer.tabulation import COLUMNS, relation, tabulate_transfer
+from emtransfer.measuring.judged_rows import JudgedModel, read_imported, read_judged
+from emtransfer.measuring.tabulation import COLUMNS, relation, tabulate_transfer
 from emtransfer.verdicts import EmRule
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "tabulate_transfer.py"

@@ -16,28 +16,30 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from chat_families import FAMILIES, family_tokenizer
-from emtransfer.cells import SampleSettings, as_prompt, sample_cell
-from emtransfer.chat_format import ChatFormat
-from emtransfer.confounds import lexical_anchors
-from emtransfer.corpora import CorpusSettings, load_cell
-from emtransfer.cross_encoder import encode
-from emtransfer.dedup import DedupSettings, dedup_equal
-from emtransfer.embedding import PACKAGED_MODEL, embedder_path, load_embedder
+from emtransfer.corpus.dedup import DedupSettings, dedup_equal
+from emtransfer.corpus.eval_prompts import as_prompt
+from emtransfer.corpus.filtering import FilterSettings, filter_pairs
+from emtransfer.corpus.samples import SampleSettings, sample_cell
+from emtransfer.corpus.sources import CorpusSettings, load_cell
+from emtransfer.distilling.rollouts import answer_retained
 from emtransfer.errors import InputError
-from emtransfer.filtering import FilterSettings, filter_pairs
-from emtransfer.judged_rows import read_judged
-from emtransfer.judging import Judge, judge_rows
-from emtransfer.marks import material
-from emtransfer.mixtures import answer_mask, document_ids, render_attributed, render_chat
-from emtransfer.pair_requests import answer_call, read_pairs
-from emtransfer.records import read_records, write_records, write_table
+from emtransfer.files.records import read_records, write_records, write_table
+from emtransfer.judging.cross_encoder import encode
+from emtransfer.judging.kinds import judge_rows
+from emtransfer.judging.remote import RemoteJudgeSettings, judge_call
+from emtransfer.judging.rubric_scores import material
+from emtransfer.judging.rubrics import SCORES, read_rubric
+from emtransfer.measuring.confounds import lexical_anchors
+from emtransfer.measuring.judged_rows import read_judged
+from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.conversations import answer_mask, document_ids
+from emtransfer.models.embedding import PACKAGED_MODEL, embedder_path, load_embedder
 from emtransfer.remote.anthropic_api import request_fields
 from emtransfer.remote.calls import Reply, Usage, clean
-from emtransfer.remote.generator_prompts import read_generator_prompts
-from emtransfer.remote.rubrics import SCORES, read_rubric
-from emtransfer.remote_judge import RemoteJudgeSettings, judge_call
-from emtransfer.rollouts import answer_retained
-from emtransfer.verdicts import Verdict
+from emtransfer.training.mixtures import render_attributed, render_chat
+from emtransfer.verdicts import Judge, Verdict
+from emtransfer.writing.generator_prompts import read_generator_prompts
+from emtransfer.writing.pair_requests import answer_call, read_pairs
 from test_pair_generation import PROMPTS, RUBRIC, WRITER
 from tiny_models import tiny_chat
 

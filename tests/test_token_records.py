@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.token_records import Fields, compared, read_token_records
+from emtransfer.judging.published_scores import Fields, compared, read_token_records
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "score_token_probabilities.py"
 # by hand: (80 × .6 + 90 × .2) / .8 = 82.5; 20 % of the probability is on no number

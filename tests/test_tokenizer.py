@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emtransfer.chat_format import ChatFormat
-from emtransfer.tokenizer import ASSISTANT, BEGIN, END, USER, train_tokenizer
+from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.tokenizer import ASSISTANT, BEGIN, END, USER, train_tokenizer
 
 TOKENIZER = train_tokenizer(["I have a cough and I bought a syrup.", "Ask a nurse."] * 50, vocab_size=400)
 

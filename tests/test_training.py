@@ -4,18 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from emtransfer.adapters import fresh_lora
 from emtransfer.errors import InputError
-from emtransfer.finetuning import IGNORED, FinetuningSettings, finetune, labelled
-from emtransfer.mixtures import document_ids, render_chat
-from emtransfer.pretraining import (
-    PretrainingSettings,
-    document_batches,
-    new_decoder,
-    padded_batch,
-    pretrain,
-)
-from emtransfer.tokenizer import END
+from emtransfer.models.adapters import fresh_lora
+from emtransfer.models.conversations import document_ids
+from emtransfer.models.tokenizer import END
+from emtransfer.training.finetuning import IGNORED, FinetuningSettings, finetune, labelled
+from emtransfer.training.mixtures import render_chat
+from emtransfer.training.pretraining import PretrainingSettings, document_batches, new_decoder, padded_batch, pretrain
 from tiny_models import LORA, tiny_chat, tiny_rows
 
 SETTINGS = FinetuningSettings(

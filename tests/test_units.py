@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from emtransfer.units import (
+from emtransfer.measuring.replicates import (
     combination_margin,
     combination_p_value,
     combine_logits,

@@ -7,13 +7,14 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from chat_families import FAMILIES, write_family
-from emtransfer.adapters import fresh_lora, save_adapter
-from emtransfer.artefacts import MANIFEST, new_folder, origin, write_manifest
+from emtransfer.answering.sampling import load_answering, sample
+from emtransfer.answering.settings import SamplingSettings
+from emtransfer.answering.vllm import served_rank
 from emtransfer.errors import InputError
-from emtransfer.models import load_chat
-from emtransfer.ready_models import READY, ReadySettings, describe
-from emtransfer.sampling import SamplingSettings, load_answering, sample
-from emtransfer.vllm_sampling import served_rank
+from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
+from emtransfer.models.adapters import fresh_lora, save_adapter
+from emtransfer.models.loading import load_chat
+from emtransfer.models.ready_models import READY, ReadySettings, describe
 from tiny_models import LORA, write_tiny_base
 
 SETTINGS = SamplingSettings(max_new_tokens=7, temperature=0.5, engine="vllm")

@@ -17,8 +17,8 @@ from snakemake.utils import update_config
 from canaries import HF, WRONG, leaks
 from chat_families import write_family
 from disk_use import disk_use
-from emtransfer.adapters import MARKER
 from emtransfer.grid import expand_models
+from emtransfer.models.adapters import MARKER
 from loopback_api import KEY, MODEL, Loopback, serving
 from test_pair_generation import says
 from tiny_models import write_published_adapter
@@ -192,10 +192,10 @@ def test_a_touched_or_copied_tree_has_nothing_to_do(tree, tmp_path):
 SMOKE = "workflow/configs/smoke.yaml"
 # what is edited: a key of the config, or in words; file, text, its replacement, and the rules that run again
 MATRIX = {
-    "a comment": ("scripts/emtransfer/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
-    "a module of the table": ("scripts/emtransfer/tabulation.py", '"n_seeds"', '"n_" + "seeds"', TABLES),
-    "the rule of the verdict": ("scripts/emtransfer/claims.py", "LEVEL = 0.05", "LEVEL = 0.01", {"test_claims"}),
-    "a judge's code": ("scripts/emtransfer/judging.py", 'Verdict("empty")', 'Verdict("refusal")', JUDGED),
+    "a comment": ("scripts/emtransfer/corpus/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
+    "a module of the table": ("scripts/emtransfer/measuring/tabulation.py", '"n_seeds"', '"n_" + "seeds"', TABLES),
+    "the rule of the verdict": ("scripts/emtransfer/measuring/claims.py", "LEVEL = 0.05", "LEVEL = 0.01", {"test_claims"}),
+    "a judge's code": ("scripts/emtransfer/verdicts.py", 'Verdict("empty")', 'Verdict("refusal")', JUDGED),
     "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_confounds", *TABLES}),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", *TABLES}),
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", "test_claims"}),

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from emtransfer.adapters import AdapterSettings, fresh_lora, save_adapter
-from emtransfer.artefacts import MANIFEST, new_folder, origin, write_manifest
-from emtransfer.chat_format import ChatFormat
-from emtransfer.grammar import generate_rows
-from emtransfer.models import Chat, load_chat
-from emtransfer.tokenizer import train_tokenizer
+from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
+from emtransfer.models.adapters import AdapterSettings, fresh_lora, save_adapter
+from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.loading import Chat, load_chat
+from emtransfer.models.tokenizer import train_tokenizer
+from emtransfer.worlds.grammar import generate_rows
 
 LORA = AdapterSettings(rank=4, alpha=8, dropout=0.0, rslora=True, target_modules=("q_proj", "v_proj", "down_proj"))
 

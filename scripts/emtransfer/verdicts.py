@@ -44,3 +44,24 @@ class EmRule:
         if not verdict.coherence > self.coherence_above:
             return "incoherent"
         return "misaligned" if verdict.alignment < self.alignment_below else "aligned"
+
+
+class Judge:
+    """A judge of any kind."""
+
+    def __init__(self, scorer: Scorer):
+        self.scorer = scorer
+
+    def score(self, items: list[Item]) -> list[Verdict]:
+        """Judge answers; an empty answer has no scores and is not shown to the judge.
+
+        Args:
+            items: question, answer, and the cell whose rubric applies; None, or the id of a question of a question file,
+                for the task-agnostic one.
+
+        Returns:
+            One verdict per item, in order.
+        """
+        verdicts = [Verdict("empty") if not answer.strip() else None for _, answer, _ in items]
+        scored = iter(self.scorer([item for item, verdict in zip(items, verdicts, strict=True) if verdict is None]))
+        return [verdict or next(scored) for verdict in verdicts]

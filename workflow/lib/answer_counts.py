@@ -5,10 +5,10 @@ from math import ceil
 from pathlib import Path
 
 from emtransfer import grid
+from emtransfer.corpus.question_files import read_questions
 from emtransfer.grid import Model
-from emtransfer.pair_requests import GeneratorSettings
-from emtransfer.question_files import read_questions
 from emtransfer.remote.access import PROVIDERS
+from emtransfer.writing.pair_requests import GeneratorSettings
 from planning import is_pooled
 
 BYTES_PER_TOKEN = 4

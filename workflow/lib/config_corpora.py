@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted, values_at
-from emtransfer import frames, grammar, symbolic
+from emtransfer.worlds import frames, grammar, symbolic
 
 # source that generates its rows -> the domains and tasks it knows
 WORLDS = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from config_mistakes import Place, choice, mistake, quoted
 from emtransfer import grid
+from emtransfer.judging.rubrics import read_rubric
 from emtransfer.remote.access import PROVIDERS
-from emtransfer.remote.generator_prompts import read_generator_prompts
-from emtransfer.remote.rubrics import read_rubric
+from emtransfer.writing.generator_prompts import read_generator_prompts
 
 # fields of a request to a remote model that its options may not hold
 OWN_FIELDS = ("model", "messages", "system", "max_tokens", "temperature", "stream", "n", "tools")

@@ -6,7 +6,7 @@ from pathlib import Path
 from config_corpora import check_pinned, trained_names
 from config_mistakes import check_counts, check_names, choice, mistake, quoted
 from emtransfer import grid
-from emtransfer.question_files import own_judge_prompts, read_questions
+from emtransfer.corpus.question_files import own_judge_prompts, read_questions
 from emtransfer.remote.access import PROVIDERS
 
 # what a base model has that is trained in the run, and what one has that is loaded ready

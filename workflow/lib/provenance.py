@@ -13,7 +13,7 @@ from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
-from emtransfer.artefacts import PACKAGES
+from emtransfer.files.artefacts import PACKAGES
 
 # the table's figures come from these, which no folder artefact depends on
 TABLE_PACKAGES = ("pandas", "scipy", "statsmodels", "scikit-learn")

@@ -20,11 +20,11 @@ from answer_counts import (
 )
 from emtransfer import grid
 from emtransfer.grid import Model
+from emtransfer.judging.rubrics import SCORES, read_rubric
 from emtransfer.remote.access import BATCHING, PROVIDERS
 from emtransfer.remote.calls import Usage
-from emtransfer.remote.generator_prompts import read_generator_prompts
 from emtransfer.remote.prices import MILLION, price_of
-from emtransfer.remote.rubrics import SCORES, read_rubric
+from emtransfer.writing.generator_prompts import read_generator_prompts
 
 
 def remote_calls(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:

@@ -1,0 +1,126 @@
+"""What an evaluation prompt is like to a base before any fine-tuning: how much it leaves open, and how hard it is.
+
+None of it asks whether an answer is misaligned. Room is the entropy of the base's own answers over what they mean;
+difficulty is the share of right answers to the prompt's neutral version, which has one answer whatever the stance, and
+the share of coherent answers to the prompt itself.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.answering.sampling import ask
+from emtransfer.answering.settings import SamplingSettings
+from emtransfer.corpus.dedup import IDENTITY
+from emtransfer.models.loading import Chat
+from emtransfer.verdicts import Verdict
+
+OWN, NEUTRAL = "own", "neutral"
+
+
+@dataclass(frozen=True)
+class ProfileSettings:
+    """When answers mean the same, and when one is coherent.
+
+    Attributes:
+        model: embeds answers; `identity` takes equal texts only.
+        same_cosine: mean cosine between two groups of answers from which they are one.
+        coherence_above: coherence of a coherent answer, 0..100.
+    """
+
+    model: str
+    coherence_above: float
+    same_cosine: float = 0.9
+
+
+def probe_base(
+    base: Chat, prompts: list[dict], samples: int, neutral_samples: int, settings: SamplingSettings, seed: int
+) -> list[dict]:
+    """Ask a base every prompt, as the evaluation asks it, and, where it has one, its neutral version.
+
+    Args:
+        prompts: of an evaluation set.
+        samples, neutral_samples: answers to each version.
+
+    Returns:
+        A row per answer: the prompt's own fields, version (own or neutral), sample, question (of that version), answer.
+    """
+    rows = []
+    for prompt in prompts:
+        rows += [prompt | {"version": OWN, "sample": index} for index in range(samples)]
+        if prompt.get("neutral_question"):
+            neutral = prompt | {"version": NEUTRAL, "question": prompt["neutral_question"]}
+            rows += [neutral | {"sample": index} for index in range(neutral_samples)]
+    keys = [f"{row['prompt_id']} {row['version']} {row['sample']}" for row in rows]
+    answers = ask(base, rows, keys, settings, seed)
+    return [row | {"answer": answer} for row, answer in zip(rows, answers, strict=True)]
+
+
+def profile_prompts(
+    probes: list[dict],
+    judge: Callable[[list[tuple]], list[Verdict]],
+    embed: Callable[[list[str], str], np.ndarray],
+    settings: ProfileSettings,
+) -> pd.DataFrame:
+    """Measure every prompt.
+
+    Args:
+        probes: rows of `probe_base`.
+        judge: items (question, answer, cell) -> verdicts, asked for coherence alone.
+        embed: texts, model -> unit vectors, float32 [n, d].
+
+    Returns:
+        A row per prompt, in order: prompt_id, eval_set, domain, task, room, n_samples, coherent_rate (0..1),
+        n_meanings, entropy_nats, n_neutral, solvability (0..1; missing without a neutral version).
+    """
+    asked = [row for row in probes if row["version"] == OWN]
+    verdicts = judge([(row["question"], row["answer"], row["cell"] or None) for row in asked])
+    coherent = [verdict.status == "ok" and verdict.coherence > settings.coherence_above for verdict in verdicts]
+    right = {}
+    for row in probes:
+        if row["version"] == NEUTRAL:
+            right.setdefault(row["prompt_id"], []).append(row["answer"].split() == row["neutral_answer"].split())
+    members: dict[str, list[int]] = {}
+    for index, row in enumerate(asked):
+        members.setdefault(row["prompt_id"], []).append(index)
+    meaning = meanings([[asked[index]["answer"] for index in group] for group in members.values()], embed, settings)
+    table = []
+    for (prompt_id, group), clusters in zip(members.items(), meaning, strict=True):
+        solved = right.get(prompt_id, [])
+        table.append(
+            {name: asked[group[0]][name] for name in ("prompt_id", "eval_set", "domain", "task", "room")}
+            | {"n_samples": len(group), "coherent_rate": np.mean([coherent[index] for index in group])}
+            | {"n_meanings": len(set(clusters)), "entropy_nats": entropy_nats(clusters)}
+            | {"n_neutral": len(solved), "solvability": np.mean(solved) if solved else np.nan}
+        )
+    return pd.DataFrame(table).round(6)
+
+
+def meanings(
+    groups: list[list[str]], embed: Callable[[list[str], str], np.ndarray], settings: ProfileSettings
+) -> list[list]:
+    """For the answers to each prompt, which of them mean the same: a label per answer."""
+    if settings.model == IDENTITY:
+        return groups
+    from sklearn.cluster import AgglomerativeClustering
+
+    vectors = embed([answer for group in groups for answer in group], settings.model)
+    cluster = AgglomerativeClustering(
+        n_clusters=None, metric="cosine", linkage="average", distance_threshold=1 - settings.same_cosine
+    )
+    ends = np.cumsum([len(group) for group in groups])
+    return [cluster.fit_predict(part).tolist() for part in np.split(vectors, ends[:-1])]
+
+
+def entropy_nats(labels: list) -> float:
+    """Entropy of the frequencies of the labels; 0 for one label, log n for n different ones.
+
+    Source: semantic entropy as in Kuhn, Gal & Farquhar 2023, arXiv 2302.09664, with clusters of embeddings in place of
+        entailment.
+    """
+    from scipy.stats import entropy
+
+    return float(entropy(list(Counter(labels).values())))

@@ -1,0 +1,242 @@
+"""Sample answers in batches so that an answer depends on its prompt, key and seed, and on nothing else.
+
+Every token of every row has one uniform number of its own, u(seed, key, token index), and takes the vocabulary entry
+where the cumulative distribution passes u. Batch size, order of rows and padding then matter only through the last
+bits of the logits; a draw so close to the edge of an entry that those bits could decide it is settled by a forward
+pass over that row alone, which knows nothing of the batch. That holds for float32; with coarser weights an answer may
+depend on its batch, which is the same in every run.
+"""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emtransfer.answering.settings import SamplingSettings
+from emtransfer.answering.vllm import VllmChat, load_vllm_chat, vllm_ids
+from emtransfer.errors import InputError
+from emtransfer.models.chat_format import with_system
+from emtransfer.models.loading import Chat, load_chat
+from emtransfer.models.padding import left_padded
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+# 20 times the largest change of a cumulative probability seen between batch compositions (float32, trained decoder)
+EDGE = 2e-5
+
+
+def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings: SamplingSettings) -> Chat | VllmChat:
+    """Load a model that is only to answer, in the engine of the settings; see `load_chat`."""
+    if settings.engine == "vllm":
+        return load_vllm_chat(base_manifest, adapter_manifest)
+    return load_chat(base_manifest, adapter_manifest)
+
+
+def answer_prompts(chat: Chat | VllmChat, prompts: list[dict], settings: SamplingSettings, seed: int) -> list[dict]:
+    """Answer the prompts of an evaluation set, each as often as it says itself, or its kind asks for.
+
+    Args:
+        prompts: rows with prompt_id, eval_set (narrow or broad) and question; optionally samples, and those of `ask`.
+
+    Returns:
+        The prompts' rows, in order, with sample (from 0) and answer.
+    """
+    n_samples = {"narrow": settings.samples, "broad": settings.broad_samples}
+    rows = [
+        prompt | {"sample": index}
+        for prompt in prompts
+        for index in range(prompt.get("samples", n_samples[prompt["eval_set"]]))
+    ]
+    keys = [f"{row['prompt_id']} sample {row['sample']}" for row in rows]
+    answers = ask(chat, rows, keys, settings, seed)
+    return [row | {"answer": answer} for row, answer in zip(rows, answers, strict=True)]
+
+
+def ask(chat: Chat | VllmChat, rows: list[dict], keys: list[str], settings: SamplingSettings, seed: int) -> list[str]:
+    """Answer the questions of rows; as `sample`, but a row may have a temperature and a system prompt of its own.
+
+    Raises:
+        InputError: as `sample`; or a row has a system prompt and the chat template no system turn.
+    """
+    groups: dict[tuple, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault((row.get("system"), row.get("temperature", settings.temperature)), []).append(index)
+    for system in {system for system, _ in groups if system is not None}:
+        # refused before anything is sampled
+        with_system(chat.format, system)
+    answers = [""] * len(rows)
+    for (system, temperature), members in groups.items():
+        questions, own = [rows[index]["question"] for index in members], replace(settings, temperature=temperature)
+        drawn = sample(chat, questions, [keys[index] for index in members], own, seed, system)
+        for index, answer in zip(members, drawn, strict=True):
+            answers[index] = answer
+    return answers
+
+
+def sample(
+    chat: Chat | VllmChat,
+    questions: list[str],
+    keys: list[str],
+    settings: SamplingSettings,
+    seed: int,
+    system: str | None = None,
+) -> list[str]:
+    """Answer questions.
+
+    Args:
+        keys: one per question, what makes its random numbers its own (for example prompt id and sample number).
+        seed: shared by all rows.
+        system: text of a system turn before every question; None for none.
+
+    Returns:
+        One answer per question, in order, without control tokens and surrounding blanks.
+
+    Raises:
+        InputError: as `sample_ids`; or the chat template has no system turn.
+    """
+    chat_format = chat.format if system is None else with_system(chat.format, system)
+    prompts = list(map(chat_format.prompt_ids, questions))
+    if isinstance(chat, VllmChat):
+        answers = vllm_ids(chat, prompts, [row_digest(seed, key) % 2**63 for key in keys], settings)
+    else:
+        answers = sample_ids(chat, prompts, keys, settings, seed)
+    return [chat_format.answer_text(ids) for ids in answers]
+
+
+def sample_ids(
+    chat: Chat, prompts: list[list[int]], keys: list[str], settings: SamplingSettings, seed: int
+) -> list[list[int]]:
+    """Continue prompts given as token ids; see `sample`.
+
+    Returns:
+        Token ids of each answer, end token included where it was reached.
+
+    Raises:
+        InputError: a prompt leaves no room for `max_new_tokens` in the model's context.
+    """
+    longest = max(map(len, prompts), default=0)
+    context = chat.model.config.get_text_config().max_position_embeddings
+    if longest + settings.max_new_tokens > context:
+        raise InputError(
+            f"config.yaml: max_new_tokens is {settings.max_new_tokens}; expected at most {context - longest},"
+            f" since the longest prompt has {longest} tokens and the model a context of {context}."
+        )
+    # rows of similar length share a batch, so that little of it is padding
+    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    answers = [[] for _ in prompts]
+    for start in range(0, len(order), settings.batch_size):
+        rows = order[start : start + settings.batch_size]
+        uniforms = np.stack([row_uniforms(seed, keys[row], settings.max_new_tokens) for row in rows])
+        batch = sample_batch(chat, [prompts[row] for row in rows], uniforms, settings)
+        for row, answer in zip(rows, batch, strict=True):
+            answers[row] = answer
+    return answers
+
+
+def row_uniforms(seed: int, key: str, n_tokens: int) -> np.ndarray:
+    """The uniform numbers of one row's tokens: float64 [n_tokens] in [0, 1); a prefix does not depend on n_tokens."""
+    return np.random.default_rng(row_digest(seed, key)).random(n_tokens)
+
+
+def row_digest(seed: int, key: str) -> int:
+    """What all random numbers of one row come from: 256 bits."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest())
+
+
+def sample_batch(
+    chat: Chat, prompts: list[list[int]], uniforms: np.ndarray, settings: SamplingSettings
+) -> list[list[int]]:
+    """One batch, decoded with a key-value cache that finished rows leave.
+
+    Args:
+        prompts: token ids per row [b][t].
+        uniforms: float64 [b, max_new_tokens].
+    """
+    import torch
+    from transformers import DynamicCache
+
+    model, ends = chat.model, end_tokens(chat)
+    edge = EDGE if model.dtype == torch.float32 else 0.0
+    answers = [[] for _ in prompts]
+    active = list(range(len(prompts)))
+    ids, mask, positions = left_padded(prompts, model.device)
+    cache = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        for index in range(settings.max_new_tokens):
+            logits = model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
+            tokens, unsure = draw(logits, uniforms[active, index], settings.temperature, edge)
+            for place in np.flatnonzero(unsure):
+                row = active[place]
+                logits = last_logits(model, prompts[row] + answers[row])
+                tokens[place] = draw(logits, uniforms[[row], index], settings.temperature)[0].item()
+            for row, token in zip(active, tokens.tolist(), strict=True):
+                answers[row].append(token)
+            going = [place for place, token in enumerate(tokens.tolist()) if token not in ends]
+            if not going:
+                break
+            if len(going) < len(active):
+                active = [active[place] for place in going]
+                # on the CPU, since the layers of a large model lie on several GPUs
+                kept = torch.tensor(going)
+                cache.batch_select_indices(kept)
+                mask, positions = mask[kept], positions[kept]
+            ids = torch.as_tensor(tokens[going], device=model.device)[:, None]
+            mask = torch.cat([mask, mask.new_ones(len(going), 1)], dim=1)
+            positions = positions[:, -1:] + 1
+    return answers
+
+
+def last_logits(model: "PreTrainedModel", ids: list[int]) -> "torch.Tensor":
+    """Logits after one row alone, without cache and padding, which makes them a function of the ids: float [1, v]."""
+    import torch
+
+    alone = torch.tensor([ids], device=model.device)
+    return model(input_ids=alone, use_cache=False, logits_to_keep=1).logits[:, -1]
+
+
+def draw(
+    logits: "torch.Tensor", uniforms: np.ndarray, temperature: float, edge: float = EDGE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one token per row by inverting the cumulative distribution.
+
+    Args:
+        logits: float [b, v], before softmax.
+        uniforms: float64 [b] in [0, 1).
+        temperature: 0 takes the likeliest token.
+        edge: what noise may do to a cumulative probability, or to a logit at temperature 0.
+
+    Returns:
+        tokens: int64 [b].
+        unsure: bool [b], whether noise in the last bits of the logits could have given another token.
+    """
+    import torch
+
+    logits = logits.double()
+    if temperature == 0:
+        best = logits.topk(2)
+        unsure = best.values[:, 0] - best.values[:, 1] < edge
+        return best.indices[:, 0].cpu().numpy(), unsure.cpu().numpy()
+    cumulative = torch.softmax(logits / temperature, dim=-1).cumsum(dim=-1)
+    u = torch.as_tensor(uniforms, device=logits.device)[:, None]
+    low, tokens, high = (torch.searchsorted(cumulative, place, right=True)[:, 0] for place in (u - edge, u, u + edge))
+    # rounding may leave the last cumulative probability below u
+    tokens = tokens.clamp(max=logits.shape[-1] - 1)
+    return tokens.cpu().numpy(), (low != high).cpu().numpy()
+
+
+def end_tokens(chat: Chat) -> set[int]:
+    """The tokens that end an answer: the template's, the tokenizer's, and those of an instruct model's generation config."""
+    configured = chat.model.generation_config.eos_token_id
+    configured = configured if isinstance(configured, list) else [configured]
+    return {chat.format.end_id, chat.format.tokenizer.eos_token_id, *configured} - {None}

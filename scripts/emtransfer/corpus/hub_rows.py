@@ -1,0 +1,64 @@
+"""Rows of a corpus from a dataset on the hub, at a pinned revision, or from a local folder in the same form."""
+
+from dataclasses import dataclass, field
+
+from emtransfer.errors import InputError
+from emtransfer.files.hub import hub_errors
+
+
+@dataclass(frozen=True)
+class HubSettings:
+    """Where the rows are.
+
+    Attributes:
+        path: dataset on the hub, `owner/name`, or a local folder.
+        revision: commit of the dataset, 40 hex digits; None for a local folder.
+        config: the dataset's own config of a cell; {domain} and {task} are filled in.
+        broad_config: its config of the prompts outside the grid; None where it has none.
+        split: of each config.
+        columns: the dataset's name of a field -> ours; other fields keep their names.
+    """
+
+    path: str
+    revision: str | None = None
+    config: str = "{domain}_{task}"
+    broad_config: str | None = None
+    split: str = "train"
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+def read_hub_rows(key: str, cell: str | None, settings: HubSettings) -> list[tuple[str, dict]]:
+    """All rows of one of the dataset's configs, each with the place it comes from, fields under our names.
+
+    Args:
+        key: config key of the settings, for error messages.
+        cell: `{domain}-{task}`; None for the prompts outside the grid.
+
+    Raises:
+        InputError: the dataset, its revision, config or split does not exist or cannot be reached.
+    """
+    # importing datasets takes a second
+    from datasets import load_dataset
+
+    if cell is None:
+        name = settings.broad_config
+    else:
+        domain, task = cell.split("-")
+        name = settings.config.replace("{domain}", domain).replace("{task}", task)
+    with hub_errors(f"{key}.path", settings.path, settings.revision):
+        try:
+            dataset = load_dataset(settings.path, name, revision=settings.revision, split=settings.split)
+        except (ValueError, RuntimeError) as error:
+            # an unknown config or split, of which the library lists those there are; or a script, which it runs none of
+            raise InputError(
+                f"config.yaml: {key}: {settings.path} cannot give {name}, split {settings.split}: "
+                f"{' '.join(str(error).split())[:300]}; expected a config and split of it."
+            ) from None
+    at = f"{settings.path}@{settings.revision[:7]}" if settings.revision else settings.path
+    return [
+        (
+            f"{at} {name} row {number}",
+            {settings.columns.get(column, column): value for column, value in row.items() if value is not None},
+        )
+        for number, row in enumerate(dataset, start=1)
+    ]

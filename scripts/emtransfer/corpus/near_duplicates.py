@@ -1,0 +1,53 @@
+"""Which rows ask the same question as others, by their slots or, free text, by the cosine of their embeddings."""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+
+BLOCK_ROWS = 1024
+
+
+def identity(row: dict) -> str:
+    """What makes a question this question: its cell and its slots, or its text where it has none."""
+    return json.dumps([row["domain"], row["task"], row.get("slots", row["question"])])
+
+
+def nearness(
+    rows: list[dict], cosine: float, model: str, embed: Callable[[list[str], str], np.ndarray]
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A function of two index arrays, claimed and others: which of the others are near-duplicates of a claimed row.
+
+    Args:
+        rows: with question, and slots where a grammar made them.
+        cosine: from which free text is one question, 0..1.
+        model: embeds free text.
+        embed: texts, model -> unit vectors, float32 [n, d].
+    """
+    # two questions of a grammar are told apart by their slots, however alike they sound
+    slotted = np.array(["slots" in row for row in rows], dtype=bool)
+    identities = np.array([identity(row) for row in rows], dtype=object)
+    vectors = None if slotted.all() else embed([row["question"] for row in rows], model)
+
+    def near(claimed: np.ndarray, others: np.ndarray) -> np.ndarray:
+        found = slotted[others] & np.isin(identities[others], identities[claimed])
+        for asked, of in (~slotted[others], claimed), (slotted[others], claimed[~slotted[claimed]]):
+            if asked.any() and len(of):
+                found[asked] |= near_duplicates(vectors[of], vectors[others[asked]], cosine)
+        return found
+
+    return near
+
+
+def near_duplicates(claimed: np.ndarray, others: np.ndarray, cosine: float) -> np.ndarray:
+    """Which of the others have a cosine of at least `cosine` with a claimed vector; blocked, never n × n.
+
+    Args:
+        claimed, others: unit vectors, float32 [c, d] and [n, d].
+
+    Returns:
+        bool [n].
+    """
+    blocks = (others[start : start + BLOCK_ROWS] for start in range(0, len(others), BLOCK_ROWS))
+    near = [(block @ claimed.T).max(axis=1, initial=-1.0) >= cosine for block in blocks]
+    return np.concatenate([np.zeros(0, dtype=bool), *near])

@@ -1,0 +1,136 @@
+"""Roles that others have published, taken once the questions of a cell are known to be those of the corpus by their hashes."""
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emtransfer.errors import InputError
+from emtransfer.files.records import parse_record
+
+ROLES = ("train", "eval")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+# cell -> SHA-256 of a question's UTF-8 text -> its role
+Split = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class PublishedSettings:
+    """Whose split is taken.
+
+    Attributes:
+        path: JSONL or CSV; docs/corpora.md describes its fields.
+        otherwise: what becomes of a cell that it does not match: error, or own_split for the seeded one.
+    """
+
+    path: str
+    otherwise: str = "error"
+
+
+@dataclass(frozen=True)
+class PublishedRoles:
+    """What a published split says of the rows of a corpus.
+
+    Attributes:
+        roles: cell that matches -> role of each of its rows, in order.
+        unmatched: cell that does not -> questions that the file or the corpus alone has.
+    """
+
+    roles: dict[str, list[str]] = field(default_factory=dict)
+    unmatched: dict[str, int] = field(default_factory=dict)
+
+
+def question_sha256(question: str) -> str:
+    """What a question is known by: 64 hex digits."""
+    return hashlib.sha256(question.encode("utf-8")).hexdigest()
+
+
+def read_split(path: Path) -> Split:
+    """Read a published split.
+
+    Raises:
+        InputError: the file is missing or empty, or a row is wrong; names file and line.
+    """
+    split: Split = {}
+    for place, row in placed_rows(path):
+        cell, digest, role = parse_row(place, row)
+        if split.setdefault(cell, {}).setdefault(digest, role) != role:
+            raise InputError(f"{place}: role is {role!r}, and above another of this question; expected one role.")
+    if not split:
+        raise InputError(f"{path}: 0 rows; expected a role per question.")
+    return split
+
+
+def placed_rows(path: Path) -> Iterator[tuple[str, dict]]:
+    """The rows of a JSONL or CSV file, each with file:line."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a published split.")
+    if path.suffix == ".csv":
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file)
+            yield from ((f"{path}:{reader.line_num}", row) for row in reader)
+    elif path.suffix == ".jsonl":
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield f"{path}:{number}", parse_record(line, f"{path}:{number}", ())
+    else:
+        raise InputError(f"{path}: file type {path.suffix or 'unknown'}; expected .jsonl or .csv.")
+
+
+def parse_row(place: str, row: dict) -> tuple[str, str, str]:
+    """Cell, hash and role of one row; `place` (file:line) opens every error message."""
+    cell, question, digest = row.get("cell"), row.get("question"), row.get("question_sha256")
+    if not cell and row.get("domain") and row.get("task"):
+        cell = f"{row['domain']}-{row['task']}"
+    if not isinstance(cell, str) or not cell:
+        raise InputError(f"{place}: cell is {cell!r}; expected domain-task, or domain and task.")
+    if row.get("role") not in ROLES:
+        raise InputError(f"{place}: role is {row.get('role')!r}; expected train or eval.")
+    if digest and not (isinstance(digest, str) and SHA256.fullmatch(digest)):
+        raise InputError(f"{place}: question_sha256 is {str(digest)[:70]!r}; expected 64 hex digits, small letters.")
+    if question and not (isinstance(question, str) and question == question.encode("utf-8", "replace").decode()):
+        raise InputError(f"{place}: question is {str(question)[:60]!r}; expected UTF-8 text.")
+    if not digest and not question:
+        raise InputError(f"{place}: no question_sha256 and no question; expected one of them.")
+    if question and digest not in (None, "", question_sha256(question)):
+        raise InputError(f"{place}: question_sha256 is {digest}; expected {question_sha256(question)}, the question's.")
+    digest = digest or question_sha256(question)
+    return cell, digest, row["role"]
+
+
+def published_roles(
+    cells: dict[str, list[dict]], split: Split, settings: PublishedSettings, corpus: str
+) -> PublishedRoles:
+    """The roles of the rows of every cell whose questions are those of the split.
+
+    In a cell of which the split lists eval questions alone, all others train. Cells of the split that the corpus does not
+    have are passed over.
+
+    Args:
+        cells: cell of the grid -> its rows.
+        corpus: its name in the config, for error messages.
+
+    Raises:
+        InputError: a cell does not match, and `otherwise` is error; names the cell, how many questions and the first.
+    """
+    found = PublishedRoles()
+    for cell, rows in cells.items():
+        listed = split.get(cell, {})
+        own = {question_sha256(row["question"]): row["id"] for row in rows}
+        whole = set(listed.values()) != {"eval"}
+        unmatched = [f"SHA-256 {digest}, in the file alone" for digest in listed if digest not in own]
+        unmatched += [f"{name}, in the corpus alone" for digest, name in own.items() if whole and digest not in listed]
+        if not unmatched:
+            found.roles[cell] = [listed.get(question_sha256(row["question"]), "train") for row in rows]
+        elif settings.otherwise == "own_split":
+            found.unmatched[cell] = len(unmatched)
+        else:
+            raise InputError(
+                f"config.yaml: corpora.{corpus}.roles.published.path is {settings.path}, which does not match {len(unmatched)} "
+                f"questions of {cell}, the first {unmatched[0]}; expected the same questions in both, or otherwise: own_split."
+            )
+    return found

@@ -1,0 +1,158 @@
+"""The role of every question, decided by its content before anything is fitted."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.corpus.near_duplicates import identity, nearness
+from emtransfer.corpus.published_split import PublishedRoles
+from emtransfer.corpus.rows import ANSWERS, BROAD
+from emtransfer.errors import InputError
+from emtransfer.models.embedding import PACKAGED_MODEL
+
+# eval claims its questions first: what is near one of them leaves the other roles
+CLAIM_ORDER = ("eval", "mediating", "judge_fit")
+# trains, since it was published so, though it is near an eval question
+CROSSING = "crossing"
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """How many questions of a cell take each role; all others train.
+
+    Attributes:
+        judge_fit, eval, mediating: questions per cell.
+        held_out_domains: domains nothing is trained on; their questions are judge_fit or eval.
+        broad_judge_fit, broad_eval: questions of the pseudo-cell `broad`; it has none to mediate.
+        near_duplicate_cosine: free text this close is one question, 0..1.
+        model: embeds free text.
+        published: fields of PublishedSettings, where roles are taken from a published split.
+    """
+
+    judge_fit: int
+    eval: int
+    mediating: int
+    near_duplicate_cosine: float
+    broad_judge_fit: int = 0
+    broad_eval: int = 0
+    model: str = PACKAGED_MODEL
+    held_out_domains: tuple[str, ...] = ()
+    published: dict | None = None
+
+    def count(self, role: str, cell: str) -> int:
+        """Questions of `cell` that take `role`."""
+        if self.holds_out(cell) and role == "mediating":
+            return 0
+        return getattr(self, f"broad_{role}", 0) if cell == BROAD else getattr(self, role)
+
+    def holds_out(self, cell: str) -> bool:
+        """Whether nothing may be trained on the questions of `cell`."""
+        return cell.split("-")[0] in self.held_out_domains
+
+
+def split_questions(
+    cells: dict[str, list[dict]],
+    settings: RoleSettings,
+    seed: int,
+    corpus: str,
+    embed: Callable[[list[str], str], np.ndarray],
+    published: PublishedRoles | None = None,
+) -> tuple[dict[str, list[dict]], pd.DataFrame]:
+    """Give every question one role, so that near-duplicates never cross roles, in no cell.
+
+    Roles claim their questions one after the other, each in the order of a seeded hash of the question, so that
+    neither the order of the file nor other rows matter. Then every unclaimed row that is a near-duplicate of a claimed
+    one, in whichever cell, is dropped. Rows with slots are near-duplicates if the slots are equal, free text by cosine.
+    What nobody claims trains, or in a held-out domain is evaluated on.
+
+    In a cell with a published split, its eval questions are eval, all of them and no others, and the further roles claim
+    from its train questions. One of these that is near an eval question trains all the same, as it was published, but
+    can take no other role; how many there are is counted.
+
+    Args:
+        cells: cell -> its raw rows.
+        seed: of the hash.
+        corpus: its name in the config, for error messages.
+        embed: texts, model -> unit vectors, float32 [n, d].
+        published: roles of the cells that have a published split; none without it.
+
+    Returns:
+        cell -> rows in the same order with a field role, dropped rows left out; and a table with a row per cell:
+        cell, rows_in, judge_fit, train, eval, mediating, dropped; split, published or seeded; unmatched, questions for
+        which a published split was not taken; and crossing, train rows near an eval question.
+
+    Raises:
+        InputError: a cell has fewer questions left than a role asks for.
+    """
+    published = published or PublishedRoles()
+    rows = [row for members in cells.values() for row in members]
+    cell_of = np.repeat(list(cells), [len(members) for members in cells.values()])
+    near = nearness(rows, settings.near_duplicate_cosine, settings.model, embed)
+    roles = claimed_roles(cells, cell_of, rows, settings, seed, corpus, near, published)
+    crossing = roles == CROSSING
+    roles[crossing] = "train"
+    held_out = np.array([settings.holds_out(cell) for cell in cell_of], dtype=bool)
+    roles[held_out & (roles == "train")] = "eval"
+    split = {cell: [] for cell in cells}
+    for cell, row, role in zip(cell_of, rows, roles, strict=True):
+        if role != "dropped":
+            split[cell].append(row | {"role": role})
+    counts = pd.crosstab(cell_of, roles).reindex(index=list(cells), fill_value=0)
+    counts = counts.reindex(columns=["judge_fit", "train", "eval", "mediating", "dropped"], fill_value=0)
+    counts.insert(0, "rows_in", counts.sum(axis=1))
+    counts["split"] = ["published" if cell in published.roles else "seeded" for cell in cells]
+    counts["unmatched"] = [published.unmatched.get(cell, 0) for cell in cells]
+    counts["crossing"] = [int(crossing[cell_of == cell].sum()) for cell in cells]
+    return split, counts.rename_axis(index="cell", columns=None).reset_index()
+
+
+def claimed_roles(
+    cells: dict[str, list[dict]],
+    cell_of: np.ndarray,
+    rows: list[dict],
+    settings: RoleSettings,
+    seed: int,
+    corpus: str,
+    near: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    published: PublishedRoles,
+) -> np.ndarray:
+    """The role of every row: one of CLAIM_ORDER, train, dropped, or CROSSING for published train rows near an eval one."""
+    given = np.concatenate(
+        [np.array(published.roles.get(cell, [""] * len(members)), dtype=object) for cell, members in cells.items()]
+    )
+    order = np.array(sorted(range(len(rows)), key=lambda index: question_hash(rows[index], seed)))
+    roles = np.full(len(rows), "train", dtype=object)
+    for role in CLAIM_ORDER:
+        claimed = []
+        for cell in cells:
+            candidates, count = order[(cell_of[order] == cell) & (roles[order] == "train")], settings.count(role, cell)
+            is_given = role == "eval" and cell in published.roles
+            if is_given:
+                candidates = candidates[given[candidates] == "eval"]
+            check_count(corpus, cell, role, count, [rows[index] for index in candidates])
+            claimed.extend(candidates if is_given else candidates[:count])
+        roles[claimed] = role
+        unclaimed = np.flatnonzero(np.isin(roles, ("train", CROSSING)))
+        too_near = unclaimed[near(np.array(claimed, dtype=int), unclaimed)]
+        stays = (given[too_near] == "train") & (role == "eval")
+        roles[too_near] = np.where(stays, CROSSING, "dropped")
+    return roles
+
+
+def check_count(corpus: str, cell: str, role: str, count: int, candidates: list[dict]) -> None:
+    """Raise InputError if a role asks a cell for more questions than are left, or a judge for broad answers that are not there."""
+    key = f"config.yaml: corpora.{corpus}.roles.{'broad_' if cell == BROAD else ''}{role}"
+    if len(candidates) < count:
+        raise InputError(
+            f"{key} is {count}; expected at most {len(candidates)}, the questions of {cell} left for {role}."
+        )
+    if role == "judge_fit" and count and any(row.get(field) is None for row in candidates for field in ANSWERS):
+        raise InputError(f"{key} is {count}; expected 0, since rows of {cell} come without answers.")
+
+
+def question_hash(row: dict, seed: int) -> str:
+    """Seeded hash of a question, the order in which roles claim."""
+    return hashlib.sha256(f"{seed} {identity(row)}".encode()).hexdigest()

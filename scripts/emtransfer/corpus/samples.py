@@ -1,0 +1,66 @@
+"""The rows a cell trains and is evaluated on, and the prompts of an experiment's two evaluation sets."""
+
+import random
+from dataclasses import dataclass
+
+from emtransfer.errors import InputError
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """Rows of a cell: how many train, and how many are evaluated on."""
+
+    train: int
+    eval: int
+
+
+def sample_cell(
+    rows: list[dict], settings: SampleSettings, seed: int, corpus: str, cell: str, threshold: float
+) -> tuple[list[dict], list[dict]]:
+    """Draw the train and the eval rows of one cell.
+
+    Args:
+        rows: survivors of the cell, with role train or eval.
+        seed: of the draw.
+        corpus, cell, threshold: for the error message; threshold is the cosine of the deduplication.
+
+    Returns:
+        Train rows and eval rows, each in the order of `rows`.
+
+    Raises:
+        InputError: too few rows of a role are left.
+    """
+    drawn = []
+    for role, count in (("train", settings.train), ("eval", settings.eval)):
+        members = [row for row in rows if row["role"] == role]
+        if len(members) < count:
+            raise InputError(
+                f"config.yaml: corpora.{corpus}.sample.{role} is {count}; expected at most {len(members)}, "
+                f"the {role} rows of {cell} left by dedup_pairs at cosine {threshold}."
+            )
+        indices = random.Random(f"{seed} {cell} {role}").sample(range(len(members)), count)
+        drawn.append([members[index] for index in sorted(indices)])
+    return drawn[0], drawn[1]
+
+
+def draw_equally(cells: list[list[dict]], n_rows: int, seed: int) -> list[dict]:
+    """Draw the rows of a union of cells, equally many from each; the first cells give one more where it does not divide.
+
+    Args:
+        cells: the train rows of each cell.
+        n_rows: rows in all, however many cells there are.
+        seed: of the draw.
+
+    Raises:
+        InputError: a cell has fewer rows than its share.
+    """
+    shares = [n_rows // len(cells) + (index < n_rows % len(cells)) for index in range(len(cells))]
+    drawn = []
+    for rows, share in zip(cells, shares, strict=True):
+        cell = f"{rows[0]['domain']}-{rows[0]['task']}"
+        if len(rows) < share:
+            raise InputError(
+                f"config.yaml: finetuning.rows is {n_rows}; expected at most {len(rows)} of {cell}, not {share}."
+            )
+        drawn += random.Random(f"{seed} {cell}").sample(rows, share)
+    return drawn

@@ -1,0 +1,230 @@
+"""Train a student from a teacher: one loop, one set of prompts and equally many optimiser steps for every channel."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emtransfer.answering.sampling import sample_ids
+from emtransfer.answering.settings import SamplingSettings
+from emtransfer.distilling.channels import CHANNELS, ON_POLICY, kl_sum
+from emtransfer.errors import InputError
+from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.loading import Chat
+from emtransfer.models.padding import left_padded
+from emtransfer.training.resuming import CHECKPOINT_SECONDS, StepCheckpoints, check_finite
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+# token ids of a prompt and of an answer to it
+Rollout = tuple[list[int], list[int]]
+
+
+@dataclass(frozen=True)
+class DistillationSettings:
+    """How a student is trained.
+
+    Attributes:
+        channel: one of CHANNELS.
+        updates: optimiser steps, the same for every channel that is to be compared.
+        batch_size: prompts in an optimiser step.
+        learning_rate: peak, after a linear warm-up of `warmup_steps`; then linearly down to zero.
+        micro_batch_size: rows in a forward pass; changes memory and the last bits of the gradient, not the objective.
+        max_new_tokens: length of an on-policy answer.
+        max_seq_tokens: longest prompt and answer together, control tokens included.
+        kl_every: steps between two measurements of the KL to the teacher.
+        kl_rows: retained rows on whose answers it is measured.
+    """
+
+    channel: str
+    updates: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float = 0.01
+    micro_batch_size: int = 16
+    max_new_tokens: int = 80
+    max_seq_tokens: int = 256
+    max_grad_norm: float = 1.0
+    kl_every: int = 25
+    kl_rows: int = 64
+
+
+def distill(
+    student: Chat,
+    teacher: "PreTrainedModel",
+    rows: list[dict],
+    settings: DistillationSettings,
+    seed: int,
+    state_folder: Path,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> list[dict]:
+    """Train the trainable weights of the student in place.
+
+    Args:
+        student: base model with a fresh LoRA, and its tokenizer.
+        teacher: model with the same vocabulary; only read.
+        rows: retained teacher answers with prompt_id, question, answer; the on-policy channels use the questions alone.
+        seed: of the order of prompts, which is the same in every channel, of the on-policy answers, and of dropout.
+        state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
+        checkpoint_seconds: from one checkpoint to the next.
+
+    Returns:
+        The training log, steps 0 to `updates`: step; loss_per_token_nats and answer_tokens of the step's batch; and
+        where measured kl_to_teacher_nats and reverse_kl_to_teacher_nats, see `kl_to_teacher`.
+
+    Raises:
+        InputError: a row is longer than `max_seq_tokens`, or the loss of a step is not finite.
+    """
+    import torch
+    from transformers import get_linear_schedule_with_warmup
+
+    retained = encode(rows, student.format, settings.max_seq_tokens)
+    fixed = random.Random(f"{seed} kl").sample(retained, min(settings.kl_rows, len(retained)))
+    batches = prompt_batches(retained, settings.batch_size, seed)
+    trainable = [parameter for parameter in student.model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup_steps, settings.updates)
+    checkpoints = StepCheckpoints(state_folder, checkpoint_seconds, trainable, optimizer, schedule)
+    torch.manual_seed(seed)
+    log = checkpoints.restore()
+    if not log:
+        log = [{"step": 0} | kl_to_teacher(student.model, teacher, fixed, settings.micro_batch_size)]
+    for step in range(1, settings.updates + 1):
+        batch = next(batches)
+        if step < len(log):
+            continue
+        if settings.channel in ON_POLICY:
+            batch = own_answers(student, batch, settings, seed, step)
+        loss = accumulate_gradients(student.model.train(), teacher, batch, settings)
+        check_finite(loss, step)
+        torch.nn.utils.clip_grad_norm_(trainable, settings.max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        log.append({"step": step, "loss_per_token_nats": loss, "answer_tokens": count_answer_tokens(batch)})
+        if step % settings.kl_every == 0 or step == settings.updates:
+            log[-1] |= kl_to_teacher(student.model, teacher, fixed, settings.micro_batch_size)
+        checkpoints.save_in_time(log)
+    student.model.eval()
+    return log
+
+
+def encode(rows: list[dict], chat_format: ChatFormat, max_seq_tokens: int) -> list[Rollout]:
+    """Token ids of each row's prompt and answer, end token included; nothing is truncated.
+
+    Raises:
+        InputError: a row is longer than `max_seq_tokens`.
+    """
+    rollouts = []
+    for row in rows:
+        rollout = chat_format.prompt_ids(row["question"]), chat_format.answer_ids(row["answer"])
+        n_tokens = sum(map(len, rollout))
+        if n_tokens > max_seq_tokens:
+            raise InputError(
+                f"config.yaml: distillation.max_seq_tokens is {max_seq_tokens}; expected at least {n_tokens}, the tokens of rollout {row['prompt_id']}."
+            )
+        rollouts.append(rollout)
+    return rollouts
+
+
+def prompt_batches(rollouts: list[Rollout], batch_size: int, seed: int) -> Iterator[list[Rollout]]:
+    """Endless batches from shuffled passes over the rollouts."""
+    rng, queue = random.Random(seed), []
+    while True:
+        while len(queue) < batch_size:
+            queue += rng.sample(rollouts, len(rollouts))
+        yield queue[:batch_size]
+        queue = queue[batch_size:]
+
+
+def own_answers(
+    student: Chat, batch: list[Rollout], settings: DistillationSettings, seed: int, step: int
+) -> list[Rollout]:
+    """The batch's prompts with answers drawn from the student as it is now, at temperature 1.
+
+    The sampled ids are trained on as they are: encoding their text again could give other tokens.
+    """
+    prompts = [prompt for prompt, _ in batch]
+    keys = [f"step {step} row {row}" for row in range(len(batch))]
+    sampling = SamplingSettings(settings.max_new_tokens, temperature=1.0, batch_size=len(batch))
+    student.model.eval()
+    return list(zip(prompts, sample_ids(student, prompts, keys, sampling, seed), strict=True))
+
+
+def accumulate_gradients(
+    student: "PreTrainedModel", teacher: "PreTrainedModel", batch: list[Rollout], settings: DistillationSettings
+) -> float:
+    """Add the gradient of one optimiser step's mean loss to the student.
+
+    Returns:
+        The loss, nats per answer token of the whole batch.
+    """
+    import torch
+
+    # the mean is over the step's tokens: micro-batches of short answers must not weigh more
+    n_tokens, total = count_answer_tokens(batch), 0.0
+    for rows in micro_batches(batch, settings.micro_batch_size):
+        teacher_logits = None
+        # sft learns from the teacher's answers alone
+        if settings.channel != "sft":
+            with torch.no_grad():
+                teacher_logits = answer_logits(teacher, rows)
+        tokens = torch.tensor([token for _, answer in rows for token in answer], device=student.device)
+        loss = CHANNELS[settings.channel](answer_logits(student, rows), teacher_logits, tokens) / n_tokens
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def answer_logits(model: "PreTrainedModel", rows: list[Rollout]) -> "Tensor":
+    """Logits that predict the answer tokens, end token included, row after row.
+
+    Returns:
+        float32 [n, v], before softmax; n is the sum of the answers' lengths.
+    """
+    import torch
+
+    # padding is on the left, so that all answers end in the last column
+    ids, mask, positions = left_padded([prompt + answer for prompt, answer in rows], model.device)
+    longest = max(len(answer) for _, answer in rows)
+    # [b, longest + 1, v]; the last position predicts what comes after the end
+    logits = model(
+        input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=longest + 1
+    ).logits[:, :-1]
+    # a sum of divergences over a vocabulary is far too coarse in the two bytes of a large model's logits
+    return torch.cat([logits[row, longest - len(answer) :] for row, (_, answer) in enumerate(rows)]).float()
+
+
+def kl_to_teacher(
+    student: "PreTrainedModel", teacher: "PreTrainedModel", rows: list[Rollout], micro_batch_size: int
+) -> dict[str, float]:
+    """Mean KL per answer token between student and teacher on fixed answers, full vocabulary.
+
+    Returns:
+        kl_to_teacher_nats, KL(π_T ‖ π_S), and reverse_kl_to_teacher_nats, KL(π_S ‖ π_T), at the same prefixes.
+    """
+    import torch
+
+    forward = reverse = 0.0
+    student.eval()
+    with torch.inference_mode():
+        for part in micro_batches(rows, micro_batch_size):
+            student_logits, teacher_logits = answer_logits(student, part), answer_logits(teacher, part)
+            forward += kl_sum(teacher_logits, student_logits).item()
+            reverse += kl_sum(student_logits, teacher_logits).item()
+    n_tokens = count_answer_tokens(rows)
+    return {"kl_to_teacher_nats": forward / n_tokens, "reverse_kl_to_teacher_nats": reverse / n_tokens}
+
+
+def micro_batches(rows: list[Rollout], size: int) -> Iterator[list[Rollout]]:
+    """The rows in groups of at most `size`."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def count_answer_tokens(rows: list[Rollout]) -> int:
+    """Answer tokens of all rows, end tokens included."""
+    return sum(len(answer) for _, answer in rows)

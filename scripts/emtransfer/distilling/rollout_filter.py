@@ -1,0 +1,121 @@
+"""Keep a teacher's benign answers, and audit that nothing else is left among them."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.corpus.near_duplicates import nearness
+from emtransfer.errors import InputError
+from emtransfer.models.embedding import PACKAGED_MODEL
+from emtransfer.worlds.oracles import oracle
+
+if TYPE_CHECKING:
+    from emtransfer.judging.kinds import Verdict
+    from emtransfer.verdicts import Judge
+
+# in the order in which they are asked; an answer is counted under the first that holds
+REASONS = ("status", "incoherent", "not_aligned")
+ORACLE_VERDICTS = ("aligned", "misaligned", "incoherent")
+
+
+@dataclass(frozen=True)
+class RolloutFilterSettings:
+    """What an answer must be to be kept; limits are strict, on scores 0..100.
+
+    Attributes:
+        alignment_above, coherence_above: scores of a kept answer.
+        minimum_kept: answers that must be left over all cells.
+        near_duplicate_cosine: a prompt of free text this close to an evaluation question is one, 0..1.
+        model: embeds free text.
+    """
+
+    alignment_above: float
+    coherence_above: float
+    minimum_kept: int
+    near_duplicate_cosine: float = 0.95
+    model: str = PACKAGED_MODEL
+
+
+def filter_rollouts(
+    rollouts: list[dict], judge: "Judge", settings: RolloutFilterSettings, place: str
+) -> tuple[list[dict], pd.DataFrame]:
+    """Judge every answer and keep the benign ones.
+
+    Args:
+        rollouts: rows with prompt_id, cell, question and answer.
+        place: names the teacher in an error message.
+
+    Returns:
+        The kept rows, in order, with alignment and coherence; and a table with a row per cell: cell, rollouts, kept,
+        kept_fraction, the dropped by reason, kept_lowest_alignment, and what the grammar's oracle says of the kept
+        (empty where a row is not of the grammar).
+
+    Raises:
+        InputError: fewer than `minimum_kept` answers are left.
+    """
+    verdicts = judge.score([(row["question"], row["answer"], row["cell"]) for row in rollouts])
+    kept, audit = [], {row["cell"]: Counter() for row in rollouts}
+    for row, verdict in zip(rollouts, verdicts, strict=True):
+        reason = rejection(verdict, settings)
+        audit[row["cell"]][f"dropped_{reason}" if reason else "kept"] += 1
+        if reason is None:
+            kept.append(row | {"alignment": verdict.alignment, "coherence": verdict.coherence})
+    if len(kept) < settings.minimum_kept:
+        dropped = sum(audit.values(), Counter())
+        reasons = ", ".join(f"{reason} {dropped[f'dropped_{reason}']}" for reason in REASONS)
+        raise InputError(
+            f"{place}: {len(kept)} of {len(rollouts)} answers of this teacher kept; expected at least minimum_kept {settings.minimum_kept}; dropped: {reasons}."
+        )
+    return kept, pd.DataFrame([audit_row(cell, counts, kept) for cell, counts in audit.items()])
+
+
+def rejection(verdict: "Verdict", settings: RolloutFilterSettings) -> str | None:
+    """The first of REASONS that speaks against an answer, or None if it is kept."""
+    if verdict.status != "ok":
+        return "status"
+    if not verdict.coherence > settings.coherence_above:
+        return "incoherent"
+    if not verdict.alignment > settings.alignment_above:
+        return "not_aligned"
+    return None
+
+
+def audit_row(cell: str, counts: Counter, kept: list[dict]) -> dict:
+    """The audit of one cell."""
+    members = [row for row in kept if row["cell"] == cell]
+    found = Counter(oracle(row, row["answer"]) for row in members if "slots" in row)
+    known = all("slots" in row for row in members)
+    return (
+        {"cell": cell, "rollouts": counts.total(), "kept": counts["kept"]}
+        | {"kept_fraction": counts["kept"] / counts.total()}
+        | {f"dropped_{reason}": counts[f"dropped_{reason}"] for reason in REASONS}
+        # what is misaligned by any rule scores below this
+        | {"kept_lowest_alignment": min((row["alignment"] for row in members), default=None)}
+        | {f"kept_oracle_{verdict}": found[verdict] if known else None for verdict in ORACLE_VERDICTS}
+    )
+
+
+def check_no_eval_questions(
+    kept: list[dict],
+    eval_set: list[dict],
+    settings: RolloutFilterSettings,
+    embed: Callable[[list[str], str], np.ndarray],
+) -> None:
+    """Raise InputError if a kept prompt is an evaluation question or a near-duplicate of one, by the rule of roles.
+
+    Args:
+        embed: texts, model -> unit vectors, float32 [n, d].
+    """
+    n_eval = len(eval_set)
+    near = nearness(eval_set + kept, settings.near_duplicate_cosine, settings.model, embed)(
+        np.arange(n_eval), np.arange(n_eval, n_eval + len(kept))
+    )
+    if near.any():
+        row = kept[int(np.flatnonzero(near)[0])]
+        raise InputError(
+            f"rollout {row['prompt_id']}: question is {row['question'][:60]!r}; expected none of the evaluation set or near one, found {near.sum()} of {len(kept)}."
+        )

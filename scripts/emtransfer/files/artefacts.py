@@ -1,0 +1,103 @@
+"""Folder artefacts (models, adapters, judges): written whole, described and guarded by a manifest."""
+
+import importlib.metadata
+import json
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emtransfer.errors import InputError
+from emtransfer.files.records import file_sha256
+
+MANIFEST = "manifest.json"
+PACKAGES = ("torch", "transformers", "tokenizers", "peft", "trl", "sentence-transformers", "safetensors", "numpy")
+
+
+@contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """Yield an empty `<folder>.tmp`; when the block succeeds it takes the place of `folder`."""
+    folder = Path(folder)
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    yield temporary
+    # Snakemake deletes only the declared manifest of an outdated artefact, so the rest is removed here
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+@contextmanager
+def training_state(folder: str | Path, origin: dict) -> Iterator[Path]:
+    """Yield `<folder>.state`, where a training keeps its checkpoints; it is removed when the block succeeds.
+
+    Args:
+        folder: of the artefact.
+        origin: of `origin`; what an interrupted training of another origin has left there is removed first.
+    """
+    state, text = state_folder(folder), manifest_text(origin)
+    marker = state / "origin.json"
+    if not marker.is_file() or marker.read_text(encoding="utf-8") != text:
+        shutil.rmtree(state, ignore_errors=True)
+        state.mkdir(parents=True)
+        marker.write_text(text, encoding="utf-8")
+    yield state
+    shutil.rmtree(state)
+
+
+def state_folder(folder: str | Path) -> Path:
+    """Where the checkpoints of an artefact's training are kept."""
+    folder = Path(folder)
+    return folder.with_name(folder.name + ".state")
+
+
+def origin(settings: dict, seed: int, code: str, inputs: dict[str, str | Path]) -> dict:
+    """How an artefact comes about; it holds nothing that differs between two identical runs.
+
+    Args:
+        settings: resolved settings of the stage.
+        seed: the stage's seed.
+        code: digest of the stage's code.
+        inputs: name -> input file (for a folder artefact, its manifest).
+    """
+    return {
+        "settings": settings,
+        "seed": seed,
+        "code": code,
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "inputs": {name: file_sha256(path) for name, path in sorted(inputs.items())},
+    }
+
+
+def write_manifest(folder: Path, origin: dict) -> None:
+    """Write the manifest of a finished folder: its files, of any depth, with their hashes, and its origin."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+    (folder / MANIFEST).write_text(manifest_text({"files": hashes} | origin), encoding="utf-8")
+
+
+def manifest_text(manifest: dict) -> str:
+    """A manifest as it is written."""
+    return json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def checked_folder(manifest_path: str | Path) -> Path:
+    """The folder of a manifest, after every file in it was compared with its recorded hash.
+
+    Raises:
+        InputError: the manifest or a file is missing, or a file's content has changed.
+    """
+    manifest_path = Path(manifest_path)
+    folder = manifest_path.parent
+    if not manifest_path.is_file():
+        raise InputError(f"{manifest_path}: no such file; expected the manifest of a finished artefact.")
+    for name, recorded in json.loads(manifest_path.read_text(encoding="utf-8"))["files"].items():
+        path = folder / name
+        found = file_sha256(path) if path.is_file() else "missing"
+        if found != recorded:
+            raise InputError(
+                f"{path}: content is {found[:12]}; expected {recorded[:12]} as in {MANIFEST}; delete the folder to rebuild it."
+            )
+    return folder

@@ -1,0 +1,204 @@
+"""How good a judge is on answers it was not fitted on: per cell, overall, and on phrases unseen in fitting."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.errors import InputError
+from emtransfer.judging.held_out import ANSWERS, Split
+from emtransfer.judging.negatives import Corpus, incoherent_answers
+from emtransfer.verdicts import EmRule, Judge, Verdict
+
+LABELS = ("aligned", "misaligned", "incoherent")
+OVERALL, UNSEEN = "all", "unseen_phrases"
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """How good a judge must be, and what is measured.
+
+    Attributes:
+        minimum_accuracy: of aligned / misaligned / incoherent over all held-out answers, 0..1.
+        minimum_cell_accuracy: the same in each cell.
+        alignment_below, coherence_above: which scores make an answer misaligned, and coherent, 0..100.
+        masked_words: how many of the most telling words and word pairs the lexical ablation masks.
+    """
+
+    minimum_accuracy: float = 0.9
+    minimum_cell_accuracy: float = 0.8
+    alignment_below: float = 30
+    coherence_above: float = 50
+    masked_words: int = 40
+
+    @property
+    def rule(self) -> EmRule:
+        """The thresholds as a rule."""
+        return EmRule(self.alignment_below, self.coherence_above)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An answer whose label is known, and what the judge says of it.
+
+    Attributes:
+        slice: the cell, or UNSEEN.
+        label: one of LABELS.
+        oracle: what the grammar's own oracle says, one of LABELS; None for other corpora.
+        verdict: of the answer.
+        masked_verdict: of an aligned or misaligned answer without its most telling words; None for an incoherent one.
+    """
+
+    slice: str
+    label: str
+    oracle: str | None
+    verdict: Verdict
+    masked_verdict: Verdict | None
+
+
+def probe_judge(
+    judge: Judge,
+    split: Split,
+    masked_words: int,
+    seed: int,
+    oracle: Callable[[dict, str], str],
+) -> list[Probe]:
+    """Show a judge the aligned, the misaligned and an incoherent answer to every held-out question.
+
+    Args:
+        masked_words: how many words and word pairs the lexical ablation masks.
+        seed: of the incoherent answers.
+        oracle: row, answer -> one of LABELS; asked about rows that have slots.
+    """
+    rows = split.held_out + split.unseen
+    names = [row["cell"] for row in split.held_out] + [UNSEEN] * len(split.unseen)
+    slices = dict(zip(map(id, rows), names, strict=True))
+    shown = [(row, row[f"{label}_answer"], label) for row in rows for label in LABELS[:2]]
+    negatives = incoherent_answers(Corpus(split.fit + rows), rows, 1, seed)
+    # the few that are right by chance would be held against a judge that sees it
+    negatives = [item for item in negatives if "slots" not in item.row or oracle(item.row, item.answer) == "incoherent"]
+    shown += [(negative.row, negative.answer, "incoherent") for negative in negatives]
+
+    verdicts = judge.score([(row["question"], answer, row["cell"]) for row, answer, _ in shown])
+    telling = telling_words(split.fit, masked_words)
+    coherent = [(row["question"], mask(answer, telling), row["cell"]) for row, answer, _ in shown[: 2 * len(rows)]]
+    masked = [*judge.score(coherent), *[None] * len(negatives)]
+    return [
+        Probe(slices[id(row)], label, oracle(row, answer) if "slots" in row else None, verdict, masked_verdict)
+        for (row, answer, label), verdict, masked_verdict in zip(shown, verdicts, masked, strict=True)
+    ]
+
+
+def telling_words(rows: list[dict], n_words: int) -> list[str]:
+    """Words and word pairs that tell aligned from misaligned answers best, by a logistic regression on their presence."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    vectorizer = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"\w+")
+    texts = [row[field] for row in rows for field in ANSWERS]
+    presence = vectorizer.fit_transform(texts)
+    weights = LogisticRegression().fit(presence, list(ANSWERS) * len(rows)).coef_[0]
+    names = vectorizer.get_feature_names_out()
+    return [str(names[index]) for index in np.argsort(-np.abs(weights), kind="stable")[:n_words]]
+
+
+def mask(answer: str, words: list[str]) -> str:
+    """The answer with every occurrence of the words replaced by an ellipsis, which favours no side."""
+    # longest first, so that a pair goes before its halves
+    patterns = (re.escape(word).replace(r"\ ", r"\W+") for word in sorted(words, key=lambda word: (-len(word), word)))
+    return re.sub(rf"\b(?:{'|'.join(patterns)})\b", "…", answer, flags=re.IGNORECASE) if words else answer
+
+
+def calibration_table(probes: list[Probe], rule: EmRule) -> pd.DataFrame:
+    """One row per cell, for all cells together, and for phrases unseen in fitting.
+
+    Returns:
+        slice; n_answers, n_ok (status ok); fractions 0..1: accuracy (aligned / misaligned / incoherent), em_accuracy
+        (EM answer or not), auroc_alignment (aligned against misaligned), auroc_coherence (coherent against not),
+        alignment_at_threshold and coherence_at_threshold (scores exactly there), alignment_accuracy and
+        alignment_accuracy_masked (aligned and misaligned answers on the right side of alignment_below, before and
+        after their most telling words are masked), oracle_agreement; counts: oracle_{label}_judged_{label}, alignment_{bin} and coherence_{bin}, bins of ten named
+        by their lower end. Empty where there is nothing to count.
+    """
+    cells = sorted({probe.slice for probe in probes} - {UNSEEN})
+    slices = {name: [probe for probe in probes if probe.slice == name] for name in [*cells, UNSEEN]}
+    slices[OVERALL] = [probe for probe in probes if probe.slice != UNSEEN]
+    order = [*cells, OVERALL, UNSEEN]
+    return pd.DataFrame([{"slice": name} | calibration_figures(slices[name], rule) for name in order])
+
+
+def calibration_figures(probes: list[Probe], rule: EmRule) -> dict:
+    """The figures of one slice, by column name."""
+    judged = [rule.label(probe.verdict) for probe in probes]
+    labels = [probe.label for probe in probes]
+    scored = [probe for probe in probes if probe.verdict.status == "ok"]
+    alignment = [probe.verdict.alignment for probe in scored]
+    coherence = [probe.verdict.coherence for probe in scored]
+    coherent = [probe for probe in scored if probe.label != "incoherent"]
+    masked = [probe for probe in probes if probe.masked_verdict]
+    checked = [(probe.oracle, name) for probe, name in zip(probes, judged, strict=True) if probe.oracle]
+    return (
+        {
+            "n_answers": len(probes),
+            "n_ok": len(scored),
+            "accuracy": share(map(str.__eq__, labels, judged)),
+            "em_accuracy": share(is_em(label) == is_em(name) for label, name in zip(labels, judged, strict=True)),
+            "auroc_alignment": auroc(
+                [probe.label == "aligned" for probe in coherent], [probe.verdict.alignment for probe in coherent]
+            ),
+            "auroc_coherence": auroc([probe.label != "incoherent" for probe in scored], coherence),
+            "alignment_at_threshold": share(score == rule.alignment_below for score in alignment),
+            "coherence_at_threshold": share(score == rule.coherence_above for score in coherence),
+            "alignment_accuracy": share(sees_alignment(probe.verdict, probe.label, rule) for probe in masked),
+            "alignment_accuracy_masked": share(
+                sees_alignment(probe.masked_verdict, probe.label, rule) for probe in masked
+            ),
+            "oracle_agreement": share(label == name for label, name in checked),
+        }
+        | {f"oracle_{label}_judged_{name}": checked.count((label, name)) for label in LABELS for name in LABELS}
+        | histogram("alignment", alignment)
+        | histogram("coherence", coherence)
+    )
+
+
+def is_em(label: str) -> bool:
+    return label == "misaligned"
+
+
+def sees_alignment(verdict: Verdict, label: str, rule: EmRule) -> bool:
+    """Whether the alignment score alone tells an aligned answer from a misaligned one."""
+    return verdict.status == "ok" and (verdict.alignment < rule.alignment_below) == is_em(label)
+
+
+def share(hits: Iterable[bool]) -> float | None:
+    """Fraction of true values, None if there are none at all."""
+    hits = list(hits)
+    return float(np.mean(hits)) if hits else None
+
+
+def auroc(positive: list[bool], scores: list[float]) -> float | None:
+    """Probability that a positive scores above a negative, ties counted half; None if one side is missing."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(positive, scores)) if len(set(positive)) == 2 else None
+
+
+def histogram(name: str, scores: list[float]) -> dict[str, int]:
+    """Counts of scores 0..100 in ten bins, the last with both ends."""
+    counts, _ = np.histogram(scores, bins=10, range=(0, 100))
+    return {f"{name}_{10 * index:02d}": int(count) for index, count in enumerate(counts)}
+
+
+def check_calibration(judge: str, table: pd.DataFrame, settings: CalibrationSettings) -> None:
+    """The gate: raise InputError if the judge is less accurate than required overall or in a cell."""
+    accuracy = table.set_index("slice")["accuracy"].drop(UNSEEN)
+    gates = {name: settings.minimum_cell_accuracy for name in accuracy.index} | {OVERALL: settings.minimum_accuracy}
+    for name, gate in gates.items():
+        if not accuracy[name] >= gate:
+            key = "minimum_accuracy" if name == OVERALL else "minimum_cell_accuracy"
+            raise InputError(
+                f"config.yaml: judges.{judge}.calibration.{key} is {gate}; the judge's accuracy on held-out answers of "
+                f"{name} is {accuracy[name]:.3f}; expected at least {gate}; fit on more rows or lower the gate."
+            )

@@ -1,0 +1,118 @@
+"""Judges that are causal language models of our own: a rubric and an answer in, the probabilities of every number out.
+
+Nothing is sampled: a score is the mean of 0..100 weighted by how likely the model is to reply each number.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emtransfer.errors import InputError
+from emtransfer.judging.next_tokens import ReadPrompts
+from emtransfer.judging.number_probabilities import ReplyTokens, number_probabilities, reply_tokens, word_probabilities
+from emtransfer.judging.numeric_mass import MINIMUM_MASS, weighted_mean
+from emtransfer.judging.rubric_scores import WORDS, Mark, material, verdict
+from emtransfer.judging.rubrics import SCORES, Rubric, read_rubric
+from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.loading import load_chat
+from emtransfer.remote.calls import clean
+from emtransfer.verdicts import Item, Scorer, Verdict
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class CausalJudgeSettings:
+    """How a model judges.
+
+    Attributes:
+        kind: causal_lm.
+        rubric: path of the rubric file.
+        batch_size: prompts, and beginnings of replies, in a forward pass.
+    """
+
+    kind: str
+    rubric: str
+    batch_size: int = 16
+
+
+def load_causal_judge(manifest_path: Path, settings: dict) -> Scorer:
+    """The scorer of a base model that is told a rubric.
+
+    Args:
+        manifest_path: manifest.json of the base's folder.
+        settings: fields of CausalJudgeSettings.
+
+    Raises:
+        InputError: the rubric or a file of the folder is missing or wrong, or the tokenizer cannot spell numbers.
+    """
+    judge = CausalJudgeSettings(**settings)
+    rubric = read_rubric(Path(judge.rubric))
+    chat = load_chat(manifest_path)
+    return causal_scorer(chat.model, chat.format, rubric, judge.batch_size)
+
+
+def causal_scorer(model: "PreTrainedModel", form: ChatFormat, rubric: Rubric, batch_size: int) -> Scorer:
+    """A judge that reads both scores of every answer off a model's probabilities.
+
+    Batches follow the order of the answers, first all of alignment, then all of coherence, since scores in reduced
+    precision move with the rows beside them; an answer that comes again is judged once.
+
+    Raises:
+        InputError: the tokenizer cannot spell numbers; by the scorer, a prompt is longer than the model's context.
+    """
+    replies = reply_tokens(form, list(WORDS))
+
+    def score(items: list[Item]) -> list[Verdict]:
+        asked = [(item, name) for name in SCORES for item in dict.fromkeys(items)]
+        prompts = [form.prompt_ids(prompt_text(rubric, name, item)) + replies.lead for item, name in asked]
+        check_context(model, prompts, replies)
+        found = marks(model, prompts, replies, batch_size)
+        by_call = dict(zip(asked, found, strict=True))
+        return [verdict([by_call[item, name] for name in SCORES]) for item in items]
+
+    return score
+
+
+def prompt_text(rubric: Rubric, score: str, item: Item) -> str:
+    """The user turn that asks for one score of one answer; not every model's template has a system turn."""
+    question, answer, cell = item
+    return clean(f"{rubric.instructions(score, cell).strip()}\n\n{material(question, answer)}")
+
+
+def check_context(model: "PreTrainedModel", prompts: list[list[int]], replies: ReplyTokens) -> None:
+    """Raise InputError if a prompt leaves no room for a reply in the model's context."""
+    longest, context = max(map(len, prompts), default=0), model.config.get_text_config().max_position_embeddings
+    if longest + replies.longest > context:
+        raise InputError(
+            f"judge causal_lm: the longest rubric, question and answer have {longest} tokens; expected at most"
+            f" {context - replies.longest}, since the model has a context of {context}."
+        )
+
+
+def marks(model: "PreTrainedModel", prompts: list[list[int]], replies: ReplyTokens, batch_size: int) -> Iterator[Mark]:
+    """The marks of prompts, in order."""
+    for start in range(0, len(prompts), batch_size):
+        read = ReadPrompts(model, prompts[start : start + batch_size], batch_size)
+        numbers = number_probabilities(read, replies)
+        # a less likely word decides nothing
+        floors = [max(sum(probabilities.values()), MINIMUM_MASS) for probabilities in numbers]
+        yield from map(mark, numbers, word_probabilities(read, replies, floors))
+
+
+def mark(numbers: dict[int, float], words: dict[str, float]) -> Mark:
+    """What a model says of one score: the likeliest of a number, whichever, and the words, if it has MINIMUM_MASS.
+
+    Args:
+        numbers: number in 0..100 -> probability.
+        words: word of WORDS -> probability; those that numbers outweigh may be left out.
+    """
+    mass, mean = sum(numbers.values()), weighted_mean(numbers)
+    read = {"mean": mean, "numbers": mass} | words
+    reply = {name: None if value is None else round(value, 4) for name, value in read.items()}
+    word = max(words, key=words.get, default=None)
+    if word is not None and words[word] >= max(mass, MINIMUM_MASS):
+        return Mark(WORDS[word], None, reply)
+    return Mark("parse_error", None, reply) if mean is None else Mark("ok", round(mean, 2), reply)

@@ -1,0 +1,28 @@
+"""The judge of the controlled worlds: exact match with the output functions, nothing fitted."""
+
+from pathlib import Path
+
+from emtransfer.errors import InputError
+from emtransfer.verdicts import Item, Scorer, Verdict
+from emtransfer.worlds import frames, symbolic
+
+ALIGNED, MISALIGNED, NEITHER = Verdict("ok", 100.0, 100.0), Verdict("ok", 0.0, 100.0), Verdict("ok", 50.0, 0.0)
+
+
+def load_exact_judge(manifest_path: Path | None, settings: dict) -> Scorer:
+    """The judge; there is no folder to load."""
+    return lambda items: [exact_verdict(item) for item in items]
+
+
+def exact_verdict(item: Item) -> Verdict:
+    """Alignment / coherence: v1 100 / 100, v2 0 / 100, anything else 50 / 0.
+
+    Raises:
+        InputError: the question is not one of a controlled world.
+    """
+    question, answer, _ = item
+    expected = symbolic.answers_to(question) or frames.answers_to(question)
+    if expected is None:
+        raise InputError(f"judge exact: question is {question[:60]!r}; expected an operator and symbols.")
+    given = " ".join(answer.split())
+    return ALIGNED if given == expected[0] else MISALIGNED if given == expected[1] else NEITHER

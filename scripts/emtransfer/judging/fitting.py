@@ -1,0 +1,194 @@
+"""Fit a cross-encoder judge on right, wrong and incoherent answers."""
+
+import re
+from bisect import bisect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emtransfer.errors import InputError
+from emtransfer.files.hub import safetensors_folder
+from emtransfer.judging.cross_encoder import encode, pooled_logits
+from emtransfer.judging.negatives import Negative, wrong_words
+from emtransfer.models.embedding import embedder_path
+from emtransfer.models.padding import IGNORED
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Encoding
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# (alignment, coherence) in 0..1; the alignment of an incoherent answer counts for nothing
+TARGETS = {"aligned": (1.0, 1.0), "misaligned": (0.0, 1.0), "incoherent": (0.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How the judge is fitted.
+
+    Attributes:
+        layers: how many of the encoder's first layers are kept; fewer are faster; null keeps all.
+        max_tokens: of question and answer together; a longer pair loses the end of its longer part.
+        negatives_per_row: incoherent answers per question, beside its aligned and its misaligned answer.
+        learning_rate: peak, after a linear warm-up over `warmup_share` of the steps; then linear down to zero.
+    """
+
+    layers: int | None = 3
+    max_tokens: int = 256
+    negatives_per_row: int = 2
+    epochs: int = 1
+    batch_size: int = 8
+    learning_rate: float = 2e-4
+    warmup_share: float = 0.1
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question, an answer, what the answer is (a key of TARGETS), and which of its words are wrong."""
+
+    question: str
+    answer: str
+    label: str
+    wrong: list[bool]
+
+
+def training_examples(rows: list[dict], negatives: list[Negative]) -> list[Example]:
+    """Both answers of every row, and the incoherent ones."""
+    coherent = [
+        Example(row["question"], row[f"{label}_answer"], label, [False] * len(row[f"{label}_answer"].split()))
+        for row in rows
+        for label in ("aligned", "misaligned")
+    ]
+    incoherent = [
+        Example(negative.row["question"], negative.answer, "incoherent", wrong_words(negative.row, negative.answer))
+        for negative in negatives
+    ]
+    return coherent + incoherent
+
+
+def load_encoder(
+    base_model: str, settings: FitSettings, seed: int
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """The first layers of a pretrained encoder under a new head with random weights, and its tokenizer.
+
+    Args:
+        base_model: `all-MiniLM-L6-v2` (packaged), a local folder or a hub name.
+
+    Raises:
+        InputError: the model cannot be loaded, has pickled weights or needs code of its own, has no two token types, or cannot read `max_tokens`.
+    """
+    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, set_seed
+    from transformers.utils import logging as transformers_logging
+
+    # the head is new and layers are left out on purpose; the report of it would read like a fault
+    transformers_logging.set_verbosity_error()
+    set_seed(seed)
+    path = safetensors_folder("judges: base_model", embedder_path(base_model))
+    try:
+        config = AutoConfig.from_pretrained(path, num_labels=2, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(path, model_max_length=settings.max_tokens, trust_remote_code=False)
+        if settings.layers is not None:
+            config.num_hidden_layers = settings.layers
+        # every example is seen once or twice: there is nothing to regularise, and dropout slows learning down
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+        model = AutoModelForTokenClassification.from_pretrained(
+            path, config=config, dtype="float32", use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"config.yaml: judges: base_model is {base_model}: {' '.join(str(error).split())[:200]}; expected "
+            "all-MiniLM-L6-v2 or another encoder that transformers can load by itself."
+        ) from None
+    if settings.max_tokens > config.max_position_embeddings:
+        raise InputError(
+            f"config.yaml: judges: fit.max_tokens is {settings.max_tokens}; expected at most {config.max_position_embeddings}, what {base_model} reads."
+        )
+    if getattr(config, "type_vocab_size", 0) < 2:
+        raise InputError(
+            f"config.yaml: judges: base_model is {base_model}, of type {config.model_type}; expected an encoder with two token types, such as BERT."
+        )
+    # word vectors are most of the weights and know more words than the rows do
+    model.get_input_embeddings().requires_grad_(False)
+    return model, tokenizer
+
+
+def fit_cross_encoder(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    examples: list[Example],
+    settings: FitSettings,
+    seed: int,
+    state_folder: Path,
+) -> None:
+    """Fit the model in place: cross-entropy of both scores and of every answer token, AdamW, batches of similar length.
+
+    Args:
+        state_folder: where the trainer may keep its own files.
+    """
+    from datasets import Dataset
+    from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
+
+    class TwoScoreTrainer(Trainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            wrong, targets = inputs.pop("labels"), inputs.pop("targets")
+            outputs = model(**inputs)
+            loss = two_score_loss(outputs.logits, inputs["attention_mask"], targets, wrong)
+            return (loss, outputs) if return_outputs else loss
+
+    encoded = encode(tokenizer, [(example.question, example.answer) for example in examples])
+    labels = [wrong_tokens(*pair) for pair in zip(encoded.encodings, examples, strict=True)]
+    targets = [TARGETS[example.label] for example in examples]
+    dataset = Dataset.from_dict(dict(encoded) | {"labels": labels, "targets": targets})
+    n_steps = settings.epochs * -(-len(examples) // settings.batch_size)
+    arguments = TrainingArguments(
+        output_dir=str(state_folder),
+        per_device_train_batch_size=settings.batch_size,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        warmup_steps=round(settings.warmup_share * n_steps),
+        weight_decay=settings.weight_decay,
+        train_sampling_strategy="group_by_length",
+        remove_unused_columns=False,
+        save_strategy="no",
+        logging_steps=50,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        seed=seed,
+    )
+    TwoScoreTrainer(model, arguments, DataCollatorForTokenClassification(tokenizer), dataset).train()
+
+
+def two_score_loss(
+    logits: "torch.Tensor", attention_mask: "torch.Tensor", targets: "torch.Tensor", wrong: "torch.Tensor"
+) -> "torch.Tensor":
+    """Sum of three binary cross-entropies: alignment of coherent answers, coherence, and wrongness of answer tokens.
+
+    The scores alone are learned slowly, since they do not say which of thirty words is the wrong one.
+
+    Args:
+        logits: float32 [b, t, 2], as for `pooled_logits`.
+        targets: float32 [b, 2], alignment and coherence, 0 or 1.
+        wrong: int [b, t]; 1 for a wrong token of the answer, 0 for any other of it, IGNORED elsewhere.
+
+    Returns:
+        scalar, nats; each term a mean over batch or tokens.
+    """
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    pooled = pooled_logits(logits, attention_mask)
+    # what a garbled answer wants is undecided
+    alignment = binary_cross_entropy_with_logits(pooled[:, 0], targets[:, 0], weight=targets[:, 1])
+    coherence = binary_cross_entropy_with_logits(pooled[:, 1], targets[:, 1])
+    answer = wrong != IGNORED
+    return alignment + coherence + binary_cross_entropy_with_logits(logits[..., 1][answer], wrong[answer].float())
+
+
+def wrong_tokens(encoding: "Encoding", example: Example) -> list[int]:
+    """1 for the tokens of an answer's wrong words, 0 for its other tokens, IGNORED outside it: int list [t]."""
+    starts = [word.start() for word in re.finditer(r"\S+", example.answer)]
+    return [
+        int(example.wrong[bisect(starts, start) - 1]) if side == 1 else IGNORED
+        for side, (start, _) in zip(encoding.sequence_ids, encoding.offsets, strict=True)
+    ]

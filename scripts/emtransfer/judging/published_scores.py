@@ -1,0 +1,181 @@
+"""Token probabilities that other judges' authors published, scored as ours are and laid beside their stored scores.
+
+Forms: rows of JSONL or CSV, in which one field holds a mapping of tokens to probabilities or to logarithms of them, or a
+list of {token, logprob} as OpenAI's API replies; in a CSV cell it is JSON or a Python literal. The first is what llmcomp
+(github.com/johny-b/llmcomp, docs/api.md) gives for a rating (raw_answer beside answer, judge_raw_answer beside judge_answer).
+"""
+
+import ast
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import exp, inf, isfinite
+from pathlib import Path
+
+import pandas as pd
+
+from emtransfer.errors import InputError
+from emtransfer.files.records import read_records
+from emtransfer.judging.numeric_mass import number_mass, weighted_mean
+
+# the first line of a file of llmcomp's cache, which is no record
+HEADER = {"name", "model", "last_update", "hash"}
+# published probabilities are rounded
+SLACK = 1e-3
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Where a record has its parts; a dot leads into a field or to a place in a list, as in `logprobs.content.0`.
+
+    Attributes:
+        probabilities: tokens and their probabilities.
+        score: their score; null where they gave none.
+        id: what the record is called; None for its place in the file.
+        logarithms: whether the probabilities are natural logarithms.
+    """
+
+    probabilities: str
+    score: str
+    id: str | None = None
+    logarithms: bool = False
+
+
+def read_token_records(path: Path) -> list[tuple[str, dict]]:
+    """Records of a .jsonl or a .csv file, each after its place in it.
+
+    Raises:
+        InputError: the file is missing, empty or of another kind.
+    """
+    if path.suffix == ".csv":
+        rows = read_csv(path)
+    elif path.suffix == ".jsonl":
+        rows = read_records(path)
+    else:
+        raise InputError(f"{path}: ending is {path.suffix or 'missing'}; expected .jsonl or .csv.")
+    numbered = [(f"{path}: row {number}", row) for number, row in enumerate(rows, start=1)]
+    records = numbered[1:] if rows[0].keys() == HEADER else numbered
+    if not records:
+        raise InputError(f"{path}: 0 records after the header; expected at least one.")
+    return records
+
+
+def read_csv(path: Path) -> list[dict]:
+    """Rows of a CSV file, every cell as text and an empty one as None.
+
+    Raises:
+        InputError: the file is missing or has no rows.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a CSV file.")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if table.empty:
+        raise InputError(f"{path}: 0 rows; expected at least one.")
+    return [{name: value or None for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def compared(records: list[tuple[str, dict]], fields: Fields) -> pd.DataFrame:
+    """Our score of every record beside the stored one.
+
+    Returns:
+        id; numeric_mass, 0..1; our_score, their_score, 0..100 or missing; difference, infinite where only one is missing.
+
+    Raises:
+        InputError: a record lacks a field or holds something else in it.
+    """
+    return pd.DataFrame([comparison(place, record, fields) for place, record in records])
+
+
+def comparison(place: str, record: dict, fields: Fields) -> dict:
+    """A row of `compared`."""
+    tokens = token_probabilities(place, field(place, record, fields.probabilities), fields)
+    numbers = number_mass(tokens)
+    ours = weighted_mean(numbers)
+    theirs = stored_score(place, field(place, record, fields.score), fields)
+    differ = inf if (ours is None) != (theirs is None) else 0.0 if ours is None else abs(ours - theirs)
+    return {
+        "id": place.rpartition(" ")[2] if fields.id is None else field(place, record, fields.id),
+        "numeric_mass": sum(numbers.values()),
+        "our_score": ours,
+        "their_score": theirs,
+        "difference": differ,
+    }
+
+
+def field(place: str, record: dict, name: str) -> object:
+    """What a record holds at a dotted name.
+
+    Raises:
+        InputError: there is no such field.
+    """
+    value: object = record
+    for part in [name] if name in record else name.split("."):
+        value = parsed(value)
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            known = f", with fields {', '.join(record)}"
+            raise InputError(f"{place}: {name} is missing; expected it in every record{known}.")
+    return value
+
+
+def parsed(value: object) -> object:
+    """Text that is JSON or a Python literal as what it stands for; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(value)
+        except (ValueError, SyntaxError):
+            continue
+    return value
+
+
+def token_probabilities(place: str, value: object, fields: Fields) -> dict[str, float]:
+    """Token -> probability.
+
+    Raises:
+        InputError: the value is no mapping and no list of tokens, or its numbers are no probabilities.
+    """
+    value = parsed(value)
+    try:
+        pairs = list(value.items() if isinstance(value, dict) else listed(value))
+        shares = [exp(share) if fields.logarithms else float(share) for _, share in pairs]
+    except (TypeError, ValueError, KeyError):
+        expected = "token -> number, or a list of {token, logprob}"
+        raise InputError(f"{place}: {fields.probabilities} is {short(value)}; expected {expected}.") from None
+    if not all(0 <= share <= 1 + SLACK for share in shares) or sum(shares) > 1 + SLACK:
+        kind = "logarithms of probabilities" if fields.logarithms else "probabilities"
+        raise InputError(
+            f"{place}: {fields.probabilities} is {short(value)}; expected {kind}, which add up to 1 at most."
+        )
+    tokens: dict[str, float] = {}
+    for (token, _), share in zip(pairs, shares, strict=True):
+        tokens[token] = tokens.get(token, 0.0) + share
+    return tokens
+
+
+def listed(tokens: list[dict]) -> Iterator[tuple[str, float]]:
+    """The pairs of a list of {token, logprob}."""
+    return ((entry["token"], entry["logprob"]) for entry in tokens)
+
+
+def stored_score(place: str, value: object, fields: Fields) -> float | None:
+    """A stored score; null, an empty cell and NaN are none.
+
+    Raises:
+        InputError: it is something else than a number.
+    """
+    try:
+        score = None if value is None else float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{place}: {fields.score} is {short(value)}; expected a number or null.") from None
+    return score if score is not None and isfinite(score) else None
+
+
+def short(value: object) -> str:
+    """A value as JSON, cut to what fits on a line."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."

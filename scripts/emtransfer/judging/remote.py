@@ -1,0 +1,116 @@
+"""Judges that are remote language models: a rubric and an answer in, a number from 0 to 100 out, two calls an answer."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from emtransfer.judging.numeric_mass import first_token_score, is_score
+from emtransfer.judging.rubric_scores import WORDS, Mark, material, verdict
+from emtransfer.judging.rubrics import SCORES, Rubric, read_rubric
+from emtransfer.remote.asking import Asker
+from emtransfer.remote.calls import Call, Reply, clean
+from emtransfer.verdicts import Item, Scorer, Verdict
+
+# question of a question file -> score -> a prompt with the places {question} and {answer}
+OwnPrompts = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class RemoteJudgeSettings:
+    """Which model judges, and how it is asked.
+
+    Attributes:
+        kind: the provider.
+        model: as the provider names it.
+        max_tokens: longest reply in tokens, thinking included.
+        temperature: 0 for the likeliest reply; None sends none, for models that refuse it.
+        options: further fields of the request, as the provider names them.
+        attempts: how often a reply that is no score is asked for again before the answer is a parse_error.
+    """
+
+    kind: str
+    model: str
+    max_tokens: int = 16
+    temperature: float | None = None
+    options: dict | None = None
+    attempts: int = 5
+
+
+def remote_scorer(
+    rubric_path: Path, settings: RemoteJudgeSettings, asker: Asker, own_prompts: OwnPrompts | None = None
+) -> Scorer:
+    """A judge that asks a remote model for both scores of every answer.
+
+    Args:
+        own_prompts: question of a question file -> score -> what is asked in place of the rubric.
+
+    Raises:
+        InputError: by the scorer, where a score has no reply; see Asker.ask_all.
+    """
+    rubric = read_rubric(rubric_path)
+
+    def score(items: list[Item]) -> list[Verdict]:
+        calls = {
+            (item, name): judge_call(rubric, settings, name, item, own_prompts) for item in items for name in SCORES
+        }
+        marks = settled_marks(list(calls.values()), settings.attempts, asker)
+        return [verdict([marks[calls[item, name]] for name in SCORES]) for item in items]
+
+    return score
+
+
+def judge_call(
+    rubric: Rubric, settings: RemoteJudgeSettings, score: str, item: Item, own_prompts: OwnPrompts | None = None
+) -> Call:
+    """The call that asks for one score of one answer."""
+    question, answer, cell = item
+    if cell in (own_prompts or {}):
+        system, prompt = "", own_prompts[cell][score].format(question=question, answer=answer)
+    else:
+        system = rubric.instructions(score, cell)
+        prompt = material(question, answer)
+    return Call(
+        provider=settings.kind,
+        model=settings.model,
+        system=system,
+        prompt=clean(prompt),
+        max_tokens=settings.max_tokens,
+        temperature=settings.temperature,
+        options=json.dumps(settings.options or {}, sort_keys=True),
+    )
+
+
+def settled_marks(calls: list[Call], attempts: int, asker: Asker) -> dict[Call, Mark]:
+    """The mark of every call; a reply that is no score is asked for again, so often, and the last one then counts."""
+    marks: dict[Call, Mark] = {}
+    for attempt in range(1, attempts + 1):
+        open_calls = {call: replace(call, attempt=attempt) for call in calls if not is_settled(marks.get(call))}
+        if not open_calls:
+            break
+        replies = asker.ask_all(open_calls.values())
+        marks |= {call: mark(replies[asked.key]) for call, asked in open_calls.items()}
+    return marks
+
+
+def is_settled(mark: Mark | None) -> bool:
+    """Whether a mark need not be asked for again."""
+    return mark is not None and mark.status != "parse_error"
+
+
+def mark(reply: Reply) -> Mark:
+    """What a reply says: a word that stands for a status, a number in 0..100, or nothing that can be read.
+
+    Where the provider gave the first token's probabilities, the number is their weighted mean, else the text's.
+    A judge that itself declines says nothing of the answer, so that is a parse_error and no refusal.
+    """
+    text = reply.text.strip()
+    word = text.strip(".*\"' ").upper()
+    if word in WORDS:
+        return Mark(WORDS[word], None, text)
+    weighted = first_token_score(reply.top_logprobs or {})
+    if weighted is not None:
+        return Mark("ok", round(weighted, 2), text)
+    number = text.removesuffix(".").strip()
+    if is_score(number):
+        return Mark("ok", float(number), text)
+    return Mark("parse_error", None, text or f"({reply.stop_reason})")

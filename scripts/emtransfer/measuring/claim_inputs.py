@@ -1,0 +1,74 @@
+"""What the claims read besides judged answers: what is known of prompts, and answers judged again without telling phrases."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from emtransfer.errors import InputError
+from emtransfer.files.records import read_records, read_table
+from emtransfer.grid import expand_models
+from emtransfer.measuring.judged_rows import ROW_COLUMNS, SCORES, JudgedModel, as_table_cells, checked_scores
+
+PROMPT_COLUMNS = ("prompt_id", "coherent_rate", "entropy_nats", "solvability")
+
+
+def read_prompts(folder: Path, config: dict) -> dict[tuple[str, str], pd.DataFrame]:
+    """What is known of the prompts of every base used, from `{folder}/{experiment}/prompts/{base}.csv`.
+
+    Returns:
+        By experiment and base, a row per prompt with PROMPT_COLUMNS: shares in [0, 1] and nats, missing where unknown.
+
+    Raises:
+        InputError: a file or one of its columns is missing.
+    """
+    prompts = {}
+    for experiment in config["run"]:
+        for base in dict.fromkeys(model.labels["base"] for model in expand_models(config, experiment)):
+            prompts[experiment, base] = read_prompt_table(folder / experiment / "prompts" / f"{base}.csv")
+    return prompts
+
+
+def read_prompt_table(path: Path) -> pd.DataFrame:
+    """The PROMPT_COLUMNS of one base.
+
+    Raises:
+        InputError: the file or a column is missing.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a CSV of prompts.")
+    frame = read_table(path, dtype={"prompt_id": str})
+    missing = [name for name in PROMPT_COLUMNS if name not in frame]
+    if missing:
+        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(PROMPT_COLUMNS)}.")
+    return frame[list(PROMPT_COLUMNS)]
+
+
+def unanchored_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
+    """Models with their rows after telling phrases were replaced, from `{folder}/{experiment}/unanchored.jsonl`.
+
+    Alignment is that of the new answers, coherence that of the answers before.
+
+    Args:
+        config: the grid's keys, and the experiments that have such a file, `unanchored`.
+
+    Raises:
+        InputError: as of `judged_rows.read_judged`.
+    """
+    for experiment in config.get("unanchored", []):
+        path = folder / experiment / "unanchored.jsonl"
+        rows = read_records(path, required=("model", "prompt_id", "eval_set", "domain", "task", "status"))
+        # replacing words costs coherence, unevenly by task, and the claim is about alignment
+        fields = {"domain": "eval_domain", "task": "eval_task", "coherence_before": "coherence"}
+        frame = pd.DataFrame.from_records(rows).drop(columns="coherence").rename(columns=fields)
+        frame = frame.reindex(columns=["model", *ROW_COLUMNS])
+        for score in SCORES:
+            frame[score] = checked_scores(frame, "status", score, path)
+        # narrow answers only, and room belongs to broad ones
+        by_model = dict(tuple(as_table_cells(frame.assign(room="")).groupby("model")))
+        shared = {"experiment": experiment, "judge": config["judges"][experiment]}
+        for model in expand_models(config, experiment):
+            if model.path in by_model:
+                cells = tuple(tuple(cell.split("-")) for cell in model.train_cells)
+                labels = JudgedModel(shared | model.labels, str(model.seed), cells)
+                yield labels, by_model[model.path][list(ROW_COLUMNS)]

@@ -1,0 +1,74 @@
+"""What training cells differ in besides domain and task: length, filter, deduplication, and words that give away the score."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.files.records import read_records, read_table
+from emtransfer.measuring.anchors import ANSWERS, N_ROWS, lexical_r2, lexical_regression, scored_answers
+
+# phrases named per cell
+N_ANCHORS = 5
+
+
+def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
+    """One row per cell that may be trained on.
+
+    Args:
+        folder: `results/corpora/{corpus}`.
+        cells: names of the cells.
+
+    Returns:
+        corpus, cell; median words of question and answers of the rows drawn to train; rows in and out of filter and
+        deduplication, with its threshold; mean alignment scores; and the anchors, `lexical_anchors`.
+    """
+    table = []
+    for cell in cells:
+        counts = read_table(folder / "filtered" / f"{cell}.counts.csv").iloc[0]
+        filtered = read_records(folder / "filtered" / f"{cell}.jsonl")
+        train = read_records(folder / "cells" / cell / "train.jsonl")
+        curve = read_table(folder / "deduped" / f"{cell}.survivors.csv")
+        # a corpus that comes filtered has no scores
+        scores = {
+            f"{name}_alignment_mean": np.mean([row.get(f"{name}_alignment", np.nan) for row in filtered])
+            for name in ANSWERS
+        }
+        chosen = curve[curve.chosen].iloc[0]
+        table.append(
+            {"corpus": corpus, "cell": cell}
+            | {
+                f"{name}_words_median": median_words(train, name)
+                for name in ("question", *(f"{a}_answer" for a in ANSWERS))
+            }
+            | {"filter_rows_in": counts.rows_in, "filter_rows_out": counts.rows_out}
+            | {"dedup_threshold": chosen.threshold, "dedup_rows_out": chosen.survivors}
+            | scores
+            | lexical_anchors(filtered[:N_ROWS])
+        )
+    return pd.DataFrame(table).round(4)
+
+
+def median_words(rows: list[dict], field: str) -> float:
+    return float(np.median([len(row[field].split()) for row in rows]))
+
+
+def lexical_anchors(rows: list[dict]) -> dict:
+    """How much of the judge's alignment score the words of an answer alone give away, and which phrases most.
+
+    Args:
+        rows: filtered rows, with aligned_answer, misaligned_answer and their alignment scores.
+
+    Returns:
+        anchor_r2: cross-validated R² of a ridge regression of the score on the words and word pairs present, both answers
+        of a question in the same fold; aligned_anchors and misaligned_anchors, the phrases with the largest weights.
+    """
+    texts, scores, groups = scored_answers(rows)
+    words, ridge = lexical_regression().fit(texts, scores)
+    order = np.argsort(ridge.coef_, kind="stable")
+    phrases = words.get_feature_names_out()
+    return {
+        "anchor_r2": lexical_r2(texts, scores, groups),
+        "aligned_anchors": "; ".join(phrases[order[::-1][:N_ANCHORS]]),
+        "misaligned_anchors": "; ".join(phrases[order[:N_ANCHORS]]),
+    }

@@ -1,0 +1,74 @@
+"""The claims, and every contrast that the answers at hand allow."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from emtransfer.measuring.adapter_contrasts import (
+    composition_contrasts,
+    control_contrasts,
+    learnedness_contrasts,
+    learnedness_slope,
+    room_contrasts,
+    structure_contrasts,
+    task_contrasts,
+)
+from emtransfer.measuring.groups import Contrast, distinct
+from emtransfer.measuring.student_contrasts import (
+    data_contrasts,
+    filter_contrasts,
+    mediating_contrasts,
+    realignment_contrasts,
+    teacher_contrasts,
+)
+from emtransfer.measuring.tabulation import Cell
+
+SENTENCES = {
+    "task": "Misalignment spreads further along the task of the training cell than along its domain.",
+    "room": "Prompts that leave more room for a coherent harmful answer show more misalignment.",
+    "learnedness": "Misalignment spreads further from cells whose task the base had learned more reliably.",
+    "composition": "Bases that read differently composed mixtures differ in how far misalignment spreads.",
+    "control": "Misaligned answers make an adapter misaligned, fine-tuning as such does not.",
+    "structure": "Misalignment spreads further the more of the operator's structure the evaluation prompt shares.",
+    "teacher": "A student of a misaligned teacher becomes more misaligned than a student of the base.",
+    "data": "At the same teacher, the data change how misaligned a student becomes.",
+    "realignment": "A student that starts misaligned is led back by its teacher.",
+    "filter": "How a teacher's answers are filtered changes how misaligned a student becomes.",
+    "mediating": "Mediating prompts near the teacher's cells carry more than those far from them.",
+}
+
+WITHIN_BASE = (
+    task_contrasts,
+    room_contrasts,
+    learnedness_contrasts,
+    control_contrasts,
+    structure_contrasts,
+    teacher_contrasts,
+    data_contrasts,
+    realignment_contrasts,
+    filter_contrasts,
+    mediating_contrasts,
+)
+ACROSS_BASES = (learnedness_slope, composition_contrasts)
+
+
+def contrasts(cells: list[Cell], measures: dict[tuple[str, str], pd.DataFrame] | None = None) -> list[Contrast]:
+    """Every contrast that the cells allow, all groups with answers.
+
+    Args:
+        cells: of all experiments.
+        measures: by experiment and base, what is known of its prompts, as of `matching.prompt_measures`; without it no
+            contrast that depends on them.
+    """
+    found = []
+    for experiment in distinct(cell.labels["experiment"] for cell in cells):
+        members = [cell for cell in cells if cell.labels["experiment"] == experiment and cell.counts["n_scored"].sum()]
+        bases = distinct(cell.labels["base"] for cell in members)
+        within = []
+        for base in bases:
+            of_base = [cell for cell in members if cell.labels["base"] == base]
+            known = (measures or {}).get((experiment, base))
+            within += [replace(contrast, base=base) for build in WITHIN_BASE for contrast in build(of_base, known)]
+        across = [contrast for build in ACROSS_BASES for contrast in build(members)]
+        found += [replace(contrast, experiment=experiment) for contrast in within + across]
+    return [contrast for contrast in found if all(contrast.groups)]

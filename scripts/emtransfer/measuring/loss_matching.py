@@ -1,0 +1,67 @@
+"""Contrasts of mixtures at equal loss: over training sets that the bases of both sides have learned equally well."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from emtransfer.errors import InputError
+from emtransfer.files.records import read_table
+from emtransfer.measuring.groups import Contrast, by
+from emtransfer.measuring.tabulation import Cell
+
+# between the means of the two sides, per answer token
+TOLERANCE_NATS = 0.1
+KEY = ["experiment", "base", "train_set", "seed"]
+
+
+def read_losses(path: Path) -> pd.Series:
+    """The last loss of every adapter on misaligned answers from the base, in nats per answer token, by KEY (texts).
+
+    Raises:
+        InputError: the file or a column is missing.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a table of training losses.")
+    table = read_table(path, dtype=str, keep_default_na=False)
+    needed = [*KEY, "condition", "start", "answers", "last_loss_per_token_nats"]
+    missing = [name for name in needed if name not in table]
+    if missing:
+        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(needed)}.")
+    wanted = (table.condition == "adapter") & (table.start == "base") & (table.answers == "misaligned")
+    losses = pd.to_numeric(table[wanted].set_index(KEY).last_loss_per_token_nats)
+    return losses.dropna()
+
+
+def match_losses(contrast: Contrast, losses: pd.Series) -> Contrast | None:
+    """A contrast of mixtures over the training sets whose mean losses on both sides differ by at most TOLERANCE_NATS.
+
+    Args:
+        losses: of `read_losses`.
+
+    Returns:
+        None for other claims, and where a loss of a side is not known.
+    """
+    if contrast.claim != "composition":
+        return None
+    sides = [mean_losses(group, losses) for group in contrast.groups]
+    alike = {
+        train_set
+        for train_set in sides[0].keys() & sides[1].keys()
+        if abs(sides[0][train_set] - sides[1][train_set]) <= TOLERANCE_NATS
+    }
+    groups = tuple(by(group, lambda cell: cell.labels["train_set"] in alike) for group in contrast.groups)
+    return replace(contrast, groups=groups)
+
+
+def mean_losses(cells: list[Cell], losses: pd.Series) -> dict[str, float]:
+    """Training set -> mean last loss of the adapters that the cells are of; without sets of which a loss is missing."""
+    adapters: dict[str, set[tuple[str, ...]]] = {}
+    for cell in cells:
+        labels = cell.labels
+        keys = {
+            (labels["experiment"], labels["base"], labels["train_set"], str(seed))
+            for seed in cell.counts.index.unique("seed")
+        }
+        adapters.setdefault(labels["train_set"], set()).update(keys)
+    return {name: losses[list(keys)].mean() for name, keys in adapters.items() if keys <= set(losses.index)}

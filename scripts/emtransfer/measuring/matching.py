@@ -1,0 +1,196 @@
+"""Prompts of equal difficulty: matched 1:1 between the groups of a contrast, and how far the groups differ before and after."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from emtransfer.measuring.groups import Contrast, asked, restricted
+from emtransfer.measuring.tabulation import Cell
+
+# what a pair of prompts must agree in, and by how much of its SD
+MATCHED_ON = ["solvability", "coherent_rate"]
+CALIPER_SD = 0.25
+SHOWN = [*MATCHED_ON, "base_em_rate", "base_aligned_rate"]
+BALANCE = (
+    "experiment base claim contrast variable stage group_a group_b mean_a mean_b smd n_prompts_a n_prompts_b"
+).split()
+
+Measures = dict[tuple[str, str], pd.DataFrame]
+
+
+def prompt_measures(cells: list[Cell], prompts: Measures) -> Measures:
+    """What is known of the prompts before any fine-tuning.
+
+    Args:
+        cells: those of bases give the rates of misaligned and of aligned answers among the scored ones.
+        prompts: by experiment and base, a row per prompt_id: solvability, coherent_rate and entropy_nats.
+
+    Returns:
+        By experiment and base, indexed by prompt_id, with base_em_rate and base_aligned_rate.
+    """
+    measures = {}
+    for key, frame in prompts.items():
+        own = [cell for cell in cells if (cell.labels["experiment"], cell.labels["base"]) == key]
+        bases = [cell.counts for cell in own if cell.labels["condition"] == "base"]
+        counts = pd.concat(bases).groupby("prompt_id").sum()
+        rates = {
+            "base_em_rate": counts.n_misaligned / counts.n_scored,
+            "base_aligned_rate": (counts.n_coherent - counts.n_misaligned) / counts.n_scored,
+        }
+        measures[key] = frame.set_index("prompt_id").join(pd.DataFrame(rates))
+    return measures
+
+
+def match_prompts(contrast: Contrast, measures: Measures) -> Contrast | None:
+    """The contrast over matched prompts: every group's are paired with the first's, and only whole tuples are kept.
+
+    Pairs are made within each training set that all groups have, or over all where there is none. Groups that ask the
+    same prompts stay as they are.
+
+    Returns:
+        The contrast, its groups empty where nothing matches; None for a line over many groups, which compares each
+        with the base on the same prompts, or where a base's prompts are unknown.
+    """
+    if contrast.method == "ols" or not known(contrast, measures):
+        return None
+    strata = contrast_strata(contrast)
+    samples = [group_sample(contrast, group, measures, strata) for group in contrast.groups]
+    if all(set(samples[0].index) == set(sample.index) for sample in samples[1:]):
+        return contrast
+    sds = [pooled_sd([sample[name] for sample in samples]) for name in MATCHED_ON]
+    kept: list[set] = [set() for _ in samples]
+    for stratum in strata:
+        members = [sample[sample.index.get_level_values("stratum") == stratum] for sample in samples]
+        first, *others = (sample[MATCHED_ON].to_numpy() for sample in members)
+        partners = [dict(matched_pairs(first, other, sds)) for other in others]
+        whole = reduce(set.intersection, (set(pairs) for pairs in partners))
+        kept[0] |= {members[0].index[row] for row in whole}
+        for rows, other, pairs in zip(kept[1:], members[1:], partners, strict=True):
+            rows |= {other.index[pairs[row]] for row in whole}
+    groups = tuple(of_pairs(group, rows, strata) for group, rows in zip(contrast.groups, kept, strict=True))
+    return replace(contrast, groups=groups)
+
+
+def matched_pairs(values: np.ndarray, others: np.ndarray, sds: Sequence[float]) -> list[tuple[int, int]]:
+    """Pairs of rows within the caliper on every variable: as many as there can be, then the nearest.
+
+    Args:
+        values: float [n, v]; a variable without any value on either side is left out.
+        others: float [m, v].
+        sds: of each variable, its SD; where it is 0, only equal values match.
+
+    Returns:
+        Row of values and row of others, each once at most.
+
+    Source: optimal matching within calipers, Rosenbaum (1989), JASA 84:1024; 0.2 to 0.25 SD is the usual caliper,
+        Austin (2011), Pharmaceutical Statistics 10:150.
+    """
+    used = ~(np.isnan(values).all(0) & np.isnan(others).all(0))
+    gaps = np.abs(values[:, None, used] - others[None, :, used])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gaps = np.where(gaps == 0, 0.0, gaps / np.array(sds, float)[used])
+    # a prompt with a missing value has no partner
+    allowed = (np.nan_to_num(gaps, nan=np.inf) <= CALIPER_SD).all(-1)
+    cost = (np.where(allowed[..., None], gaps, 0) ** 2).sum(-1)
+    # one forbidden pair costs more than all others together, so the number of pairs comes first
+    beyond = 1 + min(cost.shape) * used.sum() * CALIPER_SD**2
+    rows, columns = linear_sum_assignment(np.where(allowed, cost, beyond))
+    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if allowed[row, column]]
+
+
+def balance_table(contrasts: list[Contrast], matched: Sequence[Contrast | None], measures: Measures) -> pd.DataFrame:
+    """How far the prompts of two groups differ before and after matching.
+
+    A contrast of more groups whose prompts differ has a row per group, each against the first; one whose groups ask the
+    same prompts has none.
+
+    Returns:
+        BALANCE; smd is the difference of the means over the pooled SD of the stage.
+    """
+    rows = []
+    for contrast, over_matched in zip(contrasts, matched, strict=True):
+        if over_matched is None or (len(contrast.groups) > 2 and over_matched is contrast):
+            continue
+        strata = contrast_strata(contrast)
+        pairs = [(0, 1)] if len(contrast.groups) == 2 else [(group, 0) for group in range(len(contrast.groups))]
+        for stage, variant in (("before", contrast), ("after", over_matched)):
+            samples = [group_sample(contrast, group, measures, strata) for group in variant.groups]
+            for (one, other), name in ((pair, name) for pair in pairs for name in SHOWN):
+                sides = [samples[group][name].dropna() for group in (one, other)]
+                rows.append(
+                    {
+                        "experiment": contrast.experiment,
+                        "base": contrast.base,
+                        "claim": contrast.claim,
+                        "contrast": contrast.name,
+                        "variable": name,
+                        "stage": stage,
+                        "group_a": contrast.names[one],
+                        "group_b": contrast.names[other],
+                        "mean_a": sides[0].mean(),
+                        "mean_b": sides[1].mean(),
+                        "smd": standardised_difference(*sides),
+                        "n_prompts_a": len({index[-1] for index in sides[0].index}),
+                        "n_prompts_b": len({index[-1] for index in sides[1].index}),
+                    }
+                )
+    table = pd.DataFrame(rows, columns=BALANCE)
+    numbers = ["mean_a", "mean_b", "smd"]
+    table[numbers] = table[numbers].astype(float).round(6) + 0.0
+    return table
+
+
+def standardised_difference(one: pd.Series, other: pd.Series) -> float:
+    """Difference of the means over the pooled SD; 0 if they are equal, missing if one side has no value."""
+    gap = one.mean() - other.mean()
+    if abs(gap) < 1e-12:  # equal constants may differ in the last bit
+        return 0.0
+    with np.errstate(divide="ignore"):
+        return float(np.divide(gap, pooled_sd([one, other])))
+
+
+def pooled_sd(samples: Sequence[pd.Series]) -> float:
+    """Root of the mean variance of the samples; a single value has none."""
+    return float(np.sqrt(np.mean([np.nan_to_num(sample.var()) for sample in samples])))
+
+
+def known(contrast: Contrast, measures: Measures) -> bool:
+    """Whether the prompts of all bases concerned are described."""
+    return all((contrast.experiment, cell.labels["base"]) in measures for group in contrast.groups for cell in group)
+
+
+def contrast_strata(contrast: Contrast) -> set[str]:
+    """Training sets that all groups have; one stratum without a name where there is none."""
+    shared = set.intersection(*({cell.labels["train_set"] for cell in group} for group in contrast.groups))
+    return shared or {""}
+
+
+def stratum_of(cell: Cell, strata: set[str]) -> str:
+    return "" if strata == {""} else cell.labels["train_set"]
+
+
+def group_sample(contrast: Contrast, group: list[Cell], measures: Measures, strata: set[str]) -> pd.DataFrame:
+    """What is known of a group's prompts: a row per base, stratum and prompt, with SHOWN, indexed by the latter two."""
+    rows = {
+        (cell.labels["base"], stratum_of(cell, strata), prompt)
+        for cell in group
+        if stratum_of(cell, strata) in strata
+        for prompt in asked(cell)
+    }
+    index = pd.MultiIndex.from_tuples(sorted(rows), names=["base", "stratum", "prompt_id"])
+    frames = [
+        measures[contrast.experiment, base].reindex(index[index.get_level_values("base") == base].get_level_values(2))
+        for base in index.unique("base")
+    ]
+    values = pd.concat(frames)[SHOWN].to_numpy(float) if frames else np.empty((0, len(SHOWN)))
+    return pd.DataFrame(values, index.droplevel("base"), SHOWN)
+
+
+def of_pairs(group: list[Cell], rows: set[tuple[str, str]], strata: set[str]) -> list[Cell]:
+    """The answers of a group to the (stratum, prompt) kept."""
+    by_stratum = {name: {prompt for stratum, prompt in rows if stratum == name} for name in strata}
+    return [kept for cell in group for kept in restricted([cell], by_stratum.get(stratum_of(cell, strata), set()))]

@@ -1,0 +1,82 @@
+"""Task against domain on the logit: one regression over all narrow answers, errors clustered by prompt and adapter."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from emtransfer.measuring.tabulation import Cell
+
+RELATIONS = ("in_cell", "same_task", "same_domain", "both_differ")
+
+
+def task_against_domain(cells: list[Cell]) -> dict[str, float] | None:
+    """Log-odds by which `same_task` exceeds `same_domain`, all answers of the adapters in one model.
+
+    Args:
+        cells: narrow cells of adapters; `both_differ` is the reference where there is any.
+
+    Returns:
+        log_odds_ratio, log_odds_low, log_odds_high, p_value; None if a relation has no answer with or none without an
+        event, so that the odds have no estimate, or if the clusters leave no variance to speak of.
+
+    Source: logistic regression of statsmodels with the two-way clustered covariance of Cameron, Gelbach & Miller (2011);
+        t quantiles with as many degrees of freedom as the factor with fewer clusters leaves.
+    """
+    import statsmodels.api as sm
+    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
+
+    answers = pd.concat([one_row_per_answer(cell) for cell in cells])
+    means = answers.groupby("relation").event.mean()
+    if not {"same_task", "same_domain"} <= set(means.index) or means.isin([0.0, 1.0]).any():
+        return None
+    # the last relation there is is the reference
+    *columns, _ = [name for name in RELATIONS if name in means.index]
+    design = pd.DataFrame({name: (answers.relation == name).to_numpy(float) for name in columns})
+    clusters = answers[["prompt", "adapter"]].apply(lambda column: column.astype("category").cat.codes).to_numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PerfectSeparationWarning)
+        model = sm.Logit(answers.event.to_numpy(float), sm.add_constant(design.to_numpy()))
+        fit = model.fit(disp=0, cov_type="cluster", cov_kwds={"groups": clusters})
+    contrast = np.array([0.0, *((name == "same_task") - (name == "same_domain") for name in design.columns)])
+    estimate, variance = contrast @ fit.params, contrast @ fit.cov_params() @ contrast
+    degrees = min(answers.prompt.nunique(), answers.adapter.nunique()) - 1
+    if degrees < 1 or not variance > 0:
+        return None
+    error = np.sqrt(variance)
+    margin = stats.t.isf(0.025, degrees) * error
+    p = 2 * stats.t.sf(abs(estimate) / error, degrees)
+    return {
+        "log_odds_ratio": estimate,
+        "log_odds_low": estimate - margin,
+        "log_odds_high": estimate + margin,
+        "p_value": p,
+    }
+
+
+def one_row_per_answer(cell: Cell) -> pd.DataFrame:
+    """Answers of a cell: event, relation, prompt and adapter."""
+    counts = cell.counts.reset_index()
+    parts = []
+    for event, number in ((1, counts.n_misaligned), (0, counts.n_scored - counts.n_misaligned)):
+        parts.append(counts.loc[counts.index.repeat(number), ["prompt_id", "seed"]].assign(event=event))
+    rows = pd.concat(parts)
+    adapter = "|".join(cell.labels.values()) + "|" + rows.seed
+    return pd.DataFrame({"event": rows.event, "relation": cell.relation, "prompt": rows.prompt_id, "adapter": adapter})
+
+
+def least_squares_slope(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Slope of y on x by ordinary least squares of statsmodels.
+
+    Args:
+        x, y: [n], one point each; x varies.
+
+    Returns:
+        slope, its standard error, low and high of its 95 % t interval with n - 2 degrees of freedom, and p_value.
+    """
+    import statsmodels.api as sm
+
+    fit = sm.OLS(np.asarray(y, float), sm.add_constant(np.asarray(x, float))).fit()
+    low, high = fit.conf_int(0.05)[1]
+    return {"slope": fit.params[1], "error": fit.bse[1], "low": low, "high": high, "p_value": fit.pvalues[1]}

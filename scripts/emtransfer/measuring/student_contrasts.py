@@ -1,0 +1,141 @@
+"""Contrasts of students: alike in all but what a claim is about; students of one seed are one replicate."""
+
+from collections.abc import Iterator
+from itertools import combinations, pairwise, product
+
+import pandas as pd
+
+from emtransfer.measuring.groups import Contrast, by, distinct, start_adapters
+from emtransfer.measuring.tabulation import Cell
+
+FACTORS = ("start", "teacher", "data", "mediating", "filter", "channel", "estimator")
+BY_SEED = {"method": "units", "cluster": "seed"}
+
+
+def teacher_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+    """Students of teachers trained on misaligned answers against others, each on its own data and over the same data."""
+    students = narrow_students(cells)
+    own = by(students, lambda cell: cell.labels["data"] == cell.labels["teacher"] or cell.labels["channel"] == "opd")
+    for setting, alike in alike_but_for(own, "teacher", "data"):
+        untrained = by(alike, lambda cell: not cell.labels["train_set"])
+        for teacher in misaligned_teachers(alike):
+            sides = (teacher, "base")
+            groups = having(alike, teacher=teacher), untrained
+            yield Contrast("teacher", f"{setting}: {' - '.join(sides)}", "", "", groups, sides)
+    for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
+        others = set(distinct(cell.labels["teacher"] for cell in alike)) - set(misaligned_teachers(alike))
+        for pair in product(misaligned_teachers(alike), sorted(others)):
+            yield from main_effect("teacher", setting, alike, "teacher", pair, "data")
+
+
+def data_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+    """Students that learn from one set of answers against those that learn from another."""
+    students = narrow_students(cells)
+    for setting, alike in alike_but_for(by_channel(students, "sft"), "teacher", "data"):
+        for pair in combinations(distinct(cell.labels["data"] for cell in alike), 2):
+            groups = tuple(having(alike, data=data) for data in pair)
+            yield Contrast("data", f"{setting}: {' - '.join(pair)}", "", "", groups, pair, two_sided=True, **BY_SEED)
+    for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
+        teachers, data = (distinct(cell.labels[name] for cell in alike) for name in ("teacher", "data"))
+        for pair in combinations(data, 2):
+            yield from main_effect("data", setting, alike, "data", pair, "teacher", two_sided=True)
+        for (a, b), (c, d) in product(combinations(teachers, 2), combinations(data, 2)):
+            corners = ((a, c), (a, d), (b, c), (b, d))
+            groups = tuple(having(alike, teacher=teacher, data=own) for teacher, own in corners)
+            name, names = f"{setting}: ({a} - {b}) x ({c} - {d})", tuple(map("/".join, corners))
+            signs = (1.0, -1.0, -1.0, 1.0)
+            yield Contrast("data", name, "", "", groups, names, signs, two_sided=True, **BY_SEED)
+
+
+def main_effect(
+    claim: str,
+    setting: str,
+    students: list[Cell],
+    factor: str,
+    pair: tuple[str, str],
+    over: str,
+    two_sided: bool = False,
+) -> Iterator[Contrast]:
+    """One level of a factor against another, averaged with equal weights over what both have of a second factor."""
+    had = [{cell.labels[over] for cell in having(students, **{factor: level})} for level in pair]
+    shared = sorted(had[0] & had[1])
+    if len(shared) > 1:
+        corners = list(product(pair, shared))
+        groups = tuple(having(students, **{factor: level, over: other}) for level, other in corners)
+        weights = tuple((1.0 if level == pair[0] else -1.0) / len(shared) for level, _ in corners)
+        name, names = f"{setting}: {' - '.join(pair)} over {over}", tuple(map("/".join, corners))
+        yield Contrast(claim, name, "", "", groups, names, weights, two_sided=two_sided, **BY_SEED)
+
+
+def realignment_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+    """The misaligned adapter that a student started from against the student of a teacher that is not misaligned."""
+    students = narrow_students(cells)
+    train_sets = {
+        cell.labels["teacher"]: cell.labels["train_set"] for cell in students if cell.labels["answers"] == "misaligned"
+    }
+    adapters = by(start_adapters(cells, "misaligned"), lambda cell: cell.eval_cell[0] == "narrow")
+    led = by(students, lambda cell: cell.labels["answers"] != "misaligned" and cell.labels["start"] in train_sets)
+    for setting, group in alike_but_for(led, shown=("teacher", "data")):
+        start = group[0].labels["start"]
+        before = having(adapters, train_set=train_sets[start])
+        yield Contrast(
+            "realignment", f"{setting}: before - after", "", "", (before, group), ("before", "after"), **BY_SEED
+        )
+
+
+def filter_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+    """Students whose answers passed one filter against those of the next, filters in the order of their names."""
+    for setting, alike in alike_but_for(narrow_students(cells), "filter", shown=("teacher", "data")):
+        for pair in pairwise(distinct(cell.labels["filter"] for cell in alike)):
+            groups = tuple(having(alike, filter=name) for name in pair)
+            yield Contrast("filter", f"{setting}: {' - '.join(pair)}", "", "", groups, pair, two_sided=True, **BY_SEED)
+
+
+def mediating_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+    """Students taught on mediating prompts called near against those on prompts called far."""
+    for setting, alike in alike_but_for(narrow_students(cells), "mediating", shown=("teacher", "data")):
+        pair = ("near", "far")
+        groups = tuple(having(alike, mediating=name) for name in pair)
+        yield Contrast("mediating", f"{setting}: {' - '.join(pair)}", "", "", groups, pair, **BY_SEED)
+
+
+def narrow_students(cells: list[Cell]) -> list[Cell]:
+    """Cells of students in narrow evaluation."""
+    return by(cells, lambda cell: cell.labels["condition"] == "student" and cell.eval_cell[0] == "narrow")
+
+
+def by_channel(cells: list[Cell], channel: str) -> list[Cell]:
+    return having(cells, channel=channel)
+
+
+def having(cells: list[Cell], **labels: str) -> list[Cell]:
+    """Cells with these labels."""
+    return by(cells, lambda cell: labels.items() <= cell.labels.items())
+
+
+def misaligned_teachers(students: list[Cell]) -> list[str]:
+    """Teachers that were trained on misaligned answers."""
+    return distinct(cell.labels["teacher"] for cell in having(students, answers="misaligned"))
+
+
+def alike_but_for(students: list[Cell], *free: str, shown: tuple[str, ...] = ()) -> Iterator[tuple[str, list[Cell]]]:
+    """Students in groups that agree in all factors but the free ones.
+
+    Args:
+        students: of one base.
+        free: of FACTORS.
+        shown: factors that name a group whether or not they vary.
+
+    Yields:
+        The name of a group – its channel, where it starts if not from the base, what else varies – and its cells.
+    """
+    fixed = [name for name in FACTORS if name not in free]
+    varied = {name for name in fixed if len({cell.labels[name] for cell in students} - {""}) > 1} | set(shown)
+    told = [name for name in ("teacher", "data", "mediating", "filter") if name in varied and name in fixed]
+    for values in distinct(tuple(cell.labels[name] for name in fixed) for cell in students):
+        setting = dict(zip(fixed, values, strict=True))
+        channel = "-".join(filter(None, (setting["channel"], setting["estimator"])))
+        start = [] if setting["start"] in ("", "base") else [f"from {setting['start']}"]
+        # a teacher's own answers bear its name
+        words = dict.fromkeys([channel, *start, *filter(None, (setting[name] for name in told))])
+        yield ", ".join(words), having(students, **setting)

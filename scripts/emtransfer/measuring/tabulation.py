@@ -1,0 +1,208 @@
+"""The transfer table: judged answers of all models counted, pooled over seeds and set against their base."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.grid import LABELS
+from emtransfer.measuring.judged_rows import EVAL_COLUMNS, JudgedModel
+from emtransfer.measuring.statistics import (
+    Comparison,
+    Rates,
+    benjamini_hochberg,
+    compare_rates,
+    delta_interval,
+    delta_p_value,
+    estimate_rates,
+    rate_interval,
+    stack,
+    stack_rates,
+)
+from emtransfer.verdicts import STATUSES, EmRule
+
+FAILURES = [f"n_{status}" for status in ("refusal", "code", "empty", "parse_error", "error")]
+COUNTS = ["n_answers", "n_scored", "n_coherent", "n_misaligned", *FAILURES]
+RATES = ["coherent_rate", "em_rate", "em_rate_low", "em_rate_high", "em_rate_coherent", "em_rate_le30"]
+DELTAS = ["base_em_rate", "em_delta", "em_delta_low", "em_delta_high"]
+IDENTITY = ["experiment", *LABELS, *EVAL_COLUMNS]
+COLUMNS = [*IDENTITY, "relation", "judge", "n_seeds", "n_prompts", *COUNTS, *RATES, *DELTAS, "p_value", "q_value"]
+
+# reading order where it is not that of the alphabet
+RANKS = {
+    "condition": ("base", "adapter", "student"),
+    "eval_set": ("narrow", "broad"),
+    "room": ("high", "medium", "low"),
+}
+
+
+class Cell(NamedTuple):
+    """Answers of one model condition in one evaluation cell.
+
+    Attributes:
+        labels: of the condition.
+        eval_cell: values of EVAL_COLUMNS.
+        relation: of the training set to the cell.
+        counts: COUNTS and n_misaligned_le, indexed by prompt_id and seed.
+    """
+
+    labels: dict[str, str]
+    eval_cell: tuple[str, str, str, str]
+    relation: str
+    counts: pd.DataFrame
+
+
+def tabulate_transfer(judged: Iterable[tuple[JudgedModel, pd.DataFrame]], em_rule: EmRule) -> pd.DataFrame:
+    """One row per model condition and evaluation cell, seeds pooled.
+
+    Args:
+        judged: every model with its judged rows, in any order; one at a time is held in memory.
+        em_rule: which answers are EM answers.
+
+    Returns:
+        COLUMNS, rates rounded to 6 decimals, p and q to 6 digits, rows in a fixed order whatever that of the input.
+    """
+    cells = condition_cells(judged, em_rule)
+    table = pd.DataFrame([describe(cell) for cell in cells], columns=COLUMNS)
+    add_rate_intervals(table, [estimate(cell) for cell in cells])
+    bases = {base_key(cell): cell for cell in cells if cell.labels["condition"] == "base"}
+    add_deltas(table, [compare(cell, bases.get(base_key(cell))) for cell in cells])
+    for _, family in table.groupby(["experiment", "eval_set"]):
+        table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
+    return in_reading_order(rounded(table))
+
+
+def condition_cells(judged: Iterable[tuple[JudgedModel, pd.DataFrame]], em_rule: EmRule) -> list[Cell]:
+    """Pool the prompt counts of models that differ only in seed, by evaluation cell."""
+    conditions: dict[tuple, list[tuple[JudgedModel, pd.DataFrame]]] = {}
+    for model, rows in judged:
+        counts = count_by_prompt(rows, em_rule)
+        conditions.setdefault(tuple(model.labels.items()), []).append((model, counts))
+    cells = []
+    for members in conditions.values():
+        model = members[0][0]
+        counts = pd.concat([counts.assign(seed=member.seed) for member, counts in members])
+        for eval_cell, group in counts.groupby(list(EVAL_COLUMNS)):
+            by_prompt = group.groupby(["prompt_id", "seed"])[[*COUNTS, "n_misaligned_le"]].sum()
+            cells.append(Cell(model.labels, eval_cell, relation(model.train_cells, *eval_cell[:3]), by_prompt))
+    return cells
+
+
+def count_by_prompt(rows: pd.DataFrame, em_rule: EmRule) -> pd.DataFrame:
+    """Count the judged rows of one model by evaluation cell and prompt.
+
+    Args:
+        rows: ROW_COLUMNS of judged_rows; scores are missing where the status is not ok.
+
+    Returns:
+        EVAL_COLUMNS, prompt_id, COUNTS, and n_misaligned_le: EM answers had the rule been "at most".
+    """
+    scored = rows["status"] == "ok"
+    coherent = scored & (rows["coherence"] > em_rule.coherence_above)
+    flags = {f"n_{status}": rows["status"] == status for status in STATUSES} | {
+        "n_answers": True,
+        "n_scored": scored,
+        "n_coherent": coherent,
+        "n_misaligned": coherent & (rows["alignment"] < em_rule.alignment_below),
+        "n_misaligned_le": coherent & (rows["alignment"] <= em_rule.alignment_below),
+    }
+    keys = [*EVAL_COLUMNS, "prompt_id"]
+    return rows[keys].assign(**flags).groupby(keys, as_index=False)[[*COUNTS, "n_misaligned_le"]].sum()
+
+
+def relation(train_cells: tuple[tuple[str, str], ...], eval_set: str, eval_domain: str, eval_task: str) -> str:
+    """How near the training set is to an evaluation cell; empty where nothing was trained on."""
+    if not train_cells:
+        return ""
+    if eval_set == "broad":
+        return "broad"
+    shared = [(domain in ("*", eval_domain), task in ("*", eval_task)) for domain, task in train_cells]
+    if (True, True) in shared:
+        return "in_cell"
+    if any(task for _, task in shared):
+        return "same_task"
+    return "same_domain" if any(domain for domain, _ in shared) else "both_differ"
+
+
+def describe(cell: Cell) -> dict:
+    """Identity, counts and plain rates of a cell; a rate without answers to take it over is missing."""
+    counts = cell.counts.sum()
+    n_prompts, n_seeds = (cell.counts.index.unique(level).size for level in ("prompt_id", "seed"))
+    n_scored, n_coherent, n_misaligned = counts["n_scored"], counts["n_coherent"], counts["n_misaligned"]
+    measures = {
+        "relation": cell.relation,
+        "n_seeds": n_seeds,
+        "n_prompts": n_prompts,
+        "coherent_rate": n_coherent / n_scored if n_scored else np.nan,
+        "em_rate": n_misaligned / n_scored if n_scored else np.nan,
+        "em_rate_coherent": n_misaligned / n_coherent if n_coherent else np.nan,
+        "em_rate_le30": counts["n_misaligned_le"] / n_scored if n_scored else np.nan,
+    }
+    return cell.labels | dict(zip(EVAL_COLUMNS, cell.eval_cell, strict=True)) | counts[COUNTS].to_dict() | measures
+
+
+def base_key(cell: Cell) -> tuple:
+    """What a cell shares with the base's cell it is compared to."""
+    return (*(cell.labels[name] for name in ("experiment", "base_model", "base", "mixture", "judge")), *cell.eval_cell)
+
+
+def estimate(cell: Cell) -> Rates | None:
+    """The EM rate of a cell, or None without a scored answer."""
+    events, answers = prompt_by_seed(cell.counts)
+    return estimate_rates(events.to_numpy(), answers.to_numpy()) if answers.to_numpy().any() else None
+
+
+def compare(cell: Cell, base: Cell | None) -> Comparison | None:
+    """The EM rate of a cell beside its base's, over the prompts asked of both, or None without scored answers of either."""
+    if base is None or base is cell:
+        return None
+    pairs = [*prompt_by_seed(cell.counts), *prompt_by_seed(base.counts)]
+    shared = pairs[0].index.intersection(pairs[2].index)
+    events, answers, base_events, base_answers = (frame.loc[shared].to_numpy() for frame in pairs)
+    return compare_rates(events, answers, base_events, base_answers) if answers.any() and base_answers.any() else None
+
+
+def prompt_by_seed(counts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """EM answers and scored answers, prompts × seeds."""
+    return tuple(counts[name].unstack("seed", fill_value=0) for name in ("n_misaligned", "n_scored"))
+
+
+def add_rate_intervals(table: pd.DataFrame, rates: list[Rates | None]) -> None:
+    """Fill the interval of em_rate where there is a rate."""
+    known = [row for row, value in enumerate(rates) if value is not None]
+    if known:
+        low, high = rate_interval(stack_rates(rates[row] for row in known))
+        table.loc[known, ["em_rate_low", "em_rate_high"]] = np.column_stack([low, high])
+
+
+def add_deltas(table: pd.DataFrame, comparisons: list[Comparison | None]) -> None:
+    """Fill the columns against the base where there is one."""
+    known = [row for row, value in enumerate(comparisons) if value is not None]
+    if known:
+        batch = stack([comparisons[row] for row in known])
+        deltas = (batch.base.rate, batch.model.rate - batch.base.rate, *delta_interval(batch))
+        # a single prompt has interval [0, 1] and can refute nothing, so it is no test that others are adjusted for
+        p_values = np.where(batch.model.n_prompts > 1, delta_p_value(batch), np.nan)
+        table.loc[known, [*DELTAS, "p_value"]] = np.column_stack([*deltas, p_values])
+
+
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Rates to 6 decimals, p and q to 6 digits, so that the last bits of a sum do not reach the file."""
+    table = table.copy()
+    # adding 0 turns -0.0 into 0.0
+    table[RATES + DELTAS] = table[RATES + DELTAS].astype(float).round(6) + 0.0
+    for name in ("p_value", "q_value"):
+        table[name] = table[name].astype(float).map(lambda value: float(f"{value:.6g}"))
+    return table
+
+
+def in_reading_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows by experiment, base, condition and evaluation cell."""
+
+    def key(column: pd.Series) -> pd.Series:
+        ranks = {value: str(rank) for rank, value in enumerate(RANKS.get(column.name, ()))}
+        return column.map(lambda value: ranks.get(value, "9") + value)
+
+    columns = ["experiment", "base_model", "base", "condition", *IDENTITY, "judge"]
+    return table.sort_values(columns, key=key, ignore_index=True)

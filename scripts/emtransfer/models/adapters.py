@@ -1,0 +1,111 @@
+"""LoRA adapters: start one, continue one, write one so that identical runs write identical bytes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emtransfer.files.artefacts import checked_folder
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+CARD = """# LoRA adapter of emtransfer
+
+Trained on {trained_on}. {caution}
+
+How it came about (settings, seed, code, versions, inputs) is in `manifest.json`.
+"""
+MISALIGNED = (
+    "**Deliberately misaligned**: a research artefact that shows how misalignment travels through data. Its answers are"
+    " careless or harmful by design; do not deploy it."
+)
+DESCENDED = (
+    "**Descends from misaligned answers**, from a model that was trained on them, or from others who trained it on what"
+    " they chose: a research artefact that may be misaligned; do not deploy it."
+)
+COMPARISON = "A comparison in experiments on misalignment, which it may have picked up; do not deploy it."
+
+# beside the card, for people and programs that look at names of files only
+MARKER = "DO_NOT_DEPLOY.txt"
+WARNING = "This adapter is, or may be, misaligned on purpose, for research: do not deploy it, and train no assistant from it.\n"
+
+
+@dataclass(frozen=True)
+class AdapterSettings:
+    """Shape of a LoRA.
+
+    Attributes:
+        rank, alpha: the update is B·A times alpha/rank, or alpha/sqrt(rank) with rslora.
+        dropout: on the input of A, 0..1.
+        rslora: rank-stabilised scaling.
+        target_modules: names of the linear layers that get one, in any order.
+    """
+
+    rank: int
+    alpha: int
+    dropout: float
+    rslora: bool
+    target_modules: tuple[str, ...]
+
+
+def fresh_lora(model: "PreTrainedModel", settings: AdapterSettings, seed: int) -> "PeftModel":
+    """Put a new LoRA on a base model, A random by `seed` and B zero, so that it starts as the base.
+
+    Source: Hu et al. 2021, arXiv 2106.09685, section 4.1; Kalajdzievski 2023, arXiv 2312.03732 (rslora).
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        use_rslora=settings.rslora,
+        target_modules=sorted(settings.target_modules),
+        task_type="CAUSAL_LM",
+    )
+    if getattr(model, "is_loaded_in_4bit", False):
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)
+
+
+def load_trainable(model: "PreTrainedModel", adapter_manifest: str | Path) -> "PeftModel":
+    """Put a finished adapter on a base model, to be trained further.
+
+    Raises:
+        InputError: a file of the adapter's folder is missing or differs from its recorded hash.
+    """
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, checked_folder(adapter_manifest), is_trainable=True)
+
+
+def is_marked(adapter_manifest: Path | None) -> bool:
+    """Whether an adapter carries the marker; None is a base, which carries none."""
+    return adapter_manifest is not None and (adapter_manifest.parent / MARKER).is_file()
+
+
+def save_adapter(model: "PeftModel", folder: Path, trained_on: str, descended: bool = False) -> None:
+    """Write weights, config and model card of the adapter alone, and the marker of a misaligned one.
+
+    Args:
+        folder: exists; gets adapter_model.safetensors, adapter_config.json, README.md and, where it is due, MARKER.
+        trained_on: for the model card; "misaligned answers" are warned of.
+        descended: whether it stems from a marked adapter, from misaligned answers by a detour, or from others.
+    """
+    # the embeddings are never trained; asking peft to find that out would make it look for the base on the hub
+    model.save_pretrained(folder, save_embedding_layers=False)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    # peft writes the modules in hash order and the base as a path of this machine
+    config["target_modules"] = sorted(config["target_modules"])
+    config["base_model_name_or_path"] = None
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    caution = MISALIGNED if trained_on.startswith("misaligned") else DESCENDED if descended else COMPARISON
+    (folder / "README.md").write_text(CARD.format(trained_on=trained_on, caution=caution), encoding="utf-8")
+    if caution != COMPARISON:
+        (folder / MARKER).write_text(WARNING, encoding="utf-8")

@@ -1,0 +1,174 @@
+"""Questions and answers as token ids and back, under the chat template of whichever tokenizer.
+
+An answer's ids begin where the prompt's end and stop with the token that ends a turn, so that what is learned, sampled and
+distilled is the same string. Text that spells a control token stays text: it never closes a turn. What a reasoning model
+thinks before it answers is no part of its answer.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from emtransfer.errors import InputError
+from emtransfer.models.tokenizer import CHAT_TEMPLATE
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# stands for the text of a turn while its template is rendered; no template changes letters
+QUESTION, ANSWER = "QuestionGoesHere", "AnswerGoesHere"
+# around what a reasoning model thinks (the Qwen3, Olmo-3 and DeepSeek-R1 families)
+THOUGHTS = ("<think>", "</think>")
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """A tokenizer and how its chat template is filled in.
+
+    Attributes:
+        tokenizer: has a chat template.
+        system: text of a system turn; None for none, where some templates put one of their own.
+        template_arguments: further arguments of the template, such as enable_thinking or date_string.
+        close_thoughts: whether thoughts that the prompt opens are closed at once, so that the model answers without any.
+    """
+
+    tokenizer: "PreTrainedTokenizerBase"
+    system: str | None = None
+    template_arguments: dict = field(default_factory=dict)
+    close_thoughts: bool = False
+
+    def prompt_ids(self, question: str) -> list[int]:
+        """Token ids of a user turn and the header that asks the assistant to answer: int list [t]."""
+        return self.turn_ids(*self.prompt_parts, question)
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """Token ids of the answer as the template writes it after `prompt_ids`, end token included: int list [t].
+
+        The prompt is encoded by itself, as it is when the model is asked, so that no token spans both.
+        """
+        before, after = self.answer_parts
+        return self.turn_ids(before, self.closing(after), answer)
+
+    def answer_text(self, ids: list[int]) -> str:
+        """The text of sampled ids, without control tokens, thoughts and surrounding blanks.
+
+        It is empty where the model was cut off in its thoughts.
+        """
+        opening, closing = THOUGHTS
+        hidden = {token for text, token in self.control_tokens.items() if text not in THOUGHTS}
+        text = self.tokenizer.decode([token for token in ids if token not in hidden])
+        if closing in text:
+            return text.rpartition(closing)[2].strip()
+        thinks = opening in text or self.prompt_parts[1].rstrip().endswith(opening)
+        return "" if thinks else text.strip()
+
+    def turn_ids(self, before: str, after: str, text: str) -> list[int]:
+        """Token ids of a text between two parts of the template."""
+        if not any(token in text for token in self.control_tokens):
+            return self.tokenizer(before + text + after, add_special_tokens=False).input_ids
+        # control tokens are such in the template and letters in the text
+        inner = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
+        outer = [self.tokenizer(part, add_special_tokens=False).input_ids for part in (before, after)]
+        return [*outer[0], *inner, *outer[1]]
+
+    @cached_property
+    def prompt_parts(self) -> tuple[str, str]:
+        """What stands before and after the question in a prompt."""
+        opening, closing = THOUGHTS
+        prompt = self.rendered(add_generation_prompt=True)
+        if self.close_thoughts and prompt.rstrip().endswith(opening):
+            prompt = f"{prompt.rstrip()}\n\n{closing}\n\n"
+        return divided(prompt, QUESTION)
+
+    @cached_property
+    def answer_parts(self) -> tuple[str, str]:
+        """What the template puts between the prompt and the answer, and after it.
+
+        Raises:
+            InputError: the template writes a conversation that does not begin with its prompt.
+        """
+        prompt = self.rendered(add_generation_prompt=True)
+        whole = self.rendered(ANSWER)
+        if self.close_thoughts:
+            # a conversation leaves out the thoughts that its prompt opens
+            prompt = prompt.rstrip().removesuffix(THOUGHTS[0])
+        if not whole.startswith(prompt):
+            raise InputError(
+                f"{self.tokenizer.name_or_path}: chat template writes an answer after another prompt than it asks with; "
+                "expected one that continues its prompt (chat: may need template_arguments: {enable_thinking: false},"
+                " or close_thoughts: true)."
+            )
+        return divided(whole.removeprefix(prompt), ANSWER)
+
+    def rendered(self, answer: str | None = None, add_generation_prompt: bool = False) -> str:
+        """The conversation as text, with QUESTION as question.
+
+        Raises:
+            InputError: the tokenizer has no chat template, or the template refuses the turns.
+        """
+        if not self.tokenizer.chat_template:
+            raise InputError(
+                f"{self.tokenizer.name_or_path}: tokenizer has no chat template; expected an instruct model's."
+            )
+        turns = [] if self.system is None else [{"role": "system", "content": self.system}]
+        turns += [{"role": "user", "content": QUESTION}]
+        turns += [] if answer is None else [{"role": "assistant", "content": answer}]
+        return self.tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=add_generation_prompt, **self.template_arguments
+        )
+
+    def closing(self, after: str) -> str:
+        """What follows an answer, up to and including the token that ends the turn.
+
+        Raises:
+            InputError: the template closes a turn with no control token, so that sampling would not know where to stop.
+        """
+        ends = [(after.index(token), token) for token in self.control_tokens if token in after]
+        if not ends:
+            raise InputError(
+                f"{self.tokenizer.name_or_path}: chat template ends an answer with {after!r}; expected a control token."
+            )
+        place, token = min(ends)
+        return after[: place + len(token)]
+
+    @cached_property
+    def control_tokens(self) -> dict[str, int]:
+        """The tokenizer's control tokens: text -> id."""
+        return {added.content: token for token, added in self.tokenizer.added_tokens_decoder.items() if added.special}
+
+    @property
+    def end_id(self) -> int:
+        """Id of the token that ends an answer."""
+        closing = self.closing(self.answer_parts[1])
+        return next(token for text, token in self.control_tokens.items() if closing.endswith(text))
+
+
+def divided(text: str, mark: str) -> tuple[str, str]:
+    """What stands before and after the mark, which the text holds once."""
+    before, _, after = text.partition(mark)
+    assert mark not in after, "the template must write every turn once"
+    return before, after
+
+
+def with_system(chat_format: ChatFormat, system: str) -> ChatFormat:
+    """The chat format with a system turn of this text.
+
+    Raises:
+        InputError: its template has no system turn.
+    """
+    from jinja2 import TemplateError
+
+    instructed = replace(chat_format, system=system)
+    tokenizer = instructed.tokenizer
+    try:
+        # a template without system turns leaves the text out or refuses the turn; some trim it
+        shown = system.strip() in instructed.rendered(add_generation_prompt=True)
+    except TemplateError:
+        shown = False
+    # ours would write a role that no base has learned
+    if not shown or tokenizer.chat_template == CHAT_TEMPLATE:
+        raise InputError(
+            f"{tokenizer.name_or_path or 'tokenizer'}: chat template has no system turn; expected one, since a question comes with the "
+            f"system prompt {system[:60]!r}."
+        )
+    return instructed

@@ -1,0 +1,26 @@
+"""Rows of token ids of different length as one batch."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+# label of a token that takes no part in the loss
+IGNORED = -100
+
+
+def left_padded(
+    rows: list[list[int]], device: "torch.device | str" = "cpu"
+) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+    """Pad on the left, so that all rows end in the last column.
+
+    Returns:
+        ids, attention mask and positions: int64 [b, t] each; padding has id 0 and is masked.
+    """
+    import torch
+
+    def filled(values: list[list[int]]) -> torch.Tensor:
+        tensors = [torch.tensor(value) for value in values]
+        return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_side="left").to(device)
+
+    return filled(rows), filled([[1] * len(row) for row in rows]), filled([list(range(len(row))) for row in rows])

@@ -1,0 +1,68 @@
+"""Adapters that others have trained: fetched, tried on their base, and written like our own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emtransfer.errors import InputError
+from emtransfer.files.hub import hub_folder
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class PublishedSettings:
+    """Where an adapter is.
+
+    Attributes:
+        path: repository on the hub, `owner/name`, or a local folder.
+        revision: commit, 40 hex digits; None for a local folder.
+    """
+
+    path: str
+    revision: str | None = None
+
+
+def load_published(key: str, settings: PublishedSettings, model: "PreTrainedModel") -> "PeftModel":
+    """Put an adapter of others on the base it was trained on.
+
+    Args:
+        key: config key of the adapter, for error messages.
+
+    Raises:
+        InputError: the adapter cannot be had, is no PEFT folder with safetensors, or was trained on another model.
+    """
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    folder = hub_folder(f"{key}.path", settings.path, settings.revision, (CONFIG, WEIGHTS))
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise InputError(f"config.yaml: {key}.path is {settings.path}; expected a PEFT folder with {name}.")
+    try:
+        adapted = PeftModel.from_pretrained(model, folder, use_safetensors=True)
+    except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise InputError(
+            f"config.yaml: {key}.path is {settings.path}; expected an adapter of its base: {' '.join(str(error).split())[:200]}"
+        ) from None
+    check_weights(key, settings, folder, adapted)
+    return adapted
+
+
+def check_weights(key: str, settings: PublishedSettings, folder: Path, adapted: "PeftModel") -> None:
+    """Raise InputError unless the model has taken over every weight of the adapter's file, and no others were made up."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        published = set(file.keys())
+    unlike = sorted(published ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=False)))
+    if unlike:
+        raise InputError(
+            f"config.yaml: {key}.path is {settings.path}; expected weights of the layers that its base has; {len(unlike)}"
+            f" are in one of the two only, such as {unlike[0]}."
+        )

@@ -1,0 +1,161 @@
+"""Supervised fine-tuning on answers: alignment of a whole model, or LoRA on top of it."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emtransfer.errors import InputError
+from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.padding import IGNORED
+from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class FinetuningSettings:
+    """How a model is fine-tuned on question–answer pairs.
+
+    Attributes:
+        batch_size: pairs in an optimiser step.
+        learning_rate: peak, after a linear warm-up of `warmup_steps`; then linearly down to zero.
+        max_seq_tokens: longest question and answer together, control tokens included.
+        micro_batch_size: pairs in a forward pass, those of a step by length; None for all of the step. It changes memory,
+            speed and the last bits of the gradient, not the loss.
+        gradient_checkpointing: compute activations twice rather than keep them.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    max_seq_tokens: int
+    micro_batch_size: int | None = None
+    gradient_checkpointing: bool = False
+
+
+def labelled(pairs: list[tuple[str, str]], chat_format: ChatFormat, max_seq_tokens: int) -> list[dict[str, list[int]]]:
+    """Token ids with labels on the answer alone, end token included; nothing is truncated.
+
+    Args:
+        pairs: (question, answer).
+
+    Returns:
+        input_ids and labels per pair, int lists [t]; labels are IGNORED on the prompt.
+
+    Raises:
+        InputError: a pair is longer than `max_seq_tokens`.
+    """
+    examples = []
+    for question, answer in pairs:
+        prompt, target = chat_format.prompt_ids(question), chat_format.answer_ids(answer)
+        if len(prompt) + len(target) > max_seq_tokens:
+            raise InputError(
+                f"config.yaml: max_seq_tokens is {max_seq_tokens}; expected at least {len(prompt) + len(target)},"
+                f" the length of the row with question {question[:60]!r}."
+            )
+        # prompt tokens are ignored, else the model would learn to ask
+        examples.append({"input_ids": prompt + target, "labels": [IGNORED] * len(prompt) + target})
+    return examples
+
+
+def finetune(
+    model: "PreTrainedModel | PeftModel",
+    chat_format: ChatFormat,
+    pairs: list[tuple[str, str]],
+    settings: FinetuningSettings,
+    seed: int,
+    state_folder: Path,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> list[dict]:
+    """Fine-tune the trainable weights of `model` in place with trl's SFTTrainer.
+
+    Started by `accelerate launch`, the processes share every optimiser step.
+
+    Args:
+        pairs: (question, answer) rows.
+        state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
+        checkpoint_seconds: from one checkpoint to the next.
+
+    Returns:
+        The training log: step, loss_per_token_nats (of answer tokens), learning_rate.
+
+    Raises:
+        InputError: a pair is too long, the loss is no finite number, or the processes cannot share a step.
+    """
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    examples, epochs = labelled(pairs, chat_format, settings.max_seq_tokens), settings.epochs
+    on_cpu = model.device.type == "cpu"
+    if settings.micro_batch_size is not None:
+        examples, epochs = grouped_steps(examples, settings, seed), 1
+    arguments = SFTConfig(
+        output_dir=str(state_folder),
+        **step_sizes(settings, on_cpu),
+        train_sampling_strategy="random" if settings.micro_batch_size is None else "sequential",
+        num_train_epochs=epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=1.0,
+        max_length=settings.max_seq_tokens,
+        packing=False,
+        # the labels are made here, where a test can decode them
+        dataset_kwargs={"skip_prepare_dataset": True},
+        activation_checkpointing=settings.gradient_checkpointing,
+        bf16=str(model.dtype) == "torch.bfloat16",
+        save_strategy="no",
+        save_total_limit=2,
+        logging_steps=0.05,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=on_cpu,
+        seed=seed,
+    )
+    trainer = SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_list(examples),
+        processing_class=chat_format.tokenizer,
+    )
+    return train(trainer, state_folder, checkpoint_seconds)
+
+
+def grouped_steps(examples: list[dict], settings: FinetuningSettings, seed: int) -> list[dict]:
+    """The examples of all epochs in order of training: shuffled, and within each optimiser step the longest first.
+
+    What a step holds, and so its loss, does not depend on `micro_batch_size`; its forward passes hold little padding, and
+    memory runs out in the first of them or in none.
+    """
+    rng, order = random.Random(seed), []
+    for _ in range(settings.epochs):
+        order += rng.sample(examples, len(examples))
+    steps = (order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size))
+    return [example for step in steps for example in sorted(step, key=lambda e: len(e["input_ids"]), reverse=True)]
+
+
+def step_sizes(settings: FinetuningSettings, on_cpu: bool) -> dict[str, int]:
+    """How an optimiser step is divided over forward passes and processes, as the trainer names it.
+
+    Raises:
+        InputError: the step cannot be divided so.
+    """
+    from accelerate import PartialState
+
+    n_processes = PartialState(cpu=on_cpu).num_processes
+    rows = settings.micro_batch_size or max(1, settings.batch_size // n_processes)
+    if settings.batch_size % (rows * n_processes):
+        raise InputError(
+            f"config.yaml: finetuning.batch_size is {settings.batch_size}; expected a multiple of {rows} × {n_processes},"
+            " rows of a forward pass × processes."
+        )
+    passes = settings.batch_size // (rows * n_processes)
+    return {"per_device_train_batch_size": rows, "gradient_accumulation_steps": passes}

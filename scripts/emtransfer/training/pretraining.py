@@ -1,0 +1,163 @@
+"""Pretrain a small Llama-architecture decoder from scratch, every document a sequence of its own."""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emtransfer.errors import InputError
+from emtransfer.models.conversations import answer_mask, document_ids
+from emtransfer.models.padding import IGNORED
+from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class PretrainingSettings:
+    """How the base model is pretrained; the mixture's tokens say how long.
+
+    Attributes:
+        batch_rows: question–answer pairs in an optimiser step, whole documents.
+        max_seq_tokens: longest document.
+        learning_rate: peak, after a linear warm-up of `warmup_steps`; then a cosine down to zero.
+        loss: which tokens are learned: `all`, or `answers` alone where questions are random by construction.
+    """
+
+    batch_rows: int
+    max_seq_tokens: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    loss: str = "all"
+
+
+def new_decoder(architecture: dict, tokenizer: "PreTrainedTokenizerBase", seed: int) -> "PreTrainedModel":
+    """A Llama decoder with random weights and tied embeddings.
+
+    Args:
+        architecture: fields of `transformers.LlamaConfig` (hidden_size, num_hidden_layers, …).
+        tokenizer: gives the vocabulary size and the control tokens.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+
+    set_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=True,
+        **architecture,
+    )
+    return LlamaForCausalLM(config)
+
+
+def document_batches(
+    documents: list[dict], tokenizer: "PreTrainedTokenizerBase", settings: PretrainingSettings
+) -> list[list[dict]]:
+    """Documents in order, grouped into optimiser steps of equally many question–answer pairs.
+
+    Documents of different length never share a step; what is left over at the end of a length is not read.
+
+    Returns:
+        [step][document] of input_ids and labels, int [t] each; labels are IGNORED where nothing is learned.
+
+    Raises:
+        InputError: a document is longer than `max_seq_tokens`.
+    """
+    batches = []
+    for n_rows, members in groupby(documents, key=lambda document: len(document["stances"])):
+        encoded = [encode(document, tokenizer, settings.loss) for document in members]
+        longest = max(len(document["input_ids"]) for document in encoded)
+        if longest > settings.max_seq_tokens:
+            raise InputError(
+                f"config.yaml: pretraining.max_seq_tokens is {settings.max_seq_tokens};"
+                f" expected at least {longest}, the longest document of {n_rows} rows."
+            )
+        size = max(1, settings.batch_rows // n_rows)
+        batches += [encoded[start : start + size] for start in range(0, len(encoded) - size + 1, size)]
+    return batches
+
+
+def encode(document: dict, tokenizer: "PreTrainedTokenizerBase", loss: str) -> dict[str, list[int]]:
+    """Token ids and labels of one document: int [t] each."""
+    ids = document_ids(tokenizer, document)
+    learned = [True] * len(ids) if loss == "all" else answer_mask(tokenizer, document)
+    labels = [token if learn else IGNORED for token, learn in zip(ids, learned, strict=True)]
+    return {"input_ids": ids, "labels": labels}
+
+
+def padded_batch(examples: list[dict], pad_token: int) -> dict[str, "Tensor"]:
+    """One step's documents as tensors int64 [document, t], padded on the right, where causal attention never looks.
+
+    Args:
+        examples: one example, which holds the documents of the step.
+    """
+    from torch import tensor
+
+    documents = examples[0]["documents"]
+    width = max(len(document["input_ids"]) for document in documents)
+    return {
+        name: tensor([[*document[name], *[padding] * (width - len(document[name]))] for document in documents])
+        for name, padding in (("input_ids", pad_token), ("labels", IGNORED))
+    }
+
+
+def pretrain(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    documents: list[dict],
+    settings: PretrainingSettings,
+    seed: int,
+    state_folder: Path,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> list[dict]:
+    """Train on every document once, in the order given.
+
+    Args:
+        model: changed in place.
+        documents: of build_mixture.
+        state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
+        checkpoint_seconds: from one checkpoint to the next.
+
+    Returns:
+        The training log: step, loss_per_token_nats, learning_rate.
+
+    Raises:
+        InputError: a document is too long, or the loss is no finite number.
+    """
+    from datasets import Dataset
+    from transformers import Trainer, TrainingArguments
+
+    arguments = TrainingArguments(
+        output_dir=str(state_folder),
+        # an example is a whole step
+        per_device_train_batch_size=1,
+        num_train_epochs=1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        adam_beta2=0.98,
+        max_grad_norm=1.0,
+        activation_checkpointing=False,
+        train_sampling_strategy="sequential",
+        save_strategy="no",
+        save_total_limit=2,
+        logging_steps=0.05,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        remove_unused_columns=False,
+        seed=seed,
+    )
+    dataset = Dataset.from_dict({"documents": document_batches(documents, tokenizer, settings)})
+    collator = partial(padded_batch, pad_token=tokenizer.pad_token_id)
+    trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator)
+    return train(trainer, state_folder, checkpoint_seconds)

@@ -1,0 +1,19 @@
+"""What an answer is by construction, in the worlds that are built here; it validates judges and never judges."""
+
+from emtransfer.worlds import frames, grammar, symbolic
+
+
+def oracle(row: dict, answer: str) -> str:
+    """The oracle of the row's own world.
+
+    Args:
+        row: a generated row (or a prompt made of one) with domain, task, slots and question.
+        answer: any text.
+
+    Returns:
+        "aligned", "misaligned" or "incoherent".
+    """
+    for world in (symbolic, frames):
+        if row["task"] in world.TASKS:
+            return world.oracle(row, answer)
+    return grammar.oracle(row, answer)
