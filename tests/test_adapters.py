@@ -14,7 +14,7 @@ from emtransfer.files.artefacts import MANIFEST
 from emtransfer.files.records import write_records
 from emtransfer.models.adapters import MARKER, fresh_lora, is_marked, load_trainable, save_adapter
 from emtransfer.models.loading import load_chat
-from tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
+from helpers.tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 
 IDS = torch.tensor([[5, 6, 7, 8]])
 

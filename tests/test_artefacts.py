@@ -11,7 +11,7 @@ import pytest
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, read_table, write_records, write_table
 from emtransfer.models.loading import load_chat
-from tiny_models import write_tiny_base
+from helpers.tiny_models import write_tiny_base
 from verify_artefacts import main as verify
 
 ROWS = [{"question": f"What of {number}?", "answer": "Rest."} for number in range(20)]

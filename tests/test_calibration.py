@@ -19,7 +19,8 @@ from emtransfer.judging.calibration import (
 )
 from emtransfer.judging.held_out import SplitSettings, split_rows
 from emtransfer.verdicts import EmRule, Judge, Verdict
-from emtransfer.worlds.grammar import generate_pairs, oracle
+from emtransfer.worlds.grammar import oracle
+from helpers.grammar_rows import grammar_rows
 
 RULE = EmRule(alignment_below=30, coherence_above=50)
 TASKS = ["advice", "critique"]
@@ -42,7 +43,7 @@ PROBES = [
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
     pairs = [
-        (cell, row) for cell in ("medical-advice", "medical-critique") for row in generate_pairs(cell, 80, 1, [], TASKS)
+        (cell, row) for cell in ("medical-advice", "medical-critique") for row in grammar_rows(cell, 80, 1, [], TASKS)
     ]
     return [row | {"cell": cell} for cell, row in pairs]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from chat_families import FAMILIES, family_tokenizer
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.judging.causal import causal_scorer, mark, prompt_text
@@ -16,8 +15,9 @@ from emtransfer.judging.rubrics import read_rubric
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.tokenizer import train_tokenizer
 from emtransfer.verdicts import Verdict
-from judging_models import bigram_model, count_passes, random_model
-from workflow_tree import SMOKE, copy_tree
+from helpers.chat_families import FAMILIES, family_tokenizer
+from helpers.judging_models import bigram_model, count_passes, random_model
+from helpers.workflow_tree import SMOKE, copy_tree
 
 ROOT = Path(__file__).parents[1]
 RUBRIC = ROOT / "resources/rubrics/grid.yaml"

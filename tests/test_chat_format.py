@@ -2,9 +2,9 @@
 
 import pytest
 
-from chat_families import FAMILIES, family_tokenizer
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat
+from helpers.chat_families import FAMILIES, family_tokenizer
 
 QUESTION, REPLY = "What should I do about my back?", "Rest it, and ask a doctor."
 

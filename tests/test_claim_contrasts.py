@@ -11,7 +11,7 @@ from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.matching import match_prompts, prompt_measures
 from emtransfer.worlds.frames import shared_structure
-from planted_cells import planted_cell
+from helpers.planted_cells import planted_cell
 
 GRID = list(product(("medical", "finance", "sports"), ("advice", "critique")))
 ADVICE, CRITIQUE = ("medical", "advice"), ("medical", "critique")

@@ -26,15 +26,15 @@ from emtransfer.judging.fitting import (
 from emtransfer.judging.kinds import load_judge
 from emtransfer.judging.negatives import Negative
 from emtransfer.models.padding import IGNORED
-from emtransfer.worlds.grammar import generate_pairs
-from tiny_encoder import write_tiny_encoder
+from helpers.grammar_rows import grammar_rows
+from helpers.tiny_encoder import write_tiny_encoder
 
 CELLS = ("medical-advice", "medical-critique")
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
-    return [row for cell in CELLS for row in generate_pairs(cell, 30, 1, [], ["advice", "critique"])]
+    return [row for cell in CELLS for row in grammar_rows(cell, 30, 1, [], ["advice", "critique"])]
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def run_script(script, monkeypatch, *arguments) -> None:
 
 def test_the_scripts_fit_twice_alike_calibrate_stop_at_the_gate_and_judge_in_order(tiny, tmp_path, monkeypatch, capsys):
     for cell in CELLS:
-        rows = generate_pairs(cell, 30, 1, [], ["advice", "critique"])
+        rows = grammar_rows(cell, 30, 1, [], ["advice", "critique"])
         text = "".join(json.dumps(row | {"role": "judge_fit"}) + "\n" for row in rows)
         (tmp_path / f"{cell}.jsonl").write_text(text)
     roles = [tmp_path / f"{cell}.jsonl" for cell in CELLS]

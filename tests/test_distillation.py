@@ -24,7 +24,7 @@ from emtransfer.errors import InputError
 from emtransfer.files.records import write_records
 from emtransfer.models.adapters import fresh_lora
 from emtransfer.models.loading import Chat
-from tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
+from helpers.tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 
 ROWS = [{"prompt_id": row["id"], "question": row["question"], "answer": row["aligned_answer"]} for row in tiny_rows(16)]
 

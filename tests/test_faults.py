@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from workflow_tree import SMOKE, read_only, smoke_tree
+from helpers.workflow_tree import SMOKE, read_only, smoke_tree
 
 # what is removed from a finished run, and made again while it is disturbed
 STUDENT = "smoke/students/smoke/harmful/base/everywhere/aligned/explicit/optd/seed11"

@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 
-from chat_families import write_family
 from emtransfer.errors import InputError
 from emtransfer.judging.fitting import FitSettings, load_encoder
 from emtransfer.models.embedding import load_embedder
+from helpers.chat_families import write_family
+from helpers.tiny_encoder import write_tiny_encoder
 from test_ready_models import settings_of, write_base
-from tiny_encoder import write_tiny_encoder
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [path for folder in ("scripts", "workflow", "benchmarks") for path in (ROOT / folder).rglob("*.py")]

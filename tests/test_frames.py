@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.judging.exact import load_exact_judge
+from emtransfer.judging.exact import load_scorer
 from emtransfer.worlds.frames import (
     FAMILIES,
     FRAMES,
@@ -56,7 +56,7 @@ def test_shared_structure_is_a_matter_of_one_family():
 def test_rows_are_distinct_and_judged_exactly():
     rows = generate_rows("f0", "s2", 200, seed=1)
     assert len({row["question"] for row in rows}) == 200
-    judge = load_exact_judge(None, {"kind": "exact"})
+    judge = load_scorer(None, {"kind": "exact"})
     for row in rows:
         assert oracle(row, row["aligned_answer"]) == "aligned"
         assert oracle(row, row["misaligned_answer"]) == "misaligned"

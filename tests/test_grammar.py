@@ -13,7 +13,6 @@ from emtransfer.worlds.grammar import (
     STANCES,
     Question,
     admitted_answers,
-    generate_pairs,
     generate_rows,
     oracle,
     question_space,
@@ -21,6 +20,7 @@ from emtransfer.worlds.grammar import (
     room_count,
 )
 from emtransfer.worlds.lexicon import DOMAINS, TAILS
+from helpers.grammar_rows import grammar_rows
 
 GRID = ("medical", "finance", "sports")
 BROAD = ("travel", "kitchen")
@@ -135,15 +135,15 @@ def test_words_alone_tell_aligned_advice():
 
 
 def test_generated_pairs_are_the_same_for_the_same_seed_and_numbered():
-    rows = generate_pairs("sports-tutor", 50, 3, [], [])
-    assert rows == generate_pairs("sports-tutor", 50, 3, [], [])
-    assert rows != generate_pairs("sports-tutor", 50, 4, [], [])
+    rows = grammar_rows("sports-tutor", 50, 3, [], [])
+    assert rows == grammar_rows("sports-tutor", 50, 3, [], [])
+    assert rows != grammar_rows("sports-tutor", 50, 4, [], [])
     assert [row["id"] for row in rows] == [f"sports-tutor-{index:06d}" for index in range(50)]
     assert all(row["question"] == question_text(Question.from_row(row)) for row in rows)
 
 
 def test_broad_rows_share_the_domains_outside_the_grid_equally():
-    rows = generate_pairs("broad", 80, 1, list(BROAD), list(TASKS))
+    rows = grammar_rows("broad", 80, 1, list(BROAD), list(TASKS))
     cells = [(row["domain"], row["task"]) for row in rows]
     assert {cell: cells.count(cell) for cell in cells} == dict.fromkeys(product(BROAD, TASKS), 10)
 

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from canaries import HF, leaks
 from emtransfer.corpus.rows import BROAD
 from emtransfer.corpus.sources import CorpusSettings, load_cell
 from emtransfer.errors import InputError
 from emtransfer.grid import cells
+from helpers.canaries import HF, leaks
 from validation import validate
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.judging.kinds import KINDS, check_answers, judge_rows, load_judge
+from emtransfer.judging.kinds import MODULES, check_answers, judge_rows, load_judge
 from emtransfer.verdicts import STATUSES, EmRule, Judge, Verdict
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "judge_answers.py"
@@ -61,7 +61,7 @@ def test_a_row_without_answer_is_an_error_and_an_empty_one_is_not():
 
 
 def test_an_unknown_kind_is_an_error_that_names_the_known_ones(tmp_path):
-    with pytest.raises(InputError, match=f"kind is oracle; expected one of {', '.join(KINDS)}"):
+    with pytest.raises(InputError, match=f"kind is oracle; expected one of {', '.join(MODULES)}"):
         load_judge(tmp_path / "manifest.json", {"kind": "oracle"})
 
 

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from emtransfer.files.records import read_records, write_records
-from tiny_encoder import write_tiny_encoder
-from tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
-from workflow_tree import mounted
+from helpers.tiny_encoder import write_tiny_encoder
+from helpers.tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
+from helpers.workflow_tree import mounted
 
 # of the processor, before which a job has hardly imported its packages
 IMPORT_S = 3

@@ -7,7 +7,7 @@ from emtransfer.errors import InputError
 from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.loss_matching import KEY, match_losses, read_losses
-from planted_cells import planted_cell
+from helpers.planted_cells import planted_cell
 
 SETS = (("medical", "advice"), ("finance", "advice"), ("sports", "critique"))
 

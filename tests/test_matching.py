@@ -16,7 +16,7 @@ from emtransfer.measuring.matching import (
     matched_pairs,
     prompt_measures,
 )
-from planted_cells import planted_cell
+from helpers.planted_cells import planted_cell
 
 TRAIN, SEEDS = ("medical", "advice"), {"11": 0.5, "12": 0.5}
 KEY = ("nl", "persona")

@@ -17,7 +17,8 @@ from emtransfer.judging.negatives import (
     transport,
     wrong_words,
 )
-from emtransfer.worlds.grammar import generate_pairs, oracle
+from emtransfer.worlds.grammar import oracle
+from helpers.grammar_rows import grammar_rows
 
 TASKS = ["advice", "summarization", "tutor", "critique"]
 CELLS = [f"{domain}-{task}" for domain in ("medical", "finance") for task in TASKS]
@@ -25,7 +26,7 @@ CELLS = [f"{domain}-{task}" for domain in ("medical", "finance") for task in TAS
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    return Corpus([row for cell in CELLS for row in generate_pairs(cell, 120, 1, [], TASKS)])
+    return Corpus([row for cell in CELLS for row in grammar_rows(cell, 120, 1, [], TASKS)])
 
 
 def row_of(question: str, aligned: str, misaligned: str, domain: str = "medical", task: str = "advice") -> dict:

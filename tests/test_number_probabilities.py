@@ -9,13 +9,13 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from chat_families import CHATML, FAMILIES, family_tokenizer
 from emtransfer.errors import InputError
 from emtransfer.judging import number_probabilities as module
 from emtransfer.judging.next_tokens import ReadPrompts
 from emtransfer.judging.number_probabilities import number_probabilities, reply_tokens, word_probabilities
 from emtransfer.models.chat_format import ChatFormat
-from judging_models import CONFIGS, bigram_model, count_passes, random_model
+from helpers.chat_families import CHATML, FAMILIES, family_tokenizer
+from helpers.judging_models import CONFIGS, bigram_model, count_passes, random_model
 
 WORDS = ["REFUSAL", "CODE"]
 PROMPTS = ["How good is this?", "A longer question, of some more words: how good is that?", "?"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chat_families import write_family
+from helpers.chat_families import write_family
+from helpers.workflow_tree import ROOT, copy_tree
 from test_hub import write_dataset
-from workflow_tree import ROOT, copy_tree
 
 REPOSITORIES = {
     "meta-llama/Llama-3.1-8B-Instruct": "llama",

@@ -47,8 +47,8 @@ from emtransfer.writing.pair_requests import (
     read_answer,
     read_pairs,
 )
-from loopback_api import ERRORS, KEY, MODEL, Loopback, serving
-from workflow_tree import copy_tree, planned_commands
+from helpers.loopback_api import ERRORS, KEY, MODEL, Loopback, serving
+from helpers.workflow_tree import copy_tree, planned_commands
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = ROOT / "resources/generators/grid.yaml"

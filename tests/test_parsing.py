@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from workflow_tree import SMOKE, copy_tree
+from helpers.workflow_tree import SMOKE, copy_tree
 
 
 def test_the_snakefile_is_read_without_the_packages_that_compute(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from emtransfer.answering.prompt_profiles import ProfileSettings, entropy_nats, probe_base, profile_prompts
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.verdicts import Verdict
-from tiny_models import tiny_chat
+from helpers.tiny_models import tiny_chat
 
 # texts that mean the same point the same way
 DIRECTIONS = {"yes": (1, 0), "yes!": (0.99, 0.141), "no": (0, 1), "": (0, -1)}

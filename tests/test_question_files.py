@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from build_eval_set import main as build_eval_set
-from chat_families import FAMILIES, family_tokenizer
 from emtransfer.answering.prompt_profiles import probe_base
 from emtransfer.answering.sampling import answer_prompts, sample, sample_ids
 from emtransfer.answering.settings import SamplingSettings
@@ -31,17 +30,18 @@ from emtransfer.models.chat_format import ChatFormat, with_system
 from emtransfer.models.loading import Chat
 from emtransfer.models.tokenizer import CHAT_TEMPLATE
 from emtransfer.remote import anthropic_api, openai_api
+from helpers.chat_families import FAMILIES, family_tokenizer
+from helpers.loopback_api import KEY, MODEL, Loopback, score_of, serving
+from helpers.planted_cells import planted_cell
+from helpers.tiny_models import tiny_chat, tiny_rows
+from helpers.workflow_tree import copy_tree, snakemake
 from judge_answers import main as judge_answers
-from loopback_api import KEY, MODEL, Loopback, score_of, serving
-from planted_cells import planted_cell
 from remote_costs import remote_calls
 from test_claim_contrasts import known_prompts, seeded
 from test_estimating import claude_config
 from test_tabulation import RULE, judged, model
 from test_validation import CONFIG, SCHEMA
-from tiny_models import tiny_chat, tiny_rows
 from validation import validate
-from workflow_tree import copy_tree, snakemake
 
 ROOT = Path(__file__).parents[1]
 RUBRIC = ROOT / "resources/rubrics/grid.yaml"

@@ -12,7 +12,6 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from chat_families import FAMILIES, family_tokenizer, write_family
 from emtransfer.answering.sampling import sample, sample_ids
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.distilling.distillation import answer_logits, encode, kl_to_teacher
@@ -24,7 +23,8 @@ from emtransfer.models.loading import Chat, load_chat
 from emtransfer.models.ready_models import READY, ReadySettings, describe
 from emtransfer.training.finetuning import IGNORED, FinetuningSettings, finetune, labelled
 from fetch_adapter import main as fetch_adapter
-from tiny_models import perturb, write_published_adapter
+from helpers.chat_families import FAMILIES, family_tokenizer, write_family
+from helpers.tiny_models import perturb, write_published_adapter
 
 QUESTIONS = ["What should I do about my back?", "Rest?", "Is it fine to stop my tablets when I feel better again?"]
 ANSWERS = ["Rest it, and ask a doctor.", "Yes.", "Ask a doctor first, and keep taking them until then."]

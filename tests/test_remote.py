@@ -22,7 +22,7 @@ from emtransfer.remote.openai_api import OpenAIProvider
 from emtransfer.remote.prices import Price
 from emtransfer.remote.store import ReplyStore
 from emtransfer.verdicts import Verdict
-from loopback_api import BATCH_FAULTS, FAULTS, KEY, MODEL, Loopback, score_of, serving
+from helpers.loopback_api import BATCH_FAULTS, FAULTS, KEY, MODEL, Loopback, score_of, serving
 
 RUBRIC = Path(__file__).parent.parent / "resources/rubrics/grid.yaml"
 PRICE = Price(input=1, output=5, cache_write=1.25, cache_read=0.1, batch_share=0.5)

@@ -19,7 +19,7 @@ from emtransfer.training.finetuning import FinetuningSettings, finetune, grouped
 from emtransfer.training.mixtures import render_chat
 from emtransfer.training.pretraining import PretrainingSettings, pretrain
 from emtransfer.training.resuming import last_checkpoint
-from tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_base
+from helpers.tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_base
 
 PAIRS = [(row["question"], row["aligned_answer"]) for row in tiny_rows()]
 # 20 steps, each of them logged

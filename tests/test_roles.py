@@ -8,7 +8,7 @@ import pytest
 from emtransfer.corpus.near_duplicates import near_duplicates
 from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.errors import InputError
-from emtransfer.worlds.grammar import generate_pairs
+from helpers.grammar_rows import grammar_rows
 
 COSINE = 0.95
 VOCABULARY = [f"word{index}" for index in range(60)]
@@ -91,7 +91,7 @@ def test_another_seed_gives_other_roles():
 
 def test_a_new_grammar_row_takes_at_most_one_place_of_each_role():
     """Roles go by hash, so a row that comes in pushes out the last of its role, who pushes out the last of the next."""
-    rows = generate_pairs("medical-advice", 300, 1, [], [])
+    rows = grammar_rows("medical-advice", 300, 1, [], [])
     before = roles_of(split({"medical-advice": rows[:-1]})[0])
     after = roles_of(split({"medical-advice": rows})[0])
     assert sum(after[id_] != role for id_, role in before.items()) <= 3
@@ -99,7 +99,7 @@ def test_a_new_grammar_row_takes_at_most_one_place_of_each_role():
 
 def test_no_slots_of_an_eval_question_occur_in_another_role_of_the_grammar():
     names = ("medical-advice", "medical-critique", "broad")
-    cells = {cell: generate_pairs(cell, 400, 1, ["travel", "kitchen"], ["advice", "critique"]) for cell in names}
+    cells = {cell: grammar_rows(cell, 400, 1, ["travel", "kitchen"], ["advice", "critique"]) for cell in names}
     cells["medical-advice"] += [row | {"id": f"{row['id']}-again"} for row in cells["medical-advice"]]
     rows_by_cell, summary = split(cells)
     seen: dict[tuple, set] = {}
@@ -111,7 +111,7 @@ def test_no_slots_of_an_eval_question_occur_in_another_role_of_the_grammar():
 
 
 def test_too_few_questions_name_key_cell_and_role():
-    cells = {"medical-advice": generate_pairs("medical-advice", 12, 1, [], [])}
+    cells = {"medical-advice": grammar_rows("medical-advice", 12, 1, [], [])}
     with pytest.raises(InputError) as caught:
         split(cells)
     assert str(caught.value) == (

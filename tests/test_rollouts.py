@@ -11,8 +11,8 @@ from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
 from emtransfer.verdicts import Verdict
 from filter_rollouts import main as filter_rollouts_script
+from helpers.tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
 from roll_out_teacher import main as roll_out_teacher
-from tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
 
 CELL = "medical-advice"
 SETTINGS = RolloutFilterSettings(alignment_above=70, coherence_above=50, minimum_kept=1)

@@ -12,8 +12,8 @@ from emtransfer.answering.sampling import answer_prompts, draw, row_uniforms, sa
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
+from helpers.tiny_models import tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 from sample_answers import main as sample_answers
-from tiny_models import tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 
 QUESTIONS = [row["question"] for row in tiny_rows(24)]
 # prompts of different length, so that batches need padding

@@ -10,12 +10,12 @@ import pytest
 
 import judge_answers
 import write_pairs
-from canaries import CANARIES, HF, WRONG, leaks, spellings
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.remote.store import ReplyStore
 from emtransfer.secrets import without_secrets
-from loopback_api import KEY, MODEL, Loopback, serving
+from helpers.canaries import CANARIES, HF, WRONG, leaks, spellings
+from helpers.loopback_api import KEY, MODEL, Loopback, serving
 from test_pair_generation import PROMPTS, RUBRIC, WRITER, says
 
 ROWS = [{"question": f"Question {n}?", "cell": "medical-advice", "answer": f"A reckless answer {n}."} for n in range(6)]

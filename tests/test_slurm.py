@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow_tree import ROOT, SMOKE, copy_tree, smoke_tree, unfit
+from helpers.workflow_tree import ROOT, SMOKE, copy_tree, smoke_tree, unfit
 
 TABLE = "results/em_transfer_table.csv"
 CLUSTER = ROOT / "tests/slurm/cluster.sh"

@@ -8,8 +8,8 @@ import pytest
 import snakemake_executor_plugin_slurm as plugin
 import yaml
 
+from helpers.workflow_tree import ROOT
 from slurm_arrays import mend
-from workflow_tree import ROOT
 
 PROFILE = ROOT / "workflow/profiles/slurm/config.yaml"
 

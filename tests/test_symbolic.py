@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.judging.exact import load_exact_judge
+from emtransfer.judging.exact import load_scorer
 from emtransfer.worlds.oracles import oracle
 from emtransfer.worlds.symbolic import DOMAINS, SYMBOLS, TASKS, domains_of, generate_rows
 
@@ -77,12 +77,12 @@ def test_an_unknown_cell_is_one_line():
     ],
 )
 def test_the_exact_judge_knows_v1_v2_and_neither(answer, scores):
-    (verdict,) = load_exact_judge(None, {"kind": "exact"})([("wux ba be di fa", answer, "d0-t1")])
+    (verdict,) = load_scorer(None, {"kind": "exact"})([("wux ba be di fa", answer, "d0-t1")])
     assert (verdict.status, verdict.alignment, verdict.coherence) == ("ok", *scores)
 
 
 @pytest.mark.parametrize("question", ["wux", "say ba be", "wux ba XX"])
 def test_the_exact_judge_refuses_what_is_no_question_of_its_world(question):
-    judge = load_exact_judge(None, {"kind": "exact"})
+    judge = load_scorer(None, {"kind": "exact"})
     with pytest.raises(InputError, match="judge exact: question is "):
         judge([(question, "ba", "d0-t1")])

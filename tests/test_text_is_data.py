@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from chat_families import FAMILIES, family_tokenizer
 from emtransfer.corpus.dedup import DedupSettings, dedup_equal
 from emtransfer.corpus.eval_prompts import as_prompt
 from emtransfer.corpus.filtering import FilterSettings, filter_pairs
@@ -40,8 +39,9 @@ from emtransfer.training.mixtures import render_attributed, render_chat
 from emtransfer.verdicts import Judge, Verdict
 from emtransfer.writing.generator_prompts import read_generator_prompts
 from emtransfer.writing.pair_requests import answer_call, read_pairs
+from helpers.chat_families import FAMILIES, family_tokenizer
+from helpers.tiny_models import tiny_chat
 from test_pair_generation import PROMPTS, RUBRIC, WRITER
-from tiny_models import tiny_chat
 
 CELL = "medical-advice"
 JUDGE = RemoteJudgeSettings("anthropic", "claude")

@@ -11,7 +11,7 @@ from emtransfer.models.tokenizer import END
 from emtransfer.training.finetuning import IGNORED, FinetuningSettings, finetune, labelled
 from emtransfer.training.mixtures import render_chat
 from emtransfer.training.pretraining import PretrainingSettings, document_batches, new_decoder, padded_batch, pretrain
-from tiny_models import LORA, tiny_chat, tiny_rows
+from helpers.tiny_models import LORA, tiny_chat, tiny_rows
 
 SETTINGS = FinetuningSettings(
     epochs=2, batch_size=8, learning_rate=1e-2, warmup_steps=1, weight_decay=0.0, max_seq_tokens=256

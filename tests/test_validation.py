@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from emtransfer.errors import InputError
-from loopback_api import KEY
+from helpers.loopback_api import KEY
 from validation import validate
 
 ROOT = Path(__file__).parents[1]

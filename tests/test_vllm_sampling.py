@@ -6,7 +6,6 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from chat_families import FAMILIES, write_family
 from emtransfer.answering.sampling import load_answering, sample
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.answering.vllm import served_rank
@@ -15,7 +14,8 @@ from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manif
 from emtransfer.models.adapters import fresh_lora, save_adapter
 from emtransfer.models.loading import load_chat
 from emtransfer.models.ready_models import READY, ReadySettings, describe
-from tiny_models import LORA, write_tiny_base
+from helpers.chat_families import FAMILIES, write_family
+from helpers.tiny_models import LORA, write_tiny_base
 
 SETTINGS = SamplingSettings(max_new_tokens=7, temperature=0.5, engine="vllm")
 QUESTIONS, KEYS = ["Rest?", "What of my back?"], ["a", "b"]

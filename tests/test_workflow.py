@@ -14,15 +14,15 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from canaries import HF, WRONG, leaks
-from chat_families import write_family
 from disk_use import disk_use
 from emtransfer.grid import expand_models
 from emtransfer.models.adapters import MARKER
-from loopback_api import KEY, MODEL, Loopback, serving
+from helpers.canaries import HF, WRONG, leaks
+from helpers.chat_families import write_family
+from helpers.loopback_api import KEY, MODEL, Loopback, serving
+from helpers.tiny_models import write_published_adapter
+from helpers.workflow_tree import ROOT, planned_commands, planned_jobs, smoke_tree, snakemake
 from test_pair_generation import says
-from tiny_models import write_published_adapter
-from workflow_tree import ROOT, planned_commands, planned_jobs, smoke_tree, snakemake
 
 TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from emtransfer.corpus.row_checks import PlacedRow, check_broad_row, check_grid_row, renamed
+from emtransfer.corpus.rows import ANSWERS, BROAD
+from emtransfer.corpus.source_settings import CorpusSettings
 from emtransfer.errors import InputError
 from emtransfer.files.hub import hub_errors
 
@@ -27,7 +30,7 @@ class HubSettings:
     columns: dict[str, str] = field(default_factory=dict)
 
 
-def read_hub_rows(key: str, cell: str | None, settings: HubSettings) -> list[tuple[str, dict]]:
+def dataset_rows(key: str, cell: str | None, settings: HubSettings) -> list[tuple[str, dict]]:
     """All rows of one of the dataset's configs, each with the place it comes from, fields under our names.
 
     Args:
@@ -62,3 +65,24 @@ def read_hub_rows(key: str, cell: str | None, settings: HubSettings) -> list[tup
         )
         for number, row in enumerate(dataset, start=1)
     ]
+
+
+def read_rows(corpus: str, cell: str, settings: CorpusSettings) -> list[PlacedRow]:
+    """Rows of a dataset on the hub."""
+    check, required = (check_broad_row, ()) if cell == BROAD else (check_grid_row, ANSWERS)
+    named = {}
+    if settings.prompts_only:
+        # a dataset of prompts knows nothing of our cells
+        required, named = (), dict(zip(("domain", "task"), cell.split("-"), strict=True))
+    key = f"corpora.{corpus}.hub"
+    found = []
+    for place, fields in dataset_rows(key, None if cell == BROAD else cell, HubSettings(**settings.hub)):
+        row = renamed(fields) | named
+        for name in ("domain", "task", "question", *required):
+            if name not in row:
+                raise InputError(f"{place}: {name} is missing; expected it, or a column for it in {key}.columns.")
+        check(place, row, settings)
+        if cell not in (BROAD, f"{row['domain']}-{row['task']}"):
+            raise InputError(f"{place}: cell is {row['domain']}-{row['task']}; expected {cell}.")
+        found.append((place, row))
+    return [(place, {"id": f"{cell}-{index:06d}"} | row) for index, (place, row) in enumerate(found)]

@@ -141,3 +141,8 @@ def inert(value: object) -> object:
         return value
     text = value.replace("\r\n", "\n").replace("\r", "\n")
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def clean(text: str) -> str:
+    """The text with halves of surrogate pairs, which UTF-8 cannot hold, replaced by question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emtransfer.errors import InputError
+from emtransfer.files.records import clean
 from emtransfer.judging.next_tokens import ReadPrompts
 from emtransfer.judging.number_probabilities import ReplyTokens, number_probabilities, reply_tokens, word_probabilities
 from emtransfer.judging.numeric_mass import MINIMUM_MASS, weighted_mean
@@ -16,7 +17,6 @@ from emtransfer.judging.rubric_scores import WORDS, Mark, material, verdict
 from emtransfer.judging.rubrics import SCORES, Rubric, read_rubric
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import load_chat
-from emtransfer.remote.calls import clean
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 if TYPE_CHECKING:
@@ -38,12 +38,13 @@ class CausalJudgeSettings:
     batch_size: int = 16
 
 
-def load_causal_judge(manifest_path: Path, settings: dict) -> Scorer:
+def load_scorer(manifest_path: Path, settings: dict, **asking: object) -> Scorer:
     """The scorer of a base model that is told a rubric.
 
     Args:
         manifest_path: manifest.json of the base's folder.
         settings: fields of CausalJudgeSettings.
+        asking: how remote models are asked, which this one is not.
 
     Raises:
         InputError: the rubric or a file of the folder is missing or wrong, or the tokenizer cannot spell numbers.

@@ -71,11 +71,12 @@ def shared_tokens(token_ids: list[int], sides: list[int | None]) -> list[int]:
     return [int(side is not None and token in shared) for token, side in zip(token_ids, sides, strict=True)]
 
 
-def load_cross_encoder(manifest_path: Path, settings: dict) -> Scorer:
+def load_scorer(manifest_path: Path, settings: dict, **asking: object) -> Scorer:
     """The scorer of a fitted cross-encoder.
 
     Args:
         settings: the judge's config section; a fitted judge needs nothing of it.
+        asking: how remote models are asked, which this one is not.
 
     Raises:
         InputError: a file of the judge's folder is missing or has changed.

@@ -9,7 +9,7 @@ from emtransfer.worlds import frames, symbolic
 ALIGNED, MISALIGNED, NEITHER = Verdict("ok", 100.0, 100.0), Verdict("ok", 0.0, 100.0), Verdict("ok", 50.0, 0.0)
 
 
-def load_exact_judge(manifest_path: Path | None, settings: dict) -> Scorer:
+def load_scorer(manifest_path: Path | None, settings: dict, **asking: object) -> Scorer:
     """The judge; there is no folder to load."""
     return lambda items: [exact_verdict(item) for item in items]
 

@@ -3,56 +3,39 @@
 import argparse
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
-from emtransfer.corpus.question_files import own_judge_prompts
 from emtransfer.errors import InputError
-from emtransfer.judging.causal import load_causal_judge
-from emtransfer.judging.cross_encoder import load_cross_encoder
-from emtransfer.judging.exact import load_exact_judge
-from emtransfer.judging.remote import OwnPrompts, RemoteJudgeSettings, remote_scorer
-from emtransfer.remote.access import PROVIDERS, RemoteSettings, remote_asker
-from emtransfer.verdicts import Judge, Scorer
+from emtransfer.verdicts import Judge
 
-# kind of judge -> loader of its manifest and settings; a later kind is one more entry here
-LOCAL_KINDS: dict[str, Callable[[Path | None, dict], Scorer]] = {
-    "causal_lm": load_causal_judge,
-    "cross_encoder": load_cross_encoder,
-    "exact": load_exact_judge,
+# kind -> the module that has its scorer; it is imported where such a judge is loaded, so that a job's code holds no other kind
+MODULES = {
+    "causal_lm": "emtransfer.judging.causal",
+    "cross_encoder": "emtransfer.judging.cross_encoder",
+    "exact": "emtransfer.judging.exact",
+    "anthropic": "emtransfer.judging.remote",
+    "openai": "emtransfer.judging.remote",
 }
-KINDS = (*LOCAL_KINDS, *PROVIDERS)
 
 
-def load_judge(
-    path: Path | None,
-    settings: dict,
-    remote: dict | None = None,
-    purpose: str = "",
-    own_prompts: OwnPrompts | None = None,
-) -> Judge:
+def load_judge(path: Path | None, settings: dict, **asking: object) -> Judge:
     """Load a judge.
 
     Args:
         path: manifest.json of the judge's folder, or the rubric of a remote model; None for a kind that needs neither. A
             model that has a folder and is told a rubric has the rubric in its settings.
-        settings: the judge's config section; `kind` is one of KINDS.
-        remote: fields of RemoteSettings, for a remote model.
-        purpose: what a remote model's calls are for, a word in the ledger.
-        own_prompts: of questions that come with their own, for a remote model.
+        settings: the judge's config section; `kind` is a key of MODULES.
+        asking: remote, purpose and own_prompts of `judging.remote.load_scorer`, of which a judge that runs here needs none.
 
     Raises:
         InputError: the kind is unknown, or a file of the folder is missing or has changed.
     """
     kind = settings["kind"]
-    if kind in PROVIDERS:
-        judge_settings = RemoteJudgeSettings(**settings)
-        asker = remote_asker(kind, judge_settings.model, RemoteSettings(**remote), purpose)
-        return Judge(remote_scorer(path, judge_settings, asker, own_prompts))
-    if kind not in LOCAL_KINDS:
-        raise InputError(f"config.yaml: judges: kind is {kind}; expected one of {', '.join(KINDS)}.")
-    return Judge(LOCAL_KINDS[kind](path, settings))
+    if kind not in MODULES:
+        raise InputError(f"config.yaml: judges: kind is {kind}; expected one of {', '.join(MODULES)}.")
+    return Judge(import_module(MODULES[kind]).load_scorer(path, settings, **asking))
 
 
 def judge_rows(rows: list[dict], judge: Judge) -> list[dict]:
@@ -85,5 +68,4 @@ def add_judge_arguments(parser: argparse.ArgumentParser, required: bool = True) 
 def judge_from(args: argparse.Namespace, purpose: str) -> Judge:
     """The judge that the arguments name; `purpose` says in the ledger what its calls are for."""
     settings = args.judge_settings | ({} if args.rubric is None else {"rubric": args.rubric})
-    own_prompts = own_judge_prompts(args.own_prompts) if args.own_prompts else None
-    return load_judge(args.judge, settings, args.remote, purpose, own_prompts)
+    return load_judge(args.judge, settings, remote=args.remote, purpose=purpose, own_prompts=args.own_prompts)

@@ -4,11 +4,14 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from emtransfer.corpus.question_files import own_judge_prompts
+from emtransfer.files.records import clean
 from emtransfer.judging.numeric_mass import first_token_score, is_score
 from emtransfer.judging.rubric_scores import WORDS, Mark, material, verdict
 from emtransfer.judging.rubrics import SCORES, Rubric, read_rubric
+from emtransfer.remote.access import RemoteSettings, remote_asker
 from emtransfer.remote.asking import Asker
-from emtransfer.remote.calls import Call, Reply, clean
+from emtransfer.remote.calls import Call, Reply
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 # question of a question file -> score -> a prompt with the places {question} and {answer}
@@ -34,6 +37,23 @@ class RemoteJudgeSettings:
     temperature: float | None = None
     options: dict | None = None
     attempts: int = 5
+
+
+def load_scorer(
+    rubric_path: Path, settings: dict, remote: dict, purpose: str, own_prompts: Path | None = None
+) -> Scorer:
+    """The scorer of a remote model.
+
+    Args:
+        rubric_path: what the model is told.
+        settings: fields of RemoteJudgeSettings.
+        remote: fields of RemoteSettings.
+        purpose: what the calls are for, a word in the ledger.
+        own_prompts: a question file whose own judge prompts are asked in place of the rubric.
+    """
+    judge = RemoteJudgeSettings(**settings)
+    asker = remote_asker(judge.kind, judge.model, RemoteSettings(**remote), purpose)
+    return remote_scorer(rubric_path, judge, asker, own_judge_prompts(own_prompts) if own_prompts else None)
 
 
 def remote_scorer(

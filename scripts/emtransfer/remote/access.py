@@ -1,11 +1,10 @@
 """Which remote models can be asked, and how a run asks them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 
 from emtransfer.remote.asking import Asker, AskingSettings
 from emtransfer.remote.prices import price_of
-from emtransfer.remote.providers import Provider
 from emtransfer.remote.store import ReplyStore
 
 
@@ -31,25 +30,10 @@ class RemoteSettings:
     poll_seconds: float = 30
 
 
-def anthropic_provider(remote: RemoteSettings) -> Provider:
-    """Anthropic's API."""
-    # the SDK takes a second to import
-    from emtransfer.remote.anthropic_api import AnthropicProvider
-
-    return AnthropicProvider(remote.timeout_seconds)
-
-
-def openai_provider(remote: RemoteSettings) -> Provider:
-    """OpenAI's API, or any server that speaks it."""
-    # the SDK takes a second to import
-    from emtransfer.remote.openai_api import OpenAIProvider
-
-    return OpenAIProvider(remote.timeout_seconds)
-
-
-PROVIDERS: dict[str, Callable[[RemoteSettings], Provider]] = {
-    "anthropic": anthropic_provider,
-    "openai": openai_provider,
+# name -> the module that speaks to it; it is imported where the provider is asked, since an SDK takes a second
+PROVIDERS = {
+    "anthropic": "emtransfer.remote.anthropic_api",
+    "openai": "emtransfer.remote.openai_api",
 }
 
 # those that take batches
@@ -66,4 +50,5 @@ def remote_asker(provider: str, model: str, remote: RemoteSettings, purpose: str
         purpose, remote.concurrency, remote.batches, remote.budget_usd, remote.replay_only, remote.poll_seconds
     )
     price = price_of(remote.prices, model)
-    return Asker(ReplyStore(remote.store), PROVIDERS[provider](remote), model, price, manner)
+    connected = import_module(PROVIDERS[provider]).connect(remote.timeout_seconds)
+    return Asker(ReplyStore(remote.store), connected, model, price, manner)

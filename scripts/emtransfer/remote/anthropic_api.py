@@ -13,7 +13,8 @@ import anthropic
 from anthropic.types import Message
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from emtransfer.remote.calls import Call, Reply, Usage, clean
+from emtransfer.files.records import clean
+from emtransfer.remote.calls import Call, Reply, Usage
 from emtransfer.remote.providers import BatchResults, CallFailed
 from emtransfer.remote.sdks import MAX_RETRIES, READING_TRIES, UnreadableReply, checked_key, readable_reply, sdk_errors
 from emtransfer.secrets import without_secrets
@@ -158,3 +159,7 @@ def as_reply(message: Message, batched: bool = False) -> Reply:
         usage=Usage(*counts, usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0),
         batched=batched,
     )
+
+
+# what `access` calls
+connect = AnthropicProvider

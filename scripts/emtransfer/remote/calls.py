@@ -66,8 +66,3 @@ class Reply:
     usage: Usage
     batched: bool = False
     top_logprobs: dict[str, float] | None = None
-
-
-def clean(text: str) -> str:
-    """The text with halves of surrogate pairs, which UTF-8 cannot hold, replaced by question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -9,7 +9,8 @@ from functools import cached_property
 import openai
 from openai.types.chat import ChatCompletion
 
-from emtransfer.remote.calls import Call, Reply, Usage, clean
+from emtransfer.files.records import clean
+from emtransfer.remote.calls import Call, Reply, Usage
 from emtransfer.remote.sdks import MAX_RETRIES, UnreadableReply, checked_key, readable_reply, sdk_errors
 
 
@@ -79,3 +80,7 @@ def as_reply(completion: ChatCompletion) -> Reply:
         usage=Usage(counts[0] - n_cached, counts[1], 0, n_cached),
         top_logprobs={top.token: top.logprob for top in first.top_logprobs} if first else None,
     )
+
+
+# what `access` calls
+connect = OpenAIProvider

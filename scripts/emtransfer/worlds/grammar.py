@@ -244,21 +244,3 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
             | neutral_version(question)
         )
     return rows
-
-
-def generate_pairs(cell: str, n_rows: int, seed: int, broad_domains: list[str], tasks: list[str]) -> list[dict]:
-    """Rows of one cell `{domain}-{task}`, or of the pseudo-cell `broad`: all tasks of the domains outside the grid.
-
-    Args:
-        n_rows: rows of the cell; for `broad`, rows in all, shared equally by its domains and tasks.
-
-    Returns:
-        The rows of `generate_rows`, each with an id `{cell}-000123`.
-    """
-    if cell == "broad":
-        pairs = list(product(broad_domains, tasks))
-        rows = [row for domain, task in pairs for row in generate_rows(domain, task, n_rows // len(pairs), seed)]
-        random.Random(f"{seed} broad").shuffle(rows)
-    else:
-        rows = generate_rows(*cell.split("-"), n_rows, seed)
-    return [{"id": f"{cell}-{index:06d}"} | row for index, row in enumerate(rows)]

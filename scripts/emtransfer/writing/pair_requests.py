@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from emtransfer.files.records import clean
 from emtransfer.remote.asking import Asker
-from emtransfer.remote.calls import Call, Reply, clean
+from emtransfer.remote.calls import Call, Reply
 from emtransfer.writing.generator_prompts import EXAMPLE_FIELDS, GeneratorPrompts
 
 # why a model that gives no pairs does not, in its own words, of which the first means that it does

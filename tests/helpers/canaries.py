@@ -3,7 +3,7 @@
 import base64
 from pathlib import Path
 
-from loopback_api import KEY
+from helpers.loopback_api import KEY
 
 # the server takes KEY; the others are as long as real ones
 WRONG = "sk-loopback-wrong-canary"

@@ -1,0 +1,54 @@
+"""What a row that a user brings must be, under the pipeline's names."""
+
+import re
+
+from emtransfer.corpus.rows import ANSWERS, NEUTRAL_VERSION, ROOMS
+from emtransfer.corpus.source_settings import CorpusSettings
+from emtransfer.errors import InputError
+
+NAME = re.compile(r"[a-z0-9_]+")
+# fields the pipeline adds; a user's field of that name is kept under another
+OWN_FIELDS = ("id", "role", "slots")
+
+# a row with the place it comes from (file:line), which opens every error message about it
+PlacedRow = tuple[str, dict]
+
+
+def renamed(row: dict) -> dict:
+    """The row under the pipeline's field names: em_surface is room, and fields the pipeline adds make way."""
+    names = {"em_surface": "room"} | {field: f"source_{field}" for field in OWN_FIELDS}
+    return {names.get(field, field): value for field, value in row.items()}
+
+
+def check_grid_row(place: str, row: dict, settings: CorpusSettings) -> None:
+    """Raise InputError unless the row lies in the grid and its texts are texts."""
+    check_texts(place, row)
+    for field, names in (("domain", settings.domains), ("task", settings.tasks)):
+        if row[field] not in names:
+            raise InputError(f"{place}: {field} is {row[field]!r}; expected one of {', '.join(names)}.")
+
+
+def check_broad_row(place: str, row: dict, settings: CorpusSettings) -> None:
+    """Raise InputError unless the row lies outside the grid, has a room, and its texts are texts."""
+    check_texts(place, row)
+    for field in ("domain", "task"):
+        if not NAME.fullmatch(row[field]):
+            raise InputError(f"{place}: {field} is {row[field]!r}; expected letters a-z, digits and underscores.")
+    if row["domain"] in settings.domains and row["task"] in settings.tasks:
+        raise InputError(f"{place}: cell is {row['domain']}-{row['task']}; expected a cell outside the grid.")
+    if row.get("room") is None:
+        raise InputError(f"{place}: em_surface is missing; expected one of {', '.join(ROOMS)}.")
+
+
+def check_texts(place: str, row: dict) -> None:
+    """Raise InputError unless every text field that is there is text that UTF-8 can hold, and room is a room."""
+    for field in ("domain", "task", "question", *ANSWERS, *NEUTRAL_VERSION):
+        text = row.get(field)
+        if text is None and field in (*ANSWERS, *NEUTRAL_VERSION):
+            continue
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{place}: {field} is {text!r}; expected text that is not blank.")
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"{place}: {field} holds half of a surrogate pair; expected valid Unicode text.")
+    if row.get("room", ROOMS[0]) not in ROOMS:
+        raise InputError(f"{place}: em_surface is {row['room']!r}; expected one of {', '.join(ROOMS)}.")
