@@ -65,6 +65,44 @@ def test_comments_docstrings_and_layout_change_nothing(tmp_path, before, old, ne
     assert changed(before, digests(tmp_path / "after", train=(old, new))) == set()
 
 
+@pytest.mark.parametrize(
+    "annotated, plain",
+    [
+        ("def main(x: int = 2, *, y: str = 'a') -> float:", "def main(x=2, *, y='a'):"),
+        ("TWO: int = 2\n\n\ndef main():", "TWO = 2\n\n\ndef main():"),
+        ("def main():\n    two: int = 2\n    three: int", "def main():\n    two = 2"),
+    ],
+)
+def test_annotations_change_nothing(tmp_path, annotated, plain):
+    found = [digests(tmp_path / name, train=("def main():", text)) for name, text in [("a", annotated), ("b", plain)]]
+    assert found[0] == found[1]
+
+
+def test_annotations_of_a_class_count_since_they_are_the_fields_of_a_dataclass(tmp_path, before):
+    fields = [f"class Local:\n    two: {kind}\n\n\ndef main():" for kind in ("int", "float")]
+    found = [digests(tmp_path / str(index), train=("def main():", text)) for index, text in enumerate(fields)]
+    assert found[0]["train"] != found[1]["train"]
+
+
+def test_what_is_imported_for_type_checkers_counts_neither_itself_nor_with_its_code(tmp_path):
+    plain = '"""Train."""\nfrom typing import TYPE_CHECKING\n'
+    typed = plain + "if TYPE_CHECKING:\n    from emtransfer.unused import LIMIT\n"
+    found = [
+        digests(tmp_path / name, train=('"""Train."""\n', text), unused=unused)["train"]
+        for name, text, unused in [("a", plain, ("3", "3")), ("b", typed, ("3", "3")), ("c", typed, ("3", "4"))]
+    ]
+    assert len(set(found)) == 1
+
+
+def test_a_module_that_is_imported_by_its_name_counts_where_it_is_named(tmp_path, before):
+    script = tmp_path / "named/train.py"
+    digests(tmp_path / "named")
+    assert code_digest(script, "emtransfer.unused") != before["train"]
+    digests(tmp_path / "edited", unused=("3", "4"))
+    assert code_digest(tmp_path / "edited/train.py", "emtransfer.unused") != code_digest(script, "emtransfer.unused")
+    assert code_digest(tmp_path / "edited/train.py") == before["train"]
+
+
 def test_a_changed_constant_changes_its_script_only(tmp_path, before):
     assert changed(before, digests(tmp_path / "after", train=("nats(2)", "nats(3)"))) == {"train"}
 

@@ -27,43 +27,85 @@ def settings(section: dict, *keys: str) -> str:
 
 
 @cache
-def code_digest(script: str | Path) -> str:
-    """Digest of a script and every module beside it that it imports, directly or through another module.
+def code_digest(script: str | Path, *modules: str) -> str:
+    """Digest of a script and every module beside it that a run of it can reach, directly or through another module.
 
-    It depends on what the code does, not on how or where it is written: comments, docstrings, layout, folder and
-    modification times do not count.
+    It depends on what the code does, not on how or where it is written: comments, docstrings, annotations, what
+    is imported for type checkers alone, layout, folder and modification times do not count.
 
     Args:
         script: Python file; its folder is where it finds its own modules.
+        modules: dotted names of modules that it imports by their names, such as that of one kind of judge.
 
     Returns:
         `code` and 16 hex digits.
     """
     script = Path(script)
-    folder = script.parent
-    reached, waiting = set(), [script]
-    while waiting:
-        path = waiting.pop()
-        if path not in reached:
-            reached.add(path)
-            waiting += imported_files(path, folder)
-    codes = {path.relative_to(folder).as_posix(): bare_code(path) for path in reached}
+    codes = {path.relative_to(script.parent).as_posix(): bare_code(path) for path in reached_files(script, *modules)}
     return f"code {hashlib.sha256(json.dumps(codes, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
 @cache
+def reached_files(script: Path, *modules: str) -> frozenset[Path]:
+    """The files whose code counts in the digest of a script, its own included."""
+    reached, waiting = (
+        set(),
+        [script, *(script.parent.joinpath(*name.split(".")).with_suffix(".py") for name in modules)],
+    )
+    while waiting:
+        path = waiting.pop()
+        if path not in reached:
+            reached.add(path)
+            waiting += imported_files(path, script.parent)
+    return frozenset(reached)
+
+
+@cache
 def bare_tree(path: Path) -> ast.Module:
-    """Syntax tree of a file without docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), path)
-    for node in ast.walk(tree):
+    """Syntax tree of a file without what changes nothing when it runs."""
+    return Bare().visit(ast.parse(path.read_text(encoding="utf-8"), path))
+
+
+class Bare(ast.NodeTransformer):
+    """Takes docstrings, annotations (but those of a class, which make a dataclass) and imports for type checkers out of a tree."""
+
+    in_class = False
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-    return tree
+        return super().generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self.within(node, in_class=True)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.within(node, in_class=False)
+
+    def within(self, node: ast.AST, in_class: bool) -> ast.AST:
+        outside, self.in_class = self.in_class, in_class
+        try:
+            return self.generic_visit(node)
+        finally:
+            self.in_class = outside
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if self.in_class:
+            return node
+        return node.value and ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
 
 
 @cache
 def bare_code(path: Path) -> str:
-    """A file's code, written anew without comments and docstrings; once a file, since most rules reach the same ones."""
+    """A file's code, written anew; once a file, since most rules reach the same ones."""
     return ast.unparse(bare_tree(path))
 
 
