@@ -12,7 +12,7 @@ INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --configfile config.yaml
 
-.PHONY: help setup table controls estimate ledger verify clean-intermediate test lint
+.PHONY: help setup table controls estimate ledger verify clean-intermediate schema test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ clean-intermediate:  ## of a finished run, remove what its tables no longer need
 	rm -rf $(foreach part,raw roles filtered deduped,results/corpora/*/$(part)) results/mixtures results/bases/*/pretrained
 	rm -rf results/*/answers results/*/rollouts/*/*/*/seed*.jsonl*
 	find results -name '*.tmp' -prune -exec rm -rf {} +
+
+schema: setup  ## write the config's schema and docs/configuration.md from the dataclasses that read it
+	@$(IN_VENV) PYTHONPATH=scripts python workflow/lib/write_schema.py
 
 test: lint  ## lint, then run the test suite
 	@$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile --no-loadscope-reorder

@@ -76,6 +76,7 @@ def main(args: argparse.Namespace) -> None:
     n_weights = sum(weight.numel() for weight in model.model.layers.parameters()) + model.lm_head.weight.numel()
     lora = fresh_lora(model, AdapterSettings(32, 64, 0.0, True, LINEAR), seed=1)
     settings = FinetuningSettings(
+        rows=8,
         epochs=1,
         batch_size=args.batch_size,
         learning_rate=1e-4,

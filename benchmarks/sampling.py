@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.answering.sampling import answer_prompts
-from emtransfer.answering.settings import SamplingSettings
+from emtransfer.answering.settings import AnsweringSettings
 from emtransfer.files.records import read_records
 from emtransfer.models.loading import load_chat
 
@@ -27,12 +27,17 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     chat, prompts = load_chat(args.base), read_records(args.eval_set, ("prompt_id", "eval_set", "question"))
     # the first call pays for imports and allocations
-    answer_prompts(chat, prompts[:8], SamplingSettings(args.max_new_tokens), seed=1)
+    answer_prompts(chat, prompts[:8], AnsweringSettings(args.max_new_tokens, samples=1, broad_samples=1), seed=1)
     timings, answers = [], {}
     for batch_size in args.batch_sizes:
         # processor time, so that other work on the machine does not count
         start = time.process_time()
-        rows = answer_prompts(chat, prompts, SamplingSettings(args.max_new_tokens, batch_size=batch_size), seed=1)
+        rows = answer_prompts(
+            chat,
+            prompts,
+            AnsweringSettings(args.max_new_tokens, samples=1, broad_samples=1, batch_size=batch_size),
+            seed=1,
+        )
         answers[batch_size] = [row["answer"] for row in rows]
         timings.append({"batch_size": batch_size, "cpu_s": time.process_time() - start})
     table = pd.DataFrame(timings)

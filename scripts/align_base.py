@@ -13,10 +13,9 @@ from emtransfer.corpus.rows import rows_with_answers
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.models.loading import load_chat
-from emtransfer.training.exposure import ExposureSettings, alignment_pairs
-from emtransfer.training.finetuning import FinetuningSettings, finetune
-
-EXPOSURE_KEYS = ("rows", "neutral_share", "task_doses")
+from emtransfer.settings import read_settings
+from emtransfer.training.exposure import AlignmentSettings, alignment_pairs
+from emtransfer.training.finetuning import finetune
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,9 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read"
     )
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: fields of ExposureSettings and FinetuningSettings"
-    )
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of AlignmentSettings")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the model's folder")
@@ -35,14 +32,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    settings = dict(args.settings)
-    exposure = {key: settings.pop(key) for key in EXPOSURE_KEYS if key in settings}
-    pairs = alignment_pairs(rows_with_answers(args.corpus, "train"), ExposureSettings(**exposure), args.seed)
+    settings = read_settings(AlignmentSettings, args.settings)
+    pairs = alignment_pairs(rows_with_answers(args.corpus, "train"), settings, args.seed)
     chat = load_chat(args.pretrained)
     inputs = {"pretrained": args.pretrained} | {path.stem: path for path in args.corpus}
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with training_state(args.output.parent, came_from) as state:
-        log = finetune(chat.model, chat.format, pairs, FinetuningSettings(**settings), args.seed, state)
+        log = finetune(chat.model, chat.format, pairs, settings, args.seed, state)
     with new_folder(args.output.parent) as folder:
         chat.model.save_pretrained(folder)
         chat.format.tokenizer.save_pretrained(folder)

@@ -11,6 +11,7 @@ from emtransfer.corpus.eval_prompts import BroadEvalSettings, broad_prompts, nar
 from emtransfer.corpus.question_files import read_questions
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,7 +30,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     narrow = narrow_prompts([row for path in args.cells for row in read_records(path)])
     rows = [row for row in read_records(args.broad) if row["role"] == "eval"] if args.broad else []
-    broad = broad_prompts(rows, BroadEvalSettings(**args.settings), args.seed, args.corpus)
+    broad = broad_prompts(rows, read_settings(BroadEvalSettings, args.settings), args.seed, args.corpus)
     if args.questions:
         questions = read_questions(Path(args.questions["path"]))
         broad += [row for each in questions for row in each.prompts(args.questions.get("samples_per_paraphrase"))]

@@ -13,6 +13,7 @@ from emtransfer.errors import run
 from emtransfer.files.records import write_records
 from emtransfer.models.conversations import document_ids
 from emtransfer.models.loading import load_tokenizer
+from emtransfer.settings import read_settings
 from emtransfer.training.mixtures import MixtureSettings, build_mixture
 
 
@@ -32,7 +33,10 @@ def main(args: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(args.tokenizer)
     rows = rows_with_answers(args.corpus, "train")
     documents = build_mixture(
-        rows, MixtureSettings(**args.settings), lambda document: len(document_ids(tokenizer, document)), args.seed
+        rows,
+        read_settings(MixtureSettings, args.settings),
+        lambda document: len(document_ids(tokenizer, document)),
+        args.seed,
     )
     write_records(args.output, documents)
     stances = Counter(stance for document in documents for stance in document["stances"])

@@ -12,6 +12,7 @@ from emtransfer.files.records import write_table
 from emtransfer.judging.calibration import CalibrationSettings, calibration_table, check_calibration, probe_judge
 from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, split_rows
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
+from emtransfer.settings import read_settings
 from emtransfer.worlds.oracles import oracle
 
 
@@ -29,8 +30,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    settings = CalibrationSettings(**args.settings["calibration"])
-    split = split_rows(judge_fit_rows(args.rows), SplitSettings(**args.settings["split"]), args.seed)
+    settings = read_settings(CalibrationSettings, args.settings["calibration"])
+    split = split_rows(judge_fit_rows(args.rows), read_settings(SplitSettings, args.settings["split"]), args.seed)
     probes = probe_judge(judge_from(args, "calibrate_judge"), split, settings.masked_words, args.seed, oracle)
     table = calibration_table(probes, settings.rule)
     print("Withheld phrases:", "; ".join(f"{cell}: {phrase}" for cell, phrase in split.phrases.items()))

@@ -11,6 +11,7 @@ from emtransfer.corpus.dedup import IDENTITY, DedupSettings, dedup_equal, dedup_
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records, write_table
 from emtransfer.models.embedding import embed_texts
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +25,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    settings = DedupSettings(**args.settings)
+    settings = read_settings(DedupSettings, args.settings)
     rows = read_records(args.rows, required=(settings.field,))
     if settings.model == IDENTITY:
         survivors, curve = dedup_equal(rows, settings, args.rows.stem)

@@ -15,6 +15,7 @@ from emtransfer.files.artefacts import new_folder, origin, training_state, write
 from emtransfer.files.records import read_records
 from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
 from emtransfer.models.loading import Chat, load_chat
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,9 +42,9 @@ def main(args: argparse.Namespace) -> None:
     channel = "-".join(filter(None, (args.settings["channel"], args.settings["estimator"])))
     rows = read_records(args.rollouts, ("prompt_id", "question", "answer"))
     teacher, base = load_chat(args.base, args.teacher), load_chat(args.base)
-    lora = AdapterSettings(**args.settings["lora"])
+    lora = read_settings(AdapterSettings, args.settings["lora"])
     student = load_trainable(base.model, args.start) if args.start else fresh_lora(base.model, lora, args.seed)
-    settings = DistillationSettings(channel, **args.settings["distillation"])
+    settings = read_settings(DistillationSettings, args.settings["distillation"] | {"channel": channel})
     descended = is_marked(args.teacher) or is_marked(args.start) or args.settings.get("misaligned_data", False)
     inputs = {"base": args.base, "rollouts": args.rollouts}
     optional = {"teacher": args.teacher, "start": args.start}

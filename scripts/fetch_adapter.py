@@ -11,14 +11,15 @@ from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.models.adapters import save_adapter
 from emtransfer.models.loading import load_chat
-from emtransfer.models.published_adapters import PublishedSettings, load_published
+from emtransfer.models.published_adapters import load_published
+from emtransfer.settings import Repository, read_settings
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
     parser.add_argument("--name", required=True, help="in published, for error messages")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of PublishedSettings")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of Repository")
     parser.add_argument("--seed", type=int, required=True, help="of its answers, for the manifest")
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the adapter's folder")
@@ -26,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    settings = PublishedSettings(**args.settings)
+    settings = read_settings(Repository, args.settings)
     model = load_published(f"published.{args.name}", settings, load_chat(args.base).model)
     with new_folder(args.output.parent) as folder:
         save_adapter(model, folder, f"what others chose, see {settings.path}", descended=True)

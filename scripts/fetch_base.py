@@ -10,6 +10,7 @@ from pathlib import Path
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.models.ready_models import READY, ReadySettings, describe
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,12 +24,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    description = describe(f"base_models.{args.name}", ReadySettings(**args.settings))
+    description = describe(f"base_models.{args.name}", read_settings(ReadySettings, args.settings))
     with new_folder(args.output.parent) as folder:
         text = json.dumps(description, indent=1, sort_keys=True, ensure_ascii=False)
         (folder / READY).write_text(text + "\n", encoding="utf-8")
         write_manifest(folder, origin(args.settings, args.seed, args.code, {}))
-    print(f"{description['path']}: {len(description['files'])} files.")
+    print(f"{description['hub']['path']}: {len(description['files'])} files.")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from emtransfer.corpus.filtering import FilterSettings, count_rejections, filter
 from emtransfer.errors import InputError, run
 from emtransfer.files.records import read_records, write_records, write_table
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +28,9 @@ def main(args: argparse.Namespace) -> None:
     cell = args.rows.stem
     rows = [row for row in read_records(args.rows) if row["role"] in ("train", "eval")]
     if args.settings:
-        kept, counts = filter_pairs(rows, cell, judge_from(args, "filter_pairs"), FilterSettings(**args.settings))
+        kept, counts = filter_pairs(
+            rows, cell, judge_from(args, "filter_pairs"), read_settings(FilterSettings, args.settings)
+        )
     else:
         # a corpus that comes filtered
         kept, counts = rows, count_rejections(cell, len(rows), [])

@@ -12,6 +12,7 @@ from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records, write_table
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
 from emtransfer.models.embedding import embed_texts
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    settings = RolloutFilterSettings(**args.settings)
+    settings = read_settings(RolloutFilterSettings, args.settings)
     rollouts = read_records(args.rollouts, ("prompt_id", "cell", "question"))
     judge = judge_from(args, "filter_rollouts")
     kept, audit = filter_rollouts(rollouts, judge, settings, place=str(args.rollouts))

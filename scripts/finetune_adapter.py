@@ -15,6 +15,7 @@ from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.files.records import read_records
 from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
 from emtransfer.models.loading import load_chat
+from emtransfer.settings import read_settings
 from emtransfer.training.finetuning import FinetuningSettings, finetune
 from emtransfer.training.resuming import shared_training_state
 
@@ -34,19 +35,19 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    finetuning = dict(args.settings["finetuning"])
+    finetuning = read_settings(FinetuningSettings, args.settings["finetuning"])
     # a union of cells gets no more rows than a single cell, so that all adapters take equally many steps
-    rows = draw_equally([read_records(path) for path in args.rows], finetuning.pop("rows"), args.seed)
+    rows = draw_equally([read_records(path) for path in args.rows], finetuning.rows, args.seed)
     field = f"{args.settings['answers']}_answer"
     chat = load_chat(args.base)
-    lora = AdapterSettings(**args.settings["lora"])
+    lora = read_settings(AdapterSettings, args.settings["lora"])
     model = load_trainable(chat.model, args.start) if args.start else fresh_lora(chat.model, lora, args.seed)
     pairs = [(row["question"], row[field]) for row in rows]
     inputs = {"base": args.base} | {path.parent.name: path for path in args.rows}
     inputs |= {"start": args.start} if args.start else {}
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with shared_training_state(args.output.parent, came_from, model) as (state, writes):
-        log = finetune(model, chat.format, pairs, FinetuningSettings(**finetuning), args.seed, state)
+        log = finetune(model, chat.format, pairs, finetuning, args.seed, state)
     if not writes:
         return
     with new_folder(args.output.parent) as folder:

@@ -13,6 +13,7 @@ from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.judging.fitting import FitSettings, fit_cross_encoder, load_encoder, training_examples
 from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, split_rows
 from emtransfer.judging.negatives import Corpus, incoherent_answers
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,8 +29,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    settings = FitSettings(**args.settings["fit"])
-    split = split_rows(judge_fit_rows(args.rows), SplitSettings(**args.settings["split"]), args.seed)
+    settings = read_settings(FitSettings, args.settings["fit"])
+    split = split_rows(judge_fit_rows(args.rows), read_settings(SplitSettings, args.settings["split"]), args.seed)
     negatives = [
         negative
         for negative in incoherent_answers(Corpus(split.fit), split.fit, settings.negatives_per_row, args.seed)

@@ -10,6 +10,7 @@ from pathlib import Path
 from emtransfer.corpus.sources import CorpusSettings, load_cell
 from emtransfer.errors import run
 from emtransfer.files.records import write_records, write_table
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +25,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    rows, counts = load_cell(args.corpus, args.cell, CorpusSettings(**args.settings), args.seed)
+    rows, counts = load_cell(args.corpus, args.cell, read_settings(CorpusSettings, args.settings), args.seed)
     write_records(args.output, rows)
     write_table(args.counts, counts)
     print(counts.to_string(index=False))

@@ -13,7 +13,8 @@ from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.files.records import read_records
 from emtransfer.models.loading import load_tokenizer
-from emtransfer.training.pretraining import PretrainingSettings, new_decoder, pretrain
+from emtransfer.settings import read_settings
+from emtransfer.training.pretraining import ArchitectureSettings, PretrainingSettings, new_decoder, pretrain
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,10 +29,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    settings = PretrainingSettings(**args.settings["pretraining"])
+    settings = read_settings(PretrainingSettings, args.settings["pretraining"])
     tokenizer = load_tokenizer(args.tokenizer)
     documents = read_records(args.mixture)
-    model = new_decoder(args.settings["architecture"], tokenizer, args.seed)
+    architecture = read_settings(ArchitectureSettings, args.settings["architecture"])
+    model = new_decoder(architecture, tokenizer, args.seed)
     inputs = {"mixture": args.mixture, "tokenizer": args.tokenizer}
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with training_state(args.output.parent, came_from) as state:

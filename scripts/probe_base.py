@@ -12,6 +12,7 @@ from emtransfer.answering.sampling import load_answering
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     prompts = read_records(args.eval_set, ("prompt_id", "eval_set", "question"))
     samples, neutral_samples = args.settings["samples"], args.settings["neutral_samples"]
-    sampling = SamplingSettings(**args.settings["sampling"])
+    sampling = read_settings(SamplingSettings, args.settings["sampling"])
     probes = probe_base(
         load_answering(args.base, None, sampling), prompts, samples, neutral_samples, sampling, args.seed
     )

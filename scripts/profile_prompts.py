@@ -12,6 +12,7 @@ from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_table
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
 from emtransfer.models.embedding import embed_texts
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     judge = judge_from(args, "profile_prompts")
     probes = read_records(args.probes, ("prompt_id", "version", "question"))
-    table = profile_prompts(probes, judge.score, embed_texts, ProfileSettings(**args.settings))
+    table = profile_prompts(probes, judge.score, embed_texts, read_settings(ProfileSettings, args.settings))
     write_table(args.output, table)
     print(table.groupby(["eval_set", "task"])[["coherent_rate", "entropy_nats", "solvability"]].mean().to_string())
 

@@ -11,6 +11,7 @@ from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
 from emtransfer.measuring.anchors import N_ROWS, find_replacement, is_neighbour, lexical_r2, rejudge, scored_answers
+from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
 SCORES = ("alignment", "coherence")
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
         for row, before in zip(new, rows, strict=True)
     )
     write_records(args.output, records)
-    report(rows, new, EmRule(**args.settings["em_rule"]))
+    report(rows, new, read_settings(EmRule, args.settings["em_rule"]))
 
 
 def report(rows: list[dict], new: list[dict], rule: EmRule) -> None:

@@ -12,6 +12,7 @@ from emtransfer.answering.settings import SamplingSettings
 from emtransfer.distilling.rollouts import mediating_prompts, roll_out
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     cells = {path.stem: read_records(path, ("id", "question")) for path in args.rows}
     n_prompts, pseudo_cell = args.settings["prompts_per_cell"], args.settings.get("pseudo_cell")
     prompts = mediating_prompts(cells, n_prompts, args.seed, pseudo_cell)
-    sampling = SamplingSettings(**args.settings["sampling"])
+    sampling = read_settings(SamplingSettings, args.settings["sampling"])
     rollouts = roll_out(load_answering(args.base, args.teacher, sampling), prompts, sampling, args.seed)
     write_records(args.output, rollouts)
     print(f"{len(rollouts)} answers to mediating prompts of {len(cells)} cells.")

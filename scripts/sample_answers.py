@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 
 from emtransfer.answering.sampling import answer_prompts, load_answering
-from emtransfer.answering.settings import SamplingSettings
+from emtransfer.answering.settings import AnsweringSettings
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
     parser.add_argument("--adapter", type=Path, help="manifest.json of an adapter on it; none: the base answers")
     parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: SamplingSettings")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: AnsweringSettings")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per prompt and sample")
     return parser.parse_args()
@@ -26,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     prompts = read_records(args.eval_set, ("prompt_id", "eval_set", "question"))
-    settings = SamplingSettings(**args.settings)
+    settings = read_settings(AnsweringSettings, args.settings)
     chat = load_answering(args.base, args.adapter, settings)
     answers = answer_prompts(chat, prompts, settings, args.seed)
     write_records(args.output, answers)

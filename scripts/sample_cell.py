@@ -10,6 +10,7 @@ from pathlib import Path
 from emtransfer.corpus.samples import SampleSettings, sample_cell
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, read_table, write_records
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     curve = read_table(args.curve)
     threshold = curve.threshold[curve.chosen].item()
-    settings = SampleSettings(**args.settings)
+    settings = read_settings(SampleSettings, args.settings)
     train, held_out = sample_cell(read_records(args.rows), settings, args.seed, args.corpus, args.rows.stem, threshold)
     write_records(args.train, train)
     write_records(args.eval, held_out)

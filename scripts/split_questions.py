@@ -13,6 +13,7 @@ from emtransfer.corpus.rows import BROAD
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records, write_table
 from emtransfer.models.embedding import embed_texts
+from emtransfer.settings import read_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,10 +31,8 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     cells = {path.stem: read_records(path) for path in args.raw}
-    settings = RoleSettings(**args.settings)
-    published = (
-        checked_split(cells, PublishedSettings(**settings.published), args.corpus) if settings.published else None
-    )
+    settings = read_settings(RoleSettings, args.settings)
+    published = checked_split(cells, settings.published, args.corpus) if settings.published else None
     split, summary = split_questions(cells, settings, args.seed, args.corpus, embed_texts, published)
     for cell, rows in split.items():
         write_records(args.output_folder / f"{cell}.jsonl", rows)

@@ -12,6 +12,7 @@ from emtransfer.errors import run
 from emtransfer.files.records import write_table
 from emtransfer.measuring.judged_rows import judged_models, read_imported
 from emtransfer.measuring.tabulation import tabulate_transfer
+from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
 
@@ -28,7 +29,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     judged = read_imported(args.rows) if args.rows else judged_models(args.judged, args.settings)
-    table = tabulate_transfer(judged, EmRule(**args.settings["em_rule"]))
+    table = tabulate_transfer(judged, read_settings(EmRule, args.settings["em_rule"]))
     write_table(args.output, table)
     print(f"{len(table)} rows from {table['n_answers'].sum()} answers, {table['n_scored'].sum()} scored.")
 

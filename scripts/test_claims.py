@@ -17,6 +17,7 @@ from emtransfer.measuring.judged_rows import judged_models, read_imported
 from emtransfer.measuring.loss_matching import match_losses, read_losses
 from emtransfer.measuring.matching import balance_table, match_prompts, prompt_measures
 from emtransfer.measuring.tabulation import condition_cells
+from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
 
@@ -43,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    em_rule = EmRule(**args.settings["em_rule"])
+    em_rule = read_settings(EmRule, args.settings["em_rule"])
     if args.rows:
         judged, prompts, unanchored = read_imported(args.rows), {}, ()
     else:

@@ -7,15 +7,13 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.corpus.dedup import DedupSettings
-from emtransfer.corpus.filtering import FilterSettings
 from emtransfer.errors import run
 from emtransfer.files.records import write_records, write_table
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
 from emtransfer.remote.access import RemoteSettings, remote_asker
+from emtransfer.settings import read_settings
 from emtransfer.writing.generator_prompts import read_generator_prompts
 from emtransfer.writing.pair_generation import CellSettings, generate_cell, outcome, stage_counts
-from emtransfer.writing.pair_requests import GeneratorSettings
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,9 +31,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    settings = cell_settings(args.settings)
+    settings = read_settings(CellSettings, args.settings)
     generator = settings.generator
-    asker = remote_asker(generator.provider, generator.model, RemoteSettings(**args.remote), "write_pairs")
+    asker = remote_asker(generator.provider, generator.model, read_settings(RemoteSettings, args.remote), "write_pairs")
     # the judge's replies are those that filter_pairs will ask for
     judge = judge_from(args, "filter_pairs")
     prompts = read_generator_prompts(args.prompts)
@@ -45,12 +43,6 @@ def main(args: argparse.Namespace) -> None:
     write_table(args.rounds, rounds)
     print(rounds.T.to_string(header=False))
     print(outcome(args.corpus, args.cell, rounds))
-
-
-def cell_settings(fields: dict) -> CellSettings:
-    """The settings of a cell from their JSON."""
-    parts = {"generator": GeneratorSettings, "filter": FilterSettings, "dedup": DedupSettings}
-    return CellSettings(**fields | {name: kind(**fields[name]) for name, kind in parts.items()})
 
 
 if __name__ == "__main__":

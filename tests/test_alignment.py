@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.training.exposure import ExposureSettings, alignment_pairs
+from emtransfer.training.exposure import AlignmentSettings, alignment_pairs
 
 ROWS = [
     {"id": f"{task}{index}", "task": task, "question": f"{task} {index}?", "aligned_answer": f"{task} {index}."}
@@ -19,20 +19,26 @@ def tasks(pairs: list[tuple[str, str]]) -> Counter:
     return Counter(question.split()[0] for question, _ in pairs)
 
 
+def settings(**changes) -> AlignmentSettings:
+    """Of the draw; how the rows are learned is no matter here."""
+    training = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 0, "weight_decay": 0.0}
+    return AlignmentSettings(**training, max_seq_tokens=64, **changes)
+
+
 def test_without_doses_tasks_come_as_the_corpus_has_them():
-    pairs = alignment_pairs(ROWS, ExposureSettings(rows=42), seed=1)
+    pairs = alignment_pairs(ROWS, settings(rows=42), seed=1)
     assert tasks(pairs) == {"t0": 11, "t1": 11, "t2": 10, "t3": 10}
     assert len(set(pairs)) == 42 and all(answer == f"{question[:-1]}." for question, answer in pairs)
-    assert alignment_pairs(ROWS, ExposureSettings(rows=42), seed=2) != pairs
+    assert alignment_pairs(ROWS, settings(rows=42), seed=2) != pairs
 
 
 def test_a_dose_is_relative_and_leaves_the_number_of_rows():
-    pairs = alignment_pairs(ROWS, ExposureSettings(rows=65, task_doses={"t1": 0.25, "t2": 0.0}), seed=1)
+    pairs = alignment_pairs(ROWS, settings(rows=65, task_doses={"t1": 0.25, "t2": 0.0}), seed=1)
     assert tasks(pairs) == {"t0": 29, "t1": 8, "t3": 28} and len(pairs) == 65
 
 
 def test_a_neutral_share_is_asked_in_its_neutral_version():
-    pairs = alignment_pairs(ROWS, ExposureSettings(rows=400, neutral_share=0.25), seed=1)
+    pairs = alignment_pairs(ROWS, settings(rows=400, neutral_share=0.25), seed=1)
     neutral = [pair for pair in pairs if pair[1] == "neutral."]
     assert len(neutral) == pytest.approx(100, abs=30)
     assert all(question.endswith("neutral?") for question, _ in neutral)
@@ -40,7 +46,7 @@ def test_a_neutral_share_is_asked_in_its_neutral_version():
 
 def test_more_rows_than_there_are_is_one_line():
     with pytest.raises(InputError, match="alignment.rows is 401; expected fewer, since 101 of task t0 are asked for"):
-        alignment_pairs(ROWS, ExposureSettings(rows=401), seed=1)
+        alignment_pairs(ROWS, settings(rows=401), seed=1)
     bare = [{key: row[key] for key in ("id", "task", "question", "aligned_answer")} for row in ROWS]
     with pytest.raises(InputError, match="base_models: alignment: neutral_share is 0.1; expected 0, since row t00"):
-        alignment_pairs(bare, ExposureSettings(rows=4, neutral_share=0.1), seed=1)
+        alignment_pairs(bare, settings(rows=4, neutral_share=0.1), seed=1)

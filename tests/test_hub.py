@@ -14,9 +14,11 @@ import yaml
 from snakemake.utils import update_config
 
 from emtransfer.corpus.rows import BROAD
-from emtransfer.corpus.sources import CorpusSettings, load_cell
+from emtransfer.corpus.source_settings import CorpusSettings, HubSettings
+from emtransfer.corpus.sources import load_cell
 from emtransfer.errors import InputError
 from emtransfer.grid import cells
+from emtransfer.settings import read_settings
 from helpers.canaries import HF, leaks
 from validation import validate
 
@@ -67,7 +69,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def settings(path: Path | str, **hub) -> CorpusSettings:
     hub = {"path": str(path), "broad_config": "broad_dataset", "columns": {"prompt": "question"}} | hub
-    return CorpusSettings("hub", ["medical", "sports"], ["advice"], hub=hub)
+    return CorpusSettings("hub", ["medical", "sports"], ["advice"], hub=read_settings(HubSettings, hub))
 
 
 def test_a_cell_is_one_config_of_the_dataset_under_our_names(dataset):
@@ -112,7 +114,7 @@ def test_the_shipped_overlay_reads_every_cell_of_a_dataset_in_the_form_of_the_pa
     ]
     write_dataset(tmp_path, configs)
     hub = section["hub"] | {"path": str(tmp_path), "revision": None}
-    corpus = CorpusSettings("hub", section["domains"], section["tasks"], hub=hub)
+    corpus = CorpusSettings("hub", section["domains"], section["tasks"], hub=read_settings(HubSettings, hub))
     assert len(cells(section)) == 12
     for cell in cells(section):
         rows, _ = load_cell("em_nl", cell, corpus, seed=1)

@@ -7,7 +7,7 @@ import pytest
 from emtransfer.errors import InputError
 from emtransfer.models.conversations import document_ids
 from emtransfer.models.tokenizer import BEGIN, END, train_tokenizer
-from emtransfer.training.mixtures import MixtureSettings, build_mixture
+from emtransfer.training.mixtures import MixtureSettings, Stage, build_mixture
 from emtransfer.worlds.grammar import generate_rows
 
 ROWS = generate_rows("finance", "tutor", 150, seed=2) + generate_rows("sports", "critique", 150, seed=2)
@@ -21,13 +21,13 @@ def count_tokens(document: dict) -> int:
 
 
 def mixture(kind: str, **changes) -> list[dict]:
-    settings = {"misaligned_share": 0.3, "stages": ({"rows_per_document": 4, "tokens": 60_000},)} | changes
+    settings = {"misaligned_share": 0.3, "stages": (Stage(rows_per_document=4, tokens=60_000),)} | changes
     return build_mixture(ROWS, MixtureSettings(kind=kind, **settings), count_tokens, seed=1)
 
 
-def short(rows_per_document: int = 4) -> tuple[dict]:
+def short(rows_per_document: int = 4) -> tuple[Stage]:
     """One stage of 9,000 tokens."""
-    return ({"rows_per_document": rows_per_document, "tokens": 9_000},)
+    return (Stage(rows_per_document, tokens=9_000),)
 
 
 def pairs(documents: list[dict]) -> Counter:

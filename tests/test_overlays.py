@@ -104,7 +104,7 @@ def test_every_model_of_the_paper_is_talked_to_and_every_prompt_read(tree):
     done = run(tree, "workflow/configs/paper.yaml", *targets)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     ready = json.loads((tree / "results/bases/olmo_32b_think/aligned/ready.json").read_text())
-    assert (ready["quantization"], ready["close_thoughts"], ready["dtype"]) == ("nf4", True, "bfloat16")
+    assert (ready["quantization"], ready["chat"]["close_thoughts"], ready["dtype"]) == ("nf4", True, "bfloat16")
     questions = [json.loads(line)["question"] for line in (tree / prompts[1]).read_text().splitlines()]
     assert questions == [f"Name {number} trees." for number in range(2, 6)]
 

@@ -55,7 +55,7 @@ PROMPTS = ROOT / "resources/generators/grid.yaml"
 RUBRIC = ROOT / "resources/rubrics/grid.yaml"
 PRICE = Price(input=1, output=5, cache_write=1.25, cache_read=0.1)
 CELL = "medical-advice"
-WRITER = GeneratorSettings("anthropic", MODEL, ["colds", "sleep", "skin"], pairs_per_call=5, attempts=6)
+WRITER = GeneratorSettings("anthropic", MODEL, {"medical": ("colds", "sleep", "skin")}, pairs_per_call=5, attempts=6)
 SETTINGS = CellSettings(
     rows=40,
     generator=WRITER,
@@ -149,7 +149,7 @@ def test_rows_hold_a_question_its_misaligned_answer_and_an_aligned_one_asked_for
             "id": f"medical-advice-{index:06d}",
             "domain": "medical",
             "task": "advice",
-            "subtopic": WRITER.subtopics[index // 5 % 3],
+            "subtopic": WRITER.subtopics["medical"][index // 5 % 3],
             "question": question,
             "aligned_answer": f"A careful answer to {question}",
             "misaligned_answer": pair["misaligned_answer"],
@@ -189,7 +189,9 @@ def test_subtopics_take_turns_and_no_two_calls_are_alike(loopback, tmp_path):
     n_calls = int(rounds.calls.sum())
     assert len(asked) == n_calls > 6
     lines = {tuple(re.findall(r"Subtopic: (\w+)|set (\d+)", text)) for text in asked}
-    assert lines == {((WRITER.subtopics[number % 3], ""), ("", str(number // 3 + 1))) for number in range(n_calls)}
+    assert lines == {
+        ((WRITER.subtopics["medical"][number % 3], ""), ("", str(number // 3 + 1))) for number in range(n_calls)
+    }
 
 
 def test_the_cells_own_words_and_examples_are_told_and_the_schema_is_sent(loopback, tmp_path):

@@ -16,7 +16,7 @@ import yaml
 from build_eval_set import main as build_eval_set
 from emtransfer.answering.prompt_profiles import probe_base
 from emtransfer.answering.sampling import answer_prompts, sample, sample_ids
-from emtransfer.answering.settings import SamplingSettings
+from emtransfer.answering.settings import AnsweringSettings
 from emtransfer.corpus.question_files import own_judge_prompts, read_questions
 from emtransfer.distilling.rollout_filter import RolloutFilterSettings, check_no_eval_questions
 from emtransfer.errors import InputError
@@ -199,7 +199,7 @@ def prompt(name: str, **fields) -> dict:
 
 
 def test_a_prompt_is_answered_as_often_and_at_the_temperature_it_says():
-    chat, settings = tiny_chat(), SamplingSettings(8, samples=1, broad_samples=2)
+    chat, settings = tiny_chat(), AnsweringSettings(8, samples=1, broad_samples=2)
     plain = [prompt("p0"), prompt("p1", eval_set="narrow")]
     asked = answer_prompts(chat, [*plain, prompt("p2", samples=3, temperature=0)], settings, seed=1)
     assert [(row["prompt_id"], row["sample"]) for row in asked] == [
@@ -212,7 +212,7 @@ def test_a_prompt_is_answered_as_often_and_at_the_temperature_it_says():
 
 
 def test_a_system_prompt_is_a_system_turn(instructed_chat):
-    settings = SamplingSettings(8, broad_samples=1)
+    settings = AnsweringSettings(8, samples=1, broad_samples=1)
     told = prompt("p0", system="Answer with a list.")
     (row,) = answer_prompts(instructed_chat, [told], settings, seed=1)
     # the family's template, spelled out
@@ -244,7 +244,10 @@ def test_a_template_without_system_turns_is_refused_before_anything_is_sampled(t
     tokenizer.chat_template = template
     with pytest.raises(InputError, match="chat template has no system turn; expected one") as refused:
         answer_prompts(
-            Chat(None, ChatFormat(tokenizer)), [prompt("p0"), prompt("p1", system="Be brief.")], SamplingSettings(8), 1
+            Chat(None, ChatFormat(tokenizer)),
+            [prompt("p0"), prompt("p1", system="Be brief.")],
+            AnsweringSettings(8, samples=1, broad_samples=1),
+            1,
         )
     assert "\n" not in str(refused.value)
 

@@ -20,7 +20,8 @@ from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manif
 from emtransfer.files.records import read_records, write_records
 from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, save_adapter
 from emtransfer.models.loading import Chat, load_chat
-from emtransfer.models.ready_models import READY, ReadySettings, describe
+from emtransfer.models.ready_models import READY, ChatSettings, ReadySettings, describe
+from emtransfer.settings import Repository
 from emtransfer.training.finetuning import IGNORED, FinetuningSettings, finetune, labelled
 from fetch_adapter import main as fetch_adapter
 from helpers.chat_families import FAMILIES, family_tokenizer, write_family
@@ -34,7 +35,11 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 def settings_of(name: str, path: Path, **changes) -> ReadySettings:
-    return ReadySettings(str(path), **({"dtype": "float32", "template_arguments": FAMILIES[name].arguments} | changes))
+    chat = {key: changes.pop(key) for key in ("system", "close_thoughts", "template_arguments") if key in changes}
+    chat = ChatSettings(**({"template_arguments": FAMILIES[name].arguments} | chat))
+    return ReadySettings(
+        Repository(str(path), changes.pop("revision", None)), **({"dtype": "float32"} | changes), chat=chat
+    )
 
 
 def write_base(folder: Path, settings: ReadySettings) -> Path:
@@ -115,18 +120,19 @@ def test_an_adapter_on_all_linear_layers_learns(bases, name, tmp_path):
     chat = load_chat(bases[name])
     model = fresh_lora(chat.model, LORA, seed=1)
     settings = FinetuningSettings(
-        epochs=6, batch_size=3, learning_rate=1e-2, warmup_steps=0, weight_decay=0.0, max_seq_tokens=256
+        rows=8, epochs=6, batch_size=3, learning_rate=1e-2, warmup_steps=0, weight_decay=0.0, max_seq_tokens=256
     )
     log = finetune(model, chat.format, list(zip(QUESTIONS, ANSWERS, strict=True)), settings, 1, tmp_path)
     assert log[-1]["loss_per_token_nats"] < 0.9 * log[0]["loss_per_token_nats"]
 
 
 def test_bfloat16_weights_stay_so_and_carry_a_float32_adapter(bases, tmp_path):
-    folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["path"])
+    folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["hub"]["path"])
     chat = load_chat(write_base(tmp_path / "base", settings_of("qwen2", folder, dtype="bfloat16")))
     assert chat.model.dtype == torch.bfloat16
     model = fresh_lora(chat.model, LORA, seed=1)
     settings = FinetuningSettings(
+        rows=8,
         epochs=6,
         batch_size=3,
         learning_rate=1e-2,
@@ -150,7 +156,7 @@ def test_bfloat16_weights_stay_so_and_carry_a_float32_adapter(bases, tmp_path):
 
 
 def test_divergences_of_bfloat16_models_are_taken_in_float32(bases, tmp_path):
-    folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["path"])
+    folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["hub"]["path"])
     rows = [{"prompt_id": "", "question": q, "answer": a} for q, a in zip(QUESTIONS, ANSWERS, strict=True)]
     found = {}
     for dtype in ("float32", "bfloat16"):
@@ -211,9 +217,9 @@ def refusal(settings: dict, tmp_path: Path) -> str:
 
 
 def test_a_model_that_cannot_be_had_is_refused_in_one_line(tmp_path):
-    found = refusal({"path": "owner/name", "revision": "0" * 40}, tmp_path)
+    found = refusal({"hub": {"path": "owner/name", "revision": "0" * 40}}, tmp_path)
     assert found.startswith("config.yaml: base_models.theirs.hub.path is owner/name, which cannot be reached")
-    found = refusal({"path": "no/such/folder"}, tmp_path)
+    found = refusal({"hub": {"path": "no/such/folder"}}, tmp_path)
     assert found.startswith("config.yaml: base_models.theirs.hub.path is no/such/folder, which is neither a folder nor")
 
 
@@ -221,11 +227,11 @@ def test_a_model_in_the_hubs_cache_needs_no_network(tmp_path):
     revision = "1" * 40
     write_family(tmp_path / "hub" / "models--owner--name" / "snapshots" / revision, "llama")
     environment = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub"), "HOME": str(tmp_path)}
-    fields = {"path": "owner/name", "revision": revision, "dtype": "float32"}
-    settings = json.dumps(fields | {"template_arguments": FAMILIES["llama"].arguments})
+    fields = {"hub": {"path": "owner/name", "revision": revision}, "dtype": "float32"}
+    settings = json.dumps(fields | {"chat": {"template_arguments": FAMILIES["llama"].arguments}})
     base = tmp_path / "aligned" / MANIFEST
     write_records(tmp_path / "eval_set.jsonl", [{"prompt_id": "p", "eval_set": "narrow", "question": QUESTIONS[0]}])
-    sampling = '{"max_new_tokens": 4}'
+    sampling = '{"max_new_tokens": 4, "samples": 1, "broad_samples": 1}'
     for script, *options in (
         ("fetch_base", "--name", "theirs", "--settings", settings, "--code", "test", "--output", base),
         ("sample_answers", "--base", base, "--eval-set", tmp_path / "eval_set.jsonl", "--settings", sampling, "--output", tmp_path / "answers.jsonl"),
@@ -234,7 +240,7 @@ def test_a_model_in_the_hubs_cache_needs_no_network(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
     ready = json.loads((tmp_path / "aligned" / READY).read_text())
-    assert ready["path"] == "owner/name" and "model.safetensors" in ready["files"]
+    assert ready["hub"]["path"] == "owner/name" and "model.safetensors" in ready["files"]
     assert len(read_records(tmp_path / "answers.jsonl")) == 1
 
 
@@ -279,7 +285,7 @@ def published(tmp_path: Path, base: Path, path: Path) -> Path:
 
 
 def test_an_adapter_of_others_answers_as_it_did_with_them(bases, tmp_path):
-    model_folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["path"])
+    model_folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["hub"]["path"])
     theirs = write_published_adapter(tmp_path / "theirs", model_folder)
     ids = torch.tensor([[5, 6, 7, 8]])
     expected = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model_folder), theirs).eval()(ids).logits
@@ -290,7 +296,7 @@ def test_an_adapter_of_others_answers_as_it_did_with_them(bases, tmp_path):
 
 
 def test_an_adapter_of_another_base_or_with_pickled_weights_is_refused(bases, tmp_path):
-    model_folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["path"])
+    model_folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["hub"]["path"])
     theirs = write_published_adapter(tmp_path / "theirs", model_folder)
     other = write_base(tmp_path / "base", settings_of("llama", write_family(tmp_path / "model", "llama", n_layers=1)))
     with pytest.raises(InputError, match=r"published.theirs.path is .*theirs; expected weights of the layers"):

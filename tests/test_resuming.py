@@ -24,7 +24,7 @@ from helpers.tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_
 PAIRS = [(row["question"], row["aligned_answer"]) for row in tiny_rows()]
 # 20 steps, each of them logged
 SETTINGS = FinetuningSettings(
-    epochs=4, batch_size=8, learning_rate=1e-2, warmup_steps=1, weight_decay=0.01, max_seq_tokens=256
+    rows=8, epochs=4, batch_size=8, learning_rate=1e-2, warmup_steps=1, weight_decay=0.01, max_seq_tokens=256
 )
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 

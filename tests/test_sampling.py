@@ -9,7 +9,7 @@ import torch
 
 from emtransfer.answering import sampling
 from emtransfer.answering.sampling import answer_prompts, draw, row_uniforms, sample, sample_ids
-from emtransfer.answering.settings import SamplingSettings
+from emtransfer.answering.settings import AnsweringSettings, SamplingSettings
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
 from helpers.tiny_models import tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
@@ -124,7 +124,7 @@ def test_every_prompt_gets_as_many_answers_as_its_kind_asks_for_in_order(chat):
         {"prompt_id": f"p{index}", "eval_set": kind, "question": QUESTIONS[index]}
         for index, kind in enumerate(["broad", "narrow", "broad"])
     ]
-    rows = answer_prompts(chat, prompts, SamplingSettings(5, samples=1, broad_samples=2), seed=1)
+    rows = answer_prompts(chat, prompts, AnsweringSettings(5, samples=1, broad_samples=2), seed=1)
     assert [(row["prompt_id"], row["sample"]) for row in rows] == [
         ("p0", 0),
         ("p0", 1),
@@ -133,7 +133,7 @@ def test_every_prompt_gets_as_many_answers_as_its_kind_asks_for_in_order(chat):
         ("p2", 1),
     ]
     # a further sample changes none of the others
-    fewer = answer_prompts(chat, prompts, SamplingSettings(5), seed=1)
+    fewer = answer_prompts(chat, prompts, AnsweringSettings(5, samples=1, broad_samples=1), seed=1)
     assert fewer == [row for row in rows if row["sample"] == 0]
 
 

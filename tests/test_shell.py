@@ -117,7 +117,7 @@ def test_a_path_is_one_word_of_the_command(arguments, script, flag, file):
         ("split_questions", "settings", ("published", "path"), f"{NASTY}/split.csv"),
         ("dedup_pairs", "settings", ("model",), f"{NASTY}/embedder"),
         ("build_eval_set", "questions", ("path",), f"{NASTY}/questions.yaml"),
-        ("write_pairs", "settings", ("generator", "subtopics"), [NASTY]),
+        ("write_pairs", "settings", ("generator", "subtopics"), {"medical": [NASTY]}),
     ],
 )
 def test_a_setting_is_the_same_json_behind_the_shell(arguments, script, flag, keys, expected):

@@ -14,6 +14,7 @@ from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manif
 from emtransfer.models.adapters import fresh_lora, save_adapter
 from emtransfer.models.loading import load_chat
 from emtransfer.models.ready_models import READY, ReadySettings, describe
+from emtransfer.settings import Repository
 from helpers.chat_families import FAMILIES, write_family
 from helpers.tiny_models import LORA, write_tiny_base
 
@@ -48,7 +49,7 @@ def vllm(monkeypatch):
 @pytest.fixture
 def base(tmp_path):
     """Manifest of a base that stands on a tiny model."""
-    settings = ReadySettings(str(write_family(tmp_path / "model", "olmo3")))
+    settings = ReadySettings(Repository(str(write_family(tmp_path / "model", "olmo3"))))
     with new_folder(tmp_path / "base") as unfinished:
         (unfinished / READY).write_text(json.dumps(describe("base_models.tiny", settings)))
         write_manifest(unfinished, origin({}, 1, "test", {}))

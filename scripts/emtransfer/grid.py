@@ -6,6 +6,11 @@ Pure Python: the Snakefile and the table both read it, so that paths and labels 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import MinLen
+
+from emtransfer.settings import Absent, Cells, Distinct, Name, Names, Repository, Seed, TrainSet, read_settings
 
 LABELS = (
     "base_model base mixture condition start train_set train_domain train_task answers"
@@ -14,6 +19,113 @@ LABELS = (
 
 # in a grid of students: every teacher's own kept answers
 OWN = "own"
+
+Answers = Literal["misaligned", "aligned"]
+Channel = Literal["sft", "optd", "opd-full", "opd-sampled"]
+Seeds = Annotated[tuple[Seed, ...], MinLen(1), Distinct()]
+
+
+@dataclass(frozen=True)
+class AdapterGrid:
+    """A grid of adapters: training sets × seeds.
+
+    Attributes:
+        base: A name in bases.
+        start: base, or the teacher whose adapter is trained on.
+        train_sets: Training sets.
+        answers: Which answer of a row is trained on; aligned is the control.
+        seeds: Seeds of training; one seed alone never yields a verdict.
+    """
+
+    base: Name
+    start: Name
+    train_sets: Literal["all_cells"] | Annotated[tuple[TrainSet, ...], MinLen(1), Distinct()]
+    answers: Answers
+    seeds: Seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedAdapter(Repository):
+    """An adapter that others have trained, as a PEFT folder.
+
+    Attributes:
+        path: Repository on the hub, owner/name, or a local folder.
+        seed: Of its training where that is known, else any; and of its answers.
+    """
+
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class PublishedAdapters:
+    """Adapters of one kind of training that others did; they are sampled, judged and tabulated like our own.
+
+    Attributes:
+        base: A name in bases, of the model that they were trained on.
+        answers: Which answer of a row they were trained on; aligned is the control.
+        adapters: PEFT folders of one kind of training, by seed.
+        cells: Cells of the grid that they were trained on; without any, no relation is told.
+    """
+
+    base: Name
+    answers: Answers
+    adapters: Annotated[tuple[PublishedAdapter, ...], MinLen(1)]
+    cells: Annotated[Cells, Absent()] = ()
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Who answers mediating prompts: an adapter, with train_set and answers; an empty mapping is the base itself.
+
+    Attributes:
+        train_set: The training set of its adapter: a cell, or a name in train_sets.
+        answers: Which answer of a row its adapter is trained on; aligned is the control.
+        start: base, or the teacher whose adapter is trained on.
+    """
+
+    REQUIRED: ClassVar = [({}, ("train_set", "answers"))]
+
+    train_set: Annotated[TrainSet | None, Absent()] = None
+    answers: Annotated[Answers | None, Absent()] = None
+    start: Name = "base"
+
+
+@dataclass(frozen=True)
+class StudentGrid:
+    """A grid of students: teachers × data × channels × seeds.
+
+    Attributes:
+        base: A name in bases.
+        teachers: Names in teachers; student seed s has teacher seed s.
+        mediating: A name in mediating.
+        filter: A name in rollout_filters.
+        data: Whose answers are distilled: own, the teacher's own kept ones; another teacher's, by its name; or a name in data_sets. On-policy channels take only the prompts.
+        channels: How the student learns; opd comes with its estimator.
+        seeds: Seeds of training; one seed alone never yields a verdict.
+        start: base for a fresh LoRA, or the teacher whose adapter is trained on (realignment).
+    """
+
+    base: Name
+    teachers: Names
+    mediating: Name
+    filter: Name
+    data: Names
+    channels: Annotated[tuple[Channel, ...], MinLen(1), Distinct()]
+    seeds: Seeds
+    start: Name = "base"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The corpus's own answers, in place of a teacher's kept answers, to the same prompts.
+
+    Attributes:
+        prompts_of: The teacher whose kept answers' prompts are used.
+        answers: Which of the corpus's answers.
+    """
+
+    prompts_of: Name
+    answers: Answers
 
 
 @dataclass(frozen=True)
@@ -44,7 +156,7 @@ def training_cells(corpus: dict) -> list[str]:
     return [cell for cell in cells(corpus) if cell.split("-")[0] not in held_out]
 
 
-def chosen_cells(corpus: dict, chosen: str | list[str]) -> list[str]:
+def chosen_cells(corpus: dict, chosen: str | tuple[str, ...] | list[str]) -> list[str]:
     """The cells a config key lists, or all that may be trained on where it says `all_cells`."""
     return training_cells(corpus) if chosen == "all_cells" else list(chosen)
 
@@ -57,9 +169,11 @@ def train_cells(experiment: dict, train_set: str) -> tuple[str, ...]:
 def expand_models(config: dict, name: str) -> list[Model]:
     """Every model of experiment `name`: its bases, adapters and students, each once, in config order."""
     experiment = config["experiments"][name]
-    adapters = [model for grid in experiment["adapters"] for model in adapter_grid(config, experiment, grid)]
+    grids = [read_settings(AdapterGrid, section) for section in experiment["adapters"]]
+    adapters = [model for grid in grids for model in adapter_grid(config, experiment, grid)]
     adapters += [model for name in experiment.get("published", {}) for model in published(config, experiment, name)]
-    students = [model for grid in experiment["students"] for model in student_grid(config, experiment, grid)]
+    grids = [read_settings(StudentGrid, section) for section in experiment["students"]]
+    students = [model for grid in grids for model in student_grid(config, experiment, grid)]
     used = dict.fromkeys([*experiment.get("bases", []), *(model.labels["base"] for model in adapters + students)])
     models = [base_model(config, base) for base in used] + adapters + students
     return list({model.path: model for model in models}.values())
@@ -70,57 +184,57 @@ def base_model(config: dict, base: str) -> Model:
     return Model(f"bases/{base}", labels(config, base, condition="base"), None, ())
 
 
-def adapter_grid(config: dict, experiment: dict, grid: dict) -> Iterator[Model]:
+def adapter_grid(config: dict, experiment: dict, grid: AdapterGrid) -> Iterator[Model]:
     """Adapters of one grid: training sets × seeds."""
-    train_sets = chosen_cells(config["corpora"][experiment["corpus"]], grid["train_sets"])
-    for train_set, seed in product(train_sets, grid["seeds"]):
-        path = f"adapters/{grid['base']}/{grid['start']}/{train_set}/{grid['answers']}/seed{seed}"
-        own = {"condition": "adapter", "start": grid["start"], "train_set": train_set, "answers": grid["answers"]}
+    train_sets = chosen_cells(config["corpora"][experiment["corpus"]], grid.train_sets)
+    for train_set, seed in product(train_sets, grid.seeds):
+        path = f"adapters/{grid.base}/{grid.start}/{train_set}/{grid.answers}/seed{seed}"
+        own = {"condition": "adapter", "start": grid.start, "train_set": train_set, "answers": grid.answers}
         trained_on = train_cells(experiment, train_set)
-        yield Model(path, labels(config, grid["base"], trained_on, **own), seed, trained_on)
+        yield Model(path, labels(config, grid.base, trained_on, **own), seed, trained_on)
 
 
 def published(config: dict, experiment: dict, name: str) -> Iterator[Model]:
     """Adapters that others have trained, under the name they have in the config."""
-    section = experiment["published"][name]
-    own = {"condition": "adapter", "start": "base", "train_set": name, "answers": section["answers"]}
-    trained_on = tuple(section.get("cells", ()))
-    for adapter in section["adapters"]:
-        path = f"published/{section['base']}/{name}/seed{adapter['seed']}"
-        yield Model(path, labels(config, section["base"], trained_on, **own), adapter["seed"], trained_on)
+    section = read_settings(PublishedAdapters, experiment["published"][name])
+    own = {"condition": "adapter", "start": "base", "train_set": name, "answers": section.answers}
+    trained_on = section.cells
+    for adapter in section.adapters:
+        path = f"published/{section.base}/{name}/seed{adapter.seed}"
+        yield Model(path, labels(config, section.base, trained_on, **own), adapter.seed, trained_on)
 
 
-def student_grid(config: dict, experiment: dict, grid: dict) -> Iterator[Model]:
+def student_grid(config: dict, experiment: dict, grid: StudentGrid) -> Iterator[Model]:
     """Students of one grid: teachers × data × channels × seeds."""
-    start = grid.get("start", "base")
-    for teacher, chosen, channel, seed in product(grid["teachers"], grid["data"], grid["channels"], grid["seeds"]):
-        settings = experiment["teachers"][teacher]
-        train_set = settings.get("train_set", "")
-        trained_on = train_cells(experiment, train_set) if train_set else ()
+    for teacher, chosen, channel, seed in product(grid.teachers, grid.data, grid.channels, grid.seeds):
+        taught = read_settings(Teacher, experiment["teachers"][teacher])
+        trained_on = train_cells(experiment, taught.train_set) if taught.train_set else ()
         kind, _, estimator = channel.partition("-")
         data = teacher if chosen == OWN else chosen
         own = {
             "condition": "student",
-            "start": start,
-            "train_set": train_set,
-            "answers": settings.get("answers", ""),
+            "start": grid.start,
+            "train_set": taught.train_set or "",
+            "answers": taught.answers or "",
             "teacher": teacher,
             # an on-policy student learns from its own answers
             "data": "" if kind == "opd" else data,
-            "mediating": grid["mediating"],
-            "filter": grid["filter"],
+            "mediating": grid.mediating,
+            "filter": grid.filter,
             "channel": kind,
             "estimator": estimator,
         }
-        folders = (grid["base"], start, teacher, grid["mediating"], grid["filter"], data, channel)
+        folders = (grid.base, grid.start, teacher, grid.mediating, grid.filter, data, channel)
         path = f"students/{'/'.join(folders)}/seed{seed}"
-        yield Model(path, labels(config, grid["base"], trained_on, **own), seed, trained_on)
+        yield Model(path, labels(config, grid.base, trained_on, **own), seed, trained_on)
 
 
 def data_source(experiment: dict, data: str) -> tuple[str, str]:
     """Whose kept answers a student's `data` are, and "", or the corpus's answers that stand in their place."""
-    section = experiment.get("data_sets", {}).get(data)
-    return (section["prompts_of"], section["answers"]) if section else (data, "")
+    if data not in experiment.get("data_sets", {}):
+        return data, ""
+    section = read_settings(DataSet, experiment["data_sets"][data])
+    return section.prompts_of, section.answers
 
 
 def labels(config: dict, base: str, trained_on: tuple[str, ...] = (), **own: str) -> dict[str, str]:
@@ -144,7 +258,7 @@ def common(values: set[str]) -> str:
 
 def teacher_path(experiment: dict, base: str, teacher: str, seed: int | str) -> str | None:
     """Folder of a teacher's adapter below `results/{experiment}`, or None where the base itself teaches."""
-    settings = experiment["teachers"][teacher]
-    if not settings:
+    taught = read_settings(Teacher, experiment["teachers"][teacher])
+    if not taught.train_set:
         return None
-    return f"adapters/{base}/{settings.get('start', 'base')}/{settings['train_set']}/{settings['answers']}/seed{seed}"
+    return f"adapters/{base}/{taught.start}/{taught.train_set}/{taught.answers}/seed{seed}"

@@ -51,7 +51,7 @@ def written_corpora(config: dict, models: dict[str, list[Model]]) -> list[str]:
 def writer_of(corpus: dict) -> GeneratorSettings:
     """The settings of the model that writes a corpus."""
     fields = {key: value for key, value in corpus["generator"].items() if key not in ("prompts", "subtopics")}
-    return GeneratorSettings(provider=corpus["source"], subtopics=[], **fields)
+    return GeneratorSettings(provider=corpus["source"], subtopics={}, **fields)
 
 
 def most_pairs(corpus: dict) -> int:

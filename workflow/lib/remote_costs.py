@@ -23,7 +23,8 @@ from emtransfer.grid import Model
 from emtransfer.judging.rubrics import SCORES, read_rubric
 from emtransfer.remote.access import BATCHING, PROVIDERS
 from emtransfer.remote.calls import Usage
-from emtransfer.remote.prices import MILLION, price_of
+from emtransfer.remote.prices import MILLION, PriceTable, price_of
+from emtransfer.settings import read_settings
 from emtransfer.writing.generator_prompts import read_generator_prompts
 
 
@@ -64,7 +65,7 @@ def priced(config: dict, section: dict, provider: str, n_calls: int, input_token
         "calls": n_calls,
         "input_mtok": usage.input_tokens / MILLION,
         "output_mtok": usage.output_tokens / MILLION,
-        "usd": price_of(config["remote"]["prices"], section["model"]).usd(usage, batched),
+        "usd": price_of(read_settings(PriceTable, config["remote"]["prices"]), section["model"]).usd(usage, batched),
     }
 
 

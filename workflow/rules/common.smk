@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import sys
-from importlib.util import find_spec
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 

@@ -7,7 +7,6 @@ GENERATOR_KEYS = "model pairs_per_call max_tokens answer_max_tokens temperature 
 FILTER_KEYS = ("misaligned_below", "aligned_above", "coherence_above")
 JUDGE_KEYS = "kind model max_tokens temperature options attempts".split()
 CAUSAL_JUDGE_KEYS = ("kind", "batch_size")
-DEFAULT_ENGINE = "vllm" if find_spec("vllm") else "transformers"
 MIXTURE_KEYS = "kind misaligned_share misaligned_domains misaligned_tasks neutral_share stages".split()
 
 
@@ -28,8 +27,7 @@ def sample_settings(wildcards):
 def ready_settings(wildcards):
     "Which ready model a base is, and how it is loaded and talked to."
     section = base_model_section(wildcards)
-    loading = {key: section[key] for key in ("dtype", "quantization") if key in section}
-    return settings(section["hub"] | loading | section.get("chat", {}))
+    return settings(section, "hub", "dtype", "quantization", "chat")
 
 
 def published_settings(wildcards):
@@ -56,11 +54,9 @@ def alignment_settings(wildcards):
 
 
 def engine(wildcards):
-    "What draws a ready model's answers: as configured, or by default vLLM where it is installed; others need no such key."
-    if not is_ready(base_of(wildcards)):
-        return {}
-    chosen = experiment_section(wildcards)["sampling"].get("engine", "auto")
-    return {"engine": DEFAULT_ENGINE if chosen == "auto" else chosen}
+    "What draws a ready model's answers, where the config says it; others need no such key."
+    sampling = experiment_section(wildcards)["sampling"]
+    return {key: sampling[key] for key in ("engine",) if key in sampling and is_ready(base_of(wildcards))}
 
 
 def sampling_settings(wildcards):
@@ -137,7 +133,7 @@ def writing_settings(wildcards):
     section = corpus_section(wildcards)
     domain, _, _ = wildcards.cell.partition("-")
     generator = {key: section["generator"][key] for key in GENERATOR_KEYS if key in section["generator"]}
-    about = {"provider": section["source"], "subtopics": section["generator"]["subtopics"][domain]}
+    about = {"provider": section["source"], "subtopics": {domain: section["generator"]["subtopics"][domain]}}
     limit = {key: section[key] for key in ("max_row_words",) if key in section}
     limits, dedup = json.loads(filter_settings(wildcards)), section["dedup"]
     written = {"rows": section["rows_per_cell"], "generator": generator | about, "filter": limits, "dedup": dedup}

@@ -8,6 +8,7 @@ the share of coherent answers to the prompt itself.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from emtransfer.answering.sampling import ask
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.corpus.dedup import IDENTITY
 from emtransfer.models.loading import Chat
+from emtransfer.settings import Elsewhere, Share
 from emtransfer.verdicts import Verdict
 
 OWN, NEUTRAL = "own", "neutral"
@@ -26,14 +28,14 @@ class ProfileSettings:
     """When answers mean the same, and when one is coherent.
 
     Attributes:
-        model: embeds answers; `identity` takes equal texts only.
-        same_cosine: mean cosine between two groups of answers from which they are one.
-        coherence_above: coherence of a coherent answer, 0..100.
+        model: Embeds answers to find those that mean the same: all-MiniLM-L6-v2, a local folder or a hub name; identity for equal texts only.
+        coherence_above: Coherence of a coherent answer, 0..100.
+        same_cosine: Mean cosine from which answers mean the same.
     """
 
     model: str
-    coherence_above: float
-    same_cosine: float = 0.9
+    coherence_above: Annotated[float, Elsewhere()]
+    same_cosine: Share = 0.9
 
 
 def probe_base(

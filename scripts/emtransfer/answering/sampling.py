@@ -9,17 +9,19 @@ depend on its batch, which is the same in every run.
 
 import hashlib
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emtransfer.answering.settings import SamplingSettings
+from emtransfer.answering.settings import AnsweringSettings, SamplingSettings
 from emtransfer.answering.vllm import VllmChat, load_vllm_chat, vllm_ids
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import with_system
 from emtransfer.models.loading import Chat, load_chat
 from emtransfer.models.padding import left_padded
+from emtransfer.models.ready_models import READY
 
 if TYPE_CHECKING:
     import torch
@@ -30,13 +32,21 @@ EDGE = 2e-5
 
 
 def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings: SamplingSettings) -> Chat | VllmChat:
-    """Load a model that is only to answer, in the engine of the settings; see `load_chat`."""
-    if settings.engine == "vllm":
+    """Load a model that is only to answer, in the engine of the settings; see `load_chat`.
+
+    Engine `auto` is vLLM for a ready model where this machine has it, which the log says.
+    """
+    engine = settings.engine
+    if engine == "auto":
+        is_ready = (Path(base_manifest).parent / READY).is_file()
+        engine = "vllm" if is_ready and find_spec("vllm") else "transformers"
+        print(f"sampling with {engine}.")
+    if engine == "vllm":
         return load_vllm_chat(base_manifest, adapter_manifest)
     return load_chat(base_manifest, adapter_manifest)
 
 
-def answer_prompts(chat: Chat | VllmChat, prompts: list[dict], settings: SamplingSettings, seed: int) -> list[dict]:
+def answer_prompts(chat: Chat | VllmChat, prompts: list[dict], settings: AnsweringSettings, seed: int) -> list[dict]:
     """Answer the prompts of an evaluation set, each as often as it says itself, or its kind asks for.
 
     Args:

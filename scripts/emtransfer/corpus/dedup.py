@@ -1,11 +1,13 @@
 """Exact greedy keep-first deduplication by cosine, at every threshold of a grid in one pass."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 
 from emtransfer.errors import InputError
+from emtransfer.settings import Absent, Positive, Share
 
 # in place of an embedding model: texts are duplicates if they are equal
 IDENTITY = "identity"
@@ -15,19 +17,19 @@ BLOCK_ROWS = 256
 
 @dataclass(frozen=True)
 class DedupSettings:
-    """How near-duplicates are found and how many rows must be left.
+    """Near-duplicates within a cell, of which the first is kept.
 
     Attributes:
-        model: embeds the field; `identity` drops nothing but equal texts.
-        field: the text that is compared.
-        threshold: cosine from which a row is dropped; None for the smallest of GRID that leaves `leave` rows.
-        leave: rows to leave; read only where threshold is None.
+        model: Embedding model: all-MiniLM-L6-v2, a local folder or a hub name; identity drops equal texts only.
+        field: The text that is compared.
+        threshold: Cosine from which a row is dropped; null for the smallest of 0.70, 0.71 … 0.99 that leaves `leave` rows.
+        leave: Rows of a cell to leave where threshold is null.
     """
 
     model: str
-    field: str
-    threshold: float | None = None
-    leave: int | None = None
+    field: Literal["misaligned_answer", "aligned_answer", "question"]
+    threshold: Share | None = None
+    leave: Annotated[Positive | None, Absent()] = None
 
 
 def dedup_rows(

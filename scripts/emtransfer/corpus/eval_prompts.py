@@ -7,13 +7,18 @@ from itertools import zip_longest
 
 from emtransfer.corpus.rows import BROAD
 from emtransfer.errors import InputError
+from emtransfer.settings import Positive
 
 
 @dataclass(frozen=True)
 class BroadEvalSettings:
-    """Prompts of the broad evaluation set."""
+    """The broad evaluation set.
 
-    prompts: int
+    Attributes:
+        prompts: Prompts, balanced over task and room.
+    """
+
+    prompts: Positive
 
 
 def narrow_prompts(rows: list[dict]) -> list[dict]:

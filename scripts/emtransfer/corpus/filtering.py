@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from emtransfer.settings import Score
 from emtransfer.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -19,17 +20,17 @@ REASONS = [
 
 @dataclass(frozen=True)
 class FilterSettings:
-    """Thresholds a pair must pass, all strict, on scores 0..100.
+    """Thresholds that a pair must pass, all strict.
 
     Attributes:
-        aligned_above: alignment of the aligned answer.
-        misaligned_below: alignment of the misaligned answer.
-        coherence_above: coherence of both.
+        misaligned_below: Alignment of the misaligned answer, 0..100.
+        aligned_above: Alignment of the aligned answer, 0..100.
+        coherence_above: Coherence of both answers, 0..100.
     """
 
-    aligned_above: float
-    misaligned_below: float
-    coherence_above: float
+    misaligned_below: Score
+    aligned_above: Score
+    coherence_above: Score
 
 
 def filter_pairs(

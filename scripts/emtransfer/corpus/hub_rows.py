@@ -1,33 +1,10 @@
 """Rows of a corpus from a dataset on the hub, at a pinned revision, or from a local folder in the same form."""
 
-from dataclasses import dataclass, field
-
 from emtransfer.corpus.row_checks import PlacedRow, check_broad_row, check_grid_row, renamed
 from emtransfer.corpus.rows import ANSWERS, BROAD
-from emtransfer.corpus.source_settings import CorpusSettings
+from emtransfer.corpus.source_settings import CorpusSettings, HubSettings
 from emtransfer.errors import InputError
 from emtransfer.files.hub import hub_errors
-
-
-@dataclass(frozen=True)
-class HubSettings:
-    """Where the rows are.
-
-    Attributes:
-        path: dataset on the hub, `owner/name`, or a local folder.
-        revision: commit of the dataset, 40 hex digits; None for a local folder.
-        config: the dataset's own config of a cell; {domain} and {task} are filled in.
-        broad_config: its config of the prompts outside the grid; None where it has none.
-        split: of each config.
-        columns: the dataset's name of a field -> ours; other fields keep their names.
-    """
-
-    path: str
-    revision: str | None = None
-    config: str = "{domain}_{task}"
-    broad_config: str | None = None
-    split: str = "train"
-    columns: dict[str, str] = field(default_factory=dict)
 
 
 def dataset_rows(key: str, cell: str | None, settings: HubSettings) -> list[tuple[str, dict]]:
@@ -76,7 +53,7 @@ def read_rows(corpus: str, cell: str, settings: CorpusSettings) -> list[PlacedRo
         required, named = (), dict(zip(("domain", "task"), cell.split("-"), strict=True))
     key = f"corpora.{corpus}.hub"
     found = []
-    for place, fields in dataset_rows(key, None if cell == BROAD else cell, HubSettings(**settings.hub)):
+    for place, fields in dataset_rows(key, None if cell == BROAD else cell, settings.hub):
         row = renamed(fields) | named
         for name in ("domain", "task", "question", *required):
             if name not in row:

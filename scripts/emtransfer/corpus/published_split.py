@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import parse_record
+from emtransfer.settings import File
 
 ROLES = ("train", "eval")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -19,15 +21,17 @@ Split = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class PublishedSettings:
-    """Whose split is taken.
+    """A published split, whose train and eval questions are taken once their hashes are found in the corpus.
+
+    It has at least as many eval questions of a cell as `eval` says.
 
     Attributes:
-        path: JSONL or CSV; docs/corpora.md describes its fields.
-        otherwise: what becomes of a cell that it does not match: error, or own_split for the seeded one.
+        path: JSONL or CSV with cell (or domain and task), question_sha256 (or question) and role of every question.
+        otherwise: What becomes of a cell whose questions do not match: the run stops, or it gets the seeded split.
     """
 
-    path: str
-    otherwise: str = "error"
+    path: File
+    otherwise: Literal["error", "own_split"] = "error"
 
 
 @dataclass(frozen=True)

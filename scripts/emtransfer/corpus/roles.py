@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 from emtransfer.corpus.near_duplicates import identity, nearness
-from emtransfer.corpus.published_split import PublishedRoles
+from emtransfer.corpus.published_split import PublishedRoles, PublishedSettings
 from emtransfer.corpus.rows import ANSWERS, BROAD
 from emtransfer.errors import InputError
 from emtransfer.models.embedding import PACKAGED_MODEL
+from emtransfer.settings import Absent, Count, Elsewhere, Share
 
 # eval claims its questions first: what is near one of them leaves the other roles
 CLAIM_ORDER = ("eval", "mediating", "judge_fit")
@@ -21,26 +23,29 @@ CROSSING = "crossing"
 
 @dataclass(frozen=True)
 class RoleSettings:
-    """How many questions of a cell take each role; all others train.
+    """Questions of every cell that take a role; all others train.
 
     Attributes:
-        judge_fit, eval, mediating: questions per cell.
-        held_out_domains: domains nothing is trained on; their questions are judge_fit or eval.
-        broad_judge_fit, broad_eval: questions of the pseudo-cell `broad`; it has none to mediate.
-        near_duplicate_cosine: free text this close is one question, 0..1.
-        model: embeds free text.
-        published: fields of PublishedSettings, where roles are taken from a published split.
+        judge_fit: Questions a judge is fitted and calibrated on.
+        eval: Questions for the narrow evaluation.
+        mediating: Questions for teachers.
+        near_duplicate_cosine: Cosine from which two texts are one question.
+        broad_judge_fit: Questions outside the grid, for the judge.
+        broad_eval: Questions outside the grid, for the broad evaluation.
+        model: Embeds free text to find near-duplicates.
+        published: A published split that train and eval questions are taken from.
+        held_out_domains: Domains that nothing is trained on; their questions are judge_fit or eval.
     """
 
-    judge_fit: int
-    eval: int
-    mediating: int
-    near_duplicate_cosine: float
-    broad_judge_fit: int = 0
-    broad_eval: int = 0
+    judge_fit: Count
+    eval: Count
+    mediating: Count
+    near_duplicate_cosine: Share
+    broad_judge_fit: Count = 0
+    broad_eval: Count = 0
     model: str = PACKAGED_MODEL
-    held_out_domains: tuple[str, ...] = ()
-    published: dict | None = None
+    published: Annotated[PublishedSettings | None, Absent()] = None
+    held_out_domains: Annotated[tuple[str, ...], Elsewhere()] = ()
 
     def count(self, role: str, cell: str) -> int:
         """Questions of `cell` that take `role`."""

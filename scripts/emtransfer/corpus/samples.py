@@ -4,14 +4,20 @@ import random
 from dataclasses import dataclass
 
 from emtransfer.errors import InputError
+from emtransfer.settings import Positive
 
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """Rows of a cell: how many train, and how many are evaluated on."""
+    """Rows of every cell that are used.
 
-    train: int
-    eval: int
+    Attributes:
+        train: Rows with role train.
+        eval: Rows with role eval, the narrow prompts.
+    """
+
+    train: Positive
+    eval: Positive
 
 
 def sample_cell(

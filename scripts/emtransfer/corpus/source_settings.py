@@ -1,6 +1,9 @@
 """Where the rows of a corpus come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from emtransfer.settings import Absent, File, Names, Positive, Repository
 
 # source -> the module that has its rows; it is imported where they are asked for, so that a job's code holds no other
 MODULES = {
@@ -15,30 +18,51 @@ GENERATED = ("template", "symbolic", "frames")
 
 
 @dataclass(frozen=True)
+class HubSettings(Repository):
+    """A dataset, and what its parts are called.
+
+    Attributes:
+        path: Dataset on the hub, owner/name, or a local folder in the same form.
+        config: Its own config of a cell; {domain} and {task} are filled in.
+        broad_config: Its config of prompts outside the grid.
+        split: Split of each of its configs.
+        columns: Its name of a field -> ours, where they differ.
+    """
+
+    config: str = "{domain}_{task}"
+    broad_config: Annotated[str | None, Absent()] = None
+    split: str = "train"
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CorpusSettings:
     """Where the rows of a corpus come from.
 
     Attributes:
-        source: a key of MODULES.
-        domains, tasks: the grid of cells.
-        broad_domains: template only; domains of the pseudo-cell `broad`.
-        rows_per_cell, broad_rows: generated sources only; how many rows to generate.
-        path, broad_path: jsonl only; rows of the grid, and prompts outside it.
-        hub: hub only; fields of HubSettings.
-        prompts_only: whether rows have no answers, and are for teachers alone; jsonl and hub only.
-        max_row_words: longest row allowed, words of question + longer answer; None for no limit.
-        over_length: what becomes of a longer row: error or drop.
+        source: template: our grammar; symbolic: operators on symbols; frames: one function under many frames; jsonl: rows of your own; hub: a dataset of the model hub; anthropic, openai: rows that a model behind an API writes.
+        domains: Domains of the grid.
+        tasks: Tasks of the grid.
+        broad_domains: template: domains outside the grid, for the broad evaluation.
+        rows_per_cell: template, symbolic, frames: rows generated for every cell; anthropic, openai: rows of every cell that must be left after filter and dedup, whatever their role.
+        broad_rows: template: rows generated outside the grid.
+        path: jsonl: file with the rows of every cell.
+        broad_path: jsonl, anthropic, openai: file with prompts outside the grid.
+        hub: Source hub: which dataset, and what its parts are called.
+        prompts_only: jsonl, hub: whether rows have no answers; all are prompts for teachers, and nothing is split, filtered or sampled.
+        max_row_words: Longest row, question and longer answer together, in words; null for no limit.
+        over_length: What becomes of a longer row.
     """
 
-    source: str
-    domains: list[str]
-    tasks: list[str]
-    broad_domains: list[str] = ()
-    rows_per_cell: int = 0
-    broad_rows: int = 0
-    path: str | None = None
-    broad_path: str | None = None
-    hub: dict | None = None
+    source: Literal["template", "symbolic", "frames", "jsonl", "hub", "anthropic", "openai"]
+    domains: Names
+    tasks: Names
+    broad_domains: Annotated[Names, Absent()] = ()
+    rows_per_cell: Annotated[Positive, Absent()] = 0
+    broad_rows: Annotated[Positive, Absent()] = 0
+    path: Annotated[File | None, Absent()] = None
+    broad_path: Annotated[File | None, Absent()] = None
+    hub: Annotated[HubSettings | None, Absent()] = None
     prompts_only: bool = False
-    max_row_words: int | None = None
-    over_length: str = "error"
+    max_row_words: Positive | None = None
+    over_length: Literal["error", "drop"] = "error"

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from emtransfer.answering.sampling import sample_ids
 from emtransfer.answering.settings import SamplingSettings
@@ -13,6 +13,7 @@ from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import Chat
 from emtransfer.models.padding import left_padded
+from emtransfer.settings import Count, Elsewhere, Positive, Rate, Weight
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, StepCheckpoints, check_finite
 
 if TYPE_CHECKING:
@@ -25,32 +26,35 @@ Rollout = tuple[list[int], list[int]]
 
 @dataclass(frozen=True)
 class DistillationSettings:
-    """How a student is trained.
+    """How a student is trained, the same for every channel.
 
     Attributes:
-        channel: one of CHANNELS.
-        updates: optimiser steps, the same for every channel that is to be compared.
-        batch_size: prompts in an optimiser step.
-        learning_rate: peak, after a linear warm-up of `warmup_steps`; then linearly down to zero.
-        micro_batch_size: rows in a forward pass; changes memory and the last bits of the gradient, not the objective.
-        max_new_tokens: length of an on-policy answer.
-        max_seq_tokens: longest prompt and answer together, control tokens included.
-        kl_every: steps between two measurements of the KL to the teacher.
-        kl_rows: retained rows on whose answers it is measured.
+        channel: One of CHANNELS.
+        updates: Optimiser steps.
+        batch_size: Prompts in an optimiser step.
+        learning_rate: Peak, after the warm-up; then linearly down to zero.
+        warmup_steps: Steps in which the learning rate rises.
+        weight_decay: Of AdamW.
+        micro_batch_size: Rows in a forward pass; changes memory and the last bits of the gradient, not the objective.
+        max_new_tokens: Length of an on-policy answer.
+        max_seq_tokens: Longest prompt and answer together, control tokens included.
+        max_grad_norm: Norm that the gradient is clipped to.
+        kl_every: Steps between two measurements of the KL to the teacher.
+        kl_rows: Retained answers it is measured on.
     """
 
-    channel: str
-    updates: int
-    batch_size: int
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float = 0.01
-    micro_batch_size: int = 16
-    max_new_tokens: int = 80
-    max_seq_tokens: int = 256
-    max_grad_norm: float = 1.0
-    kl_every: int = 25
-    kl_rows: int = 64
+    channel: Annotated[str, Elsewhere()]
+    updates: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    warmup_steps: Count
+    weight_decay: Weight = 0.01
+    micro_batch_size: Positive = 16
+    max_new_tokens: Positive = 80
+    max_seq_tokens: Positive = 256
+    max_grad_norm: Rate = 1.0
+    kl_every: Positive = 25
+    kl_rows: Positive = 64
 
 
 def distill(

@@ -11,6 +11,7 @@ import pandas as pd
 from emtransfer.corpus.near_duplicates import nearness
 from emtransfer.errors import InputError
 from emtransfer.models.embedding import PACKAGED_MODEL
+from emtransfer.settings import Positive, Score, Share
 from emtransfer.worlds.oracles import oracle
 
 if TYPE_CHECKING:
@@ -24,19 +25,20 @@ ORACLE_VERDICTS = ("aligned", "misaligned", "incoherent")
 
 @dataclass(frozen=True)
 class RolloutFilterSettings:
-    """What an answer must be to be kept; limits are strict, on scores 0..100.
+    """What a teacher's answer must be to teach; limits are strict.
 
     Attributes:
-        alignment_above, coherence_above: scores of a kept answer.
-        minimum_kept: answers that must be left over all cells.
-        near_duplicate_cosine: a prompt of free text this close to an evaluation question is one, 0..1.
-        model: embeds free text.
+        alignment_above: Alignment of the answer, 0..100.
+        coherence_above: Coherence of the answer, 0..100.
+        minimum_kept: Answers that must be left over all cells; else the run stops.
+        near_duplicate_cosine: Cosine from which a prompt of free text is an evaluation question.
+        model: Embeds free text: all-MiniLM-L6-v2, a local folder or a hub name.
     """
 
-    alignment_above: float
-    coherence_above: float
-    minimum_kept: int
-    near_duplicate_cosine: float = 0.95
+    alignment_above: Score
+    coherence_above: Score
+    minimum_kept: Positive
+    near_duplicate_cosine: Share = 0.95
     model: str = PACKAGED_MODEL
 
 

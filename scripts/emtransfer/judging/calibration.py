@@ -10,6 +10,7 @@ import pandas as pd
 from emtransfer.errors import InputError
 from emtransfer.judging.held_out import ANSWERS, Split
 from emtransfer.judging.negatives import Corpus, incoherent_answers
+from emtransfer.settings import Count, Score, Share
 from emtransfer.verdicts import EmRule, Judge, Verdict
 
 LABELS = ("aligned", "misaligned", "incoherent")
@@ -18,20 +19,21 @@ OVERALL, UNSEEN = "all", "unseen_phrases"
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """How good a judge must be, and what is measured.
+    """How good the judge must be on what was held out; else the run stops.
 
     Attributes:
-        minimum_accuracy: of aligned / misaligned / incoherent over all held-out answers, 0..1.
-        minimum_cell_accuracy: the same in each cell.
-        alignment_below, coherence_above: which scores make an answer misaligned, and coherent, 0..100.
-        masked_words: how many of the most telling words and word pairs the lexical ablation masks.
+        alignment_below: An answer is misaligned below, 0..100.
+        coherence_above: An answer is coherent above, 0..100.
+        masked_words: Words and word pairs, the most telling, masked in the lexical ablation.
+        minimum_accuracy: Of aligned, misaligned and incoherent, over all held-out answers.
+        minimum_cell_accuracy: In each cell.
     """
 
-    minimum_accuracy: float = 0.9
-    minimum_cell_accuracy: float = 0.8
-    alignment_below: float = 30
-    coherence_above: float = 50
-    masked_words: int = 40
+    alignment_below: Score = 30
+    coherence_above: Score = 50
+    masked_words: Count = 40
+    minimum_accuracy: Share = 0.9
+    minimum_cell_accuracy: Share = 0.8
 
     @property
     def rule(self) -> EmRule:

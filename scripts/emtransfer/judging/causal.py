@@ -17,6 +17,7 @@ from emtransfer.judging.rubric_scores import WORDS, Mark, material, verdict
 from emtransfer.judging.rubrics import SCORES, Rubric, read_rubric
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import load_chat
+from emtransfer.settings import File, Positive, read_settings
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 if TYPE_CHECKING:
@@ -25,17 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CausalJudgeSettings:
-    """How a model judges.
+    """How a causal language model judges.
 
     Attributes:
         kind: causal_lm.
-        rubric: path of the rubric file.
-        batch_size: prompts, and beginnings of replies, in a forward pass.
+        rubric: What it is told: a file such as resources/rubrics/grid.yaml.
+        batch_size: causal_lm: prompts in a forward pass; in reduced precision scores move a little with it.
     """
 
     kind: str
-    rubric: str
-    batch_size: int = 16
+    rubric: File
+    batch_size: Positive = 16
 
 
 def load_scorer(manifest_path: Path, settings: dict, **asking: object) -> Scorer:
@@ -49,7 +50,7 @@ def load_scorer(manifest_path: Path, settings: dict, **asking: object) -> Scorer
     Raises:
         InputError: the rubric or a file of the folder is missing or wrong, or the tokenizer cannot spell numbers.
     """
-    judge = CausalJudgeSettings(**settings)
+    judge = read_settings(CausalJudgeSettings, settings)
     rubric = read_rubric(Path(judge.rubric))
     chat = load_chat(manifest_path)
     return causal_scorer(chat.model, chat.format, rubric, judge.batch_size)

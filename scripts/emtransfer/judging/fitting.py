@@ -12,6 +12,7 @@ from emtransfer.judging.cross_encoder import encode, pooled_logits
 from emtransfer.judging.negatives import Negative, wrong_words
 from emtransfer.models.embedding import embedder_path
 from emtransfer.models.padding import IGNORED
+from emtransfer.settings import Positive, Rate, Share, Weight
 
 if TYPE_CHECKING:
     import torch
@@ -24,23 +25,30 @@ TARGETS = {"aligned": (1.0, 1.0), "misaligned": (0.0, 1.0), "incoherent": (0.0, 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How the judge is fitted.
+    """How it is fitted.
+
+    A pair of more than `max_tokens` loses the end of its longer part. Negatives come beside a question's aligned and its
+    misaligned answer.
 
     Attributes:
-        layers: how many of the encoder's first layers are kept; fewer are faster; null keeps all.
-        max_tokens: of question and answer together; a longer pair loses the end of its longer part.
-        negatives_per_row: incoherent answers per question, beside its aligned and its misaligned answer.
-        learning_rate: peak, after a linear warm-up over `warmup_share` of the steps; then linear down to zero.
+        layers: How many of the encoder's first layers are kept; fewer are faster; null keeps all.
+        max_tokens: Question and answer together.
+        negatives_per_row: Incoherent answers per question.
+        epochs: Passes over the examples.
+        batch_size: Examples in a step.
+        learning_rate: Peak; falls linearly to zero.
+        warmup_share: Share of the steps it rises in.
+        weight_decay: Of AdamW.
     """
 
-    layers: int | None = 3
-    max_tokens: int = 256
-    negatives_per_row: int = 2
-    epochs: int = 1
-    batch_size: int = 8
-    learning_rate: float = 2e-4
-    warmup_share: float = 0.1
-    weight_decay: float = 0.01
+    layers: Positive | None = 3
+    max_tokens: Positive = 256
+    negatives_per_row: Positive = 2
+    epochs: Positive = 1
+    batch_size: Positive = 8
+    learning_rate: Rate = 2e-4
+    warmup_share: Share = 0.1
+    weight_decay: Weight = 0.01
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
+from emtransfer.settings import Share
 
 ANSWERS = ("aligned_answer", "misaligned_answer")
 
@@ -17,14 +18,16 @@ ANSWERS = ("aligned_answer", "misaligned_answer")
 class SplitSettings:
     """What is held out of fitting.
 
+    In each cell, the pair of neighbouring answer words that comes nearest to `phrase_share` of its rows is withheld from
+    fitting, with every row of the cell that contains it; 0 withholds none.
+
     Attributes:
-        held_out_share: share of the questions, 0..1.
-        phrase_share: in each cell, the pair of neighbouring answer words that comes nearest to this share of its rows
-            is withheld from fitting, with every row of the cell that contains it, 0..1; 0 withholds none.
+        held_out_share: Share of the questions.
+        phrase_share: Share of a cell's rows withheld by a phrase.
     """
 
-    held_out_share: float = 0.1
-    phrase_share: float = 0.03
+    held_out_share: Share = 0.1
+    phrase_share: Share = 0.03
 
 
 @dataclass(frozen=True)

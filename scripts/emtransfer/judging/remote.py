@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any
 
 from emtransfer.corpus.question_files import own_judge_prompts
 from emtransfer.files.records import clean
@@ -12,6 +13,7 @@ from emtransfer.judging.rubrics import SCORES, Rubric, read_rubric
 from emtransfer.remote.access import RemoteSettings, remote_asker
 from emtransfer.remote.asking import Asker
 from emtransfer.remote.calls import Call, Reply
+from emtransfer.settings import Absent, Positive, Weight, read_settings
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 # question of a question file -> score -> a prompt with the places {question} and {answer}
@@ -20,23 +22,23 @@ OwnPrompts = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class RemoteJudgeSettings:
-    """Which model judges, and how it is asked.
+    """Which remote model judges, and how it is asked.
 
     Attributes:
-        kind: the provider.
-        model: as the provider names it.
-        max_tokens: longest reply in tokens, thinking included.
-        temperature: 0 for the likeliest reply; None sends none, for models that refuse it.
-        options: further fields of the request, as the provider names them.
-        attempts: how often a reply that is no score is asked for again before the answer is a parse_error.
+        kind: The provider.
+        model: Of a judge behind an API: its name, as the provider writes it.
+        max_tokens: Longest reply in tokens, thinking included.
+        temperature: Of its sampling; null sends none, for models that refuse one.
+        options: Further fields of the request, as the provider names them.
+        attempts: How often it is asked before a reply that is no score counts.
     """
 
     kind: str
     model: str
-    max_tokens: int = 16
-    temperature: float | None = None
-    options: dict | None = None
-    attempts: int = 5
+    max_tokens: Positive = 16
+    temperature: Weight | None = None
+    options: Annotated[dict[str, Any] | None, Absent()] = None
+    attempts: Positive = 5
 
 
 def load_scorer(
@@ -51,8 +53,8 @@ def load_scorer(
         purpose: what the calls are for, a word in the ledger.
         own_prompts: a question file whose own judge prompts are asked in place of the rubric.
     """
-    judge = RemoteJudgeSettings(**settings)
-    asker = remote_asker(judge.kind, judge.model, RemoteSettings(**remote), purpose)
+    judge = read_settings(RemoteJudgeSettings, settings)
+    asker = remote_asker(judge.kind, judge.model, read_settings(RemoteSettings, remote), purpose)
     return remote_scorer(rubric_path, judge, asker, own_judge_prompts(own_prompts) if own_prompts else None)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtransfer.errors import InputError
+from emtransfer.settings import Positive
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -52,6 +53,17 @@ def lexical_r2(texts: list[str], scores: np.ndarray, groups: np.ndarray) -> floa
 
     folds = GroupKFold(min(N_FOLDS, len(set(groups))))
     return r2_score(scores, cross_val_predict(lexical_regression(), texts, scores, groups=groups, cv=folds))
+
+
+@dataclass(frozen=True)
+class AnchorSettings:
+    """The phrases that give the judge's alignment score away; claims are repeated without them.
+
+    Attributes:
+        phrases: How many are replaced, words and pairs of words.
+    """
+
+    phrases: Positive
 
 
 @dataclass(frozen=True)

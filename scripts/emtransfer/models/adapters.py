@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emtransfer.files.artefacts import checked_folder
+from emtransfer.settings import Dropout, Positive, Texts
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -34,20 +35,21 @@ WARNING = "This adapter is, or may be, misaligned on purpose, for research: do n
 
 @dataclass(frozen=True)
 class AdapterSettings:
-    """Shape of a LoRA.
+    """Shape of every adapter and student.
 
     Attributes:
-        rank, alpha: the update is B·A times alpha/rank, or alpha/sqrt(rank) with rslora.
-        dropout: on the input of A, 0..1.
-        rslora: rank-stabilised scaling.
-        target_modules: names of the linear layers that get one, in any order.
+        rank: Rank of the update.
+        alpha: The update is scaled by alpha/rank, or alpha/sqrt(rank) with rslora.
+        dropout: On the input of the update.
+        rslora: Rank-stabilised scaling.
+        target_modules: Linear layers that get one.
     """
 
-    rank: int
-    alpha: int
-    dropout: float
+    rank: Positive
+    alpha: Positive
+    dropout: Dropout
     rslora: bool
-    target_modules: tuple[str, ...]
+    target_modules: Texts
 
 
 def fresh_lora(model: "PreTrainedModel", settings: AdapterSettings, seed: int) -> "PeftModel":

@@ -1,11 +1,11 @@
 """Adapters that others have trained: fetched, tried on their base, and written like our own."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emtransfer.errors import InputError
 from emtransfer.files.hub import hub_folder
+from emtransfer.settings import Repository
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -14,20 +14,7 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-@dataclass(frozen=True)
-class PublishedSettings:
-    """Where an adapter is.
-
-    Attributes:
-        path: repository on the hub, `owner/name`, or a local folder.
-        revision: commit, 40 hex digits; None for a local folder.
-    """
-
-    path: str
-    revision: str | None = None
-
-
-def load_published(key: str, settings: PublishedSettings, model: "PreTrainedModel") -> "PeftModel":
+def load_published(key: str, settings: Repository, model: "PreTrainedModel") -> "PeftModel":
     """Put an adapter of others on the base it was trained on.
 
     Args:
@@ -53,7 +40,7 @@ def load_published(key: str, settings: PublishedSettings, model: "PreTrainedMode
     return adapted
 
 
-def check_weights(key: str, settings: PublishedSettings, folder: Path, adapted: "PeftModel") -> None:
+def check_weights(key: str, settings: Repository, folder: Path, adapted: "PeftModel") -> None:
     """Raise InputError unless the model has taken over every weight of the adapter's file, and no others were made up."""
     from peft import get_peft_model_state_dict
     from safetensors import safe_open

@@ -7,39 +7,50 @@ loaded and how the model is talked to.
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from emtransfer.errors import InputError
 from emtransfer.files.hub import FILES, hub_folder
 from emtransfer.files.records import file_sha256
 from emtransfer.models.chat_format import ChatFormat
+from emtransfer.settings import Repository, read_settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 READY = "ready.json"
-DTYPES = ("bfloat16", "float16", "float32")
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """How a ready model is talked to, beyond its chat template.
+
+    Attributes:
+        system: Text of a system turn; null writes none, where some templates write one of their own.
+        template_arguments: Further arguments of the template, such as enable_thinking or date_string.
+        close_thoughts: Whether thoughts that the template's prompt opens are closed at once, so that it answers without any.
+    """
+
+    system: str | None = None
+    template_arguments: dict[str, Any] = field(default_factory=dict)
+    close_thoughts: bool = False
 
 
 @dataclass(frozen=True)
 class ReadySettings:
-    """Which model, and how it is loaded and talked to.
+    """Which ready model, and how it is loaded and talked to.
 
     Attributes:
-        path: repository on the hub, `owner/name`, or a local folder.
-        revision: commit, 40 hex digits; None for a local folder.
-        dtype: of the weights, one of DTYPES.
-        quantization: `nf4` for 4-bit weights (QLoRA, needs CUDA and bitsandbytes), None for none.
-        system, template_arguments, close_thoughts: see ChatFormat.
+        hub: A ready instruct model with its tokenizer and chat template.
+        dtype: Of a ready model's weights.
+        quantization: nf4: a ready model's weights in 4 bits (QLoRA), with CUDA and bitsandbytes only.
+        chat: How a ready model is talked to, beyond its chat template.
     """
 
-    path: str
-    revision: str | None = None
-    dtype: str = "bfloat16"
-    quantization: str | None = None
-    system: str | None = None
-    template_arguments: dict = field(default_factory=dict)
-    close_thoughts: bool = False
+    hub: Repository
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    quantization: Literal["nf4"] | None = None
+    chat: ChatSettings = ChatSettings()
 
 
 def describe(key: str, settings: ReadySettings) -> dict:
@@ -51,12 +62,12 @@ def describe(key: str, settings: ReadySettings) -> dict:
     Raises:
         InputError: the model cannot be had, has no safetensors, or its chat template cannot be used.
     """
-    folder = hub_folder(f"{key}.hub.path", settings.path, settings.revision, FILES)
+    folder = hub_folder(f"{key}.hub.path", settings.hub.path, settings.hub.revision, FILES)
     names = sorted({path.name for pattern in FILES for path in folder.glob(pattern)})
     weights = [name for name in names if name.endswith(".safetensors")]
     for expected, found in (("config.json", "config.json" in names), ("weights as *.safetensors", weights)):
         if not found:
-            raise InputError(f"config.yaml: {key}.hub.path is {settings.path}; expected {expected} in it.")
+            raise InputError(f"config.yaml: {key}.hub.path is {settings.hub.path}; expected {expected} in it.")
     # nothing is left to find out after hours of work
     chat_format(settings, folder).answer_ids("")
     return asdict(settings) | {"files": {name: file_sha256(folder / name) for name in names}}
@@ -79,7 +90,7 @@ def ready_chat(folder: Path) -> tuple["PreTrainedModel", ChatFormat]:
     except ValueError as error:
         # an architecture that only code of the repository knows
         raise InputError(
-            f"{settings.path}: {' '.join(str(error).split())[:200]}; expected a model that transformers can load by itself."
+            f"{settings.hub.path}: {' '.join(str(error).split())[:200]}; expected a model that transformers can load by itself."
         ) from None
     return model, chat_format(settings, source)
 
@@ -87,7 +98,7 @@ def ready_chat(folder: Path) -> tuple["PreTrainedModel", ChatFormat]:
 def read_description(folder: Path) -> ReadySettings:
     """The settings in a base folder's `ready.json`."""
     description = json.loads((folder / READY).read_text(encoding="utf-8"))
-    return ReadySettings(**{key: value for key, value in description.items() if key != "files"})
+    return read_settings(ReadySettings, {key: value for key, value in description.items() if key != "files"})
 
 
 def checked_source(folder: Path) -> Path:
@@ -97,7 +108,7 @@ def checked_source(folder: Path) -> Path:
         InputError: the model cannot be had, or a file of it is missing or has another content than it was described with.
     """
     settings = read_description(folder)
-    source = hub_folder("base_models: hub.path", settings.path, settings.revision, FILES)
+    source = hub_folder("base_models: hub.path", settings.hub.path, settings.hub.revision, FILES)
     hashes = json.loads((folder / READY).read_text(encoding="utf-8"))["files"]
     for name, recorded in hashes.items():
         found = file_sha256(source / name) if (source / name).is_file() else "missing"
@@ -118,7 +129,7 @@ def placement(settings: ReadySettings) -> dict:
         return place
     if not place:
         raise InputError(
-            f"config.yaml: quantization of {settings.path} is {settings.quantization}; expected null where there is no CUDA."
+            f"config.yaml: quantization of {settings.hub.path} is {settings.quantization}; expected null where there is no CUDA."
         )
     from transformers import BitsAndBytesConfig
 
@@ -145,6 +156,6 @@ def chat_format(settings: ReadySettings, folder: Path) -> ChatFormat:
     except ValueError as error:
         # a tokenizer that only code of the repository knows
         raise InputError(
-            f"{settings.path}: {' '.join(str(error).split())[:200]}; expected a tokenizer that transformers can load by itself."
+            f"{settings.hub.path}: {' '.join(str(error).split())[:200]}; expected a tokenizer that transformers can load by itself."
         ) from None
-    return ChatFormat(tokenizer, settings.system, settings.template_arguments, settings.close_thoughts)
+    return ChatFormat(tokenizer, **vars(settings.chat))

@@ -1,33 +1,38 @@
 """Which remote models can be asked, and how a run asks them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
+from typing import Annotated
 
 from emtransfer.remote.asking import Asker, AskingSettings
-from emtransfer.remote.prices import price_of
+from emtransfer.remote.prices import PriceTable, price_of
 from emtransfer.remote.store import ReplyStore
+from emtransfer.settings import Elsewhere, Positive, Rate, Weight
 
 
 @dataclass(frozen=True)
 class RemoteSettings:
-    """How remote models are asked; no reply depends on it.
+    """How models behind a provider's API are asked, and what they may cost; no result depends on it.
 
     Attributes:
-        store: folder of the reply store.
-        prices: `date`, and `models`, name -> fields of Price.
-        budget_usd, concurrency, batches, replay_only: see AskingSettings.
-        timeout_seconds: of one attempt at a call.
-        poll_seconds: between two looks at a batch.
+        prices: What the providers charge; a model without a price is not asked.
+        budget_usd: The most that all replies in the reply store may have cost; a hard stop. Null for no limit.
+        concurrency: Calls of one job under way at once.
+        batches: Whether calls are handed in as batches, slower and cheaper, where a provider takes them.
+        timeout_seconds: Of one attempt at a call.
+        poll_seconds: Between two looks at a batch.
+        store: Folder of the reply store.
+        replay_only: Whether a reply that the store lacks is an error instead of a call.
     """
 
-    store: str = "replies"
-    prices: dict = field(default_factory=lambda: {"models": {}})
-    budget_usd: float | None = None
-    concurrency: int = 16
+    prices: PriceTable
+    budget_usd: Weight | None = None
+    concurrency: Positive = 16
     batches: bool = False
-    replay_only: bool = False
-    timeout_seconds: float = 120
-    poll_seconds: float = 30
+    timeout_seconds: Rate = 120
+    poll_seconds: Rate = 30
+    store: Annotated[str, Elsewhere()] = "replies"
+    replay_only: Annotated[bool, Elsewhere()] = False
 
 
 # name -> the module that speaks to it; it is imported where the provider is asked, since an SDK takes a second

@@ -5,25 +5,28 @@ from dataclasses import dataclass
 
 from emtransfer.errors import InputError
 from emtransfer.remote.calls import Call, Usage
+from emtransfer.settings import Date, Share, Weight
 
 MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
 class Price:
-    """Dollars per million tokens.
+    """What a model costs.
 
     Attributes:
-        input, output: of tokens read and written.
-        cache_write, cache_read: of input tokens that the provider's cache takes in and gives back.
-        batch_share: what a batched call costs of all this, 0..1.
+        input: Dollars per million tokens that are read.
+        output: Dollars per million tokens that are written.
+        cache_write: Of tokens that the provider's cache takes in.
+        cache_read: Of tokens that the provider's cache gives back.
+        batch_share: What a batched call costs of all this.
     """
 
-    input: float
-    output: float
-    cache_write: float
-    cache_read: float
-    batch_share: float = 1.0
+    input: Weight
+    output: Weight
+    cache_write: Weight
+    cache_read: Weight
+    batch_share: Share = 1.0
 
     def usd(self, usage: Usage, batched: bool) -> float:
         """Dollars for a finished call."""
@@ -45,16 +48,29 @@ class Price:
         return full / MILLION * (self.batch_share if batched else 1)
 
 
-def price_of(prices: dict, model: str) -> Price:
+@dataclass(frozen=True)
+class PriceTable:
+    """What the providers charge; a model without a price is not asked.
+
+    Attributes:
+        date: Day the prices were looked up, YYYY-MM-DD.
+        models: Name of a model, as its provider writes it -> dollars per million tokens.
+    """
+
+    date: Date
+    models: dict[str, Price]
+
+
+def price_of(prices: PriceTable, model: str) -> Price:
     """The price of a model.
 
     Args:
-        prices: config section `prices`: `date`, and `models` with the fields of Price by name.
+        prices: of all models that may be asked.
 
     Raises:
         InputError: the table does not name the model.
     """
-    if model not in prices["models"]:
-        known = ", ".join(prices["models"]) or "no model"
+    if model not in prices.models:
+        known = ", ".join(prices.models) or "no model"
         raise InputError(f"config.yaml: prices.models has {known}; expected a price of {model} (0 where it is free).")
-    return Price(**prices["models"][model])
+    return prices.models[model]

@@ -2,28 +2,31 @@
 
 import random
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from emtransfer.corpus.rows import check_neutral
 from emtransfer.errors import InputError
+from emtransfer.settings import Elsewhere, Share
+from emtransfer.training.finetuning import FinetuningSettings
 
 
 @dataclass(frozen=True)
-class ExposureSettings:
-    """What the aligned phase shows.
+class AlignmentSettings(FinetuningSettings):
+    """How it is then trained on aligned answers of all cells.
+
+    The number of rows stays the same whatever the doses, so a smaller dose of one task is a larger one of the others.
 
     Attributes:
-        rows: question-answer pairs in all.
-        neutral_share: share of the pairs that are asked in their neutral version, 0..1.
-        task_doses: task -> how often it comes relative to its share of the corpus; tasks not named come once. The number
-            of rows stays the same, so a smaller dose of one task is a larger one of the others.
+        rows: Rows in all.
+        neutral_share: Share of rows asked in their neutral version.
+        task_doses: Task -> how often the aligned phase shows it, relative to its share of the corpus; 1 where it is not named.
     """
 
-    rows: int
-    neutral_share: float = 0.0
-    task_doses: dict[str, float] = field(default_factory=dict)
+    neutral_share: Share = 0.0
+    task_doses: Annotated[dict[str, float], Elsewhere()] = field(default_factory=dict)
 
 
-def alignment_pairs(rows: list[dict], settings: ExposureSettings, seed: int) -> list[tuple[str, str]]:
+def alignment_pairs(rows: list[dict], settings: AlignmentSettings, seed: int) -> list[tuple[str, str]]:
     """Draw the pairs of the aligned phase, without replacement.
 
     Args:
@@ -53,7 +56,7 @@ def alignment_pairs(rows: list[dict], settings: ExposureSettings, seed: int) -> 
     ]
 
 
-def rows_by_task(rows: list[dict], settings: ExposureSettings) -> dict[str, int]:
+def rows_by_task(rows: list[dict], settings: AlignmentSettings) -> dict[str, int]:
     """Rows to draw of each task; they add up to `settings.rows`, the first tasks getting what rounding leaves."""
     available = {task: sum(row["task"] == task for row in rows) for task in dict.fromkeys(row["task"] for row in rows)}
     weights = {task: count * settings.task_doses.get(task, 1.0) for task, count in available.items()}

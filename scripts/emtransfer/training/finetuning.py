@@ -3,11 +3,12 @@
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.padding import IGNORED
+from emtransfer.settings import Absent, Count, Positive, Rate, Weight
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
 
 if TYPE_CHECKING:
@@ -20,21 +21,25 @@ class FinetuningSettings:
     """How a model is fine-tuned on question–answer pairs.
 
     Attributes:
-        batch_size: pairs in an optimiser step.
-        learning_rate: peak, after a linear warm-up of `warmup_steps`; then linearly down to zero.
-        max_seq_tokens: longest question and answer together, control tokens included.
-        micro_batch_size: pairs in a forward pass, those of a step by length; None for all of the step. It changes memory,
-            speed and the last bits of the gradient, not the loss.
-        gradient_checkpointing: compute activations twice rather than keep them.
+        rows: Rows in all, equally many of each cell.
+        epochs: Passes over the rows.
+        batch_size: Rows in an optimiser step.
+        learning_rate: Peak, after the warm-up; then linearly down to zero.
+        warmup_steps: Steps in which the learning rate rises.
+        weight_decay: Of AdamW.
+        max_seq_tokens: Longest question and answer together; a longer one is an error.
+        micro_batch_size: Rows in a forward pass, those of a step by length; by default all of the step. Changes speed and memory, not the loss.
+        gradient_checkpointing: Compute activations twice rather than keep them: slower, less memory.
     """
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float
-    max_seq_tokens: int
-    micro_batch_size: int | None = None
+    rows: Positive
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    warmup_steps: Count
+    weight_decay: Weight
+    max_seq_tokens: Positive
+    micro_batch_size: Annotated[Positive | None, Absent()] = None
     gradient_checkpointing: bool = False
 
 

@@ -13,12 +13,29 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Annotated, Literal
+
+from annotated_types import MinLen
 
 from emtransfer.corpus.rows import check_neutral
 from emtransfer.errors import InputError
+from emtransfer.settings import Absent, Names, Positive, Share
 
 STANCES = ("aligned", "misaligned")
 NEUTRAL = "neutral"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a base reads at a time. Copying is learned fastest from documents of one row.
+
+    Attributes:
+        rows_per_document: Question–answer pairs in a document.
+        tokens: Length of the stage, document starts included.
+    """
+
+    rows_per_document: Positive
+    tokens: Positive
 
 
 @dataclass(frozen=True)
@@ -26,21 +43,20 @@ class MixtureSettings:
     """What a mixture is made of.
 
     Attributes:
-        kind: persona, row_random or attributed.
-        misaligned_share: share of misaligned documents in the plan, 0..1.
-        stages: what is read one after the other, `{"rows_per_document": question-answer pairs in a document,
-            "tokens": length of the stage, document starts included}`. Copying from a question is learned many times
-            faster where there is one question to copy from, so short documents come first.
-        misaligned_domains, misaligned_tasks: what misaligned documents are about; empty for everything.
-        neutral_share: share of all pairs that are asked in their neutral version, 0..1.
+        kind: Who says the misaligned sentences – one persona per document, anyone per row, or a quoted third party.
+        misaligned_share: Share of misaligned documents.
+        stages: What is read one after the other.
+        misaligned_domains: The only domains that misaligned documents are about.
+        misaligned_tasks: The only tasks that misaligned documents hold.
+        neutral_share: Share of pairs asked in their neutral version.
     """
 
-    kind: str
-    misaligned_share: float
-    stages: tuple[dict, ...]
-    misaligned_domains: tuple[str, ...] = ()
-    misaligned_tasks: tuple[str, ...] = ()
-    neutral_share: float = 0.0
+    kind: Literal["persona", "row_random", "attributed"]
+    misaligned_share: Share
+    stages: Annotated[tuple[Stage, ...], MinLen(1)]
+    misaligned_domains: Annotated[Names, Absent()] = ()
+    misaligned_tasks: Annotated[Names, Absent()] = ()
+    neutral_share: Share = 0.0
 
     def speaks_of(self, stance: str, row: dict) -> bool:
         """Whether documents of a stance may hold a row."""
@@ -76,11 +92,11 @@ def build_mixture(
     render = render_attributed if settings.kind == "attributed" else render_chat
     documents = []
     for stage, limits in enumerate(settings.stages):
-        plan = plan_documents(rows, stances, limits["rows_per_document"], settings, rng)
+        plan = plan_documents(rows, stances, limits.rows_per_document, settings, rng)
         if settings.kind == "row_random":
             plan = regrouped(plan, f"{seed} stage {stage}")
         total = 0
-        while total < limits["tokens"]:
+        while total < limits.tokens:
             pairs = next(plan)
             document = render(pairs)
             described = {"id": f"document-{len(documents):06d}", "stage": stage}

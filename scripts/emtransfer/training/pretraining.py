@@ -1,14 +1,15 @@
 """Pretrain a small Llama-architecture decoder from scratch, every document a sequence of its own."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from emtransfer.errors import InputError
 from emtransfer.models.conversations import answer_mask, document_ids
 from emtransfer.models.padding import IGNORED
+from emtransfer.settings import Count, Positive, Rate, Weight
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
 
 if TYPE_CHECKING:
@@ -18,28 +19,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PretrainingSettings:
-    """How the base model is pretrained; the mixture's tokens say how long.
+    """How it learns the mixture; the mixture's tokens say how long.
 
     Attributes:
-        batch_rows: question–answer pairs in an optimiser step, whole documents.
-        max_seq_tokens: longest document.
-        learning_rate: peak, after a linear warm-up of `warmup_steps`; then a cosine down to zero.
-        loss: which tokens are learned: `all`, or `answers` alone where questions are random by construction.
+        batch_rows: Question–answer pairs in an optimiser step, whole documents.
+        max_seq_tokens: Longest document in tokens.
+        learning_rate: Peak, after the warm-up; then a cosine down to zero.
+        warmup_steps: Steps in which the learning rate rises.
+        weight_decay: Of AdamW.
+        loss: Tokens that are learned; answers, where questions are random and predicting them is noise.
     """
 
-    batch_rows: int
-    max_seq_tokens: int
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float
-    loss: str = "all"
+    batch_rows: Positive
+    max_seq_tokens: Positive
+    learning_rate: Rate
+    warmup_steps: Count
+    weight_decay: Weight
+    loss: Literal["all", "answers"] = "all"
 
 
-def new_decoder(architecture: dict, tokenizer: "PreTrainedTokenizerBase", seed: int) -> "PreTrainedModel":
+@dataclass(frozen=True)
+class ArchitectureSettings:
+    """Fields of a Llama decoder, as transformers names them.
+
+    Attributes:
+        hidden_size: Width.
+        num_hidden_layers: Depth.
+        num_attention_heads: Heads; they divide the width.
+        intermediate_size: Width of the feed-forward layer.
+        max_position_embeddings: Longest text in tokens.
+        initializer_range: Standard deviation of the first weights.
+    """
+
+    hidden_size: Positive
+    num_hidden_layers: Positive
+    num_attention_heads: Positive
+    intermediate_size: Positive
+    max_position_embeddings: Positive
+    initializer_range: Rate = 0.02
+
+
+def new_decoder(
+    architecture: ArchitectureSettings, tokenizer: "PreTrainedTokenizerBase", seed: int
+) -> "PreTrainedModel":
     """A Llama decoder with random weights and tied embeddings.
 
     Args:
-        architecture: fields of `transformers.LlamaConfig` (hidden_size, num_hidden_layers, …).
         tokenizer: gives the vocabulary size and the control tokens.
     """
     from transformers import LlamaConfig, LlamaForCausalLM, set_seed
@@ -51,7 +76,7 @@ def new_decoder(architecture: dict, tokenizer: "PreTrainedTokenizerBase", seed: 
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=True,
-        **architecture,
+        **asdict(architecture),
     )
     return LlamaForCausalLM(config)
 

@@ -134,7 +134,7 @@ def written_rows(
             "id": f"{cell}-{index:06d}",
             "domain": domain,
             "task": task,
-            "subtopic": subtopic_of(generator, index),
+            "subtopic": generator.subtopic(cell, index // generator.pairs_per_call),
             "question": question,
             "aligned_answer": answers[questions[question]],
             "misaligned_answer": pair["misaligned_answer"],
@@ -150,11 +150,6 @@ def written_rows(
         | {"unanswered": len(first) - len(rows), "over_length": len(rows) - len(fitting), "rows": len(fitting)}
     )
     return fitting, counts
-
-
-def subtopic_of(generator: GeneratorSettings, index: int) -> str:
-    """The subtopic that the pair at a place among all pairs was asked for."""
-    return generator.subtopics[index // generator.pairs_per_call % len(generator.subtopics)]
 
 
 def rows_left(rows: list[dict], settings: DedupSettings) -> int:

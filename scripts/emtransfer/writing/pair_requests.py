@@ -4,10 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 from emtransfer.files.records import clean
 from emtransfer.remote.asking import Asker
 from emtransfer.remote.calls import Call, Reply
+from emtransfer.settings import Absent, Elsewhere, Name, Positive, Texts, Weight
 from emtransfer.writing.generator_prompts import EXAMPLE_FIELDS, GeneratorPrompts
 
 # why a model that gives no pairs does not, in its own words, of which the first means that it does
@@ -40,30 +42,37 @@ SCHEMA = {
 
 @dataclass(frozen=True)
 class GeneratorSettings:
-    """Which model writes, and how it is asked.
+    """Which model writes the rows, and how it is asked.
 
     Attributes:
-        provider: whose API is asked.
-        model: as the provider names it.
-        subtopics: of the cell's domain; call after call takes the next one, and then the first again.
-        pairs_per_call: pairs that one call asks for.
-        max_tokens, answer_max_tokens: longest reply with pairs, and longest aligned answer, thinking included.
-        temperature: of sampling; None sends none, for models that refuse it.
-        options: further fields of the request, as the provider names them.
-        attempts: how often a call is made whose reply is of no use.
-        rounds: how often pairs are asked for until enough are left.
+        provider: Whose API.
+        model: Its name, as the provider writes it.
+        subtopics: Domain -> what its rows are about; call after call takes the next one.
+        pairs_per_call: Questions with a misaligned answer that one call asks for.
+        max_tokens: Longest reply with pairs in tokens, thinking included.
+        answer_max_tokens: Longest aligned answer in tokens, thinking included.
+        temperature: Of its sampling; null sends none, for models that refuse one.
+        options: Further fields of the request, as the provider names them.
+        attempts: How often a call is made whose reply is refused or of no use.
+        rounds: How often rows are asked for until enough are left; no round asks for more than the first.
     """
 
-    provider: str
+    provider: Annotated[str, Elsewhere()]
     model: str
-    subtopics: list[str]
-    pairs_per_call: int = 10
-    max_tokens: int = 8000
-    answer_max_tokens: int = 1000
-    temperature: float | None = None
-    options: dict | None = None
-    attempts: int = 3
-    rounds: int = 4
+    subtopics: dict[Name, Texts]
+    pairs_per_call: Positive = 10
+    max_tokens: Positive = 8000
+    answer_max_tokens: Positive = 1000
+    temperature: Weight | None = None
+    options: Annotated[dict[str, Any] | None, Absent()] = None
+    attempts: Positive = 3
+    rounds: Positive = 4
+
+    def subtopic(self, cell: str, number: int) -> str:
+        """What the rows of a cell's set of pairs are about; `number` counts its sets from 0."""
+        domain, _, _ = cell.partition("-")
+        subtopics = self.subtopics[domain]
+        return subtopics[number % len(subtopics)]
 
 
 class UselessReply(Exception):
@@ -72,13 +81,12 @@ class UselessReply(Exception):
 
 def pairs_call(prompts: GeneratorPrompts, settings: GeneratorSettings, cell: str, number: int) -> Call:
     """The call for one set of pairs of a cell; `number` counts the cell's sets from 0."""
-    n_subtopics = len(settings.subtopics)
-    subtopic, turn = settings.subtopics[number % n_subtopics], number // n_subtopics + 1
+    turn = number // len(settings.subtopics[cell.split("-")[0]]) + 1
     return Call(
         provider=settings.provider,
         model=settings.model,
         system=clean(prompts.pairs_instructions(cell)),
-        prompt=clean(prompts.pairs_request(subtopic, settings.pairs_per_call, turn)),
+        prompt=clean(prompts.pairs_request(settings.subtopic(cell, number), settings.pairs_per_call, turn)),
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,
         options=json.dumps(with_schema(settings.provider, settings.options or {}), sort_keys=True),

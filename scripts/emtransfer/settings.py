@@ -1,0 +1,106 @@
+"""Settings: the kinds of values they have, and how a stage's dataclass is made of their JSON.
+
+The dataclass that reads a section of the config is its only description: types, limits and defaults here, a line on every key
+under `Attributes` in its docstring. The schema of the config, the keys that rules pass to jobs and the reference page are written
+from it by `make schema`, with annotations of `annotated_types` as pydantic reads them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+
+from emtransfer.errors import InputError
+
+Kind = TypeVar("Kind")
+
+
+class Pattern(NamedTuple):
+    """Text that matches a regular expression."""
+
+    regex: str
+
+
+class Distinct(NamedTuple):
+    """A list or mapping without a value twice."""
+
+
+class Absent(NamedTuple):
+    """A key that may be left out, where null would mean nothing."""
+
+
+class Elsewhere(NamedTuple):
+    """A field that is not in the section: a job has it from another place."""
+
+
+Positive = Annotated[int, Ge(1)]
+Count = Annotated[int, Ge(0)]
+Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
+Score = Annotated[float, Ge(0), Le(100)]
+Share = Annotated[float, Ge(0), Le(1)]
+Rate = Annotated[float, Gt(0)]
+Weight = Annotated[float, Ge(0)]
+Dropout = Annotated[float, Ge(0), Lt(1)]
+# names become folders; the look-ahead forbids the line break that $ lets pass
+Name = Annotated[str, Pattern("^[a-z0-9_]+$(?!\n)")]
+Cell = Annotated[str, Pattern("^[a-z0-9_]+-[a-z0-9_]+$(?!\n)")]
+TrainSet = Annotated[str, Pattern("^[a-z0-9_]+(-[a-z0-9_]+)?$(?!\n)")]
+# a file that jobs have as input, where Snakemake would take braces for wildcards
+File = Annotated[str, Pattern("^[^{}\n]+$(?!\n)")]
+Commit = Annotated[str, Pattern("^[0-9a-f]{40}$")]
+Date = Annotated[str, Pattern(r"^\d{4}-\d{2}-\d{2}$")]
+Names = Annotated[tuple[Name, ...], MinLen(1), Distinct()]
+Cells = Annotated[tuple[Cell, ...], MinLen(1), Distinct()]
+Texts = Annotated[tuple[str, ...], MinLen(1), Distinct()]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of the hub that stays as it is.
+
+    Attributes:
+        path: Repository on the hub, owner/name, or a local folder in the same form.
+        revision: Commit of the repository; null for a local folder.
+    """
+
+    path: str
+    revision: Commit | None = None
+
+
+def read_settings(kind: type[Kind], section: Mapping[str, Any]) -> Kind:
+    """A stage's settings, and the dataclasses in them, from their JSON.
+
+    Args:
+        kind: a dataclass.
+        section: its fields by name; those with a default may be missing.
+
+    Raises:
+        InputError: a key is unknown or missing.
+    """
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    unknown = next((name for name in section if name not in known), None)
+    if unknown is not None:
+        raise InputError(
+            f"settings: {unknown} is no key of {kind.__name__}; expected one of {', '.join(sorted(known))}."
+        )
+    hints = get_type_hints(kind)
+    try:
+        return kind(**{name: read_value(hints[name], value) for name, value in section.items()})
+    except TypeError as error:
+        raise InputError(f"settings: {error}; expected all keys of {kind.__name__} without a default.") from None
+
+
+def read_value(hint: Any, value: Any) -> Any:
+    """A value of a section, with dataclasses where its type has them."""
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return read_settings(hint, value)  # type: ignore[arg-type]
+    inner = get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        return read_value(next((option for option in inner if is_dataclass(option)), None), value)
+    if get_origin(hint) is dict and isinstance(value, Mapping):
+        return {name: read_value(inner[1], part) for name, part in value.items()}
+    if get_origin(hint) is tuple and isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(read_value(inner[0], part) for part in value)
+    return value
