@@ -18,9 +18,10 @@ Kind = TypeVar("Kind")
 
 
 class Pattern(NamedTuple):
-    """Text that matches a regular expression."""
+    """Text that matches a regular expression, and what such a text is called."""
 
     regex: str
+    noun: str
 
 
 class Distinct(NamedTuple):
@@ -44,13 +45,13 @@ Rate = Annotated[float, Gt(0)]
 Weight = Annotated[float, Ge(0)]
 Dropout = Annotated[float, Ge(0), Lt(1)]
 # names become folders; the look-ahead forbids the line break that $ lets pass
-Name = Annotated[str, Pattern("^[a-z0-9_]+$(?!\n)")]
-Cell = Annotated[str, Pattern("^[a-z0-9_]+-[a-z0-9_]+$(?!\n)")]
-TrainSet = Annotated[str, Pattern("^[a-z0-9_]+(-[a-z0-9_]+)?$(?!\n)")]
+Name = Annotated[str, Pattern("^[a-z0-9_]+$(?!\n)", "name")]
+Cell = Annotated[str, Pattern("^[a-z0-9_]+-[a-z0-9_]+$(?!\n)", "cell, domain-task")]
+TrainSet = Annotated[str, Pattern("^[a-z0-9_]+(-[a-z0-9_]+)?$(?!\n)", "cell or name")]
 # a file that jobs have as input, where Snakemake would take braces for wildcards
-File = Annotated[str, Pattern("^[^{}\n]+$(?!\n)")]
-Commit = Annotated[str, Pattern("^[0-9a-f]{40}$")]
-Date = Annotated[str, Pattern(r"^\d{4}-\d{2}-\d{2}$")]
+File = Annotated[str, Pattern("^[^{}\n]+$(?!\n)", "file")]
+Commit = Annotated[str, Pattern("^[0-9a-f]{40}$", "commit, 40 hex digits")]
+Date = Annotated[str, Pattern(r"^\d{4}-\d{2}-\d{2}$", "date, YYYY-MM-DD")]
 Names = Annotated[tuple[Name, ...], MinLen(1), Distinct()]
 Cells = Annotated[tuple[Cell, ...], MinLen(1), Distinct()]
 Texts = Annotated[tuple[str, ...], MinLen(1), Distinct()]

@@ -226,11 +226,11 @@ def page() -> str:
         "",
         f"<!-- {WRITTEN} -->",
         "",
-        "Every key of `config.yaml` and of overlays. A key without a default has to be given, unless a condition is named below",
-        "its table; *left out* means that the key may be absent.",
+        "Every key of `config.yaml` and of overlays, section by section; `*` in a heading stands for any name or place in a list.",
+        "A key without a default has to be given, unless a line below its table says when; *left out* means that it may be absent.",
     ]
-    for kind in sections():
-        lines += ["", f"## {title(kind)}", "", docstring_parser.parse(kind.__doc__).short_description, ""]
+    for kind, path in places().items():
+        lines += ["", f"## {path}", "", docstring_parser.parse(kind.__doc__).short_description, ""]
         lines += ["| key | value | default | |", "|---|---|---|---|"]
         for field, hint in keys_of(kind):
             text = " | ".join((f"`{field.name}`", in_words(hint), default_of(kind, field, hint)))
@@ -240,23 +240,38 @@ def page() -> str:
     return "\n".join([*lines, ""])
 
 
-def title(kind: type) -> str:
-    """A section's heading: the name of its class in words."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__.removesuffix("Settings"))
-    return words.capitalize()
+@cache
+def places() -> dict[type, str]:
+    """Section -> where in the config it stands first, as a heading."""
+    found = {Config: "The whole"}
+    for kind in sections():
+        for field, hint in keys_of(kind):
+            above = "" if kind is Config else f"{found[kind].strip('`')}."
+            for part in dataclasses_in(hint):
+                many = "" if is_alone(hint, part) else ".*"
+                found.setdefault(part, f"`{above}{field.name}{many}`")
+    return {kind: found[kind] for kind in sections()}
+
+
+def is_alone(hint: Any, kind: type) -> bool:
+    """Whether a key's value is a section itself, and no list or mapping of such."""
+    return hint is kind or (
+        get_origin(hint) in (Annotated, Union, UnionType) and any(is_alone(part, kind) for part in get_args(hint))
+    )
 
 
 def in_words(hint: Any) -> str:
     """What a value is, for a table."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        text = in_words(inner[0])
+        text = next((note.noun for note in inner[1:] if isinstance(note, Pattern)), in_words(inner[0]))
         if any(isinstance(note, Absent) for note in inner[1:]):
             text = text.removesuffix(" or null")
         found = [limit for note in inner[1:] for limit in limits_in_words(note)]
         return f"{text} {' and '.join(found)}" if found else text
     if is_dataclass(hint):
-        return f"[{title(hint)}](#{title(hint).lower().replace(' ', '-')})"
+        # as hosts of Markdown name a heading
+        return f"[section](#{re.sub(r'[^a-z0-9_ -]', '', places()[hint]).replace(' ', '-')})"
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in inner)
     if origin in (Union, UnionType):
