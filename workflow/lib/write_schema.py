@@ -300,15 +300,15 @@ def default_of(kind: type, field: Field, hint: Any) -> str:
 
 def sentence(when: dict[str, tuple], names: tuple[str, ...]) -> str:
     """A condition in words."""
-    required = ", ".join(f"`{name}`" for name in names)
+    required = f"{', '.join(f'`{name}`' for name in names)} {'is' if len(names) == 1 else 'are'} required."
     if not when:
-        return f"Where there is a key, {required} are required."
+        return f"Where there is a key, {required}"
     ((key, values),) = when.items()
     if values == (PRESENT,):
-        return f"With `{key}`, {required} are required."
+        return f"With `{key}`, {required}"
     if ABSENT in values:
-        return f"Without `{key}`, {required} are required."
-    return f"With `{key}` {' or '.join(f'`{value}`' for value in values)}, {required} are required."
+        return f"Without `{key}`, {required}"
+    return f"With `{key}` {' or '.join(f'`{value}`' for value in values)}, {required}"
 
 
 def cell_text(text: str) -> str:
