@@ -25,6 +25,7 @@ setup:  ## create or update .venv; does nothing when the pins have not changed
 	rm -f $(INSTALLED); \
 	$(PYTHON) -m venv .venv; \
 	.venv/bin/python -m pip install --requirement $(PINS) $(PIP_ARGS); \
+	.venv/bin/python -m pip install --no-deps --no-build-isolation --editable .; \
 	cp $(PINS) $(INSTALLED)
 
 table: setup  ## build results/em_transfer_table.csv and results/claims.csv, or go on where a killed run stopped
@@ -53,9 +54,10 @@ schema: setup  ## write the config's schema and docs/configuration.md from the d
 test: lint  ## lint, then run the test suite
 	@$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-lint: setup  ## check style and wiring: ruff, snakefmt, snakemake --lint and a dry run
+lint: setup  ## check style, types and wiring: ruff, mypy, snakefmt, snakemake --lint and a dry run
 	@$(IN_VENV) ruff check
 	@$(IN_VENV) ruff format --check
+	@$(IN_VENV) mypy
 	@$(IN_VENV) snakefmt --check Snakefile workflow/rules
 	@$(IN_VENV) snakemake --lint
 	@$(IN_VENV) snakemake --cores 8 --dry-run --quiet
