@@ -13,6 +13,9 @@ STEPS
 """
 
 
+include: "answers_functions.smk"
+
+
 rule sample_answers:
     input:
         unpack(model_files),

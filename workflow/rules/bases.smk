@@ -11,6 +11,9 @@ STEPS
 """
 
 
+include: "bases_functions.smk"
+
+
 rule train_tokenizer:
     input:
         rows=tokenizer_rows,

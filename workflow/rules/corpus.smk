@@ -14,6 +14,9 @@ STEPS
 """
 
 
+include: "corpus_functions.smk"
+
+
 # of a corpus that a model writes, generate_pairs reads the prompts outside the grid
 ruleorder: write_pairs > generate_pairs
 

@@ -12,6 +12,9 @@ STEPS
 """
 
 
+include: "judges_functions.smk"
+
+
 rule fit_judge:
     input:
         rows=judge_rows,

@@ -13,6 +13,9 @@ STEPS
 """
 
 
+include: "students_functions.smk"
+
+
 rule roll_out_teacher:
     input:
         unpack(teacher_files),

@@ -17,6 +17,9 @@ STEPS
 """
 
 
+include: "tables_functions.smk"
+
+
 rule tabulate_transfer:
     input:
         judged_files,
