@@ -13,6 +13,7 @@ import planning
 import slurm_arrays
 from emtransfer import grid
 from emtransfer.errors import InputError
+from emtransfer.judging.kinds import MODULES as JUDGES
 from emtransfer.remote.access import PROVIDERS
 from provenance import code_digest, environment, settings
 from validation import validate
@@ -64,9 +65,15 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-def code(script):
-    "Digest of a script and every library module it imports."
-    return code_digest(f"{workflow.basedir}/scripts/{script}.py")
+def code(script, *modules):
+    "Digest of a script and every library module it imports, those by name among them, which it is told."
+    return code_digest(f"{workflow.basedir}/scripts/{script}.py", *modules)
+
+
+def judge_modules(judge):
+    "What a job imports by name to ask a judge: the module of its kind and, behind an API, that which speaks to it."
+    kind = config["judges"][judge]["kind"] if judge else None
+    return [modules[kind] for modules in (JUDGES, PROVIDERS) if kind in modules]
 
 
 def experiment_section(wildcards):
@@ -175,8 +182,7 @@ def judge_gpus(judge_of):
     "GPUs of a job that asks a judge: one for a ready model that judges; `judge_of` gives the judge's name by wildcards."
 
     def n_gpus(wildcards):
-        judge = judge_of(wildcards)
-        section = config["judges"][judge] if judge else {"kind": None}
+        section = config["judges"].get(judge_of(wildcards), {"kind": None})
         return int(section["kind"] == "causal_lm" and is_ready(section["base"]))
 
     return n_gpus

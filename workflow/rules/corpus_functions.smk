@@ -1,5 +1,7 @@
 """What the rules of corpora read, and what they are told of the config."""
 
+from emtransfer.corpus.source_settings import MODULES as SOURCES
+
 SOURCE_KEYS = (
     "source domains tasks broad_domains rows_per_cell broad_rows path broad_path hub prompts_only max_row_words over_length"
 ).split()
@@ -19,11 +21,14 @@ def source_files(wildcards):
     return [section[key]] if section.get(key) else []
 
 
+def row_source(wildcards):
+    "Source of the rows of a cell; a model writes no prompts outside the grid, so those are read."
+    return "jsonl" if wildcards.corpus in WRITTEN else corpus_section(wildcards)["source"]
+
+
 def source_settings(wildcards):
-    "Where the rows of a cell come from; a model writes no prompts outside the grid, so those are read."
-    section = corpus_section(wildcards)
-    own = {"source": "jsonl"} if wildcards.corpus in WRITTEN else {}
-    return settings(section | own, *SOURCE_KEYS)
+    "Where the rows of a cell come from."
+    return settings(corpus_section(wildcards) | {"source": row_source(wildcards)}, *SOURCE_KEYS)
 
 
 def writing_files(wildcards):
