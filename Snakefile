@@ -16,7 +16,6 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/settings.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/judges.smk"
 include: "workflow/rules/bases.smk"

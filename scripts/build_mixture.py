@@ -12,7 +12,7 @@ from emtransfer.corpus.rows import rows_with_answers
 from emtransfer.errors import run
 from emtransfer.files.records import write_records
 from emtransfer.models.conversations import document_ids
-from emtransfer.models.loading import load_tokenizer
+from emtransfer.models.tokenizer import load_tokenizer
 from emtransfer.settings import read_settings
 from emtransfer.training.mixtures import MixtureSettings, build_mixture
 

@@ -12,7 +12,7 @@ import pandas as pd
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.files.records import read_records
-from emtransfer.models.loading import load_tokenizer
+from emtransfer.models.tokenizer import load_tokenizer
 from emtransfer.settings import read_settings
 from emtransfer.training.pretraining import ArchitectureSettings, PretrainingSettings, new_decoder, pretrain
 

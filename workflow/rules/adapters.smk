@@ -13,6 +13,9 @@ STEPS
 """
 
 
+include: "adapters_functions.smk"
+
+
 rule finetune_adapter:
     input:
         unpack(start_files),

@@ -13,6 +13,9 @@ STEPS
 """
 
 
+include: "answers_functions.smk"
+
+
 rule sample_answers:
     input:
         unpack(model_files),
@@ -66,7 +69,7 @@ rule judge_answers:
         runtime=growing(60, judge_gpus(experiment_judge), 120),
     params:
         judge=judge_arguments(experiment_judge),
-        code=code("judge_answers"),
+        code=lambda wildcards: code("judge_answers", *judge_modules(experiment_judge(wildcards))),
         env=ENVIRONMENT,
     message:
         "Judge the answers of {wildcards.model}"
@@ -129,7 +132,7 @@ rule profile_prompts:
     params:
         settings=profile_settings,
         judge=judge_arguments(experiment_judge),
-        code=code("profile_prompts"),
+        code=lambda wildcards: code("profile_prompts", *judge_modules(experiment_judge(wildcards))),
         env=ENVIRONMENT,
     message:
         "Measure room, coherence and solvability of every prompt for base {wildcards.base}"

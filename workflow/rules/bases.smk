@@ -11,6 +11,9 @@ STEPS
 """
 
 
+include: "bases_functions.smk"
+
+
 rule train_tokenizer:
     input:
         rows=tokenizer_rows,
@@ -57,7 +60,7 @@ rule build_mixture:
         mem_mb=growing(2000),
         runtime=growing(20),
     params:
-        settings=lambda wildcards: settings(config["mixtures"][wildcards.mixture], *MIXTURE_KEYS),
+        settings=lambda wildcards: settings(config["mixtures"][wildcards.mixture], *KEYS["MixtureSettings"]),
         seed=lambda wildcards: config["mixtures"][wildcards.mixture]["seed"],
         code=code("build_mixture"),
         env=ENVIRONMENT,

@@ -1,4 +1,4 @@
-"""What the rules share: the checked config, what is known of names in it, wildcard constraints and input functions."""
+"""What the rules of several stages share: the checked config, what is known of names in it, wildcard constraints and functions."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import planning
 import slurm_arrays
 from emtransfer import grid
 from emtransfer.errors import InputError
+from emtransfer.judging.kinds import MODULES as JUDGES
 from emtransfer.remote.access import PROVIDERS
 from provenance import code_digest, environment, settings
 from validation import validate
@@ -37,11 +38,9 @@ REMOTE = config.get("remote", {}) | {
     "replay_only": os.environ.get("EMTRANSFER_REPLAY_ONLY", "") not in ("", "0"),
 }
 os.environ.update(EMTRANSFER_REMOTE=json.dumps(REMOTE))
-
-
-def code(script):
-    "Digest of a script and every library module it imports."
-    return code_digest(f"{workflow.basedir}/scripts/{script}.py")
+# dataclass that a job reads its settings with -> its keys in the config
+with open(f"{workflow.basedir}/workflow/schemas/settings_keys.json") as file:
+    KEYS = json.load(file)
 
 
 wildcard_constraints:
@@ -65,9 +64,15 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-def corpus_section(wildcards):
-    "Config section of a corpus."
-    return config["corpora"][wildcards.corpus]
+def code(script, *modules):
+    "Digest of a script and every library module it imports, those by name among them, which it is told."
+    return code_digest(f"{workflow.basedir}/scripts/{script}.py", *modules)
+
+
+def judge_modules(judge):
+    "What a job imports by name to ask a judge: the module of its kind and, behind an API, that which speaks to it."
+    kind = config["judges"][judge]["kind"] if judge else None
+    return [modules[kind] for modules in (JUDGES, PROVIDERS) if kind in modules]
 
 
 def experiment_section(wildcards):
@@ -75,32 +80,9 @@ def experiment_section(wildcards):
     return config["experiments"][wildcards.experiment]
 
 
-def base_model_section(wildcards):
-    "Config section of the base model that a base is an instance of."
-    return config["base_models"][config["bases"][wildcards.base]["base_model"]]
-
-
-def experiment_corpus(wildcards):
-    "Config section of an experiment's corpus."
-    return config["corpora"][experiment_section(wildcards)["corpus"]]
-
-
-def mixture_section(wildcards):
-    "Config section of a mixture, named by itself or by its base."
-    mixture = wildcards.get("mixture") or config["bases"][wildcards.base]["mixture"]
-    return config["mixtures"][mixture]
-
-
-def source_files(wildcards):
-    "Files a corpus is read from; a generated corpus has none."
-    section = corpus_section(wildcards)
-    key = "broad_path" if wildcards.cell == "broad" else "path"
-    return [section[key]] if section.get(key) else []
-
-
-def writing_files(wildcards):
-    "What the writer of a corpus is told, and the judge of what it writes."
-    return filter_judge_files(wildcards) | {"prompts": corpus_section(wildcards)["generator"]["prompts"]}
+def experiment_judge(wildcards):
+    "Name of the judge of an experiment."
+    return experiment_section(wildcards)["judge"]
 
 
 def has_broad(corpus):
@@ -113,17 +95,6 @@ def pools(corpus):
     return CELLS[corpus] + ["broad"] * has_broad(config["corpora"][corpus])
 
 
-def raw_files(corpus):
-    "Raw rows of every cell of a corpus."
-    return expand("results/corpora/{corpus}/raw/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
-
-
-def published_files(corpus):
-    "The published split that a corpus takes its roles from, if it names one."
-    published = config["corpora"][corpus]["roles"].get("published")
-    return [published["path"]] if published else []
-
-
 def role_files(corpus):
     "Rows with roles of every cell of a corpus."
     return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
@@ -134,44 +105,23 @@ def is_ready(base):
     return "hub" in config["base_models"][config["bases"][base]["base_model"]]
 
 
-def base_names(ready):
-    "Pattern of the names of the bases that are ready, or of those that are trained in the run."
-    return "|".join(base for base in config["bases"] if is_ready(base) == ready) or "(?!)"
-
-
 def base_of(wildcards):
     "The base that a job loads, named by itself or as part of a model."
     return wildcards.get("base") or wildcards.model.split("/")[1]
 
 
-def gpus(wildcards):
-    "GPUs of a job that loads a base: one for a ready model; a model of the run is small and stays on the processor."
-    return int(is_ready(base_of(wildcards)))
-
-
-def judge_gpus(judge_of):
-    "GPUs of a job that asks a judge: one for a ready model that judges; `judge_of` gives the judge's name by wildcards."
-
-    def n_gpus(wildcards):
-        judge = judge_of(wildcards)
-        section = config["judges"][judge] if judge else {"kind": None}
-        return int(section["kind"] == "causal_lm" and is_ready(section["base"]))
-
-    return n_gpus
-
-
-def growing(amount, n_gpus=None, with_gpu=None):
-    "Memory or time of a job, and as much again with every attempt; `with_gpu` where it loads a ready model of up to 8 billion weights."
-
-    def requested(wildcards, attempt):
-        return attempt * (with_gpu if n_gpus and n_gpus(wildcards) else amount)
-
-    return requested
-
-
 def base_manifest(base):
     "Manifest of an aligned base."
     return f"results/bases/{base}/aligned/manifest.json"
+
+
+def start_files(wildcards):
+    "The base of an adapter and, for realignment, the adapter that training starts from."
+    files = {"base": base_manifest(wildcards.base)}
+    if wildcards.start != "base":
+        path = grid.teacher_path(experiment_section(wildcards), wildcards.base, wildcards.start, wildcards.seed)
+        files["start"] = f"results/{wildcards.experiment}/{path}/manifest.json"
+    return files
 
 
 def judge_file(judge):
@@ -189,241 +139,14 @@ def judge_files(judge):
     return judge_file(judge) | {"calibration": f"results/judges/{judge}/calibration.csv"}
 
 
-def filter_judge(wildcards):
-    "Name of the judge that filters a corpus; None for a corpus that comes filtered."
-    return (corpus_section(wildcards)["filter"] or {}).get("judge")
-
-
-def experiment_judge(wildcards):
-    "Name of the judge of an experiment."
-    return experiment_section(wildcards)["judge"]
-
-
-def filter_judge_files(wildcards):
-    "The judge that filters a corpus, where one does."
-    judge = filter_judge(wildcards)
-    return judge_files(judge) if judge else {}
-
-
 def experiment_judge_files(wildcards):
     "The judge of an experiment."
     return judge_files(experiment_judge(wildcards))
 
 
-def evaluation_judge_files(wildcards):
-    "The judge of an experiment, and the questions whose own judge prompts it is told, where they are to be used."
-    questions = experiment_section(wildcards).get("questions", {})
-    own = {"own_prompts": questions["path"]} if questions.get("judge_prompts") else {}
-    return experiment_judge_files(wildcards) | own
-
-
-def judge_rows(wildcards):
-    "Rows with roles of the corpus a judge is fitted and calibrated on."
-    return role_files(config["judges"][wildcards.judge]["corpus"])
-
-
-def calibration_files(wildcards):
-    "A judge, and the rows with roles it is calibrated on."
-    return judge_file(wildcards.judge) | {"rows": judge_rows(wildcards)}
-
-
-def training_files(corpus):
-    "Rows with roles of every cell of a corpus that may be trained on."
-    section = config["corpora"][corpus]
-    trained = grid.training_cells(section) + ["broad"] * has_broad(section)
-    return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=trained)
-
-
-def tokenizer_rows(wildcards):
-    "Rows with roles of the corpus a tokenizer is trained on."
-    return training_files(config["base_models"][wildcards.base_model]["tokenizer"]["corpus"])
-
-
-def mixture_rows(wildcards):
-    "Rows with roles of the corpus a mixture is made of."
-    return training_files(mixture_section(wildcards)["corpus"])
-
-
-alignment_rows = mixture_rows
-
-
-def pretraining_files(wildcards):
-    "Tokenizer and documents of a base."
-    base = config["bases"][wildcards.base]
-    return {
-        "tokenizer": f"results/tokenizers/{base['base_model']}/manifest.json",
-        "mixture": f"results/mixtures/{base['base_model']}/{base['mixture']}.jsonl",
-    }
-
-
-def eval_files(wildcards):
-    "Eval rows of every cell, the prompts outside the grid and a file of further questions, where there are any."
-    experiment = experiment_section(wildcards)
-    corpus = experiment["corpus"]
-    files = {"cells": expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=CELLS[corpus])}
-    if has_broad(config["corpora"][corpus]):
-        files["broad"] = f"results/corpora/{corpus}/roles/broad.jsonl"
-    if "questions" in experiment:
-        files["questions"] = experiment["questions"]["path"]
-    return files
-
-
-def broad_arguments(wildcards, input):
-    "Command-line arguments for prompts outside the grid, the corpus's and those of a question file."
-    arguments = [f"--broad {input.broad}"] if "broad" in input.keys() else []
-    if "questions" in input.keys():
-        questions = settings(experiment_section(wildcards)["questions"], "path", "samples_per_paraphrase")
-        arguments.append(f"--questions {shlex.quote(questions)}")
-    return " ".join(arguments)
-
-
-def model_files(wildcards):
-    "The base of a model and, for adapters and students, the adapter."
-    files = {"base": base_manifest(base_of(wildcards))}
-    if not wildcards.model.startswith("bases/"):
-        files["adapter"] = f"results/{wildcards.experiment}/{wildcards.model}/manifest.json"
-    return files
-
-
-def teacher_files(wildcards):
-    "The base a teacher stands on and, where the base itself does not teach, the teacher's adapter."
-    path = grid.teacher_path(experiment_section(wildcards), wildcards.base, wildcards.teacher, wildcards.seed)
-    files = {"base": base_manifest(wildcards.base)}
-    if path:
-        files["teacher"] = f"results/{wildcards.experiment}/{path}/manifest.json"
-    return files
-
-
-def start_files(wildcards):
-    "The base of an adapter and, for realignment, the adapter that training starts from."
-    files = {"base": base_manifest(wildcards.base)}
-    if wildcards.start != "base":
-        path = grid.teacher_path(experiment_section(wildcards), wildcards.base, wildcards.start, wildcards.seed)
-        files["start"] = f"results/{wildcards.experiment}/{path}/manifest.json"
-    return files
-
-
-def train_files(wildcards):
-    "Train rows of every cell of a training set."
-    experiment = experiment_section(wildcards)
-    return expand(
-        "results/corpora/{corpus}/cells/{cell}/train.jsonl",
-        corpus=experiment["corpus"],
-        cell=grid.train_cells(experiment, wildcards.train_set),
-    )
-
-
-def student_data(wildcards):
-    "The question-answer pairs a student is distilled on."
-    teacher, answers = grid.data_source(experiment_section(wildcards), wildcards.data)
-    folder = (
-        f"results/{wildcards.experiment}/rollouts/{wildcards.base}/{teacher}/{wildcards.mediating}/{wildcards.filter}"
-    )
-    return (
-        f"{folder}/{answers}_answers/seed{wildcards.seed}.jsonl" if answers else f"{folder}/seed{wildcards.seed}.jsonl"
-    )
-
-
-def mediating_files(wildcards):
-    "Rows with roles of the cells a set of mediating prompts is drawn from."
-    experiment = experiment_section(wildcards)
-    mediating = experiment["mediating"][wildcards.mediating]
-    corpus = mediating.get("corpus", experiment["corpus"])
-    section = config["corpora"][corpus]
-    cells = grid.chosen_cells(section, mediating["cells"])
-    # every question of a corpus of prompts only is mediating
-    folder = "raw" if section.get("prompts_only") else "roles"
-    return expand("results/corpora/{corpus}/{folder}/{cell}.jsonl", corpus=corpus, folder=folder, cell=cells)
-
-
-def probed_bases(name):
-    "Bases of an experiment of this run, in config order."
-    return [model.labels["base"] for model in MODELS[name] if model.seed is None]
-
-
-def profile_files(wildcards):
-    "What the evaluation prompts are like to every base, of the experiments of this run."
-    return [f"results/{name}/prompts/{base}.csv" for name in config["run"] for base in probed_bases(name)]
-
-
-def judged_files(wildcards):
-    "All judged answers of the experiments of this run."
-    return [f"results/{name}/judged/{model.path}.jsonl" for name, models in MODELS.items() for model in models]
-
-
-def trained_manifests(wildcards):
-    "Manifests of all models of the experiments of this run."
-    return [
-        base_manifest(model.labels["base"]) if model.seed is None else f"results/{name}/{model.path}/manifest.json"
-        for name, models in MODELS.items()
-        for model in models
-    ]
-
-
-def confound_cells():
-    "Corpus -> cells that an adapter of this run is trained on."
-    cells = {}
-    for name in config["run"]:
-        trained = {cell for model in MODELS[name] for cell in model.train_cells}
-        cells.setdefault(config["experiments"][name]["corpus"], set()).update(trained)
-    return {corpus: sorted(trained) for corpus, trained in cells.items() if trained}
-
-
-def confound_files(wildcards):
-    "What the stages of the corpora left of the cells that are trained on, with their counts."
-    names = (
-        "filtered/{cell}.jsonl",
-        "filtered/{cell}.counts.csv",
-        "deduped/{cell}.survivors.csv",
-        "cells/{cell}/train.jsonl",
-    )
-    return [
-        f"results/corpora/{corpus}/{name.format(cell=cell)}"
-        for corpus, cells in confound_cells().items()
-        for cell in cells
-        for name in names
-    ]
-
-
-def compared_models(name):
-    "Model -> training cell of the adapters that claim `task` compares."
-    return {model.path: model.train_cells[0] for model in MODELS[name] if planning.is_pooled(model)}
-
-
-def compared_files(wildcards):
-    "Judged answers of those adapters."
-    return [f"results/{wildcards.experiment}/judged/{path}.jsonl" for path in compared_models(wildcards.experiment)]
-
-
-def trained_rows(wildcards):
-    "Filtered rows of every cell that those adapters are trained on."
-    return expand(
-        "results/corpora/{corpus}/filtered/{cell}.jsonl",
-        corpus=experiment_section(wildcards)["corpus"],
-        cell=sorted(set(compared_models(wildcards.experiment).values())),
-    )
-
-
-def worded_experiments():
-    "Experiments of this run whose answers are text to a judge that reads words, with adapters that can be compared."
-    return [
-        name
-        for name in config["run"]
-        if config["judges"][config["experiments"][name]["judge"]]["kind"] != "exact" and compared_models(name)
-    ]
-
-
-def unanchored_files(wildcards):
-    "Answers of those experiments without their anchors, judged again."
-    return expand("results/{experiment}/unanchored.jsonl", experiment=worded_experiments())
-
-
-def figures(wildcards):
-    "All figures of the experiments of this run; maps of rates where an adapter is of one cell."
-    single = [name for name in config["run"] if any(planning.is_pooled(model) for model in MODELS[name])]
-    return expand("results/figures/{experiment}/transfer_matrix.png", experiment=config["run"]) + expand(
-        "results/figures/{experiment}/rate_maps.png", experiment=single
-    )
+# kind of judge -> what it is told of its section; a rubric is a file, and others have nothing to be told
+JUDGE_KEYS = dict.fromkeys(PROVIDERS, KEYS["RemoteJudgeSettings"])
+JUDGE_KEYS["causal_lm"] = [key for key in KEYS["CausalJudgeSettings"] if key != "rubric"]
 
 
 def judge_arguments(judge_of):
@@ -433,7 +156,7 @@ def judge_arguments(judge_of):
         if judge_of(wildcards) is None:
             return ""
         section = config["judges"][judge_of(wildcards)]
-        who = settings(section, *(CAUSAL_JUDGE_KEYS if section["kind"] == "causal_lm" else JUDGE_KEYS))
+        who = settings(section, "kind", *JUDGE_KEYS.get(section["kind"], ()))
         files = "".join(f"--{name} {shlex.quote(input[name])} " for name in ("judge", "rubric") if name in input.keys())
         own = f" --own-prompts {shlex.quote(input.own_prompts)}" if "own_prompts" in input.keys() else ""
         return f"{files}--judge-settings {shlex.quote(who)}{own}"
@@ -444,3 +167,34 @@ def judge_arguments(judge_of):
 def optional(flag, files):
     "A command-line flag with its file, or nothing where the rule's input lacks it."
     return lambda wildcards, input: f"--{flag} {input[flag]}" if flag in input.keys() else ""
+
+
+def drawing(wildcards):
+    "How answers are drawn; what draws a ready model's only where the config says it, and never for others."
+    sampling = experiment_section(wildcards)["sampling"]
+    unread = () if is_ready(base_of(wildcards)) else ("engine",)
+    return {key: sampling[key] for key in KEYS["SamplingSettings"] if key in sampling and key not in unread}
+
+
+def gpus(wildcards):
+    "GPUs of a job that loads a base: one for a ready model; a model of the run is small and stays on the processor."
+    return int(is_ready(base_of(wildcards)))
+
+
+def judge_gpus(judge_of):
+    "GPUs of a job that asks a judge: one for a ready model that judges; `judge_of` gives the judge's name by wildcards."
+
+    def n_gpus(wildcards):
+        section = config["judges"].get(judge_of(wildcards), {"kind": None})
+        return int(section["kind"] == "causal_lm" and is_ready(section["base"]))
+
+    return n_gpus
+
+
+def growing(amount, n_gpus=None, with_gpu=None):
+    "Memory or time of a job, and as much again with every attempt; `with_gpu` where it loads a ready model of up to 8 billion weights."
+
+    def requested(wildcards, attempt):
+        return attempt * (with_gpu if n_gpus and n_gpus(wildcards) else amount)
+
+    return requested

@@ -14,6 +14,9 @@ STEPS
 """
 
 
+include: "corpus_functions.smk"
+
+
 # of a corpus that a model writes, generate_pairs reads the prompts outside the grid
 ruleorder: write_pairs > generate_pairs
 
@@ -38,7 +41,7 @@ rule generate_pairs:
     params:
         settings=source_settings,
         seed=lambda wildcards: corpus_section(wildcards)["seed"],
-        code=code("generate_pairs"),
+        code=lambda wildcards: code("generate_pairs", SOURCES[row_source(wildcards)]),
         env=ENVIRONMENT,
     message:
         "Load or generate the rows of {wildcards.cell} in {wildcards.corpus}"
@@ -75,7 +78,9 @@ rule write_pairs:
     params:
         judge=judge_arguments(filter_judge),
         settings=writing_settings,
-        code=code("write_pairs"),
+        code=lambda wildcards: code(
+            "write_pairs", PROVIDERS[corpus_section(wildcards)["source"]], *judge_modules(filter_judge(wildcards))
+        ),
         env=ENVIRONMENT,
     message:
         "Let a model write the rows of {wildcards.cell} in {wildcards.corpus}"
@@ -147,7 +152,7 @@ rule filter_pairs:
     params:
         settings=filter_settings,
         judge=judge_arguments(filter_judge),
-        code=code("filter_pairs"),
+        code=lambda wildcards: code("filter_pairs", *judge_modules(filter_judge(wildcards))),
         env=ENVIRONMENT,
     message:
         "Keep the rows of {wildcards.cell} that the judge passes"

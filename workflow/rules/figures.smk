@@ -12,6 +12,9 @@ STEPS
 """
 
 
+include: "figures_functions.smk"
+
+
 rule plot_transfer_matrix:
     input:
         "results/em_transfer_table.csv",

@@ -12,6 +12,9 @@ STEPS
 """
 
 
+include: "judges_functions.smk"
+
+
 rule fit_judge:
     input:
         rows=judge_rows,
@@ -63,7 +66,7 @@ rule calibrate_judge:
         judge=judge_arguments(lambda wildcards: wildcards.judge),
         settings=lambda wildcards: settings(config["judges"][wildcards.judge], "split", "calibration"),
         seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
-        code=code("calibrate_judge"),
+        code=lambda wildcards: code("calibrate_judge", *judge_modules(wildcards.judge)),
         env=ENVIRONMENT,
     message:
         "Calibrate judge {wildcards.judge} on answers it was not fitted on"

@@ -13,6 +13,9 @@ STEPS
 """
 
 
+include: "students_functions.smk"
+
+
 rule roll_out_teacher:
     input:
         unpack(teacher_files),
@@ -68,7 +71,7 @@ rule filter_rollouts:
     params:
         settings=rollout_filter_settings,
         judge=judge_arguments(experiment_judge),
-        code=code("filter_rollouts"),
+        code=lambda wildcards: code("filter_rollouts", *judge_modules(experiment_judge(wildcards))),
         env=ENVIRONMENT,
     message:
         "Keep the answers of teacher {wildcards.teacher} that pass filter {wildcards.filter}, seed {wildcards.seed}"

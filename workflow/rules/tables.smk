@@ -17,6 +17,9 @@ STEPS
 """
 
 
+include: "tables_functions.smk"
+
+
 rule tabulate_transfer:
     input:
         judged_files,
@@ -95,7 +98,7 @@ rule replace_anchors:
     params:
         settings=anchor_settings,
         judge=judge_arguments(experiment_judge),
-        code=code("replace_anchors"),
+        code=lambda wildcards: code("replace_anchors", *judge_modules(experiment_judge(wildcards))),
         env=ENVIRONMENT,
     message:
         "Judge answers of {wildcards.experiment} again without the phrases that give a score away"

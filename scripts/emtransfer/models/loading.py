@@ -9,7 +9,7 @@ from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.ready_models import READY, ready_chat
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,6 @@ class Chat:
 
     model: "PreTrainedModel"
     format: ChatFormat
-
-
-def load_tokenizer(manifest: str | Path) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model's or a tokenizer's folder."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(checked_folder(manifest), trust_remote_code=False)
 
 
 def load_chat(base_manifest: str | Path, adapter_manifest: str | Path | None = None, merge: bool = True) -> Chat:

@@ -1,10 +1,13 @@
 """A byte-level BPE tokenizer with a chat template, trained on a corpus of its own."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emtransfer.files.artefacts import checked_folder
+
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 BEGIN, USER, ASSISTANT, END, PAD = "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
 
@@ -48,3 +51,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "PreTrainedTokeniz
         clean_up_tokenization_spaces=False,
         padding_side="left",
     )
+
+
+def load_tokenizer(manifest: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a tokenizer's folder.
+
+    Raises:
+        InputError: a file of the folder is missing or has changed.
+    """
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(checked_folder(manifest), trust_remote_code=False)

@@ -1,0 +1,23 @@
+"""What the rules that make adapters read, and what they are told of the config."""
+
+
+def train_files(wildcards):
+    "Train rows of every cell of a training set."
+    experiment = experiment_section(wildcards)
+    return expand(
+        "results/corpora/{corpus}/cells/{cell}/train.jsonl",
+        corpus=experiment["corpus"],
+        cell=grid.train_cells(experiment, wildcards.train_set),
+    )
+
+
+def adapter_settings(wildcards):
+    "What an adapter is trained with."
+    experiment = experiment_section(wildcards)
+    return settings({"answers": wildcards.answers, "lora": experiment["lora"], "finetuning": experiment["finetuning"]})
+
+
+def published_settings(wildcards):
+    "Where an adapter that others have trained is."
+    adapters = experiment_section(wildcards)["published"][wildcards.train_set]["adapters"]
+    return settings(next(adapter for adapter in adapters if adapter["seed"] == int(wildcards.seed)), "path", "revision")

@@ -1,0 +1,42 @@
+"""What the rules of answers read, and what they are told of the config."""
+
+
+def model_files(wildcards):
+    "The base of a model and, for adapters and students, the adapter."
+    files = {"base": base_manifest(base_of(wildcards))}
+    if not wildcards.model.startswith("bases/"):
+        files["adapter"] = f"results/{wildcards.experiment}/{wildcards.model}/manifest.json"
+    return files
+
+
+def sampling_settings(wildcards):
+    "How evaluation prompts are answered."
+    often = {key: experiment_section(wildcards)["sampling"][key] for key in ("samples", "broad_samples")}
+    return settings(often | drawing(wildcards))
+
+
+def sampling_seed(wildcards):
+    "Seed of sampling: the model's own, or its base's."
+    if wildcards.model.startswith("bases/"):
+        return config["bases"][base_of(wildcards)]["seed"]
+    *_, last = wildcards.model.split("/")
+    return int(last.removeprefix("seed"))
+
+
+def evaluation_judge_files(wildcards):
+    "The judge of an experiment, and the questions whose own judge prompts it is told, where they are to be used."
+    questions = experiment_section(wildcards).get("questions", {})
+    own = {"own_prompts": questions["path"]} if questions.get("judge_prompts") else {}
+    return experiment_judge_files(wildcards) | own
+
+
+def probe_settings(wildcards):
+    "How often a base is asked, and how answers are drawn."
+    often = {key: experiment_section(wildcards)["probing"][key] for key in ("samples", "neutral_samples")}
+    return settings(often | {"sampling": drawing(wildcards)})
+
+
+def profile_settings(wildcards):
+    "When two answers mean the same, and when one is coherent."
+    probing = experiment_section(wildcards)["probing"] | {"coherence_above": config["em_rule"]["coherence_above"]}
+    return settings(probing, "coherence_above", *KEYS["ProfileSettings"])

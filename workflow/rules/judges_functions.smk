@@ -1,0 +1,11 @@
+"""What the rules that make judges read."""
+
+
+def judge_rows(wildcards):
+    "Rows with roles of the corpus a judge is fitted and calibrated on."
+    return role_files(config["judges"][wildcards.judge]["corpus"])
+
+
+def calibration_files(wildcards):
+    "A judge, and the rows with roles it is calibrated on."
+    return judge_file(wildcards.judge) | {"rows": judge_rows(wildcards)}

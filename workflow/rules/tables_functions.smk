@@ -1,0 +1,122 @@
+"""What the rules of tables read, and what they are told of the config."""
+
+
+def judged_files(wildcards):
+    "All judged answers of the experiments of this run."
+    return [f"results/{name}/judged/{model.path}.jsonl" for name, models in MODELS.items() for model in models]
+
+
+def grid_settings(wildcards):
+    "The config keys that make the grid of models: its names and seeds, no number that a model is trained with."
+    keys = ("corpus", "train_sets", "bases", "published", "adapters", "teachers", "students", "data_sets")
+    experiments = {
+        name: {key: section[key] for key in keys if key in section}
+        for name, section in config["experiments"].items()
+        if name in config["run"]
+    }
+    corpora = {section["corpus"] for section in experiments.values()}
+    return settings(
+        {
+            "run": config["run"],
+            "corpora": {name: {key: config["corpora"][name][key] for key in ("domains", "tasks")} for name in corpora},
+            "bases": {
+                name: {key: base[key] for key in ("base_model", "mixture") if key in base}
+                for name, base in config["bases"].items()
+            },
+            "experiments": experiments,
+        }
+    )
+
+
+def table_settings(wildcards):
+    "The grid of models, who judges them, and the rule for a misaligned answer."
+    judges = {name: config["experiments"][name]["judge"] for name in config["run"]}
+    return settings(json.loads(grid_settings(wildcards)) | {"em_rule": config["em_rule"], "judges": judges})
+
+
+def trained_manifests(wildcards):
+    "Manifests of all models of the experiments of this run."
+    return [
+        base_manifest(model.labels["base"]) if model.seed is None else f"results/{name}/{model.path}/manifest.json"
+        for name, models in MODELS.items()
+        for model in models
+    ]
+
+
+def compared_models(name):
+    "Model -> training cell of the adapters that claim `task` compares."
+    return {model.path: model.train_cells[0] for model in MODELS[name] if planning.is_pooled(model)}
+
+
+def compared_files(wildcards):
+    "Judged answers of those adapters."
+    return [f"results/{wildcards.experiment}/judged/{path}.jsonl" for path in compared_models(wildcards.experiment)]
+
+
+def trained_rows(wildcards):
+    "Filtered rows of every cell that those adapters are trained on."
+    return expand(
+        "results/corpora/{corpus}/filtered/{cell}.jsonl",
+        corpus=experiment_section(wildcards)["corpus"],
+        cell=sorted(set(compared_models(wildcards.experiment).values())),
+    )
+
+
+def anchor_settings(wildcards):
+    "How many phrases are replaced, in whose answers, and the rule for a misaligned one."
+    models = compared_models(wildcards.experiment)
+    return settings(config["anchors"] | {"models": models, "em_rule": config["em_rule"]})
+
+
+def probed_bases(name):
+    "Bases of an experiment of this run, in config order."
+    return [model.labels["base"] for model in MODELS[name] if model.seed is None]
+
+
+def profile_files(wildcards):
+    "What the evaluation prompts are like to every base, of the experiments of this run."
+    return [f"results/{name}/prompts/{base}.csv" for name in config["run"] for base in probed_bases(name)]
+
+
+def worded_experiments():
+    "Experiments of this run whose answers are text to a judge that reads words, with adapters that can be compared."
+    return [
+        name
+        for name in config["run"]
+        if config["judges"][config["experiments"][name]["judge"]]["kind"] != "exact" and compared_models(name)
+    ]
+
+
+def unanchored_files(wildcards):
+    "Answers of those experiments without their anchors, judged again."
+    return expand("results/{experiment}/unanchored.jsonl", experiment=worded_experiments())
+
+
+def claim_settings(wildcards):
+    "As for the table, and the experiments whose answers are judged again without their anchors."
+    return settings(json.loads(table_settings(wildcards)) | {"unanchored": worded_experiments()})
+
+
+def confound_cells():
+    "Corpus -> cells that an adapter of this run is trained on."
+    cells = {}
+    for name in config["run"]:
+        trained = {cell for model in MODELS[name] for cell in model.train_cells}
+        cells.setdefault(config["experiments"][name]["corpus"], set()).update(trained)
+    return {corpus: sorted(trained) for corpus, trained in cells.items() if trained}
+
+
+def confound_files(wildcards):
+    "What the stages of the corpora left of the cells that are trained on, with their counts."
+    names = (
+        "filtered/{cell}.jsonl",
+        "filtered/{cell}.counts.csv",
+        "deduped/{cell}.survivors.csv",
+        "cells/{cell}/train.jsonl",
+    )
+    return [
+        f"results/corpora/{corpus}/{name.format(cell=cell)}"
+        for corpus, cells in confound_cells().items()
+        for cell in cells
+        for name in names
+    ]
