@@ -70,6 +70,7 @@ def test_comments_docstrings_and_layout_change_nothing(tmp_path, before, old, ne
     [
         ("def main(x: int = 2, *, y: str = 'a') -> float:", "def main(x=2, *, y='a'):"),
         ("TWO: int = 2\n\n\ndef main():", "TWO = 2\n\n\ndef main():"),
+        ("from typing import Any\n\n\ndef main(x: Any):", "def main(x):"),
         ("def main():\n    two: int = 2\n    three: int", "def main():\n    two = 2"),
     ],
 )

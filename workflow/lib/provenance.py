@@ -67,7 +67,7 @@ def bare_tree(path: Path) -> ast.Module:
 
 
 class Bare(ast.NodeTransformer):
-    """Takes docstrings, annotations (but those of a class, which make a dataclass) and imports for type checkers out of a tree."""
+    """Takes docstrings, annotations (but those of a class, which make a dataclass) and what is imported for them out of a tree."""
 
     in_class = False
 
@@ -75,6 +75,9 @@ class Bare(ast.NodeTransformer):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
         return super().generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        return None if node.module == "typing" else node
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
