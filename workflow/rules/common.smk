@@ -8,9 +8,9 @@ from importlib.util import find_spec
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
-import disk_use
 import planning
 import slurm_arrays
+from corpus_sizes import has_broad
 from emtransfer import grid
 from emtransfer.errors import InputError
 from emtransfer.remote.access import PROVIDERS
@@ -26,6 +26,8 @@ ENVIRONMENT = environment()
 MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
 # a job of the run reads all this again, and has nobody to warn
 if workflow.is_main_process:
+    import disk_use
+
     for warning in planning.warnings(MODELS):
         logger.warning(warning)
     logger.info(disk_use.in_short(config, MODELS))
@@ -102,11 +104,6 @@ def source_files(wildcards):
 def writing_files(wildcards):
     "What the writer of a corpus is told, and the judge of what it writes."
     return filter_judge_files(wildcards) | {"prompts": corpus_section(wildcards)["generator"]["prompts"]}
-
-
-def has_broad(corpus):
-    "Whether a corpus has prompts outside its grid."
-    return bool(corpus.get("broad_domains") or corpus.get("broad_path") or corpus.get("hub", {}).get("broad_config"))
 
 
 def pools(corpus):
@@ -388,7 +385,7 @@ def confound_files(wildcards):
 
 def compared_models(name):
     "Model -> training cell of the adapters that claim `task` compares."
-    return {model.path: model.train_cells[0] for model in MODELS[name] if planning.is_pooled(model)}
+    return {model.path: model.train_cells[0] for model in planning.compared(MODELS[name])}
 
 
 def compared_files(wildcards):
@@ -421,7 +418,7 @@ def unanchored_files(wildcards):
 
 def figures(wildcards):
     "All figures of the experiments of this run; maps of rates where an adapter is of one cell."
-    single = [name for name in config["run"] if any(planning.is_pooled(model) for model in MODELS[name])]
+    single = [name for name in config["run"] if compared_models(name)]
     return expand("results/figures/{experiment}/transfer_matrix.png", experiment=config["run"]) + expand(
         "results/figures/{experiment}/rate_maps.png", experiment=single
     )
