@@ -3,8 +3,6 @@
 import copy
 
 import pytest
-import yaml
-from snakemake.utils import update_config
 
 from disk_use import disk_use, in_short
 from emtransfer.grid import expand_models
@@ -14,6 +12,7 @@ from gpu_hours import gpu_hours, hour_report
 from model_sizes import rubric_tokens
 from remote_costs import remote_calls
 from test_validation import CONFIG, ROOT, written
+from test_work import overlaid
 from work import ANSWERS_PER_PROBED_ROW
 
 PROMPTS = "resources/generators/grid.yaml"
@@ -35,7 +34,7 @@ def claude_config() -> dict:
 
 def test_a_run_with_local_judges_costs_nothing():
     models = {name: expand_models(CONFIG, name) for name in CONFIG["run"]}
-    assert report(CONFIG, models).startswith("No judge and no corpus")
+    assert report(CONFIG, models, 2).startswith("No judge and no corpus")
 
 
 def test_every_stage_that_asks_is_counted_and_priced():
@@ -95,7 +94,7 @@ def test_a_corpus_that_a_model_writes_is_counted_with_all_its_rounds():
     longest = max(len(prompts.pairs_instructions(f"{domain}-{task}").encode()) for domain in prompts.domains for task in prompts.tasks)  # fmt: skip
     assert row.input_mtok == pytest.approx(n_calls * (longest // 4) / 1e6)
     assert row.usd == pytest.approx(row.input_mtok * 3 + row.output_mtok * 15)
-    assert "Counted with 3 rounds of generated" in report(config, models)
+    assert "Counted with 3 rounds of generated" in report(config, models, 2)
 
 
 def test_a_written_corpus_without_a_limit_has_its_lengths_from_the_writers_limits():
@@ -113,13 +112,6 @@ def test_a_written_corpus_that_only_a_judge_is_calibrated_on_is_counted():
     table = remote_calls(config, {"template_nl": expand_models(config, "template_nl")})
     assert table.does[table.stage == "write_pairs"].tolist() == ["write", "answer", "judge"]
     assert not remote_calls(written(), {"template_nl": expand_models(config, "template_nl")}).size
-
-
-def overlaid(name: str) -> dict:
-    """The default config with a shipped overlay."""
-    config = copy.deepcopy(CONFIG)
-    update_config(config, yaml.safe_load((ROOT / f"workflow/configs/{name}.yaml").read_text(encoding="utf-8")))
-    return config
 
 
 def test_gpu_hours_of_ready_models_are_counted_by_what_they_do():
@@ -203,7 +195,7 @@ def test_disk_use_is_counted_by_part():
     kept = 2 * cells * 280 * 4 / 1e9
     written = 2 * (2 * grammar + 2 * published + 2 * cells) * 280 * 4 / 1e9 + kept
     assert parts["corpora"] == pytest.approx((written, kept))
-    assert "em_nl" in report(config, models).splitlines()[-1]
+    assert "em_nl" in report(config, models, 2).splitlines()[-1]
     assert in_short(config, models).startswith("About 22.")
 
 

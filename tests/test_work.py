@@ -12,6 +12,7 @@ from emtransfer.cross_encoder import FitSettings
 from emtransfer.distillation import DistillationSettings
 from emtransfer.grid import expand_models
 from emtransfer.held_out import SplitSettings
+from processor_minutes import GFLOPS
 from test_validation import CONFIG, ROOT, written
 from work import Work, work
 from workflow_tree import copy_tree, planned_jobs
@@ -51,6 +52,8 @@ def test_every_rule_that_computes_is_a_stage_of_the_work():
     }
     found = [*work_of(CONFIG), *work_of(overlaid("paper")), *work_of(with_others_adapter())]
     assert len(rules) == 31 and {entry.stage for entry in found} == rules
+    # and whatever a base model of the run does has a speed
+    assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()
 
 
 @pytest.mark.parametrize("overlays", [(), ("controls",), ("paper",)])
@@ -102,6 +105,40 @@ def test_the_work_on_corpora_judges_and_bases_is_counted_as_by_hand():
         ("pretrain_base", "train"): (1, 1, 2_600_000),
         ("align_base", "train"): (1, 19200, 42),
     }
+
+
+def test_a_corpus_that_a_model_writes_is_judged_and_embedded_round_after_round():
+    config = written()
+    config["experiments"]["template_nl"]["corpus"] = "generated"
+    # by hand: 250 rows of 12 cells in tens, three rounds; 300 words a pair; after a round, all rows of a cell so far are embedded
+    rows = 12 * 3 * 250
+    expected = {
+        ("write_pairs", ""): (12, rows, 840),
+        ("write_pairs", "write"): (0, rows // 10, 5000),
+        ("write_pairs", "answer"): (0, rows, 420),
+        ("write_pairs", "judge"): (0, 2 * rows, 420),
+        ("write_pairs", "embed"): (0, 12 * (250 + 500 + 750), 840),
+        ("split_questions", "embed"): (1, rows, 840),
+        # its judge has judged them, and its replies are kept; 40 rows of a cell mediate
+        ("filter_pairs", ""): (12, 2 * (rows - 12 * 40), 420),
+        ("dedup_pairs", "embed"): (12, rows - 12 * 40, 840),
+        ("sample_cell", ""): (12, 12 * (80 + 20), 840),
+    }
+    assert counts(work_of(config, "template_nl"), "generated") == expected
+    # a judge that runs here keeps nothing
+    config["corpora"]["generated"]["filter"]["judge"] = "minilm"
+    expected["filter_pairs", "judge"] = expected.pop(("filter_pairs", ""))
+    assert counts(work_of(config, "template_nl"), "generated") == expected
+
+
+def test_of_a_corpus_of_prompts_only_the_cells_are_read_that_teachers_are_asked_about():
+    config = overlaid("paper")
+    found = work_of(config, "subliminal_olmo")
+    # how many rows there are is not in the config
+    assert counts(found, "math") == {("generate_pairs", ""): (7, 0, 280)}
+    config["experiments"]["subliminal_olmo"]["mediating"]["math"]["cells"] = ["math-algebra", "math-geometry"]
+    assert counts(work_of(config, "subliminal_olmo"), "math") == {("generate_pairs", ""): (2, 0, 280)}
+    assert counts(work_of(config, "llama"), "math") == {}
 
 
 def test_the_work_of_an_experiment_is_counted_as_by_hand():

@@ -1,6 +1,6 @@
 """The work of a run, told from its config before any is done: its jobs, and how many items of how many tokens they do.
 
-This is the one count: calls, money, GPU hours and disk use are all told from its list.
+This is the one count: calls, money, GPU hours, processor minutes and disk use are all told from its list.
 """
 
 from collections import Counter
