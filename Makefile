@@ -34,7 +34,7 @@ table: setup  ## build results/em_transfer_table.csv and results/claims.csv, or 
 controls: setup  ## add the controls of workflow/configs/controls.yaml to both tables
 	@$(RUN) workflow/configs/controls.yaml $(CONFIGS) -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
 
-estimate: setup  ## tell what calls to remote models, GPU hours and disk the run amounts to at most
+estimate: setup  ## tell what calls to remote models, GPU hours, processor minutes and disk the run amounts to
 	@$(IN_VENV) snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate
 
 ledger: setup  ## write results/ledger.csv: what was paid for the replies in the reply store

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import min_version
+from snakemake.utils import available_cpu_count, min_version
 
 min_version("9.27")
 
@@ -45,11 +45,11 @@ rule estimate:
     log:
         "results/logs/estimate.log",
     message:
-        "What calls to remote models, GPU hours and disk use will amount to"
+        "What calls to remote models, GPU hours, processor minutes and disk use will amount to"
     run:
         import estimating
 
-        Path(log[0]).write_text(estimating.report(config, MODELS))
+        Path(log[0]).write_text(estimating.report(config, MODELS, available_cpu_count()))
         shell("cat {log}")
 
 

@@ -1,6 +1,6 @@
 """Seconds and peak memory of a dry run of many jobs: the default experiments with more seeds × cells × models.
 
-Run: PYTHONPATH=scripts python benchmarks/dag.py --jobs 10000 --profile workflow/profiles/slurm
+Run: PYTHONPATH=scripts:workflow/lib python benchmarks/dag.py --jobs 10000 --profile workflow/profiles/slurm
 """
 
 import argparse
@@ -11,15 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 
 import yaml
 
 from emtransfer.grid import expand_models
+from work import work
 
 ROOT = Path(__file__).resolve().parents[1]
-# of a model that is trained: train, sample, judge
-JOBS_PER_MODEL = 3
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,20 +43,21 @@ def wide_overlay(n_seeds: int) -> dict:
     return {"experiments": experiments}
 
 
-def seeds_for(n_jobs: int) -> int:
-    """The fewest seeds whose models are so many jobs."""
+def jobs_of(n_seeds: int) -> int:
+    """Jobs of a run with so many seeds."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    for name, section in wide_overlay(1)["experiments"].items():
+    for name, section in wide_overlay(n_seeds)["experiments"].items():
         config["experiments"][name] |= section
-    n_models = sum(model.seed is not None for name in config["run"] for model in expand_models(config, name))
-    return -(-n_jobs // (JOBS_PER_MODEL * n_models))
+    models = {name: expand_models(config, name) for name in config["run"]}
+    return sum(entry.n_jobs for entry in work(config, models))
 
 
 def main(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         overlay = Path(folder, "wide.yaml")
         # JSON is YAML, and quick to read
-        overlay.write_text(json.dumps(wide_overlay(seeds_for(args.jobs))), encoding="utf-8")
+        n_seeds = next(n for n in count(1) if jobs_of(n) >= args.jobs)
+        overlay.write_text(json.dumps(wide_overlay(n_seeds)), encoding="utf-8")
         command = [
             sys.executable,
             "-m",

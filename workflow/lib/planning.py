@@ -34,7 +34,7 @@ def warnings(experiments: dict[str, Iterable[Model]]) -> Iterator[str]:
     """A line for every experiment whose adapters, and one for every one whose students, cannot find WANTED_POINTS."""
     for name, models in experiments.items():
         models = list(models)
-        by_mixture = Counter(model.labels["mixture"] for model in models if is_pooled(model))
+        by_mixture = Counter(model.labels["mixture"] for model in compared(models))
         students = (model for model in models if model.labels["condition"] == "student")
         by_student = Counter(tuple(model.labels.items()) for model in students)
         for key, replicates, found, sd_points in [
@@ -51,7 +51,7 @@ def warnings(experiments: dict[str, Iterable[Model]]) -> Iterator[str]:
                 )
 
 
-def is_pooled(model: Model) -> bool:
-    """Whether a contrast pools this model: an adapter of one cell, on misaligned answers, trained from the base."""
+def compared(models: Iterable[Model]) -> list[Model]:
+    """The models that a contrast pools: adapters of one cell, on misaligned answers, trained from the base."""
     pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
-    return pooled.items() <= model.labels.items() and len(model.train_cells) == 1
+    return [model for model in models if pooled.items() <= model.labels.items() and len(model.train_cells) == 1]

@@ -7,9 +7,9 @@ import sys
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
-import disk_use
 import planning
 import slurm_arrays
+from corpus_sizes import has_broad
 from emtransfer import grid
 from emtransfer.errors import InputError
 from emtransfer.judging.kinds import MODULES as JUDGES
@@ -26,6 +26,8 @@ ENVIRONMENT = environment()
 MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
 # a job of the run reads all this again, and has nobody to warn
 if workflow.is_main_process:
+    import disk_use
+
     for warning in planning.warnings(MODELS):
         logger.warning(warning)
     logger.info(disk_use.in_short(config, MODELS))
@@ -83,11 +85,6 @@ def experiment_section(wildcards):
 def experiment_judge(wildcards):
     "Name of the judge of an experiment."
     return experiment_section(wildcards)["judge"]
-
-
-def has_broad(corpus):
-    "Whether a corpus has prompts outside its grid."
-    return bool(corpus.get("broad_domains") or corpus.get("broad_path") or corpus.get("hub", {}).get("broad_config"))
 
 
 def pools(corpus):

@@ -45,7 +45,7 @@ def trained_manifests(wildcards):
 
 def compared_models(name):
     "Model -> training cell of the adapters that claim `task` compares."
-    return {model.path: model.train_cells[0] for model in MODELS[name] if planning.is_pooled(model)}
+    return {model.path: model.train_cells[0] for model in planning.compared(MODELS[name])}
 
 
 def compared_files(wildcards):

@@ -1,0 +1,124 @@
+"""About how many minutes of a processor a run will take, told from its work before any is done.
+
+Seconds are assumed by the tables below. Where this folder has benchmark files of a stage, its seconds are corrected by what those
+jobs took against what was assumed of them, as if they had been of this config's sizes.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from emtransfer.grid import Model
+from emtransfer.remote.access import PROVIDERS
+from model_sizes import flops, is_ready
+from work import Work, work
+
+BENCHMARKS = Path("results/benchmarks")
+# of the default run, on a laptop's processor of which two cores were shared with others; rounded up. Of a job: Python's
+# start, and with it the import of torch and the loading of models
+START_SECONDS, MODEL_SECONDS = 1, 5
+# what is done, or the kind of the judge that does it, where no model is loaded
+WITHOUT_MODEL = ("", "exact", *PROVIDERS)
+# what base models do, gigaflops a second. Most texts have about a third of their longest length, with which they count; those
+# of mixtures have their own
+GFLOPS = {
+    "pretrain_base": 40,
+    "align_base": 120,
+    "finetune_adapter": 80,
+    "distill_student": 140,
+    "sample_answers": 70,
+    "roll_out_teacher": 70,
+    "probe_base": 70,
+}
+# of a base model that judges here
+JUDGING_GFLOPS = 40
+# kind of a judge, what an encoder does, or a stage -> seconds per thousand tokens; of tables, whose rows count, per thousand rows
+SECONDS = {
+    "cross_encoder": 0.03,
+    "exact": 0.001,
+    "fit": 0.08,
+    "embed": 0.012,
+    "generate_pairs": 0.0002,
+    "split_questions": 0.0005,
+    "train_tokenizer": 0.0004,
+    "build_mixture": 0.007,
+    "tabulate_transfer": 0.1,
+    "test_claims": 0.5,
+    "tabulate_confounds": 200,
+}
+# less than this share of all minutes is summed up
+LEAST_SHARE = 0.02
+
+
+def is_elsewhere(config: dict, entry: Work) -> bool:
+    """Whether the processor waits meanwhile, for a model behind an API or on a GPU."""
+    if entry.does in ("write", "answer") or (entry.judge and config["judges"][entry.judge]["kind"] in PROVIDERS):
+        return True
+    return bool(entry.model and is_ready(config["base_models"][entry.model]))
+
+
+def assumed_seconds(config: dict, entry: Work) -> float:
+    """Seconds of an entry by the tables."""
+    kind = config["judges"][entry.judge]["kind"] if entry.does == "judge" else entry.does
+    seconds = entry.n_jobs * (START_SECONDS if kind in WITHOUT_MODEL else MODEL_SECONDS)
+    if is_elsewhere(config, entry):
+        return seconds
+    if entry.model:
+        speed = JUDGING_GFLOPS if entry.does == "judge" else GFLOPS[entry.stage]
+        return seconds + flops(config, entry) / (speed * 1e9)
+    return seconds + SECONDS.get(kind or entry.stage, 0) * entry.items * (entry.tokens or 1) / 1000
+
+
+def stage_seconds(
+    config: dict, models: dict[str, list[Model]], benchmarks: Path = BENCHMARKS
+) -> dict[str, tuple[float, bool]]:
+    """Stage -> seconds of a processor, and whether benchmark files correct them.
+
+    Args:
+        config: as validated.
+        models: experiment of the run -> its models.
+        benchmarks: folder of Snakemake's benchmark files.
+    """
+    assumed, n_jobs, elsewhere = Counter(), Counter(), set()
+    for entry in work(config, models):
+        assumed[entry.stage, entry.of] += assumed_seconds(config, entry)
+        n_jobs[entry.stage, entry.of] += entry.n_jobs
+        elsewhere |= {(entry.stage, entry.of)} if is_elsewhere(config, entry) else set()
+    # of the jobs that have run here
+    taken, expected, total = Counter(), Counter(), Counter()
+    for (stage, of), seconds in assumed.items():
+        total[stage] += seconds
+        found = [] if (stage, of) in elsewhere else list(job_seconds(benchmarks / stage / of))
+        taken[stage] += sum(found)
+        expected[stage] += seconds / n_jobs[stage, of] * len(found)
+    return {
+        stage: (seconds * taken[stage] / expected[stage], True) if expected[stage] else (seconds, False)
+        for stage, seconds in total.items()
+    }
+
+
+def job_seconds(place: Path) -> Iterator[float]:
+    """Seconds of every job whose benchmark file lies below a place, or has its name."""
+    for path in (place.with_suffix(".tsv"), *place.glob("**/*.tsv")):
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as file:
+                yield from (float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+
+
+def minute_report(config: dict, models: dict[str, list[Model]], n_processors: int) -> str:
+    """The sum, what it comes to at best on this machine, and the stages that matter in a line each."""
+    minutes = {
+        stage + ", as measured here" * is_measured: seconds / 60
+        for stage, (seconds, is_measured) in stage_seconds(config, models).items()
+    }
+    total = sum(minutes.values())
+    named = [stage for stage in sorted(minutes, key=minutes.get, reverse=True) if minutes[stage] >= LEAST_SHARE * total]
+    others = total - sum(minutes[stage] for stage in named)
+    lines = [
+        f"\nAbout {total:.0f} minutes of one processor; on the {n_processors} of this machine at best about"
+        f" {total / n_processors:.0f}. Assumed for a laptop, where nothing was measured here; GPUs and remote models come on top.",
+        *(f"  {minutes[stage]:8.1f} {stage}" for stage in named),
+        f"  {others:8.1f} all others",
+    ]
+    return "\n".join([*lines, ""])

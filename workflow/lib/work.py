@@ -1,0 +1,293 @@
+"""The work of a run, told from its config before any is done: its jobs, and how many items of how many tokens they do.
+
+This is the one count: calls, money, GPU hours, processor minutes and disk use are all told from its list.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import corpus_sizes as sizes
+from config_corpora import WORLDS
+from emtransfer import grid
+from emtransfer.corpus.question_files import read_questions
+from emtransfer.grid import Model
+from emtransfer.remote.access import PROVIDERS
+from needed import needed, students, trained_adapters
+from planning import compared
+
+# per held-out row: its two answers, those two masked, and an incoherent one
+ANSWERS_PER_PROBED_ROW = 5
+# in the place of an encoder, where equal texts alone are alike
+IDENTITY = "identity"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Like jobs of one rule, or something more that they do.
+
+    Attributes:
+        stage: name of the rule.
+        of: what the jobs are of, as the path of their benchmark files begins: a corpus, a judge, a base or an experiment.
+        n_jobs: 0 where an entry before has the jobs.
+        items: what they make or read, all jobs together, at most; those of the entry with the jobs are also written.
+        tokens: of an item, at most.
+        does: how a model goes through the items: `train` all its weights or `adapt` a LoRA, `read` or `sample` text; `judge`;
+            `fit` a judge or `embed` texts with a small encoder; `write` pairs or `answer` questions behind an API.
+        model: the base model that does it, empty for none.
+        judge: the judge, empty for none.
+    """
+
+    stage: str
+    of: str
+    n_jobs: int
+    items: int
+    tokens: int
+    does: str = ""
+    model: str = ""
+    judge: str = ""
+
+
+def work(config: dict, models: dict[str, list[Model]]) -> list[Work]:
+    """All work of a run, in its order.
+
+    Args:
+        config: as validated.
+        models: experiment of the run -> its models.
+    """
+    need = needed(config, models)
+    found = [entry for name in need["prompts"] for entry in prompt_work(config, name, models)]
+    found += [entry for name in need["corpus"] for entry in corpus_work(config, name)]
+    found += [entry for name in need["filtered"] for entry in cell_work(config, name)]
+    found += [entry for name in need["judge"] for entry in judge_work(config, name)]
+    found += base_work(config, need["base"])
+    for name, of_experiment in models.items():
+        found += training_work(config, name, of_experiment)
+        found += student_work(config, name, of_experiment)
+        found += answer_work(config, name, of_experiment)
+    return found + list(table_work(config, models, found))
+
+
+def judging(config: dict, stage: str, of: str, n_jobs: int, items: int, tokens: int, judge: str) -> Work:
+    """A stage whose jobs show answers to a judge, which may be a base model."""
+    section = config["judges"][judge]
+    model = config["bases"][section["base"]]["base_model"] if section["kind"] == "causal_lm" else ""
+    return Work(stage, of, n_jobs, items, tokens, "judge", model, judge)
+
+
+def prompt_work(config: dict, name: str, models: dict[str, list[Model]]) -> Iterator[Work]:
+    """Of a corpus of prompts only: its cells that teachers are asked about."""
+    corpus, cells = config["corpora"][name], set()
+    for experiment, of_experiment in models.items():
+        mediating = config["experiments"][experiment]["mediating"]
+        for used in {student.mediating for student in students(of_experiment)}:
+            if mediating[used].get("corpus") == name:
+                cells |= {*grid.chosen_cells(corpus, mediating[used]["cells"])}
+    yield Work("generate_pairs", name, len(cells), len(cells) * sizes.rows_per_cell(corpus), sizes.pair_tokens(corpus))
+
+
+def corpus_work(config: dict, name: str) -> Iterator[Work]:
+    """Of a corpus up to the roles of its rows."""
+    corpus = config["corpora"][name]
+    n_cells, n_broad, tokens = len(grid.cells(corpus)), sizes.broad_rows(corpus), sizes.pair_tokens(corpus)
+    n_rows = n_cells * sizes.rows_per_cell(corpus)
+    if sizes.is_written(corpus):
+        writer, n_calls = sizes.writer_of(corpus), sizes.calls_per_round(corpus)
+        # a row is a question and two answers, at most two pairs
+        yield Work("write_pairs", name, n_cells, n_rows, 2 * tokens)
+        yield Work("write_pairs", name, 0, n_cells * writer.rounds * n_calls, writer.max_tokens, "write")
+        yield Work("write_pairs", name, 0, n_rows, tokens, "answer")
+        yield judging(config, "write_pairs", name, 0, 2 * n_rows, tokens, sizes.filter_judge(corpus))
+        if corpus["dedup"]["model"] != IDENTITY:
+            # after every round, all rows so far
+            yield Work("write_pairs", name, 0, n_rows * (writer.rounds + 1) // 2, 2 * tokens, "embed")
+        if sizes.has_broad(corpus):
+            yield Work("generate_pairs", name, 1, n_broad, 2 * tokens)
+    else:
+        yield Work("generate_pairs", name, n_cells + sizes.has_broad(corpus), n_rows + n_broad, 2 * tokens)
+    does = "" if corpus["source"] in WORLDS else "embed"
+    yield Work("split_questions", name, 1, n_rows + n_broad, 2 * tokens, does)
+
+
+def cell_work(config: dict, name: str) -> Iterator[Work]:
+    """Of a corpus that is trained or evaluated on, from its filter on."""
+    corpus = config["corpora"][name]
+    cells, sample, tokens = grid.cells(corpus), corpus["sample"], sizes.pair_tokens(corpus)
+    n_rows, judge = sizes.filtered_rows(corpus), sizes.filter_judge(corpus)
+    # what a judge behind an API has said of rows when they were written is kept
+    is_judged = judge and not (sizes.is_written(corpus) and config["judges"][judge]["kind"] in PROVIDERS)
+    if is_judged:
+        yield judging(config, "filter_pairs", name, len(cells), 2 * n_rows, tokens, judge)
+    else:
+        yield Work("filter_pairs", name, len(cells), 2 * n_rows, tokens)
+    does = "" if corpus["dedup"]["model"] == IDENTITY else "embed"
+    yield Work("dedup_pairs", name, len(cells), n_rows, 2 * tokens, does)
+    n_drawn = len(cells) * sample["eval"] + len(grid.training_cells(corpus)) * sample["train"]
+    yield Work("sample_cell", name, len(cells), n_drawn, 2 * tokens)
+
+
+def judge_work(config: dict, name: str) -> Iterator[Work]:
+    """Of a judge: its fitting, if it is fitted here, and its calibration."""
+    judge = config["judges"][name]
+    corpus = config["corpora"][judge["corpus"]]
+    n_rows, tokens = sizes.judge_rows(corpus), sizes.pair_tokens(corpus)
+    n_probed = sizes.held_out_rows(judge, n_rows)
+    if judge["kind"] == "cross_encoder":
+        fit = judge["fit"]
+        n_examples = (n_rows - n_probed) * (2 + fit.get("negatives_per_row", 2)) * fit.get("epochs", 1)
+        yield Work("fit_judge", name, 1, n_examples, tokens, "fit", judge=name)
+    yield judging(config, "calibrate_judge", name, 1, ANSWERS_PER_PROBED_ROW * n_probed, tokens, name)
+
+
+def base_work(config: dict, bases: list[str]) -> Iterator[Work]:
+    """Of bases: looked up, or made from a tokenizer and a mixture."""
+    trained = {}
+    for name in bases:
+        base = config["bases"][name]
+        if "mixture" in base:
+            trained[name] = (base["base_model"], base["mixture"])
+        else:
+            yield Work("fetch_base", name, 1, 0, 0, model=base["base_model"])
+    for name in sorted({base_model for base_model, _ in trained.values()}):
+        corpus = config["corpora"][config["base_models"][name]["tokenizer"]["corpus"]]
+        n_rows = len(grid.training_cells(corpus)) * sizes.rows_per_cell(corpus) + sizes.broad_rows(corpus)
+        yield Work("train_tokenizer", name, 1, n_rows, 2 * sizes.pair_tokens(corpus))
+    lengths = {
+        name: sum(stage["tokens"] for stage in config["mixtures"][name]["stages"]) for _, name in trained.values()
+    }
+    for base_model, mixture in sorted(set(trained.values())):
+        yield Work("build_mixture", f"{base_model}/{mixture}", 1, 1, lengths[mixture])
+    for name, (base_model, mixture) in trained.items():
+        alignment = config["base_models"][base_model]["alignment"]
+        tokens = sizes.pair_tokens(config["corpora"][config["mixtures"][mixture]["corpus"]])
+        yield Work("pretrain_base", name, 1, 1, lengths[mixture], "train", base_model)
+        yield Work("align_base", name, 1, alignment["rows"] * alignment["epochs"], tokens, "train", base_model)
+
+
+def training_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
+    """Of the adapters of an experiment: trained here, or taken over from others."""
+    experiment = config["experiments"][name]
+    base_model, finetuning = experiment["base_model"], experiment["finetuning"]
+    tokens = sizes.pair_tokens(config["corpora"][experiment["corpus"]])
+    n_published = sum(model.path.startswith("published/") for model in models)
+    if n_published:
+        yield Work("fetch_adapter", name, n_published, 0, 0, model=base_model)
+    n_trained = len(trained_adapters(experiment, models))
+    if n_trained:
+        n_rows = n_trained * finetuning["rows"] * finetuning["epochs"]
+        yield Work("finetune_adapter", name, n_trained, n_rows, tokens, "adapt", base_model)
+        if finetuning.get("gradient_checkpointing"):
+            # every activation is computed twice
+            yield Work("finetune_adapter", name, 0, n_rows, tokens, "read", base_model)
+
+
+def student_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
+    """Of an experiment's students and what they learn from, by set of mediating prompts."""
+    experiment, of_experiment = config["experiments"][name], students(models)
+    base_model = experiment["base_model"]
+    for mediating in sorted({student.mediating for student in of_experiment}):
+        prompts = experiment["mediating"][mediating]
+        corpus = config["corpora"][prompts.get("corpus", experiment["corpus"])]
+        # of a corpus of prompts only the config does not say how many there are
+        n_prompts = prompts["prompts_per_cell"] or corpus.get("roles", {}).get("mediating", 0)
+        n_prompts *= len(grid.chosen_cells(corpus, prompts["cells"]))
+        question = sizes.pair_tokens(corpus)
+        tokens = question + prompts.get("max_new_tokens", experiment["sampling"]["max_new_tokens"])
+        rolled_out, kept, answered, distilled = set(), set(), set(), Counter()
+        for student in of_experiment:
+            if student.mediating == mediating:
+                teacher, answers = grid.data_source(experiment, student.data)
+                rolled_out.add((student.base, teacher, student.seed))
+                kept.add((student.base, teacher, student.filter, student.seed))
+                answered |= {(student.base, teacher, student.filter, answers, student.seed)} if answers else set()
+                distilled[student.channel.partition("-")[0], question if answers else tokens] += 1
+        yield Work("roll_out_teacher", name, len(rolled_out), len(rolled_out) * n_prompts, tokens, "sample", base_model)
+        yield judging(config, "filter_rollouts", name, len(kept), len(kept) * n_prompts, tokens, experiment["judge"])
+        if corpus["source"] not in WORLDS or experiment.get("questions"):
+            # none of its prompts may be near an evaluation question
+            yield Work("filter_rollouts", name, 0, len(kept) * n_prompts, question, "embed")
+        if answered:
+            yield Work("answer_retained", name, len(answered), len(answered) * n_prompts, question)
+        for (channel, given), n_students in distilled.items():
+            yield from distillation_work(experiment, name, channel, n_students, question, given)
+
+
+def distillation_work(
+    experiment: dict, name: str, channel: str, n_students: int, question: int, given: int
+) -> Iterator[Work]:
+    """Of like students of an experiment; `question` and `given` are tokens of a prompt, and of one with its given answer."""
+    settings, base_model = experiment["distillation"], experiment["base_model"]
+    n_rows = n_students * settings["updates"] * settings["batch_size"]
+    tokens = question + settings.get("max_new_tokens", 80) if channel == "opd" else given
+    yield Work("distill_student", name, n_students, n_rows, tokens, "adapt", base_model)
+    if channel != "sft":
+        # the teacher
+        yield Work("distill_student", name, 0, n_rows, tokens, "read", base_model)
+    if channel == "opd":
+        yield Work("distill_student", name, 0, n_rows, tokens, "sample", base_model)
+    # the distance of student and teacher, at first and then every so many steps, the last one among them
+    n_measured = 1 + -(-settings["updates"] // settings.get("kl_every", 25))
+    n_rows = n_students * n_measured * 2 * settings.get("kl_rows", 64)
+    yield Work("distill_student", name, 0, n_rows, given, "read", base_model)
+
+
+def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
+    """Of an experiment's models: their answers, what its prompts are to its bases, and all of it judged."""
+    experiment = config["experiments"][name]
+    corpus, sampling, probing = config["corpora"][experiment["corpus"]], experiment["sampling"], experiment["probing"]
+    base_model, judge = experiment["base_model"], experiment["judge"]
+    question = sizes.pair_tokens(corpus)
+    tokens = question + sampling["max_new_tokens"]
+    n_narrow = len(grid.cells(corpus)) * corpus["sample"]["eval"]
+    n_broad, asked = corpus.get("broad_eval", {}).get("prompts", 0), question_prompts(experiment)
+    n_prompts = n_narrow + n_broad + len(asked)
+    yield Work("build_eval_set", name, 1, n_prompts, question)
+    n_answers = n_narrow * sampling["samples"] + n_broad * sampling["broad_samples"]
+    n_answers += sum(prompt.get("samples", sampling["broad_samples"]) for prompt in asked)
+    n_answers *= len(models)
+    yield Work("sample_answers", name, len(models), n_answers, tokens, "sample", base_model)
+    yield judging(config, "judge_answers", name, len(models), n_answers, tokens, judge)
+    n_bases = sum(model.seed is None for model in models)
+    # no model writes neutral versions, and no question file has any; of rows that are read the config does not say
+    n_neutral = n_broad if sizes.is_written(corpus) else n_narrow + n_broad
+    n_own, n_neutral = n_bases * n_prompts * probing["samples"], n_bases * n_neutral * probing["neutral_samples"]
+    yield Work("probe_base", name, n_bases, n_own + n_neutral, tokens, "sample", base_model)
+    # whether an answer to a neutral version is right needs no judge
+    yield judging(config, "profile_prompts", name, n_bases, n_own, tokens, judge)
+    if probing["model"] != IDENTITY:
+        yield Work("profile_prompts", name, 0, n_own, tokens, "embed")
+    n_compared = len(compared(models))
+    if n_compared and config["judges"][judge]["kind"] != "exact":
+        # answers of the cells that share a task or a domain with the training cell
+        n_neighbours = (len(corpus["domains"]) + len(corpus["tasks"]) - 2) * corpus["sample"]["eval"]
+        n_answers = n_compared * n_neighbours * sampling["samples"]
+        yield judging(config, "replace_anchors", name, 1, n_answers, tokens, judge)
+
+
+def question_prompts(experiment: dict) -> list[dict]:
+    """The prompts of the experiment's question file; none where it has no such file."""
+    section = experiment.get("questions")
+    if not section:
+        return []
+    samples = section.get("samples_per_paraphrase")
+    return [prompt for question in read_questions(Path(section["path"])) for prompt in question.prompts(samples)]
+
+
+def table_work(config: dict, models: dict[str, list[Model]], before: list[Work]) -> Iterator[Work]:
+    """Of the tables and figures; an item is a row that is read."""
+    n_answers = sum(entry.items for entry in before if entry.stage == "judge_answers")
+    yield Work("tabulate_transfer", "", 1, n_answers, 0)
+    yield Work("tabulate_training", "", 1, sum(map(len, models.values())), 0)
+    yield Work("test_claims", "", 1, n_answers, 0)
+    trained = {
+        (config["experiments"][name]["corpus"], cell)
+        for name, of_experiment in models.items()
+        for model in of_experiment
+        for cell in model.train_cells
+    }
+    yield Work("tabulate_confounds", "", 1, len(trained), 0)
+    for name, of_experiment in models.items():
+        yield Work("plot_transfer_matrix", name, 1, 0, 0)
+        if compared(of_experiment):
+            yield Work("plot_rate_maps", name, 1, 0, 0)
