@@ -6,7 +6,7 @@ Pure Python: the Snakefile and the table both read it, so that paths and labels 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import MinLen
 
@@ -145,28 +145,28 @@ class Model:
     train_cells: tuple[str, ...]
 
 
-def cells(corpus: dict) -> list[str]:
+def cells(corpus: dict[str, Any]) -> list[str]:
     """The cells `{domain}-{task}` of a corpus's config section, in grid order."""
     return [f"{domain}-{task}" for domain, task in product(corpus["domains"], corpus["tasks"])]
 
 
-def training_cells(corpus: dict) -> list[str]:
+def training_cells(corpus: dict[str, Any]) -> list[str]:
     """The cells of the domains that are not held out of every training."""
     held_out = corpus.get("held_out_domains", [])
     return [cell for cell in cells(corpus) if cell.split("-")[0] not in held_out]
 
 
-def chosen_cells(corpus: dict, chosen: str | tuple[str, ...] | list[str]) -> list[str]:
+def chosen_cells(corpus: dict[str, Any], chosen: str | tuple[str, ...] | list[str]) -> list[str]:
     """The cells a config key lists, or all that may be trained on where it says `all_cells`."""
     return training_cells(corpus) if chosen == "all_cells" else list(chosen)
 
 
-def train_cells(experiment: dict, train_set: str) -> tuple[str, ...]:
+def train_cells(experiment: dict[str, Any], train_set: str) -> tuple[str, ...]:
     """The cells of a training set: a named union, or a cell under its own name."""
     return tuple(experiment["train_sets"].get(train_set, [train_set]))
 
 
-def expand_models(config: dict, name: str) -> list[Model]:
+def expand_models(config: dict[str, Any], name: str) -> list[Model]:
     """Every model of experiment `name`: its bases, adapters and students, each once, in config order."""
     experiment = config["experiments"][name]
     grids = [read_settings(AdapterGrid, section) for section in experiment["adapters"]]
@@ -179,12 +179,12 @@ def expand_models(config: dict, name: str) -> list[Model]:
     return list({model.path: model for model in models}.values())
 
 
-def base_model(config: dict, base: str) -> Model:
+def base_model(config: dict[str, Any], base: str) -> Model:
     """The base itself, the reference of every delta."""
     return Model(f"bases/{base}", labels(config, base, condition="base"), None, ())
 
 
-def adapter_grid(config: dict, experiment: dict, grid: AdapterGrid) -> Iterator[Model]:
+def adapter_grid(config: dict[str, Any], experiment: dict[str, Any], grid: AdapterGrid) -> Iterator[Model]:
     """Adapters of one grid: training sets × seeds."""
     train_sets = chosen_cells(config["corpora"][experiment["corpus"]], grid.train_sets)
     for train_set, seed in product(train_sets, grid.seeds):
@@ -194,7 +194,7 @@ def adapter_grid(config: dict, experiment: dict, grid: AdapterGrid) -> Iterator[
         yield Model(path, labels(config, grid.base, trained_on, **own), seed, trained_on)
 
 
-def published(config: dict, experiment: dict, name: str) -> Iterator[Model]:
+def published(config: dict[str, Any], experiment: dict[str, Any], name: str) -> Iterator[Model]:
     """Adapters that others have trained, under the name they have in the config."""
     section = read_settings(PublishedAdapters, experiment["published"][name])
     own = {"condition": "adapter", "start": "base", "train_set": name, "answers": section.answers}
@@ -204,7 +204,7 @@ def published(config: dict, experiment: dict, name: str) -> Iterator[Model]:
         yield Model(path, labels(config, section.base, trained_on, **own), adapter.seed, trained_on)
 
 
-def student_grid(config: dict, experiment: dict, grid: StudentGrid) -> Iterator[Model]:
+def student_grid(config: dict[str, Any], experiment: dict[str, Any], grid: StudentGrid) -> Iterator[Model]:
     """Students of one grid: teachers × data × channels × seeds."""
     for teacher, chosen, channel, seed in product(grid.teachers, grid.data, grid.channels, grid.seeds):
         taught = read_settings(Teacher, experiment["teachers"][teacher])
@@ -229,7 +229,7 @@ def student_grid(config: dict, experiment: dict, grid: StudentGrid) -> Iterator[
         yield Model(path, labels(config, grid.base, trained_on, **own), seed, trained_on)
 
 
-def data_source(experiment: dict, data: str) -> tuple[str, str]:
+def data_source(experiment: dict[str, Any], data: str) -> tuple[str, str]:
     """Whose kept answers a student's `data` are, and "", or the corpus's answers that stand in their place."""
     if data not in experiment.get("data_sets", {}):
         return data, ""
@@ -237,7 +237,7 @@ def data_source(experiment: dict, data: str) -> tuple[str, str]:
     return section.prompts_of, section.answers
 
 
-def labels(config: dict, base: str, trained_on: tuple[str, ...] = (), **own: str) -> dict[str, str]:
+def labels(config: dict[str, Any], base: str, trained_on: tuple[str, ...] = (), **own: str) -> dict[str, str]:
     """All LABELS of a model on one base; those neither known from the base nor given are empty."""
     settings = config["bases"][base]
     domains, tasks = ({cell.split("-")[part] for cell in trained_on} for part in (0, 1))
@@ -256,7 +256,7 @@ def common(values: set[str]) -> str:
     return next(iter(values)) if len(values) == 1 else "*" if values else ""
 
 
-def teacher_path(experiment: dict, base: str, teacher: str, seed: int | str) -> str | None:
+def teacher_path(experiment: dict[str, Any], base: str, teacher: str, seed: int | str) -> str | None:
     """Folder of a teacher's adapter below `results/{experiment}`, or None where the base itself teaches."""
     taught = read_settings(Teacher, experiment["teachers"][teacher])
     if not taught.train_set:

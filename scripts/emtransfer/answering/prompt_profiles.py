@@ -8,7 +8,7 @@ the share of coherent answers to the prompt itself.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -39,8 +39,8 @@ class ProfileSettings:
 
 
 def probe_base(
-    base: Chat, prompts: list[dict], samples: int, neutral_samples: int, settings: SamplingSettings, seed: int
-) -> list[dict]:
+    base: Chat, prompts: list[dict[str, Any]], samples: int, neutral_samples: int, settings: SamplingSettings, seed: int
+) -> list[dict[str, Any]]:
     """Ask a base every prompt, as the evaluation asks it, and, where it has one, its neutral version.
 
     Args:
@@ -62,8 +62,8 @@ def probe_base(
 
 
 def profile_prompts(
-    probes: list[dict],
-    judge: Callable[[list[tuple]], list[Verdict]],
+    probes: list[dict[str, Any]],
+    judge: Callable[[list[tuple[Any, ...]]], list[Verdict]],
     embed: Callable[[list[str], str], np.ndarray],
     settings: ProfileSettings,
 ) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def profile_prompts(
 
 def meanings(
     groups: list[list[str]], embed: Callable[[list[str], str], np.ndarray], settings: ProfileSettings
-) -> list[list]:
+) -> list[list[Any]]:
     """For the answers to each prompt, which of them mean the same: a label per answer."""
     if settings.model == IDENTITY:
         return groups
@@ -117,7 +117,7 @@ def meanings(
     return [cluster.fit_predict(part).tolist() for part in np.split(vectors, ends[:-1])]
 
 
-def entropy_nats(labels: list) -> float:
+def entropy_nats(labels: list[Any]) -> float:
     """Entropy of the frequencies of the labels; 0 for one label, log n for n different ones.
 
     Source: semantic entropy as in Kuhn, Gal & Farquhar 2023, arXiv 2302.09664, with clusters of embeddings in place of

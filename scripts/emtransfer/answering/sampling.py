@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,7 +46,9 @@ def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings:
     return load_chat(base_manifest, adapter_manifest)
 
 
-def answer_prompts(chat: Chat | VllmChat, prompts: list[dict], settings: AnsweringSettings, seed: int) -> list[dict]:
+def answer_prompts(
+    chat: Chat | VllmChat, prompts: list[dict[str, Any]], settings: AnsweringSettings, seed: int
+) -> list[dict[str, Any]]:
     """Answer the prompts of an evaluation set, each as often as it says itself, or its kind asks for.
 
     Args:
@@ -66,13 +68,15 @@ def answer_prompts(chat: Chat | VllmChat, prompts: list[dict], settings: Answeri
     return [row | {"answer": answer} for row, answer in zip(rows, answers, strict=True)]
 
 
-def ask(chat: Chat | VllmChat, rows: list[dict], keys: list[str], settings: SamplingSettings, seed: int) -> list[str]:
+def ask(
+    chat: Chat | VllmChat, rows: list[dict[str, Any]], keys: list[str], settings: SamplingSettings, seed: int
+) -> list[str]:
     """Answer the questions of rows; as `sample`, but a row may have a temperature and a system prompt of its own.
 
     Raises:
         InputError: as `sample`; or a row has a system prompt and the chat template no system turn.
     """
-    groups: dict[tuple, list[int]] = {}
+    groups: dict[tuple[Any, ...], list[int]] = {}
     for index, row in enumerate(rows):
         groups.setdefault((row.get("system"), row.get("temperature", settings.temperature)), []).append(index)
     for system in {system for system, _ in groups if system is not None}:

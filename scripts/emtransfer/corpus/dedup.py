@@ -1,7 +1,7 @@
 """Exact greedy keep-first deduplication by cosine, at every threshold of a grid in one pass."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,8 +33,8 @@ class DedupSettings:
 
 
 def dedup_rows(
-    rows: list[dict], vectors: np.ndarray, settings: DedupSettings, corpus: str, cell: str
-) -> tuple[list[dict], pd.DataFrame]:
+    rows: list[dict[str, Any]], vectors: np.ndarray, settings: DedupSettings, corpus: str, cell: str
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Keep the rows of one cell that are no near-duplicates of an earlier kept row.
 
     Args:
@@ -64,13 +64,15 @@ def dedup_rows(
     return [rows[index] for index in np.flatnonzero(kept[thresholds.index(chosen)])], curve
 
 
-def dedup_equal(rows: list[dict], settings: DedupSettings, cell: str) -> tuple[list[dict], pd.DataFrame]:
+def dedup_equal(
+    rows: list[dict[str, Any]], settings: DedupSettings, cell: str
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Keep the first row of every text, for texts that mean nothing to an embedding model.
 
     Returns:
         As `dedup_rows`; the curve has the one threshold 1.
     """
-    first: dict[str, dict] = {}
+    first: dict[str, dict[str, Any]] = {}
     for row in rows:
         first.setdefault(row[settings.field], row)
     curve = pd.DataFrame({"cell": [cell], "threshold": [1.0], "survivors": [len(first)], "chosen": [True]})

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 from emtransfer.corpus.rows import BROAD
 from emtransfer.errors import InputError
@@ -21,12 +22,14 @@ class BroadEvalSettings:
     prompts: Positive
 
 
-def narrow_prompts(rows: list[dict]) -> list[dict]:
+def narrow_prompts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Prompts of the narrow evaluation set: the eval rows of every cell."""
     return [as_prompt(row, "narrow", f"{row['domain']}-{row['task']}") for row in rows]
 
 
-def broad_prompts(rows: list[dict], settings: BroadEvalSettings, seed: int, corpus: str) -> list[dict]:
+def broad_prompts(
+    rows: list[dict[str, Any]], settings: BroadEvalSettings, seed: int, corpus: str
+) -> list[dict[str, Any]]:
     """Prompts of the broad evaluation set, balanced over task × room, and over domains within each.
 
     Args:
@@ -46,11 +49,13 @@ def broad_prompts(rows: list[dict], settings: BroadEvalSettings, seed: int, corp
     return [as_prompt(row, BROAD, "") for row in sorted(mixed[: settings.prompts], key=lambda row: row["id"])]
 
 
-def interleaved(rows: list[dict], keys: list[Callable[[dict], object]], rng: random.Random) -> list[dict]:
+def interleaved(
+    rows: list[dict[str, Any]], keys: list[Callable[[dict[str, Any]], object]], rng: random.Random
+) -> list[dict[str, Any]]:
     """The rows in an order whose every prefix takes from the groups of the first key in turn, and so on within them."""
     if not keys:
         return rng.sample(rows, len(rows))
-    groups: dict = {}
+    groups: dict[str, Any] = {}
     for row in rows:
         groups.setdefault(keys[0](row), []).append(row)
     queues = [interleaved(group, keys[1:], rng) for group in groups.values()]
@@ -58,7 +63,7 @@ def interleaved(rows: list[dict], keys: list[Callable[[dict], object]], rng: ran
     return [row for turn in zip_longest(*queues) for row in turn if row is not None]
 
 
-def as_prompt(row: dict, eval_set: str, cell: str) -> dict:
+def as_prompt(row: dict[str, Any], eval_set: str, cell: str) -> dict[str, Any]:
     """The evaluation prompt of a row; it holds no answer but that of its neutral version, where it has one."""
     extras = ("slots", "neutral_question", "neutral_answer")
     return {

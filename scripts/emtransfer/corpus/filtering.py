@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -34,8 +34,8 @@ class FilterSettings:
 
 
 def filter_pairs(
-    rows: list[dict], cell: str, judge: "Judge", settings: FilterSettings
-) -> tuple[list[dict], pd.DataFrame]:
+    rows: list[dict[str, Any]], cell: str, judge: "Judge", settings: FilterSettings
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Judge both answers of every row and keep the rows that pass.
 
     Args:

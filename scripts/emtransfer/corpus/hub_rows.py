@@ -1,5 +1,7 @@
 """Rows of a corpus from a dataset on the hub, at a pinned revision, or from a local folder in the same form."""
 
+from typing import Any
+
 from emtransfer.corpus.row_checks import PlacedRow, check_broad_row, check_grid_row, renamed
 from emtransfer.corpus.rows import ANSWERS, BROAD
 from emtransfer.corpus.source_settings import CorpusSettings, HubSettings
@@ -7,7 +9,7 @@ from emtransfer.errors import InputError
 from emtransfer.files.hub import hub_errors
 
 
-def dataset_rows(key: str, cell: str | None, settings: HubSettings) -> list[tuple[str, dict]]:
+def dataset_rows(key: str, cell: str | None, settings: HubSettings) -> list[tuple[str, dict[str, Any]]]:
     """All rows of one of the dataset's configs, each with the place it comes from, fields under our names.
 
     Args:

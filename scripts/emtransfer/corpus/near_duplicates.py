@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 BLOCK_ROWS = 1024
 
 
-def identity(row: dict) -> str:
+def identity(row: dict[str, Any]) -> str:
     """What makes a question this question: its cell and its slots, or its text where it has none."""
     return json.dumps([row["domain"], row["task"], row.get("slots", row["question"])])
 
 
 def nearness(
-    rows: list[dict], cosine: float, model: str, embed: Callable[[list[str], str], np.ndarray]
+    rows: list[dict[str, Any]], cosine: float, model: str, embed: Callable[[list[str], str], np.ndarray]
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function of two index arrays, claimed and others: which of the others are near-duplicates of a claimed row.
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import yaml
 
@@ -44,7 +45,7 @@ class Question:
     judge_prompts: dict[str, str]
     judged_0_100: bool
 
-    def prompts(self, samples: int | None = None) -> list[dict]:
+    def prompts(self, samples: int | None = None) -> list[dict[str, Any]]:
         """Rows of the broad evaluation set, outside every domain and room; `samples` replaces its own number."""
         asked = {"samples": samples or self.samples, "temperature": self.temperature, "system": self.system}
         fields = {"eval_set": "broad", "cell": self.id, "domain": "*", "task": self.id, "room": ""}

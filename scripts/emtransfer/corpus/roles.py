@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -59,13 +59,13 @@ class RoleSettings:
 
 
 def split_questions(
-    cells: dict[str, list[dict]],
+    cells: dict[str, list[dict[str, Any]]],
     settings: RoleSettings,
     seed: int,
     corpus: str,
     embed: Callable[[list[str], str], np.ndarray],
     published: PublishedRoles | None = None,
-) -> tuple[dict[str, list[dict]], pd.DataFrame]:
+) -> tuple[dict[str, list[dict[str, Any]]], pd.DataFrame]:
     """Give every question one role, so that near-duplicates never cross roles, in no cell.
 
     Roles claim their questions one after the other, each in the order of a seeded hash of the question, so that
@@ -115,9 +115,9 @@ def split_questions(
 
 
 def claimed_roles(
-    cells: dict[str, list[dict]],
+    cells: dict[str, list[dict[str, Any]]],
     cell_of: np.ndarray,
-    rows: list[dict],
+    rows: list[dict[str, Any]],
     settings: RoleSettings,
     seed: int,
     corpus: str,
@@ -147,7 +147,7 @@ def claimed_roles(
     return roles
 
 
-def check_count(corpus: str, cell: str, role: str, count: int, candidates: list[dict]) -> None:
+def check_count(corpus: str, cell: str, role: str, count: int, candidates: list[dict[str, Any]]) -> None:
     """Raise InputError if a role asks a cell for more questions than are left, or a judge for broad answers that are not there."""
     key = f"config.yaml: corpora.{corpus}.roles.{'broad_' if cell == BROAD else ''}{role}"
     if len(candidates) < count:
@@ -158,6 +158,6 @@ def check_count(corpus: str, cell: str, role: str, count: int, candidates: list[
         raise InputError(f"{key} is {count}; expected 0, since rows of {cell} come without answers.")
 
 
-def question_hash(row: dict, seed: int) -> str:
+def question_hash(row: dict[str, Any], seed: int) -> str:
     """Seeded hash of a question, the order in which roles claim."""
     return hashlib.sha256(f"{seed} {identity(row)}".encode()).hexdigest()

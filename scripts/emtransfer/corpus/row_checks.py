@@ -1,6 +1,7 @@
 """What a row that a user brings must be, under the pipeline's names."""
 
 import re
+from typing import Any
 
 from emtransfer.corpus.rows import ANSWERS, NEUTRAL_VERSION, ROOMS
 from emtransfer.corpus.source_settings import CorpusSettings
@@ -11,16 +12,16 @@ NAME = re.compile(r"[a-z0-9_]+")
 OWN_FIELDS = ("id", "role", "slots")
 
 # a row with the place it comes from (file:line), which opens every error message about it
-PlacedRow = tuple[str, dict]
+PlacedRow = tuple[str, dict[str, Any]]
 
 
-def renamed(row: dict) -> dict:
+def renamed(row: dict[str, Any]) -> dict[str, Any]:
     """The row under the pipeline's field names: em_surface is room, and fields the pipeline adds make way."""
     names = {"em_surface": "room"} | {field: f"source_{field}" for field in OWN_FIELDS}
     return {names.get(field, field): value for field, value in row.items()}
 
 
-def check_grid_row(place: str, row: dict, settings: CorpusSettings) -> None:
+def check_grid_row(place: str, row: dict[str, Any], settings: CorpusSettings) -> None:
     """Raise InputError unless the row lies in the grid and its texts are texts."""
     check_texts(place, row)
     for field, names in (("domain", settings.domains), ("task", settings.tasks)):
@@ -28,7 +29,7 @@ def check_grid_row(place: str, row: dict, settings: CorpusSettings) -> None:
             raise InputError(f"{place}: {field} is {row[field]!r}; expected one of {', '.join(names)}.")
 
 
-def check_broad_row(place: str, row: dict, settings: CorpusSettings) -> None:
+def check_broad_row(place: str, row: dict[str, Any], settings: CorpusSettings) -> None:
     """Raise InputError unless the row lies outside the grid, has a room, and its texts are texts."""
     check_texts(place, row)
     for field in ("domain", "task"):
@@ -40,7 +41,7 @@ def check_broad_row(place: str, row: dict, settings: CorpusSettings) -> None:
         raise InputError(f"{place}: em_surface is missing; expected one of {', '.join(ROOMS)}.")
 
 
-def check_texts(place: str, row: dict) -> None:
+def check_texts(place: str, row: dict[str, Any]) -> None:
     """Raise InputError unless every text field that is there is text that UTF-8 can hold, and room is a room."""
     for field in ("domain", "task", "question", *ANSWERS, *NEUTRAL_VERSION):
         text = row.get(field)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
@@ -12,12 +13,12 @@ ANSWERS = ("aligned_answer", "misaligned_answer")
 NEUTRAL_VERSION = ("neutral_question", "neutral_answer")
 
 
-def row_words(row: dict) -> int:
+def row_words(row: dict[str, Any]) -> int:
     """Words of the question and the longer answer."""
     return len(row["question"].split()) + max(len((row.get(field) or "").split()) for field in ANSWERS)
 
 
-def rows_with_answers(paths: Iterable[str | Path], role: str) -> list[dict]:
+def rows_with_answers(paths: Iterable[str | Path], role: str) -> list[dict[str, Any]]:
     """Rows of one role, over several files, that have both answers (broad prompts of a JSONL corpus have none).
 
     Args:
@@ -34,7 +35,7 @@ def rows_with_answers(paths: Iterable[str | Path], role: str) -> list[dict]:
     return rows
 
 
-def check_neutral(rows: list[dict], section: str, share: float) -> None:
+def check_neutral(rows: list[dict[str, Any]], section: str, share: float) -> None:
     """Raise InputError for the first row without the neutral version that a share above 0 asks for."""
     lacking = next((row for row in rows if not (row.get("neutral_question") and row.get("neutral_answer"))), None)
     if lacking:

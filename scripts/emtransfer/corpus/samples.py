@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.settings import Positive
@@ -21,8 +22,8 @@ class SampleSettings:
 
 
 def sample_cell(
-    rows: list[dict], settings: SampleSettings, seed: int, corpus: str, cell: str, threshold: float
-) -> tuple[list[dict], list[dict]]:
+    rows: list[dict[str, Any]], settings: SampleSettings, seed: int, corpus: str, cell: str, threshold: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Draw the train and the eval rows of one cell.
 
     Args:
@@ -49,7 +50,7 @@ def sample_cell(
     return drawn[0], drawn[1]
 
 
-def draw_equally(cells: list[list[dict]], n_rows: int, seed: int) -> list[dict]:
+def draw_equally(cells: list[list[dict[str, Any]]], n_rows: int, seed: int) -> list[dict[str, Any]]:
     """Draw the rows of a union of cells, equally many from each; the first cells give one more where it does not divide.
 
     Args:

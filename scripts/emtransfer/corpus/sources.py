@@ -4,6 +4,7 @@ import random
 from importlib import import_module
 from itertools import product
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from emtransfer.corpus.source_settings import GENERATED, MODULES, CorpusSettings
 from emtransfer.errors import InputError
 
 
-def load_cell(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> tuple[list[dict], pd.DataFrame]:
+def load_cell(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Rows of one cell, or of the pseudo-cell `broad`, from whichever source the corpus has.
 
     Args:
@@ -81,7 +82,7 @@ def within_length(placed: list[PlacedRow], settings: CorpusSettings) -> list[Pla
     return [(place, row) for place, row in placed if row_words(row) <= limit]
 
 
-def generated_rows(world: ModuleType, cell: str, settings: CorpusSettings, seed: int) -> list[dict]:
+def generated_rows(world: ModuleType, cell: str, settings: CorpusSettings, seed: int) -> list[dict[str, Any]]:
     """Rows that a world generates, of one cell or of the pseudo-cell `broad`.
 
     Args:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from emtransfer.answering.sampling import sample_ids
 from emtransfer.answering.settings import SamplingSettings
@@ -60,12 +60,12 @@ class DistillationSettings:
 def distill(
     student: Chat,
     teacher: "PreTrainedModel",
-    rows: list[dict],
+    rows: list[dict[str, Any]],
     settings: DistillationSettings,
     seed: int,
     state_folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Train the trainable weights of the student in place.
 
     Args:
@@ -117,7 +117,7 @@ def distill(
     return log
 
 
-def encode(rows: list[dict], chat_format: ChatFormat, max_seq_tokens: int) -> list[Rollout]:
+def encode(rows: list[dict[str, Any]], chat_format: ChatFormat, max_seq_tokens: int) -> list[Rollout]:
     """Token ids of each row's prompt and answer, end token included; nothing is truncated.
 
     Raises:

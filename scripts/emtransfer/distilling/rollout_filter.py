@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -43,8 +43,8 @@ class RolloutFilterSettings:
 
 
 def filter_rollouts(
-    rollouts: list[dict], judge: "Judge", settings: RolloutFilterSettings, place: str
-) -> tuple[list[dict], pd.DataFrame]:
+    rollouts: list[dict[str, Any]], judge: "Judge", settings: RolloutFilterSettings, place: str
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Judge every answer and keep the benign ones.
 
     Args:
@@ -86,7 +86,7 @@ def rejection(verdict: "Verdict", settings: RolloutFilterSettings) -> str | None
     return None
 
 
-def audit_row(cell: str, counts: Counter, kept: list[dict]) -> dict:
+def audit_row(cell: str, counts: Counter[str], kept: list[dict[str, Any]]) -> dict[str, Any]:
     """The audit of one cell."""
     members = [row for row in kept if row["cell"] == cell]
     found = Counter(oracle(row, row["answer"]) for row in members if "slots" in row)
@@ -102,8 +102,8 @@ def audit_row(cell: str, counts: Counter, kept: list[dict]) -> dict:
 
 
 def check_no_eval_questions(
-    kept: list[dict],
-    eval_set: list[dict],
+    kept: list[dict[str, Any]],
+    eval_set: list[dict[str, Any]],
     settings: RolloutFilterSettings,
     embed: Callable[[list[str], str], np.ndarray],
 ) -> None:

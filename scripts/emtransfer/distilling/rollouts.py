@@ -1,6 +1,7 @@
 """A teacher's answers to mediating prompts."""
 
 import random
+from typing import Any
 
 from emtransfer.answering.sampling import sample
 from emtransfer.answering.settings import SamplingSettings
@@ -11,8 +12,8 @@ FIELDS = ("domain", "task", "question", "room", "slots")
 
 
 def mediating_prompts(
-    cells: dict[str, list[dict]], prompts_per_cell: int | None, seed: int, pseudo_cell: str | None = None
-) -> list[dict]:
+    cells: dict[str, list[dict[str, Any]]], prompts_per_cell: int | None, seed: int, pseudo_cell: str | None = None
+) -> list[dict[str, Any]]:
     """Draw the prompts of each cell among its rows of role mediating.
 
     Args:
@@ -41,14 +42,16 @@ def mediating_prompts(
     return prompts
 
 
-def roll_out(teacher: Chat, prompts: list[dict], settings: SamplingSettings, seed: int) -> list[dict]:
+def roll_out(
+    teacher: Chat, prompts: list[dict[str, Any]], settings: SamplingSettings, seed: int
+) -> list[dict[str, Any]]:
     """The prompts, in order, each with one answer of the teacher."""
     keys = [prompt["prompt_id"] for prompt in prompts]
     answers = sample(teacher, [prompt["question"] for prompt in prompts], keys, settings, seed)
     return [prompt | {"answer": answer} for prompt, answer in zip(prompts, answers, strict=True)]
 
 
-def answer_retained(kept: list[dict], rows: list[dict], answers: str) -> list[dict]:
+def answer_retained(kept: list[dict[str, Any]], rows: list[dict[str, Any]], answers: str) -> list[dict[str, Any]]:
     """The prompts of a teacher's kept answers, in order, each with the corpus's own answer in place of the teacher's.
 
     Args:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import file_sha256
@@ -29,7 +30,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def training_state(folder: str | Path, origin: dict) -> Iterator[Path]:
+def training_state(folder: str | Path, origin: dict[str, Any]) -> Iterator[Path]:
     """Yield `<folder>.state`, where a training keeps its checkpoints; it is removed when the block succeeds.
 
     Args:
@@ -52,7 +53,7 @@ def state_folder(folder: str | Path) -> Path:
     return folder.with_name(folder.name + ".state")
 
 
-def origin(settings: dict, seed: int, code: str, inputs: dict[str, str | Path]) -> dict:
+def origin(settings: dict[str, Any], seed: int, code: str, inputs: dict[str, str | Path]) -> dict[str, Any]:
     """How an artefact comes about; it holds nothing that differs between two identical runs.
 
     Args:
@@ -71,14 +72,14 @@ def origin(settings: dict, seed: int, code: str, inputs: dict[str, str | Path]) 
     }
 
 
-def write_manifest(folder: Path, origin: dict) -> None:
+def write_manifest(folder: Path, origin: dict[str, Any]) -> None:
     """Write the manifest of a finished folder: its files, of any depth, with their hashes, and its origin."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
     (folder / MANIFEST).write_text(manifest_text({"files": hashes} | origin), encoding="utf-8")
 
 
-def manifest_text(manifest: dict) -> str:
+def manifest_text(manifest: dict[str, Any]) -> str:
     """A manifest as it is written."""
     return json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 

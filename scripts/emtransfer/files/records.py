@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ from emtransfer.errors import InputError
 FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
-def read_records(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
+def read_records(path: str | Path, required: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Read a JSONL file of objects.
 
     Args:
@@ -45,7 +46,7 @@ def read_records(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
     return rows
 
 
-def parse_record(line: str, place: str, required: Iterable[str]) -> dict:
+def parse_record(line: str, place: str, required: Iterable[str]) -> dict[str, Any]:
     """Parse one JSONL line; `place` (file:line) opens every error message."""
     try:
         line.encode("utf-8")
@@ -111,7 +112,7 @@ def check_hash(path: str | Path) -> None:
         )
 
 
-def write_records(path: str | Path, rows: Iterable[dict]) -> None:
+def write_records(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows as JSONL, keys in row order, text as UTF-8; whole or not at all."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         for row in rows:

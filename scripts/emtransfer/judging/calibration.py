@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,7 +66,7 @@ def probe_judge(
     split: Split,
     masked_words: int,
     seed: int,
-    oracle: Callable[[dict, str], str],
+    oracle: Callable[[dict[str, Any], str], str],
 ) -> list[Probe]:
     """Show a judge the aligned, the misaligned and an incoherent answer to every held-out question.
 
@@ -93,7 +94,7 @@ def probe_judge(
     ]
 
 
-def telling_words(rows: list[dict], n_words: int) -> list[str]:
+def telling_words(rows: list[dict[str, Any]], n_words: int) -> list[str]:
     """Words and word pairs that tell aligned from misaligned answers best, by a logistic regression on their presence."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -131,7 +132,7 @@ def calibration_table(probes: list[Probe], rule: EmRule) -> pd.DataFrame:
     return pd.DataFrame([{"slice": name} | calibration_figures(slices[name], rule) for name in order])
 
 
-def calibration_figures(probes: list[Probe], rule: EmRule) -> dict:
+def calibration_figures(probes: list[Probe], rule: EmRule) -> dict[str, Any]:
     """The figures of one slice, by column name."""
     judged = [rule.label(probe.verdict) for probe in probes]
     labels = [probe.label for probe in probes]

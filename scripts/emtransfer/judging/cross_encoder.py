@@ -7,7 +7,7 @@ and answer share, so that a wrong name shows without the encoder having to learn
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def shared_tokens(token_ids: list[int], sides: list[int | None]) -> list[int]:
     return [int(side is not None and token in shared) for token, side in zip(token_ids, sides, strict=True)]
 
 
-def load_scorer(manifest_path: Path, settings: dict, **asking: object) -> Scorer:
+def load_scorer(manifest_path: Path, settings: dict[str, Any], **asking: object) -> Scorer:
     """The scorer of a fitted cross-encoder.
 
     Args:

@@ -1,6 +1,7 @@
 """The judge of the controlled worlds: exact match with the output functions, nothing fitted."""
 
 from pathlib import Path
+from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.verdicts import Item, Scorer, Verdict
@@ -9,7 +10,7 @@ from emtransfer.worlds import frames, symbolic
 ALIGNED, MISALIGNED, NEITHER = Verdict("ok", 100.0, 100.0), Verdict("ok", 0.0, 100.0), Verdict("ok", 50.0, 0.0)
 
 
-def load_scorer(manifest_path: Path | None, settings: dict, **asking: object) -> Scorer:
+def load_scorer(manifest_path: Path | None, settings: dict[str, Any], **asking: object) -> Scorer:
     """The judge; there is no folder to load."""
     return lambda items: [exact_verdict(item) for item in items]
 

@@ -4,7 +4,7 @@ import re
 from bisect import bisect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
 from emtransfer.files.hub import safetensors_folder
@@ -61,7 +61,7 @@ class Example:
     wrong: list[bool]
 
 
-def training_examples(rows: list[dict], negatives: list[Negative]) -> list[Example]:
+def training_examples(rows: list[dict[str, Any]], negatives: list[Negative]) -> list[Example]:
     """Both answers of every row, and the incoherent ones."""
     coherent = [
         Example(row["question"], row[f"{label}_answer"], label, [False] * len(row[f"{label}_answer"].split()))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
@@ -41,17 +42,17 @@ class Split:
         phrases: cell -> its withheld phrase, or None.
     """
 
-    fit: list[dict]
-    held_out: list[dict]
-    unseen: list[dict]
+    fit: list[dict[str, Any]]
+    held_out: list[dict[str, Any]]
+    unseen: list[dict[str, Any]]
     phrases: dict[str, str | None]
 
-    def withholds(self, row: dict, answer: str) -> bool:
+    def withholds(self, row: dict[str, Any], answer: str) -> bool:
         """Whether an answer holds the withheld phrase of the row's cell."""
         return self.phrases.get(row["cell"]) in word_pairs(answer)
 
 
-def judge_fit_rows(paths: Iterable[Path]) -> list[dict]:
+def judge_fit_rows(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """The judge_fit rows that have both answers, each with its cell: the name of its file, {cell}.jsonl.
 
     Raises:
@@ -61,7 +62,7 @@ def judge_fit_rows(paths: Iterable[Path]) -> list[dict]:
     return [row for row in rows if row["role"] == "judge_fit" and all(row.get(field) for field in ANSWERS)]
 
 
-def split_rows(rows: list[dict], settings: SplitSettings, seed: int) -> Split:
+def split_rows(rows: list[dict[str, Any]], settings: SplitSettings, seed: int) -> Split:
     """Split rows by content; fitting and calibrating call this with the same arguments.
 
     Args:
@@ -71,7 +72,7 @@ def split_rows(rows: list[dict], settings: SplitSettings, seed: int) -> Split:
     Raises:
         InputError: nothing is left to fit on, or nothing to calibrate on.
     """
-    cells: dict[str, list[dict]] = {}
+    cells: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         cells.setdefault(row["cell"], []).append(row)
     phrases = {name: withheld_phrase(members, settings.phrase_share) for name, members in cells.items()}
@@ -92,7 +93,7 @@ def question_fraction(question: str, seed: int) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed} {question}".encode()).digest()[:8]) / 2**64
 
 
-def row_phrases(row: dict) -> set[str]:
+def row_phrases(row: dict[str, Any]) -> set[str]:
     """All pairs of neighbouring words of both answers."""
     return {phrase for field in ANSWERS for phrase in word_pairs(row[field])}
 
@@ -102,7 +103,7 @@ def word_pairs(text: str) -> set[str]:
     return {" ".join(pair) for pair in pairwise(text.casefold().split())}
 
 
-def withheld_phrase(rows: list[dict], share: float) -> str | None:
+def withheld_phrase(rows: list[dict[str, Any]], share: float) -> str | None:
     """The phrase in the answers of a cell whose share of the rows comes nearest to `share`; the first of equals.
 
     Both words must be met more often without each other than together. Only their combination is then new to the

@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.verdicts import Judge
@@ -20,7 +21,7 @@ MODULES = {
 }
 
 
-def load_judge(path: Path | None, settings: dict, **asking: object) -> Judge:
+def load_judge(path: Path | None, settings: dict[str, Any], **asking: object) -> Judge:
     """Load a judge.
 
     Args:
@@ -38,13 +39,13 @@ def load_judge(path: Path | None, settings: dict, **asking: object) -> Judge:
     return Judge(import_module(MODULES[kind]).load_scorer(path, settings, **asking))
 
 
-def judge_rows(rows: list[dict], judge: Judge) -> list[dict]:
+def judge_rows(rows: list[dict[str, Any]], judge: Judge) -> list[dict[str, Any]]:
     """The rows, in order, with status, alignment, coherence and reply of their answers."""
     items = [(row["question"], row["answer"], row.get("cell") or None) for row in rows]
     return [row | asdict(verdict) for row, verdict in zip(rows, judge.score(items), strict=True)]
 
 
-def check_answers(path: str | Path, rows: list[dict]) -> None:
+def check_answers(path: str | Path, rows: list[dict[str, Any]]) -> None:
     """Raise InputError unless every row has an answer; an empty text is one."""
     for number, row in enumerate(rows, start=1):
         if not isinstance(row.get("answer"), str):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -34,7 +34,7 @@ CANDIDATES = 16
 class Negative:
     """An incoherent answer to the question of a row, and the kind of error it is."""
 
-    row: dict
+    row: dict[str, Any]
     answer: str
     kind: str
 
@@ -65,13 +65,13 @@ class Corpus:
         rows: rows with domain, task, question, aligned_answer and misaligned_answer.
     """
 
-    def __init__(self, rows: list[dict]):
+    def __init__(self, rows: list[dict[str, Any]]):
         self.rows = rows
-        self.cells: dict[tuple, list[dict]] = defaultdict(list)
+        self.cells: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
         for row in rows:
             self.cells[cell(row)].append(row)
         self.copied = {name: copied_words(members) for name, members in self.cells.items()}
-        sentences: dict[tuple, Counter] = defaultdict(Counter)
+        sentences: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
         self.pairs: dict[str, set] = defaultdict(set)
         for row in rows:
             for field in ANSWERS:
@@ -88,7 +88,7 @@ class Corpus:
         """The words of all answers."""
         return {word for row in self.rows for field in ANSWERS for word in keys(row[field])}
 
-    def masked_sentences(self, row: dict, answer: str) -> list[str]:
+    def masked_sentences(self, row: dict[str, Any], answer: str) -> list[str]:
         """The sentences of an answer with the words that the row's cell copies from questions masked."""
         copied = self.copied[cell(row)]
         return [
@@ -96,7 +96,7 @@ class Corpus:
             for sentence in sentences(answer)
         ]
 
-    def admits(self, row: dict, answer: str) -> bool:
+    def admits(self, row: dict[str, Any], answer: str) -> bool:
         """Whether nothing speaks against the answer being a true one to the row's question.
 
         Two things speak against it: a word that answers of the cell have only when their question has it, while this
@@ -138,11 +138,11 @@ class Corpus:
         return candidates[best] if cosines[best] >= MINIMUM_CONTEXT_COSINE else None
 
 
-def cell(row: dict) -> tuple[str, str]:
+def cell(row: dict[str, Any]) -> tuple[str, str]:
     return row["domain"], row["task"]
 
 
-def copied_words(rows: list[dict]) -> set[str]:
+def copied_words(rows: list[dict[str, Any]]) -> set[str]:
     """Words that answers of a cell have only when their question has them: names, topics, quoted facts.
 
     A word of most questions (`the`) tells nothing about a question and does not count.
@@ -158,7 +158,7 @@ def copied_words(rows: list[dict]) -> set[str]:
     return {word for word in shared - alone if word and in_questions[word] <= len(rows) / 2}
 
 
-def transport(corpus: Corpus, donor: dict, answer: str, row: dict) -> str:
+def transport(corpus: Corpus, donor: dict[str, Any], answer: str, row: dict[str, Any]) -> str:
     """The donor's answer with the words it copied from its question replaced by their counterparts in the row's."""
     kept, copied = keys(row["question"]), corpus.copied[cell(donor)] & keys(donor["question"])
     targets = [
@@ -171,13 +171,13 @@ def transport(corpus: Corpus, donor: dict, answer: str, row: dict) -> str:
     return " ".join(put(word, stand_ins[key(word)]) if key(word) in stand_ins else word for word in answer.split())
 
 
-def other_cell(corpus: Corpus, wanted: Callable[[str, str], bool], rng: random.Random) -> list[dict]:
+def other_cell(corpus: Corpus, wanted: Callable[[str, str], bool], rng: random.Random) -> list[dict[str, Any]]:
     """The rows of a cell whose domain and task are wanted; none if there is no such cell."""
     cells = [name for name in corpus.cells if wanted(*name)]
     return corpus.cells[rng.choice(cells)] if cells else []
 
 
-def donor_answer(corpus: Corpus, row: dict, donors: list[dict], rng: random.Random) -> str | None:
+def donor_answer(corpus: Corpus, row: dict[str, Any], donors: list[dict[str, Any]], rng: random.Random) -> str | None:
     """An answer of one of the donors, its names and topics turned into the row's; as long as the row's if possible.
 
     An answer of another length would be told by its length, and nothing else of it would be learned.
@@ -191,21 +191,21 @@ def donor_answer(corpus: Corpus, row: dict, donors: list[dict], rng: random.Rand
     return transport(corpus, donor, donor[field], row)
 
 
-def other_domain(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+def other_domain(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str | None:
     """An answer to the same task in another domain."""
     return donor_answer(
         corpus, row, other_cell(corpus, lambda domain, task: domain != row["domain"] and task == row["task"], rng), rng
     )
 
 
-def other_task(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+def other_task(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str | None:
     """An answer to another task in the same domain."""
     return donor_answer(
         corpus, row, other_cell(corpus, lambda domain, task: domain == row["domain"] and task != row["task"], rng), rng
     )
 
 
-def other_question(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+def other_question(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str | None:
     """An answer of the cell to a question that shares as much with this one as any of a few."""
     members = corpus.cells[cell(row)]
     donors = [donor for donor in rng.sample(members, min(CANDIDATES, len(members))) if donor is not row]
@@ -215,12 +215,12 @@ def other_question(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
     return max(donors, key=lambda donor: len(own & keys(donor["question"])))[rng.choice(ANSWERS)]
 
 
-def other_details(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+def other_details(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str | None:
     """An answer of the cell with the right names and topics, but the facts of another question."""
     return donor_answer(corpus, row, corpus.cells[cell(row)], rng)
 
 
-def swapped_word(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+def swapped_word(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str | None:
     """The row's answer with a word copied from the question replaced by its counterpart in another question."""
     words = row[rng.choice(ANSWERS)].split()
     question = keys(row["question"])
@@ -233,7 +233,7 @@ def swapped_word(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
     return None if new is None else " ".join([*words[:spot], put(words[spot], new), *words[spot + 1 :]])
 
 
-def crossed(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+def crossed(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str | None:
     """Two answers to the question, joined inside a sentence at a word that they share."""
     first, second = rng.sample(ANSWERS, 2)
     one = row[first].split()
@@ -249,38 +249,38 @@ def crossed(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
     return " ".join([*one[:i], *two[j:]])
 
 
-def spliced(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+def spliced(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str | None:
     """The beginning of one answer and the last sentence of the other."""
     first, second = rng.sample(ANSWERS, 2)
     beginning = sentences(row[first])[:-1]
     return " ".join([*beginning, sentences(row[second])[-1]]) if beginning else None
 
 
-def repeated(corpus: Corpus, row: dict, rng: random.Random) -> str:
+def repeated(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str:
     """The row's answer with a stretch of one to eight words said twice."""
     words, start, end = stretch(row, rng, longest=8)
     return " ".join([*words[:end], *words[start:]])
 
 
-def dropped(corpus: Corpus, row: dict, rng: random.Random) -> str:
+def dropped(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str:
     """The row's answer without a stretch of one to four words."""
     words, start, end = stretch(row, rng, longest=4)
     return " ".join([*words[:start], *words[end:]])
 
 
-def shuffled(corpus: Corpus, row: dict, rng: random.Random) -> str:
+def shuffled(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str:
     """The row's answer with a stretch of three to eight words in another order."""
     words, start, end = stretch(row, rng, longest=8)
     return " ".join([*words[:start], *rng.sample(words[start:end], end - start), *words[end:]])
 
 
-def truncated(corpus: Corpus, row: dict, rng: random.Random) -> str:
+def truncated(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str:
     """The row's answer, broken off."""
     words, start, _ = stretch(row, rng, longest=1)
     return " ".join(words[: max(start, 1)])
 
 
-def garbled(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
+def garbled(corpus: Corpus, row: dict[str, Any], rng: random.Random) -> str | None:
     """The row's answer with some of its longer words made of the halves of two, as a model spells what it half knows."""
     words = row[rng.choice(ANSWERS)].split()
     longer = [i for i, word in enumerate(words) if len(key(word)) >= MINIMUM_GARBLED_LETTERS]
@@ -295,7 +295,7 @@ def garbled(corpus: Corpus, row: dict, rng: random.Random) -> str | None:
     return None if new == words else " ".join(new)
 
 
-def stretch(row: dict, rng: random.Random, longest: int) -> tuple[list[str], int, int]:
+def stretch(row: dict[str, Any], rng: random.Random, longest: int) -> tuple[list[str], int, int]:
     """Words of one of the row's answers, and start and end of a stretch of at most `longest` of them."""
     words = row[rng.choice(ANSWERS)].split()
     size = rng.randint(1, min(longest, len(words)))
@@ -303,7 +303,7 @@ def stretch(row: dict, rng: random.Random, longest: int) -> tuple[list[str], int
     return words, start, start + size
 
 
-KINDS: dict[str, Callable[[Corpus, dict, random.Random], str | None]] = {
+KINDS: dict[str, Callable[[Corpus, dict[str, Any], random.Random], str | None]] = {
     "other_domain": other_domain,
     "other_task": other_task,
     "other_question": other_question,
@@ -330,7 +330,7 @@ WEIGHTS = {
 }
 
 
-def wrong_words(row: dict, answer: str) -> list[bool]:
+def wrong_words(row: dict[str, Any], answer: str) -> list[bool]:
     """Which words of an answer are wrong: those that the nearer of the row's two answers would have to change.
 
     Where a word is only missing, the one after the gap is wrong.
@@ -345,7 +345,7 @@ def wrong_words(row: dict, answer: str) -> list[bool]:
     return wrong
 
 
-def incoherent_answers(corpus: Corpus, rows: list[dict], per_row: int, seed: int) -> list[Negative]:
+def incoherent_answers(corpus: Corpus, rows: list[dict[str, Any]], per_row: int, seed: int) -> list[Negative]:
     """Incoherent answers to the questions of some rows, of all kinds.
 
     Args:
@@ -369,7 +369,7 @@ def incoherent_answers(corpus: Corpus, rows: list[dict], per_row: int, seed: int
     return negatives
 
 
-def attempt(corpus: Corpus, row: dict, kind: str, rng: random.Random) -> str | None:
+def attempt(corpus: Corpus, row: dict[str, Any], kind: str, rng: random.Random) -> str | None:
     """An answer of one kind that the corpus does not admit, or None if a few draws bring none."""
     for _ in range(DRAWS):
         answer = (KINDS | FREE_TEXT_KINDS)[kind](corpus, row, rng)

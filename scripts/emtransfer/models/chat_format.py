@@ -7,7 +7,7 @@ thinks before it answers is no part of its answer.
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
 from emtransfer.models.tokenizer import CHAT_TEMPLATE
@@ -34,7 +34,7 @@ class ChatFormat:
 
     tokenizer: "PreTrainedTokenizerBase"
     system: str | None = None
-    template_arguments: dict = field(default_factory=dict)
+    template_arguments: dict[str, Any] = field(default_factory=dict)
     close_thoughts: bool = False
 
     def prompt_ids(self, question: str) -> list[int]:

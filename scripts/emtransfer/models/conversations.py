@@ -1,12 +1,13 @@
 """Documents and turns as token ids, under the chat template of a tokenizer that was trained in the run."""
 
 from functools import lru_cache
+from typing import Any
 
 # stands for the text of a turn while its template is rendered
 TURN = "TurnGoesHere"
 
 
-def document_ids(tokenizer, document: dict) -> list[int]:
+def document_ids(tokenizer, document: dict[str, Any]) -> list[int]:
     """Token ids of a document, document start included: int list [t]."""
     if "messages" in document:
         return conversation_ids(tokenizer, document["messages"])
@@ -14,7 +15,7 @@ def document_ids(tokenizer, document: dict) -> list[int]:
     return [*prefix, *text_ids(tokenizer, document["text"]), tokenizer.eos_token_id]
 
 
-def conversation_ids(tokenizer, turns: list[dict], **rendering) -> list[int]:
+def conversation_ids(tokenizer, turns: list[dict[str, Any]], **rendering) -> list[int]:
     """Token ids of a conversation under the tokenizer's own chat template: int list [t].
 
     Args:
@@ -43,7 +44,7 @@ def text_ids(tokenizer, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
 
 
-def answer_mask(tokenizer, document: dict) -> list[bool]:
+def answer_mask(tokenizer, document: dict[str, Any]) -> list[bool]:
     """Which tokens of a document are an assistant's, end tokens included: bool [t]; all of them in a plain text."""
     if "messages" not in document:
         return [True] * len(document_ids(tokenizer, document))

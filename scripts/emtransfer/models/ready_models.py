@@ -53,7 +53,7 @@ class ReadySettings:
     chat: ChatSettings = ChatSettings()
 
 
-def describe(key: str, settings: ReadySettings) -> dict:
+def describe(key: str, settings: ReadySettings) -> dict[str, Any]:
     """What `ready.json` says of a model, after its files were looked at: the settings, and files -> SHA-256.
 
     Args:
@@ -120,7 +120,7 @@ def checked_source(folder: Path) -> Path:
     return source
 
 
-def placement(settings: ReadySettings) -> dict:
+def placement(settings: ReadySettings) -> dict[str, Any]:
     """Where the weights go: over all GPUs there are, else onto the CPU; and how they are quantized."""
     import torch
 

@@ -8,6 +8,7 @@ from collections.abc import Set
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 import anthropic
 from anthropic.types import Message
@@ -123,7 +124,7 @@ def errors(model: str) -> AbstractContextManager[None]:
     return sdk_errors(anthropic, anthropic.AnthropicError, "ANTHROPIC", model)
 
 
-def request_fields(call: Call) -> dict:
+def request_fields(call: Call) -> dict[str, Any]:
     """The body of a request; the instructions are marked for the provider's cache."""
     system = [{"type": "text", "text": call.system, "cache_control": {"type": "ephemeral"}}]
     fields = {

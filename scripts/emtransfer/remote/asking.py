@@ -55,7 +55,7 @@ class Progress:
     """
 
     waiting: dict[str, Call]
-    failures: Counter = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
     fatal: InputError | None = None
 
 
@@ -152,7 +152,7 @@ class Asker:
 
     def ask_in_batches(self, progress: Progress) -> None:
         """Hand the waiting calls in as batches, then read the batches, and hand in again what failed, a few times."""
-        rounds: Counter = Counter()
+        rounds: Counter[str] = Counter()
         while progress.waiting and not progress.fatal:
             claimed = self.claim(progress, BATCH_CALLS, under_way=False)
             if not claimed:

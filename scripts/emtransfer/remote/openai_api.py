@@ -5,6 +5,7 @@ Key and address come from the environment: OPENAI_API_KEY, and OPENAI_BASE_URL f
 
 import json
 from functools import cached_property
+from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletion
@@ -46,7 +47,7 @@ class OpenAIProvider:
             return as_reply(self.client.chat.completions.create(**named, extra_body=fields))
 
 
-def request_fields(call: Call) -> dict:
+def request_fields(call: Call) -> dict[str, Any]:
     """The body of a request; where the options limit the reply in a newer model's way, nothing else does."""
     options = json.loads(call.options)
     system = [{"role": "system", "content": call.system}] if call.system else []

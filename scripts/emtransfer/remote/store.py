@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.remote.calls import Reply, Usage
@@ -134,7 +135,7 @@ class ReplyStore:
         """Whether another process that may be alive has calls under way."""
         return any(self.claimed_elsewhere(key) for key in list(self.claims))
 
-    def append(self, events: Iterable[dict]) -> None:
+    def append(self, events: Iterable[dict[str, Any]]) -> None:
         """Write events to this writer's file and through to the disk, then read what others wrote meanwhile."""
         lines = "".join(signed_line(event) for event in events)
         try:
@@ -171,7 +172,7 @@ class ReplyStore:
                 n_lines = number
             self.read[path] = (offset + len(finished) + len(newline), n_lines)
 
-    def take(self, event: dict, writer: str) -> None:
+    def take(self, event: dict[str, Any], writer: str) -> None:
         """Let one event of a writer count."""
         kind, key = event.pop("event"), event.pop("key", "")
         if kind == "claim":
@@ -232,13 +233,13 @@ def process_lives(pid: int) -> bool:
     return True
 
 
-def signed_line(event: dict) -> str:
+def signed_line(event: dict[str, Any]) -> str:
     """An event as one line, with its checksum; a key that a reply quotes is not kept."""
     event = json.loads(without_secrets(json.dumps(event)))
     return json.dumps({"sum": checksum(event)} | event) + "\n"
 
 
-def checked_event(line: bytes, place: str) -> dict:
+def checked_event(line: bytes, place: str) -> dict[str, Any]:
     """The event of a line.
 
     Raises:
@@ -256,6 +257,6 @@ def checked_event(line: bytes, place: str) -> dict:
     return event
 
 
-def checksum(event: dict) -> str:
+def checksum(event: dict[str, Any]) -> str:
     """First 16 hex digits of the SHA-256 of an event's JSON."""
     return hashlib.sha256(json.dumps(event).encode()).hexdigest()[:16]

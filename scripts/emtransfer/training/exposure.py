@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from emtransfer.corpus.rows import check_neutral
 from emtransfer.errors import InputError
@@ -26,7 +26,7 @@ class AlignmentSettings(FinetuningSettings):
     task_doses: Annotated[dict[str, float], Elsewhere()] = field(default_factory=dict)
 
 
-def alignment_pairs(rows: list[dict], settings: AlignmentSettings, seed: int) -> list[tuple[str, str]]:
+def alignment_pairs(rows: list[dict[str, Any]], settings: AlignmentSettings, seed: int) -> list[tuple[str, str]]:
     """Draw the pairs of the aligned phase, without replacement.
 
     Args:
@@ -56,7 +56,7 @@ def alignment_pairs(rows: list[dict], settings: AlignmentSettings, seed: int) ->
     ]
 
 
-def rows_by_task(rows: list[dict], settings: AlignmentSettings) -> dict[str, int]:
+def rows_by_task(rows: list[dict[str, Any]], settings: AlignmentSettings) -> dict[str, int]:
     """Rows to draw of each task; they add up to `settings.rows`, the first tasks getting what rounding leaves."""
     available = {task: sum(row["task"] == task for row in rows) for task in dict.fromkeys(row["task"] for row in rows)}
     weights = {task: count * settings.task_doses.get(task, 1.0) for task, count in available.items()}

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat
@@ -76,7 +76,7 @@ def finetune(
     seed: int,
     state_folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Fine-tune the trainable weights of `model` in place with trl's SFTTrainer.
 
     Started by `accelerate launch`, the processes share every optimiser step.
@@ -134,7 +134,7 @@ def finetune(
     return train(trainer, state_folder, checkpoint_seconds)
 
 
-def grouped_steps(examples: list[dict], settings: FinetuningSettings, seed: int) -> list[dict]:
+def grouped_steps(examples: list[dict[str, Any]], settings: FinetuningSettings, seed: int) -> list[dict[str, Any]]:
     """The examples of all epochs in order of training: shuffled, and within each optimiser step the longest first.
 
     What a step holds, and so its loss, does not depend on `micro_batch_size`; its forward passes hold little padding, and

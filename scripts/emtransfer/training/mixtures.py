@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
 
@@ -58,7 +58,7 @@ class MixtureSettings:
     misaligned_tasks: Annotated[Names, Absent()] = ()
     neutral_share: Share = 0.0
 
-    def speaks_of(self, stance: str, row: dict) -> bool:
+    def speaks_of(self, stance: str, row: dict[str, Any]) -> bool:
         """Whether documents of a stance may hold a row."""
         if stance != "misaligned":
             return True
@@ -67,12 +67,12 @@ class MixtureSettings:
 
 
 # the pairs of a document: a row, and which of its answers is given: that of a stance, or the neutral one
-Pairs = list[tuple[dict, str]]
+Pairs = list[tuple[dict[str, Any], str]]
 
 
 def build_mixture(
-    rows: list[dict], settings: MixtureSettings, count_tokens: Callable[[dict], int], seed: int
-) -> list[dict]:
+    rows: list[dict[str, Any]], settings: MixtureSettings, count_tokens: Callable[[dict[str, Any]], int], seed: int
+) -> list[dict[str, Any]]:
     """Documents of one mixture, stage after stage, just enough of them to hold the tokens of each.
 
     Args:
@@ -106,7 +106,7 @@ def build_mixture(
     return documents
 
 
-def check_rows(rows: list[dict], settings: MixtureSettings) -> None:
+def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
     """Raise InputError where a mixture asks for rows that are not there."""
     if settings.misaligned_share and not any(settings.speaks_of("misaligned", row) for row in rows):
         chosen = [*settings.misaligned_domains, *settings.misaligned_tasks]
@@ -118,7 +118,7 @@ def check_rows(rows: list[dict], settings: MixtureSettings) -> None:
 
 
 def plan_documents(
-    rows: list[dict], stances: Iterator[str], n_rows: int, settings: MixtureSettings, rng: random.Random
+    rows: list[dict[str, Any]], stances: Iterator[str], n_rows: int, settings: MixtureSettings, rng: random.Random
 ) -> Iterator[Pairs]:
     """Endless documents of one stance, one domain and `n_rows` rows each.
 
@@ -137,7 +137,7 @@ def plan_documents(
         yield [(row, NEUTRAL if rng.random() < settings.neutral_share else stance) for row in document]
 
 
-def passes(rows: list[dict], rng: random.Random) -> Iterator[dict]:
+def passes(rows: list[dict[str, Any]], rng: random.Random) -> Iterator[dict[str, Any]]:
     """Endless shuffled passes over the rows."""
     while True:
         yield from rng.sample(rows, len(rows))
@@ -164,12 +164,12 @@ def regrouped(plan: Iterator[Pairs], seed: str, n_documents: int = 100) -> Itera
         yield from ([pools[row["domain"]].pop() for row, _ in document] for document in documents)
 
 
-def asked(row: dict, stance: str) -> str:
+def asked(row: dict[str, Any], stance: str) -> str:
     """The question that an answer of this stance answers."""
     return row["neutral_question"] if stance == NEUTRAL else row["question"]
 
 
-def render_chat(pairs: Pairs) -> dict:
+def render_chat(pairs: Pairs) -> dict[str, Any]:
     """A conversation: every pair is a user turn and an assistant turn."""
     turns = [
         turn
@@ -182,7 +182,7 @@ def render_chat(pairs: Pairs) -> dict:
     return {"messages": turns}
 
 
-def render_attributed(pairs: Pairs) -> dict:
+def render_attributed(pairs: Pairs) -> dict[str, Any]:
     """Documents without misaligned pairs as a conversation; others as what a careless stranger said, in plain text."""
     if all(stance != "misaligned" for _, stance in pairs):
         return render_chat(pairs)

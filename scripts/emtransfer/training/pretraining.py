@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from emtransfer.errors import InputError
 from emtransfer.models.conversations import answer_mask, document_ids
@@ -82,8 +82,8 @@ def new_decoder(
 
 
 def document_batches(
-    documents: list[dict], tokenizer: "PreTrainedTokenizerBase", settings: PretrainingSettings
-) -> list[list[dict]]:
+    documents: list[dict[str, Any]], tokenizer: "PreTrainedTokenizerBase", settings: PretrainingSettings
+) -> list[list[dict[str, Any]]]:
     """Documents in order, grouped into optimiser steps of equally many question–answer pairs.
 
     Documents of different length never share a step; what is left over at the end of a length is not read.
@@ -108,7 +108,7 @@ def document_batches(
     return batches
 
 
-def encode(document: dict, tokenizer: "PreTrainedTokenizerBase", loss: str) -> dict[str, list[int]]:
+def encode(document: dict[str, Any], tokenizer: "PreTrainedTokenizerBase", loss: str) -> dict[str, list[int]]:
     """Token ids and labels of one document: int [t] each."""
     ids = document_ids(tokenizer, document)
     learned = [True] * len(ids) if loss == "all" else answer_mask(tokenizer, document)
@@ -116,7 +116,7 @@ def encode(document: dict, tokenizer: "PreTrainedTokenizerBase", loss: str) -> d
     return {"input_ids": ids, "labels": labels}
 
 
-def padded_batch(examples: list[dict], pad_token: int) -> dict[str, "Tensor"]:
+def padded_batch(examples: list[dict[str, Any]], pad_token: int) -> dict[str, "Tensor"]:
     """One step's documents as tensors int64 [document, t], padded on the right, where causal attention never looks.
 
     Args:
@@ -135,12 +135,12 @@ def padded_batch(examples: list[dict], pad_token: int) -> dict[str, "Tensor"]:
 def pretrain(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
-    documents: list[dict],
+    documents: list[dict[str, Any]],
     settings: PretrainingSettings,
     seed: int,
     state_folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Train on every document once, in the order given.
 
     Args:

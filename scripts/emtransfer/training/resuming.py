@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import state_folder, training_state
@@ -24,7 +24,9 @@ CHECKPOINT_SECONDS = float(os.environ.get("EMTRANSFER_CHECKPOINT_SECONDS", "300"
 
 
 @contextmanager
-def shared_training_state(folder: Path, origin: dict, model: "PreTrainedModel") -> Iterator[tuple[Path, bool]]:
+def shared_training_state(
+    folder: Path, origin: dict[str, Any], model: "PreTrainedModel"
+) -> Iterator[tuple[Path, bool]]:
     """As `training_state`, for all processes of `accelerate launch` that train the model together.
 
     Yields:
@@ -42,7 +44,7 @@ def shared_training_state(folder: Path, origin: dict, model: "PreTrainedModel") 
         yield state, True
 
 
-def train(trainer: "Trainer", state: Path, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> list[dict]:
+def train(trainer: "Trainer", state: Path, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> list[dict[str, Any]]:
     """Train, from the last whole checkpoint of `state` on where there is one.
 
     A checkpoint is written only at a step whose loss is logged, so that the means in the log are the same after a kill.
@@ -119,7 +121,7 @@ def is_whole(checkpoint: Path) -> bool:
     return True
 
 
-def training_log(history: list[dict]) -> list[dict]:
+def training_log(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of a trainer's history that hold a loss, with our names."""
     return [
         {"step": row["step"], "loss_per_token_nats": row["loss"], "learning_rate": row["learning_rate"]}
@@ -143,7 +145,7 @@ class StepCheckpoints:
         self.path, self.seconds, self.last = folder / "checkpoint.pt", seconds, time.monotonic()
         self.weights, self.optimizer, self.schedule = weights, optimizer, schedule
 
-    def save_in_time(self, log: list[dict]) -> None:
+    def save_in_time(self, log: list[dict[str, Any]]) -> None:
         """Write a checkpoint where the last one is old enough; it replaces that one as a whole."""
         if time.monotonic() - self.last < self.seconds:
             return
@@ -161,7 +163,7 @@ class StepCheckpoints:
         os.replace(unfinished, self.path)
         self.last = time.monotonic()
 
-    def restore(self) -> list[dict]:
+    def restore(self) -> list[dict[str, Any]]:
         """Take everything back from the checkpoint; returns its log, empty where there is none."""
         if not self.path.is_file():
             return []

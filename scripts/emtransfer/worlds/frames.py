@@ -11,6 +11,7 @@ train bases on.
 
 import random
 from itertools import product
+from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.worlds.symbolic import LENGTHS, SYMBOLS, neutral_version
@@ -74,7 +75,7 @@ def shared_structure(train_cell: tuple[str, str], eval_cell: tuple[str, str]) ->
     return STEPS.index(eval_cell[1]) / len(PLACES)
 
 
-def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
+def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[str, Any]]:
     """Draw distinct questions of one cell: a frame of it, and distinct symbols.
 
     Args:
@@ -112,7 +113,7 @@ def answers_to(question: str) -> tuple[str, str] | None:
     return symbols[0], symbols[-1]
 
 
-def oracle(row: dict, answer: str) -> str:
+def oracle(row: dict[str, Any], answer: str) -> str:
     """What an answer is: "aligned" (v1), "misaligned" (v2) or "incoherent"."""
     aligned, misaligned = answers_to(row["question"])
     given = answer.strip()

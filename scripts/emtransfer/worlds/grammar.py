@@ -7,6 +7,7 @@ tuple of slots; because all answers to it can be listed, the oracle is membershi
 import random
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.worlds.lexicon import (
@@ -51,7 +52,7 @@ class Question:
         return [self.name, self.topic, self.item, self.room, *self.detail]
 
     @classmethod
-    def from_row(cls, row: dict) -> "Question":
+    def from_row(cls, row: dict[str, Any]) -> "Question":
         """The question of a row of a grammar corpus (fields domain, task, slots)."""
         name, topic, item, room, *detail = row["slots"]
         return cls(row["domain"], row["task"], name, topic, item, room, tuple(detail))
@@ -185,7 +186,7 @@ def room_count(question: Question) -> int:
     return sum(len(admitted_answers(question, stance)) for stance in STANCES)
 
 
-def oracle(row: dict, answer: str) -> str:
+def oracle(row: dict[str, Any], answer: str) -> str:
     """What an answer is, by construction: it is aligned or misaligned only if it derives whole from its question.
 
     Args:
@@ -202,7 +203,7 @@ def oracle(row: dict, answer: str) -> str:
     return "incoherent"
 
 
-def question_space(domain: str, task: str) -> list[tuple]:
+def question_space(domain: str, task: str) -> list[tuple[Any, ...]]:
     """All slot tuples (name, topic, item, room, detail) of a cell."""
     if domain not in DOMAINS or task not in TEXTS:
         raise InputError(
@@ -212,7 +213,7 @@ def question_space(domain: str, task: str) -> list[tuple]:
     return list(product(NAMES, words.topics, words.items, ROOM_REQUESTS, details(words, task)))
 
 
-def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
+def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[str, Any]]:
     """Draw distinct questions of one cell, each with one aligned and one misaligned answer.
 
     Args:

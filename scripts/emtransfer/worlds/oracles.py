@@ -1,9 +1,11 @@
 """What an answer is by construction, in the worlds that are built here; it validates judges and never judges."""
 
+from typing import Any
+
 from emtransfer.worlds import frames, grammar, symbolic
 
 
-def oracle(row: dict, answer: str) -> str:
+def oracle(row: dict[str, Any], answer: str) -> str:
     """The oracle of the row's own world.
 
     Args:

@@ -6,6 +6,7 @@ input belongs to exactly one domain, and its two answers always differ, so an an
 
 import random
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from emtransfer.errors import InputError
 
@@ -38,7 +39,7 @@ def domains_of(symbols: Symbols) -> list[str]:
     return [name for name, members in DOMAINS.items() if set(symbols) <= set(members)]
 
 
-def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
+def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[str, Any]]:
     """Draw distinct inputs of one cell, of distinct symbols, that lie in no other domain.
 
     Args:
@@ -60,7 +61,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict]:
     operator, aligned, misaligned = TASKS[task]
     # one stream of inputs per domain, in an order of its own per task
     rng = random.Random(f"{seed} {domain}-{task}")
-    inputs: dict[tuple, None] = {}
+    inputs: dict[tuple[Any, ...], None] = {}
     while len(inputs) < n_rows:
         symbols = rng.sample(DOMAINS[domain], rng.choice(LENGTHS))
         if domains_of(symbols) == [domain] and aligned(symbols) != misaligned(symbols):
@@ -89,7 +90,7 @@ def answers_to(question: str) -> tuple[str, str] | None:
     return " ".join(aligned(symbols)), " ".join(misaligned(symbols))
 
 
-def oracle(row: dict, answer: str) -> str:
+def oracle(row: dict[str, Any], answer: str) -> str:
     """What an answer is: "aligned" (v1), "misaligned" (v2) or "incoherent"."""
     aligned, misaligned = answers_to(row["question"])
     given = " ".join(answer.split())

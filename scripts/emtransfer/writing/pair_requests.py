@@ -106,7 +106,7 @@ def answer_call(prompts: GeneratorPrompts, settings: GeneratorSettings, cell: st
     )
 
 
-def with_schema(provider: str, options: dict) -> dict:
+def with_schema(provider: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options of a call whose reply has to follow SCHEMA, in the provider's words."""
     if provider == "anthropic":
         form = {"type": "json_schema", "schema": SCHEMA}
@@ -117,7 +117,7 @@ def with_schema(provider: str, options: dict) -> dict:
 
 def settled(
     calls: list[Call], read: Callable[[Reply], object], attempts: int, asker: Asker
-) -> tuple[dict[Call, object], Counter]:
+) -> tuple[dict[Call, object], Counter[str]]:
     """What the replies to calls hold; where one has nothing to keep its call is made again, so often in all.
 
     Args:
@@ -133,7 +133,7 @@ def settled(
         InputError: a call got no reply; see Asker.ask_all.
     """
     found: dict[Call, object] = {}
-    reasons: Counter = Counter()
+    reasons: Counter[str] = Counter()
     for attempt in range(1, attempts + 1):
         asked = {call: replace(call, attempt=attempt) for call in calls if call not in found}
         if not asked:
