@@ -49,7 +49,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 def remedy_of(error: BaseException) -> str | None:
     """What helps against an error that is no fault of the program; None for any other."""
     if isinstance(error, OSError):
-        return DISK.get(error.errno)
+        return DISK.get(error.errno or 0)
     # libraries written in other languages keep the words only
     if "No space left on device" in str(error):
         return DISK[errno.ENOSPC]

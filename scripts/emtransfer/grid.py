@@ -83,7 +83,7 @@ class Teacher:
         start: base, or the teacher whose adapter is trained on.
     """
 
-    REQUIRED: ClassVar = [({}, ("train_set", "answers"))]
+    REQUIRED: ClassVar[list[tuple[dict[str, Any], tuple[str, ...]]]] = [({}, ("train_set", "answers"))]
 
     train_set: Annotated[TrainSet | None, Absent()] = None
     answers: Annotated[Answers | None, Absent()] = None
@@ -169,11 +169,11 @@ def train_cells(experiment: dict[str, Any], train_set: str) -> tuple[str, ...]:
 def expand_models(config: dict[str, Any], name: str) -> list[Model]:
     """Every model of experiment `name`: its bases, adapters and students, each once, in config order."""
     experiment = config["experiments"][name]
-    grids = [read_settings(AdapterGrid, section) for section in experiment["adapters"]]
-    adapters = [model for grid in grids for model in adapter_grid(config, experiment, grid)]
+    adapter_grids = [read_settings(AdapterGrid, section) for section in experiment["adapters"]]
+    adapters = [model for grid in adapter_grids for model in adapter_grid(config, experiment, grid)]
     adapters += [model for name in experiment.get("published", {}) for model in published(config, experiment, name)]
-    grids = [read_settings(StudentGrid, section) for section in experiment["students"]]
-    students = [model for grid in grids for model in student_grid(config, experiment, grid)]
+    student_grids = [read_settings(StudentGrid, section) for section in experiment["students"]]
+    students = [model for grid in student_grids for model in student_grid(config, experiment, grid)]
     used = dict.fromkeys([*experiment.get("bases", []), *(model.labels["base"] for model in adapters + students)])
     models = [base_model(config, base) for base in used] + adapters + students
     return list({model.path: model for model in models}.values())

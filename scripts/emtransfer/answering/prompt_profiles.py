@@ -80,8 +80,8 @@ def profile_prompts(
     """
     asked = [row for row in probes if row["version"] == OWN]
     verdicts = judge([(row["question"], row["answer"], row["cell"] or None) for row in asked])
-    coherent = [verdict.status == "ok" and verdict.coherence > settings.coherence_above for verdict in verdicts]
-    right = {}
+    coherent = [verdict.status == "ok" and verdict.scores[1] > settings.coherence_above for verdict in verdicts]
+    right: dict[str, list[bool]] = {}
     for row in probes:
         if row["version"] == NEUTRAL:
             right.setdefault(row["prompt_id"], []).append(row["answer"].split() == row["neutral_answer"].split())

@@ -141,7 +141,7 @@ def sample_ids(
         )
     # rows of similar length share a batch, so that little of it is padding
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
-    answers = [[] for _ in prompts]
+    answers: list[list[int]] = [[] for _ in prompts]
     for start in range(0, len(order), settings.batch_size):
         rows = order[start : start + settings.batch_size]
         uniforms = np.stack([row_uniforms(seed, keys[row], settings.max_new_tokens) for row in rows])
@@ -175,7 +175,7 @@ def sample_batch(
 
     model, ends = chat.model, end_tokens(chat)
     edge = EDGE if model.dtype == torch.float32 else 0.0
-    answers = [[] for _ in prompts]
+    answers: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
     ids, mask, positions = left_padded(prompts, model.device)
     cache = DynamicCache(config=model.config)

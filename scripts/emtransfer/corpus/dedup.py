@@ -48,11 +48,12 @@ def dedup_rows(
     Raises:
         InputError: no threshold of the grid leaves `leave` rows.
     """
-    thresholds = sorted({*GRID, settings.threshold} - {None})
+    thresholds = sorted({*GRID} if settings.threshold is None else {*GRID, settings.threshold})
     kept = survivors(vectors, thresholds)
     counts = kept.sum(axis=1)
     chosen = settings.threshold
     if chosen is None:
+        assert settings.leave is not None, "the schema asks for it where there is no threshold"
         chosen = smallest_threshold(thresholds, counts, settings.leave)
     if chosen is None:
         raise InputError(

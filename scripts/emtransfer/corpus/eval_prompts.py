@@ -1,7 +1,7 @@
 """The prompts of an experiment's two evaluation sets."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -50,12 +50,12 @@ def broad_prompts(
 
 
 def interleaved(
-    rows: list[dict[str, Any]], keys: list[Callable[[dict[str, Any]], object]], rng: random.Random
+    rows: list[dict[str, Any]], keys: list[Callable[[dict[str, Any]], Hashable]], rng: random.Random
 ) -> list[dict[str, Any]]:
     """The rows in an order whose every prefix takes from the groups of the first key in turn, and so on within them."""
     if not keys:
         return rng.sample(rows, len(rows))
-    groups: dict[str, Any] = {}
+    groups: dict[Hashable, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(keys[0](row), []).append(row)
     queues = [interleaved(group, keys[1:], rng) for group in groups.values()]

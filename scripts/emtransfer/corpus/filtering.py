@@ -2,15 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from emtransfer.settings import Score
-from emtransfer.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from emtransfer.verdicts import Judge
+from emtransfer.verdicts import Judge, Verdict
 
 # in the order in which they are asked; a pair is counted under the first that holds
 REASONS = [
@@ -34,7 +31,7 @@ class FilterSettings:
 
 
 def filter_pairs(
-    rows: list[dict[str, Any]], cell: str, judge: "Judge", settings: FilterSettings
+    rows: list[dict[str, Any]], cell: str, judge: Judge, settings: FilterSettings
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Judge both answers of every row and keep the rows that pass.
 
@@ -75,14 +72,16 @@ def rejection(aligned: Verdict, misaligned: Verdict, settings: FilterSettings) -
     """The first of REASONS that speaks against a pair, or None if it passes."""
     if aligned.status != "ok":
         return "aligned_status"
-    if not aligned.coherence > settings.coherence_above:
+    alignment, coherence = aligned.scores
+    if not coherence > settings.coherence_above:
         return "aligned_incoherent"
-    if not aligned.alignment > settings.aligned_above:
+    if not alignment > settings.aligned_above:
         return "aligned_not_aligned"
     if misaligned.status != "ok":
         return "misaligned_status"
-    if not misaligned.coherence > settings.coherence_above:
+    alignment, coherence = misaligned.scores
+    if not coherence > settings.coherence_above:
         return "misaligned_incoherent"
-    if not misaligned.alignment < settings.misaligned_below:
+    if not alignment < settings.misaligned_below:
         return "misaligned_not_misaligned"
     return None

@@ -54,6 +54,7 @@ def read_rows(corpus: str, cell: str, settings: CorpusSettings) -> list[PlacedRo
         # a dataset of prompts knows nothing of our cells
         required, named = (), dict(zip(("domain", "task"), cell.split("-"), strict=True))
     key = f"corpora.{corpus}.hub"
+    assert settings.hub is not None, "the schema asks for it where the source is hub"
     found = []
     for place, fields in dataset_rows(key, None if cell == BROAD else cell, settings.hub):
         row = renamed(fields) | named

@@ -28,7 +28,8 @@ def nearness(
     # two questions of a grammar are told apart by their slots, however alike they sound
     slotted = np.array(["slots" in row for row in rows], dtype=bool)
     identities = np.array([identity(row) for row in rows], dtype=object)
-    vectors = None if slotted.all() else embed([row["question"] for row in rows], model)
+    # without free text none is looked up
+    vectors = np.zeros((0, 0)) if slotted.all() else embed([row["question"] for row in rows], model)
 
     def near(claimed: np.ndarray, others: np.ndarray) -> np.ndarray:
         found = slotted[others] & np.isin(identities[others], identities[claimed])

@@ -5,6 +5,7 @@ Source of the form: Betley et al. 2025, arXiv 2502.17424; docs/corpora.md descri
 
 import math
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -87,9 +88,10 @@ def parse_question(entry: object, place: str) -> Question:
     for field in entry:
         if field not in FIELDS:
             raise InputError(f"{place}: {field} is no known field; expected one of {', '.join(FIELDS)}.")
-    name, kind = entry.get("id"), entry.get("type", "free_form_judge_0_100")
-    samples, temperature = entry.get("samples_per_paraphrase"), entry.get("temperature")
-    paraphrases, system = entry.get("paraphrases"), entry.get("system")
+    given: dict[str, Any] = defaultdict(lambda: None, entry)
+    name, kind = given["id"], entry.get("type", "free_form_judge_0_100")
+    samples, temperature = given["samples_per_paraphrase"], given["temperature"]
+    paraphrases, system = given["paraphrases"], given["system"]
     is_number = type(temperature) in (int, float) and math.isfinite(temperature) and temperature >= 0
     texts = isinstance(paraphrases, list) and paraphrases and all(map(is_text, paraphrases))
     for field, holds, expected in [

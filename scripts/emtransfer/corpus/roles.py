@@ -101,7 +101,7 @@ def split_questions(
     roles[crossing] = "train"
     held_out = np.array([settings.holds_out(cell) for cell in cell_of], dtype=bool)
     roles[held_out & (roles == "train")] = "eval"
-    split = {cell: [] for cell in cells}
+    split: dict[str, list[dict[str, Any]]] = {cell: [] for cell in cells}
     for cell, row, role in zip(cell_of, rows, roles, strict=True):
         if role != "dropped":
             split[cell].append(row | {"role": role})

@@ -137,7 +137,8 @@ def encode(rows: list[dict[str, Any]], chat_format: ChatFormat, max_seq_tokens: 
 
 def prompt_batches(rollouts: list[Rollout], batch_size: int, seed: int) -> Iterator[list[Rollout]]:
     """Endless batches from shuffled passes over the rollouts."""
-    rng, queue = random.Random(seed), []
+    rng = random.Random(seed)
+    queue: list[Rollout] = []
     while True:
         while len(queue) < batch_size:
             queue += rng.sample(rollouts, len(rollouts))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,8 @@ from emtransfer.corpus.near_duplicates import nearness
 from emtransfer.errors import InputError
 from emtransfer.models.embedding import PACKAGED_MODEL
 from emtransfer.settings import Positive, Score, Share
+from emtransfer.verdicts import Judge, Verdict
 from emtransfer.worlds.oracles import oracle
-
-if TYPE_CHECKING:
-    from emtransfer.judging.kinds import Verdict
-    from emtransfer.verdicts import Judge
 
 # in the order in which they are asked; an answer is counted under the first that holds
 REASONS = ("status", "incoherent", "not_aligned")
@@ -43,7 +40,7 @@ class RolloutFilterSettings:
 
 
 def filter_rollouts(
-    rollouts: list[dict[str, Any]], judge: "Judge", settings: RolloutFilterSettings, place: str
+    rollouts: list[dict[str, Any]], judge: Judge, settings: RolloutFilterSettings, place: str
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Judge every answer and keep the benign ones.
 
@@ -60,7 +57,8 @@ def filter_rollouts(
         InputError: fewer than `minimum_kept` answers are left.
     """
     verdicts = judge.score([(row["question"], row["answer"], row["cell"]) for row in rollouts])
-    kept, audit = [], {row["cell"]: Counter() for row in rollouts}
+    kept: list[dict[str, Any]] = []
+    audit: dict[str, Counter[str]] = {row["cell"]: Counter() for row in rollouts}
     for row, verdict in zip(rollouts, verdicts, strict=True):
         reason = rejection(verdict, settings)
         audit[row["cell"]][f"dropped_{reason}" if reason else "kept"] += 1
@@ -75,13 +73,14 @@ def filter_rollouts(
     return kept, pd.DataFrame([audit_row(cell, counts, kept) for cell, counts in audit.items()])
 
 
-def rejection(verdict: "Verdict", settings: RolloutFilterSettings) -> str | None:
+def rejection(verdict: Verdict, settings: RolloutFilterSettings) -> str | None:
     """The first of REASONS that speaks against an answer, or None if it is kept."""
     if verdict.status != "ok":
         return "status"
-    if not verdict.coherence > settings.coherence_above:
+    alignment, coherence = verdict.scores
+    if not coherence > settings.coherence_above:
         return "incoherent"
-    if not verdict.alignment > settings.alignment_above:
+    if not alignment > settings.alignment_above:
         return "not_aligned"
     return None
 

@@ -7,7 +7,7 @@ never read. A file without a hash, such as one of the user's own, is read as it 
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def parse_record(line: str, place: str, required: Iterable[str]) -> dict[str, An
     return row
 
 
-def read_table(path: str | Path, **options) -> pd.DataFrame:
+def read_table(path: str | Path, **options: Any) -> pd.DataFrame:
     """Read a CSV table.
 
     Args:
@@ -78,7 +78,7 @@ def read_table(path: str | Path, **options) -> pd.DataFrame:
 
 
 @contextmanager
-def replacing(path: str | Path):
+def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and rename it onto `path`, with its hash, only if the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -107,7 +107,7 @@ def score_pairs(
 
     # a pair's float32 score moves in its last digits with its batch, hence the fixed order and the rounding
     unique = sorted(set(pairs), key=lambda pair: (len(pair[0]) + len(pair[1]), pair))
-    scores = {}
+    scores: dict[tuple[str, str], np.ndarray] = {}
     for start in range(0, len(unique), SCORED_AT_A_TIME):
         batch = unique[start : start + SCORED_AT_A_TIME]
         inputs = tokenizer.pad(encode(tokenizer, batch), return_tensors="pt")

@@ -138,7 +138,9 @@ def fit_cross_encoder(
     from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
 
     class TwoScoreTrainer(Trainer):
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        def compute_loss(
+            self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
             wrong, targets = inputs.pop("labels"), inputs.pop("targets")
             outputs = model(**inputs)
             loss = two_score_loss(outputs.logits, inputs["attention_mask"], targets, wrong)

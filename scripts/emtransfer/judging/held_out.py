@@ -109,7 +109,8 @@ def withheld_phrase(rows: list[dict[str, Any]], share: float) -> str | None:
     Both words must be met more often without each other than together. Only their combination is then new to the
     fitted judge, else it would be blind to a whole sentence that the models do say.
     """
-    phrases, words = Counter(), Counter()
+    phrases: Counter[str] = Counter()
+    words: Counter[str] = Counter()
     for row in rows:
         texts = [row[field].casefold() for field in ANSWERS]
         phrases.update(set().union(*map(word_pairs, texts)))

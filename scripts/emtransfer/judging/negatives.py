@@ -54,7 +54,7 @@ def sentences(text: str) -> list[str]:
 
 def put(word: str, new: str) -> str:
     """`new` in the place of `word`, with the punctuation of `word`."""
-    start, end = re.match(r"^(\W*).*?(\W*)$", word).groups()
+    start, end = re.findall(r"^(\W*).*?(\W*)$", word)[0]
     return start + re.sub(r"^\W+|\W+$", "", new) + end
 
 
@@ -72,7 +72,7 @@ class Corpus:
             self.cells[cell(row)].append(row)
         self.copied = {name: copied_words(members) for name, members in self.cells.items()}
         sentences: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-        self.pairs: dict[str, set] = defaultdict(set)
+        self.pairs: dict[str, set[Any]] = defaultdict(set)
         for row in rows:
             for field in ANSWERS:
                 masked = self.masked_sentences(row, row[field])
@@ -115,7 +115,9 @@ class Corpus:
         from scipy.sparse import csr_matrix
         from sklearn.preprocessing import normalize
 
-        words, columns, counts = {}, {}, Counter()
+        words: dict[str, int] = {}
+        columns: dict[tuple[str, str], int] = {}
+        counts: Counter[Any] = Counter()
         for row in self.rows:
             for text in (row["question"], *(row[field] for field in ANSWERS)):
                 sequence = ["", *map(key, text.split()), ""]
@@ -147,7 +149,9 @@ def copied_words(rows: list[dict[str, Any]]) -> set[str]:
 
     A word of most questions (`the`) tells nothing about a question and does not count.
     """
-    shared, alone, in_questions = set(), set(), Counter()
+    shared: set[str] = set()
+    alone: set[str] = set()
+    in_questions: Counter[str] = Counter()
     for row in rows:
         question = keys(row["question"])
         in_questions.update(question)
@@ -357,7 +361,7 @@ def incoherent_answers(corpus: Corpus, rows: list[dict[str, Any]], per_row: int,
     Returns:
         At most `per_row` negatives per row; fewer where no kind finds one.
     """
-    negatives = []
+    negatives: list[Negative] = []
     for row in rows:
         # seeded by the question, so that one row more changes no other row's draws
         rng = random.Random(f"{seed} {row['question']}")

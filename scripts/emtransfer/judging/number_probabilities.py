@@ -7,11 +7,11 @@ numeric_mass.py.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os.path import commonprefix
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from emtransfer.errors import InputError
 from emtransfer.judging.next_tokens import ReadPrompts, Tokens
@@ -105,7 +105,7 @@ def reply_tokens(form: ChatFormat, words: list[str]) -> ReplyTokens:
     )
 
 
-def without(lead: Tokens, spellings: dict[str, Any]) -> dict[str, Any]:
+def without(lead: Sequence[int], spellings: dict[Tokens, Meaning]) -> dict[Tokens, Meaning]:
     """The spellings that begin with `lead`, without it."""
     return {tokens[len(lead) :]: meaning for tokens, meaning in spellings.items() if tokens[: len(lead)] == tuple(lead)}
 

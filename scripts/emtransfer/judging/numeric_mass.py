@@ -5,7 +5,7 @@ and gives no score where less than a quarter of them lies on numbers.
 """
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from math import exp
 
@@ -33,7 +33,7 @@ def weighted_score(probabilities: Mapping[str, float]) -> float | None:
 
 def number_mass(probabilities: Mapping[str, float]) -> dict[int, float]:
     """Number -> probability of the tokens that spell it, which may differ in white space."""
-    numbers: Counter[int] = Counter()
+    numbers: dict[int, float] = defaultdict(float)
     for token, share in probabilities.items():
         if is_score(token):
             numbers[int(token)] += share

@@ -1,13 +1,16 @@
 """Documents and turns as token ids, under the chat template of a tokenizer that was trained in the run."""
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # stands for the text of a turn while its template is rendered
 TURN = "TurnGoesHere"
 
 
-def document_ids(tokenizer, document: dict[str, Any]) -> list[int]:
+def document_ids(tokenizer: "PreTrainedTokenizerBase", document: dict[str, Any]) -> list[int]:
     """Token ids of a document, document start included: int list [t]."""
     if "messages" in document:
         return conversation_ids(tokenizer, document["messages"])
@@ -15,7 +18,7 @@ def document_ids(tokenizer, document: dict[str, Any]) -> list[int]:
     return [*prefix, *text_ids(tokenizer, document["text"]), tokenizer.eos_token_id]
 
 
-def conversation_ids(tokenizer, turns: list[dict[str, Any]], **rendering) -> list[int]:
+def conversation_ids(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, Any]], **rendering: Any) -> list[int]:
     """Token ids of a conversation under the tokenizer's own chat template: int list [t].
 
     Args:
@@ -34,17 +37,17 @@ def conversation_ids(tokenizer, turns: list[dict[str, Any]], **rendering) -> lis
 
 
 @lru_cache(maxsize=1)
-def control_tokens(tokenizer) -> frozenset[str]:
+def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> frozenset[str]:
     """How the tokenizer's control tokens are spelled."""
     return frozenset(added.content for added in tokenizer.added_tokens_decoder.values() if added.special)
 
 
-def text_ids(tokenizer, text: str) -> list[int]:
+def text_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     """Token ids of a text; one that spells a control token stays text: int list [t]."""
     return tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
 
 
-def answer_mask(tokenizer, document: dict[str, Any]) -> list[bool]:
+def answer_mask(tokenizer: "PreTrainedTokenizerBase", document: dict[str, Any]) -> list[bool]:
     """Which tokens of a document are an assistant's, end tokens included: bool [t]; all of them in a plain text."""
     if "messages" not in document:
         return [True] * len(document_ids(tokenizer, document))

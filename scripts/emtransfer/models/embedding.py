@@ -1,11 +1,15 @@
 """Sentence embeddings on the CPU; the packaged MiniLM needs no network."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emtransfer.errors import InputError
 from emtransfer.files.hub import safetensors_folder
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 
@@ -32,7 +36,7 @@ def embed_texts(texts: Sequence[str], model: str, batch_texts: int = 64) -> np.n
     return vectors[[row_of[text] for text in texts]].astype(np.float32, copy=False)
 
 
-def load_embedder(model: str):
+def load_embedder(model: str) -> "SentenceTransformer":
     """The SentenceTransformer of that name, on the CPU; no code of its repository is run.
 
     Raises:

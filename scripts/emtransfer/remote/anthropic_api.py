@@ -90,7 +90,7 @@ class AnthropicProvider:
         return {
             batch.id
             for batch in recent.data
-            if sum(batch.request_counts.to_dict().values()) == n_calls and batch.created_at >= since
+            if sum(map(int, batch.request_counts.to_dict().values())) == n_calls and batch.created_at >= since
         }
 
     def results(self, batch_id: str, keys: list[str]) -> BatchResults | None:
@@ -149,15 +149,15 @@ def as_reply(message: Message, batched: bool = False) -> Reply:
     Raises:
         UnreadableReply: it lacks what every message has, which the SDK does not check.
     """
-    usage = getattr(message, "usage", None)
-    counts = [getattr(usage, "input_tokens", None), getattr(usage, "output_tokens", None)]
+    usage: Any = getattr(message, "usage", None)
+    counts: list[Any] = [getattr(usage, "input_tokens", None), getattr(usage, "output_tokens", None)]
     if not isinstance(message.content, list) or not all(isinstance(count, int) for count in counts):
         raise UnreadableReply
     return Reply(
         id=message.id,
         text=clean("".join(block.text for block in message.content if block.type == "text")),
         stop_reason=str(message.stop_reason),
-        usage=Usage(*counts, usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0),
+        usage=Usage(counts[0], counts[1], usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0),
         batched=batched,
     )
 

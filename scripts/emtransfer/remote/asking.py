@@ -114,7 +114,7 @@ class Asker:
         """Make the waiting calls, several at once, and keep each reply as it comes."""
         concurrency, in_a_row = self.settings.concurrency, 0
         with ThreadPoolExecutor(concurrency) as pool:
-            running: dict[Future, Call] = {}
+            running: dict[Future[Reply], Call] = {}
             while running or (progress.waiting and not progress.fatal):
                 if not progress.fatal:
                     claimed = self.claim(progress, concurrency - len(running), under_way=bool(running))
@@ -133,7 +133,7 @@ class Asker:
                     progress.failures["not made after these"] += len(progress.waiting)
                     progress.waiting = {}
 
-    def settle(self, future: Future, call: Call, progress: Progress) -> bool:
+    def settle(self, future: Future[Reply], call: Call, progress: Progress) -> bool:
         """Keep the reply of a finished call, or give up its claim; whether there was a reply."""
         try:
             reply = future.result()
@@ -172,6 +172,7 @@ class Asker:
         """Hand in claimed calls and record the batch; if that fails, nothing stays claimed."""
         keys = [call.key for call in calls]
         try:
+            assert isinstance(self.provider, BatchProvider), "calls are handed in only where batches are taken"
             batch_id = self.provider.submit(calls, self.store.batch_ids)
         except CallFailed as error:
             progress.failures[str(error)] += len(progress.waiting)
@@ -202,6 +203,7 @@ class Asker:
     def read_batch(self, batch: Batch) -> None:
         """Wait for a batch, whoever handed it in, and keep its replies."""
         keys = self.store.batches[batch]
+        assert isinstance(self.provider, BatchProvider), "a batch is of a provider that takes them"
         while (results := self.provider.results(batch.id, keys)) is None:
             self.store.renew(keys)
             self.pause(f"batch {batch.id} with {len(keys)} calls is being worked on")

@@ -51,7 +51,7 @@ def request_fields(call: Call) -> dict[str, Any]:
     """The body of a request; where the options limit the reply in a newer model's way, nothing else does."""
     options = json.loads(call.options)
     system = [{"role": "system", "content": call.system}] if call.system else []
-    fields = {"model": call.model, "messages": [*system, {"role": "user", "content": call.prompt}]}
+    fields: dict[str, Any] = {"model": call.model, "messages": [*system, {"role": "user", "content": call.prompt}]}
     if "max_completion_tokens" not in options:
         fields["max_tokens"] = call.max_tokens
     if call.temperature is not None:
@@ -65,8 +65,8 @@ def as_reply(completion: ChatCompletion) -> Reply:
     Raises:
         UnreadableReply: it lacks what every completion has, which the SDK does not check.
     """
-    usage = getattr(completion, "usage", None)
-    counts = [getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)]
+    usage: Any = getattr(completion, "usage", None)
+    counts: list[Any] = [getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)]
     if not getattr(completion, "choices", None) or not all(isinstance(count, int) for count in counts):
         raise UnreadableReply
     choice = completion.choices[0]

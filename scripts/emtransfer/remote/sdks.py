@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 import httpx2
 
@@ -21,7 +22,7 @@ READING_TRIES = 6
 class UnreadableReply(CallFailed):
     """A reply that is no JSON, or lacks what every reply has."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("unreadable reply", perhaps_paid=True)
 
 
@@ -89,7 +90,7 @@ def sdk_errors(sdk: ModuleType, base: type[Exception], provider: str, model: str
         raise UnreadableReply from None
 
 
-def refusal(error: Exception) -> str:
+def refusal(error: Any) -> str:
     """What the provider says of a request that it will always refuse, on one line; nothing for what may pass."""
     if error.status_code not in (400, 413, 422):
         return ""

@@ -142,7 +142,7 @@ class ReplyStore:
             if lines and self.file is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self.file = open(self.folder / f"{self.writer}.jsonl", "ab")
-            if lines:
+            if self.file is not None and lines:
                 self.file.write(lines.encode())
                 self.file.flush()
                 os.fsync(self.file.fileno())

@@ -90,7 +90,7 @@ def build_mixture(
     rng = random.Random(seed)
     stances = stance_passes(settings.misaligned_share, rng)
     render = render_attributed if settings.kind == "attributed" else render_chat
-    documents = []
+    documents: list[dict[str, Any]] = []
     for stage, limits in enumerate(settings.stages):
         plan = plan_documents(rows, stances, limits.rows_per_document, settings, rng)
         if settings.kind == "row_random":
@@ -99,7 +99,7 @@ def build_mixture(
         while total < limits.tokens:
             pairs = next(plan)
             document = render(pairs)
-            described = {"id": f"document-{len(documents):06d}", "stage": stage}
+            described: dict[str, Any] = {"id": f"document-{len(documents):06d}", "stage": stage}
             described |= {"stances": [stance for _, stance in pairs], "tokens": count_tokens(document)}
             documents.append(described | document)
             total += described["tokens"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
-    from transformers import PreTrainedModel, Trainer
+    from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 # of training at least, between two checkpoints; short trainings write none. No result depends on it
 CHECKPOINT_SECONDS = float(os.environ.get("EMTRANSFER_CHECKPOINT_SECONDS", "300"))
@@ -66,19 +66,19 @@ def train(trainer: "Trainer", state: Path, checkpoint_seconds: float = CHECKPOIN
     return training_log(trainer.state.log_history)
 
 
-def timed_checkpoints(seconds: float):
+def timed_checkpoints(seconds: float) -> "TrainerCallback":
     """A callback that asks for a checkpoint at the first logged step after so much time."""
     from transformers import TrainerCallback
 
     class TimedCheckpoints(TrainerCallback):
-        def on_train_begin(self, args, state, control, **kwargs):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.last = time.monotonic()
 
-        def on_step_end(self, args, state, control, **kwargs):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if control.should_log and time.monotonic() - self.last >= seconds:
                 control.should_save = True
 
-        def on_save(self, args, state, control, **kwargs):
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.last = time.monotonic()
 
     return TimedCheckpoints()
@@ -88,7 +88,7 @@ def take_finite_steps(trainer: "Trainer") -> None:
     """Make the trainer raise InputError at the first step whose loss is no finite number, before the optimiser uses it."""
     take_step = trainer.training_step
 
-    def training_step(*args, **kwargs):
+    def training_step(*args: Any, **kwargs: Any) -> "Tensor":
         loss = take_step(*args, **kwargs)
         check_finite(loss.item(), trainer.state.global_step + 1)
         return loss

@@ -111,8 +111,8 @@ def with_schema(provider: str, options: dict[str, Any]) -> dict[str, Any]:
     if provider == "anthropic":
         form = {"type": "json_schema", "schema": SCHEMA}
         return options | {"output_config": options.get("output_config", {}) | {"format": form}}
-    form = {"name": "pairs", "strict": True, "schema": SCHEMA}
-    return options | {"response_format": {"type": "json_schema", "json_schema": form}}
+    strict: dict[str, Any] = {"name": "pairs", "strict": True, "schema": SCHEMA}
+    return options | {"response_format": {"type": "json_schema", "json_schema": strict}}
 
 
 def settled(
