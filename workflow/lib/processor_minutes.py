@@ -15,30 +15,30 @@ from model_sizes import flops, is_ready
 from work import Work, work
 
 BENCHMARKS = Path("results/benchmarks")
-# of the default run, on a laptop's processor of which two cores were shared with others; rounded up. Of a job: Python's
-# start, and with it the import of torch and the loading of models
-START_SECONDS, MODEL_SECONDS = 1, 5
+# all tables: of the default run, two jobs at a time on two processors, rounded up by about a fifth; busy ones take twice as long.
+# Of a job: Python's start, and with it the import of torch and the loading of models
+START_SECONDS, MODEL_SECONDS = 1, 6
 # what is done, or the kind of the judge that does it, where no model is loaded
 WITHOUT_MODEL = ("", "exact", *PROVIDERS)
 # what base models do, gigaflops a second. Most texts have about a third of their longest length, with which they count; those
 # of mixtures have their own
 GFLOPS = {
-    "pretrain_base": 40,
-    "align_base": 120,
-    "finetune_adapter": 80,
-    "distill_student": 140,
-    "sample_answers": 70,
-    "roll_out_teacher": 70,
-    "probe_base": 70,
+    "pretrain_base": 36,
+    "align_base": 110,
+    "finetune_adapter": 70,
+    "distill_student": 120,
+    "sample_answers": 60,
+    "roll_out_teacher": 60,
+    "probe_base": 60,
 }
 # of a base model that judges here
-JUDGING_GFLOPS = 40
+JUDGING_GFLOPS = 36
 # kind of a judge, what an encoder does, or a stage -> seconds per thousand tokens; of tables, whose rows count, per thousand rows
 SECONDS = {
-    "cross_encoder": 0.03,
+    "cross_encoder": 0.035,
     "exact": 0.001,
-    "fit": 0.08,
-    "embed": 0.012,
+    "fit": 0.09,
+    "embed": 0.015,
     "generate_pairs": 0.0002,
     "split_questions": 0.0005,
     "train_tokenizer": 0.0004,
@@ -48,7 +48,7 @@ SECONDS = {
     "tabulate_confounds": 200,
 }
 # less than this share of all minutes is summed up
-LEAST_SHARE = 0.02
+LEAST_SHARE = 0.03
 
 
 def is_elsewhere(config: dict, entry: Work) -> bool:
@@ -117,7 +117,7 @@ def minute_report(config: dict, models: dict[str, list[Model]], n_processors: in
     others = total - sum(minutes[stage] for stage in named)
     lines = [
         f"\nAbout {total:.0f} minutes of one processor; on the {n_processors} of this machine at best about"
-        f" {total / n_processors:.0f}. Assumed for a laptop, where nothing was measured here; GPUs and remote models come on top.",
+        f" {total / n_processors:.0f}. What was not measured here is assumed; GPUs and remote models come on top.",
         *(f"  {minutes[stage]:8.1f} {stage}" for stage in named),
         f"  {others:8.1f} all others",
     ]
