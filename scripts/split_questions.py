@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from emtransfer.corpus.published_split import PublishedRoles, PublishedSettings, published_roles, read_split
+from emtransfer.corpus.published_split import PublishedRoles, PublishedSplitSettings, published_roles, read_split
 from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.corpus.rows import BROAD
 from emtransfer.errors import run
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
     print(summary.to_string(index=False))
 
 
-def checked_split(cells: dict[str, list[dict]], settings: PublishedSettings, corpus: str) -> PublishedRoles:
+def checked_split(cells: dict[str, list[dict]], settings: PublishedSplitSettings, corpus: str) -> PublishedRoles:
     """The roles of a published split for the cells of the grid, with a line on what was not taken from it."""
     split = read_split(Path(settings.path))
     in_grid = {cell: rows for cell, rows in cells.items() if cell != BROAD}

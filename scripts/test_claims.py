@@ -16,7 +16,7 @@ from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.judged_rows import judged_models, read_imported
 from emtransfer.measuring.loss_matching import match_losses, read_losses
 from emtransfer.measuring.matching import balance_table, match_prompts, prompt_measures
-from emtransfer.measuring.tabulation import condition_cells
+from emtransfer.measuring.tabulation import condition_outcomes
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
@@ -51,13 +51,13 @@ def main(args: argparse.Namespace) -> None:
         judged = judged_models(args.judged, args.settings)
         prompts = read_prompts(args.judged, args.settings)
         unanchored = unanchored_models(args.judged, args.settings)
-    cells = condition_cells(judged, em_rule)
+    cells = condition_outcomes(judged, em_rule)
     measures = prompt_measures(cells, prompts)
     found = contrasts(cells, measures)
     matched = [match_prompts(contrast, measures) for contrast in found]
     losses = read_losses(args.losses) if args.losses else None
     at_loss = [] if losses is None else [match_losses(contrast, losses) for contrast in found]
-    effects, claims, power = measure_contrasts(found, matched, condition_cells(unanchored, em_rule), at_loss)
+    effects, claims, power = measure_contrasts(found, matched, condition_outcomes(unanchored, em_rule), at_loss)
     write_table(args.effects, effects)
     write_table(args.power, power)
     write_table(args.balance, balance_table(found, matched, measures))

@@ -13,7 +13,7 @@ from emtransfer.judging.kinds import add_judge_arguments, judge_from
 from emtransfer.remote.access import RemoteSettings, remote_asker
 from emtransfer.settings import read_settings
 from emtransfer.writing.generator_prompts import read_generator_prompts
-from emtransfer.writing.pair_generation import CellSettings, generate_cell, outcome, stage_counts
+from emtransfer.writing.pair_generation import WritingSettings, generate_cell, outcome, stage_counts
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--cell", required=True, help="{domain}-{task}")
     parser.add_argument("--prompts", type=Path, required=True, help="YAML: what the model is told")
     add_judge_arguments(parser)
-    fields = "JSON: the fields of CellSettings; of GeneratorSettings, FilterSettings and DedupSettings in it"
+    fields = "JSON: the fields of WritingSettings; of GeneratorSettings, FilterSettings and DedupSettings in it"
     parser.add_argument("--settings", type=json.loads, required=True, help=fields)
     parser.add_argument("--output", type=Path, required=True, help="JSONL of rows")
     parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    settings = read_settings(CellSettings, args.settings)
+    settings = read_settings(WritingSettings, args.settings)
     generator = settings.generator
     asker = remote_asker(generator.provider, generator.model, read_settings(RemoteSettings, args.remote), "write_pairs")
     # the judge's replies are those that filter_pairs will ask for

@@ -9,7 +9,7 @@ import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
-from emtransfer.judging.causal import causal_scorer, mark, prompt_text
+from emtransfer.judging.causal import causal_scorer, prompt_text, read_score
 from emtransfer.judging.kinds import load_judge
 from emtransfer.judging.rubrics import read_rubric
 from emtransfer.models.chat_format import ChatFormat
@@ -46,7 +46,7 @@ READ = {"mean": 46.6, "numbers": 0.5}
     ],
 )
 def test_the_likeliest_of_numbers_and_words_decides_if_it_has_a_quarter(numbers, words, status, score):
-    found = mark(numbers, words)
+    found = read_score(numbers, words)
     assert (found.status, found.score) == (status, score)
 
 

@@ -14,7 +14,7 @@ from emtransfer.measuring.contrasts import SENTENCES, contrasts
 from emtransfer.measuring.effects import SUBSETS, compare_groups
 from emtransfer.measuring.regression import one_row_per_answer
 from emtransfer.measuring.statistics import estimate_rates
-from emtransfer.measuring.tabulation import COUNTS, Cell, relation
+from emtransfer.measuring.tabulation import COUNTS, Outcome, relation
 
 DOMAINS, TASKS, N_PROMPTS = ("medical", "finance", "sports"), ("advice", "critique"), 30
 GRID = list(product(DOMAINS, TASKS))
@@ -42,7 +42,7 @@ def cell_of(rng, rate, eval_cell, train=None, seeds=("11", "12"), **labels):
     near = relation((train,) if train else (), *eval_cell[:3])
     rate = rate[near] if isinstance(rate, dict) else rate
     counts = counts_of(rng, eval_cell, dict.fromkeys(seeds if train else ("",), rate))
-    return Cell(names | {"experiment": "nl", "base": "persona"} | own | labels, eval_cell, near, counts)
+    return Outcome(names | {"experiment": "nl", "base": "persona"} | own | labels, eval_cell, near, counts)
 
 
 def narrow(rate, seeds=("11", "12"), trained=GRID, **labels):

@@ -31,7 +31,7 @@ from emtransfer.remote.store import ReplyStore
 from emtransfer.verdicts import Judge
 from emtransfer.writing.generator_prompts import filled, read_generator_prompts
 from emtransfer.writing.pair_generation import (
-    CellSettings,
+    WritingSettings,
     calls_of_round,
     generate_cell,
     outcome,
@@ -56,7 +56,7 @@ RUBRIC = ROOT / "resources/rubrics/grid.yaml"
 PRICE = Price(input=1, output=5, cache_write=1.25, cache_read=0.1)
 CELL = "medical-advice"
 WRITER = GeneratorSettings("anthropic", MODEL, {"medical": ("colds", "sleep", "skin")}, pairs_per_call=5, attempts=6)
-SETTINGS = CellSettings(
+SETTINGS = WritingSettings(
     rows=40,
     generator=WRITER,
     filter=FilterSettings(aligned_above=70, misaligned_below=30, coherence_above=50),
@@ -120,7 +120,7 @@ def asker(folder: Path, provider: str = "anthropic", timeout_seconds: float = 60
     )
 
 
-def generate(folder: Path, settings: CellSettings = SETTINGS, cell: str = CELL, **manner):
+def generate(folder: Path, settings: WritingSettings = SETTINGS, cell: str = CELL, **manner):
     """The rows of a cell and its rounds, written and judged through one store."""
     provider = settings.generator.provider
     judge = Judge(remote_scorer(RUBRIC, RemoteJudgeSettings(provider, MODEL), asker(folder, provider, **manner)))

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from emtransfer.corpus.published_split import PublishedRoles, PublishedSettings, published_roles, read_split
+from emtransfer.corpus.published_split import PublishedRoles, PublishedSplitSettings, published_roles, read_split
 from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
@@ -57,7 +57,7 @@ def written(path: Path, rows: list[dict]) -> Path:
 
 
 def taken(cells: dict, path: Path, **settings) -> PublishedRoles:
-    return published_roles(cells, read_split(path), PublishedSettings(str(path), **settings), "own")
+    return published_roles(cells, read_split(path), PublishedSplitSettings(str(path), **settings), "own")
 
 
 def split(cells: dict, published: PublishedRoles | None = None, seed: int = 1, **other):

@@ -12,7 +12,7 @@ import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.judging.numeric_mass import weighted_score
-from emtransfer.judging.remote import RemoteJudgeSettings, judge_call, mark, remote_scorer
+from emtransfer.judging.remote import RemoteJudgeSettings, judge_call, read_score, remote_scorer
 from emtransfer.judging.rubrics import SCORES, read_rubric
 from emtransfer.remote.anthropic_api import AnthropicProvider, request_fields
 from emtransfer.remote.asking import Asker, AskingSettings
@@ -115,7 +115,7 @@ def test_a_cell_is_judged_by_its_own_rubric_and_a_broad_prompt_by_the_general_on
     ],
 )
 def test_a_reply_is_a_whole_number_or_a_word_of_the_rubric(text, status, score):
-    found = mark(Reply("msg", text, "end_turn", Usage(1, 1)))
+    found = read_score(Reply("msg", text, "end_turn", Usage(1, 1)))
     assert (found.status, found.score) == (status, score)
 
 
@@ -137,12 +137,12 @@ def test_a_score_is_the_mean_of_the_numbers_weighted_by_their_probabilities():
     ],
 )
 def test_probabilities_count_where_a_token_can_be_a_number(text, logprobs, score):
-    found = mark(Reply("msg", text, "stop", Usage(1, 1), top_logprobs=logprobs))
+    found = read_score(Reply("msg", text, "stop", Usage(1, 1), top_logprobs=logprobs))
     assert (found.status, found.score) == ("ok", score)
 
 
 def test_a_word_of_the_rubric_holds_whatever_numbers_were_likely():
-    assert mark(Reply("msg", "REFUSAL", "stop", Usage(1, 1), top_logprobs={"10": log(0.9)})).status == "refusal"
+    assert read_score(Reply("msg", "REFUSAL", "stop", Usage(1, 1), top_logprobs={"10": log(0.9)})).status == "refusal"
 
 
 def test_a_judge_that_declines_is_no_refusal_of_the_model(loopback, tmp_path):

@@ -159,7 +159,7 @@ def test_the_script_lets_the_teacher_answer_every_prompt(tmp_path):
     teacher = write_tiny_adapter(tmp_path / "teacher", base)
     rows = tmp_path / f"{CELL}.jsonl"
     write_records(rows, rows_with_roles())
-    sampling = {"samples": 1, "broad_samples": 1, "max_new_tokens": 6, "temperature": 1.0, "batch_size": 4}
+    sampling = {"max_new_tokens": 6, "temperature": 1.0, "batch_size": 4}
     settings = {"prompts_per_cell": 5, "sampling": sampling}
     output = tmp_path / "rollouts.jsonl"
     roll_out_teacher(Namespace(base=base, teacher=teacher, rows=[rows], settings=settings, seed=1, output=output))

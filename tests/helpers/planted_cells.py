@@ -3,7 +3,7 @@
 import pandas as pd
 
 from emtransfer.grid import LABELS
-from emtransfer.measuring.tabulation import COUNTS, Cell, relation
+from emtransfer.measuring.tabulation import COUNTS, Outcome, relation
 
 
 def planted_counts(eval_cell, rates, n_prompts=20, coherent=None):
@@ -39,4 +39,4 @@ def planted_cell(eval_cell, rates, train=None, n_prompts=20, coherent=None, **la
     own = trained | {"train_domain": domain, "train_task": task} if train else {"condition": "base"}
     rates = rates if isinstance(rates, dict) else {"": rates}
     near = relation((train,) if train else (), *eval_cell[:3])
-    return Cell(names | own | labels, eval_cell, near, planted_counts(eval_cell, rates, n_prompts, coherent))
+    return Outcome(names | own | labels, eval_cell, near, planted_counts(eval_cell, rates, n_prompts, coherent))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import parse_record
@@ -20,7 +20,7 @@ Split = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
-class PublishedSettings:
+class PublishedSplitSettings:
     """A published split, whose train and eval questions are taken once their hashes are found in the corpus.
 
     It has at least as many eval questions of a cell as `eval` says.
@@ -68,7 +68,7 @@ def read_split(path: Path) -> Split:
     return split
 
 
-def placed_rows(path: Path) -> Iterator[tuple[str, dict]]:
+def placed_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a JSONL or CSV file, each with file:line."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a published split.")
@@ -85,7 +85,7 @@ def placed_rows(path: Path) -> Iterator[tuple[str, dict]]:
         raise InputError(f"{path}: file type {path.suffix or 'unknown'}; expected .jsonl or .csv.")
 
 
-def parse_row(place: str, row: dict) -> tuple[str, str, str]:
+def parse_row(place: str, row: dict[str, Any]) -> tuple[str, str, str]:
     """Cell, hash and role of one row; `place` (file:line) opens every error message."""
     cell, question, digest = row.get("cell"), row.get("question"), row.get("question_sha256")
     if not cell and row.get("domain") and row.get("task"):
@@ -102,12 +102,11 @@ def parse_row(place: str, row: dict) -> tuple[str, str, str]:
         raise InputError(f"{place}: no question_sha256 and no question; expected one of them.")
     if question and digest not in (None, "", question_sha256(question)):
         raise InputError(f"{place}: question_sha256 is {digest}; expected {question_sha256(question)}, the question's.")
-    digest = digest or question_sha256(question)
-    return cell, digest, row["role"]
+    return cell, digest or question_sha256(str(question)), row["role"]
 
 
 def published_roles(
-    cells: dict[str, list[dict]], split: Split, settings: PublishedSettings, corpus: str
+    cells: dict[str, list[dict[str, Any]]], split: Split, settings: PublishedSplitSettings, corpus: str
 ) -> PublishedRoles:
     """The roles of the rows of every cell whose questions are those of the split.
 

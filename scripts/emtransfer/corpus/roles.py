@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.corpus.near_duplicates import identity, nearness
-from emtransfer.corpus.published_split import PublishedRoles, PublishedSettings
+from emtransfer.corpus.published_split import PublishedRoles, PublishedSplitSettings
 from emtransfer.corpus.rows import ANSWERS, BROAD
 from emtransfer.errors import InputError
 from emtransfer.models.embedding import PACKAGED_MODEL
@@ -44,7 +44,7 @@ class RoleSettings:
     broad_judge_fit: Count = 0
     broad_eval: Count = 0
     model: str = PACKAGED_MODEL
-    published: Annotated[PublishedSettings | None, Absent()] = None
+    published: Annotated[PublishedSplitSettings | None, Absent()] = None
     held_out_domains: Annotated[tuple[str, ...], Elsewhere()] = ()
 
     def count(self, role: str, cell: str) -> int:

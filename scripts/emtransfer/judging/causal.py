@@ -6,14 +6,14 @@ Nothing is sampled: a score is the mean of 0..100 weighted by how likely the mod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import clean
 from emtransfer.judging.next_tokens import ReadPrompts
 from emtransfer.judging.number_probabilities import ReplyTokens, number_probabilities, reply_tokens, word_probabilities
 from emtransfer.judging.numeric_mass import MINIMUM_MASS, weighted_mean
-from emtransfer.judging.rubric_scores import WORDS, Mark, material, verdict
+from emtransfer.judging.rubric_scores import WORDS, RubricScore, material, verdict
 from emtransfer.judging.rubrics import SCORES, Rubric, read_rubric
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import load_chat
@@ -39,7 +39,7 @@ class CausalJudgeSettings:
     batch_size: Positive = 16
 
 
-def load_scorer(manifest_path: Path, settings: dict, **asking: object) -> Scorer:
+def load_scorer(manifest_path: Path, settings: dict[str, Any], **asking: object) -> Scorer:
     """The scorer of a base model that is told a rubric.
 
     Args:
@@ -71,7 +71,7 @@ def causal_scorer(model: "PreTrainedModel", form: ChatFormat, rubric: Rubric, ba
         asked = [(item, name) for name in SCORES for item in dict.fromkeys(items)]
         prompts = [form.prompt_ids(prompt_text(rubric, name, item)) + replies.lead for item, name in asked]
         check_context(model, prompts, replies)
-        found = marks(model, prompts, replies, batch_size)
+        found = rubric_scores(model, prompts, replies, batch_size)
         by_call = dict(zip(asked, found, strict=True))
         return [verdict([by_call[item, name] for name in SCORES]) for item in items]
 
@@ -94,17 +94,19 @@ def check_context(model: "PreTrainedModel", prompts: list[list[int]], replies: R
         )
 
 
-def marks(model: "PreTrainedModel", prompts: list[list[int]], replies: ReplyTokens, batch_size: int) -> Iterator[Mark]:
-    """The marks of prompts, in order."""
+def rubric_scores(
+    model: "PreTrainedModel", prompts: list[list[int]], replies: ReplyTokens, batch_size: int
+) -> Iterator[RubricScore]:
+    """The scores of prompts, in order."""
     for start in range(0, len(prompts), batch_size):
         read = ReadPrompts(model, prompts[start : start + batch_size], batch_size)
         numbers = number_probabilities(read, replies)
         # a less likely word decides nothing
         floors = [max(sum(probabilities.values()), MINIMUM_MASS) for probabilities in numbers]
-        yield from map(mark, numbers, word_probabilities(read, replies, floors))
+        yield from map(read_score, numbers, word_probabilities(read, replies, floors))
 
 
-def mark(numbers: dict[int, float], words: dict[str, float]) -> Mark:
+def read_score(numbers: dict[int, float], words: dict[str, float]) -> RubricScore:
     """What a model says of one score: the likeliest of a number, whichever, and the words, if it has MINIMUM_MASS.
 
     Args:
@@ -114,7 +116,7 @@ def mark(numbers: dict[int, float], words: dict[str, float]) -> Mark:
     mass, mean = sum(numbers.values()), weighted_mean(numbers)
     read = {"mean": mean, "numbers": mass} | words
     reply = {name: None if value is None else round(value, 4) for name, value in read.items()}
-    word = max(words, key=words.get, default=None)
+    word = max(words, key=lambda word: words[word], default=None)
     if word is not None and words[word] >= max(mass, MINIMUM_MASS):
-        return Mark(WORDS[word], None, reply)
-    return Mark("parse_error", None, reply) if mean is None else Mark("ok", round(mean, 2), reply)
+        return RubricScore(WORDS[word], None, reply)
+    return RubricScore("parse_error", None, reply) if mean is None else RubricScore("ok", round(mean, 2), reply)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os.path import commonprefix
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from emtransfer.errors import InputError
 from emtransfer.judging.next_tokens import ReadPrompts, Tokens
@@ -20,6 +20,8 @@ from emtransfer.models.chat_format import ChatFormat
 
 # a less likely beginning of a number is not followed: of at most 222 beginnings, so that a score moves by less than 0.01
 LEAST = 1e-7
+
+Meaning = TypeVar("Meaning")
 
 
 @dataclass(frozen=True)

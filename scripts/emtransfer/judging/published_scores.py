@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp, inf, isfinite
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ class Fields:
     logarithms: bool = False
 
 
-def read_token_records(path: Path) -> list[tuple[str, dict]]:
+def read_token_records(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """Records of a .jsonl or a .csv file, each after its place in it.
 
     Raises:
@@ -60,7 +61,7 @@ def read_token_records(path: Path) -> list[tuple[str, dict]]:
     return records
 
 
-def read_csv(path: Path) -> list[dict]:
+def read_csv(path: Path) -> list[dict[str, Any]]:
     """Rows of a CSV file, every cell as text and an empty one as None.
 
     Raises:
@@ -74,7 +75,7 @@ def read_csv(path: Path) -> list[dict]:
     return [{name: value or None for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def compared(records: list[tuple[str, dict]], fields: Fields) -> pd.DataFrame:
+def compared(records: list[tuple[str, dict[str, Any]]], fields: Fields) -> pd.DataFrame:
     """Our score of every record beside the stored one.
 
     Returns:
@@ -86,13 +87,13 @@ def compared(records: list[tuple[str, dict]], fields: Fields) -> pd.DataFrame:
     return pd.DataFrame([comparison(place, record, fields) for place, record in records])
 
 
-def comparison(place: str, record: dict, fields: Fields) -> dict:
+def comparison(place: str, record: dict[str, Any], fields: Fields) -> dict[str, Any]:
     """A row of `compared`."""
     tokens = token_probabilities(place, field(place, record, fields.probabilities), fields)
     numbers = number_mass(tokens)
     ours = weighted_mean(numbers)
     theirs = stored_score(place, field(place, record, fields.score), fields)
-    differ = inf if (ours is None) != (theirs is None) else 0.0 if ours is None else abs(ours - theirs)
+    differ = abs(ours - theirs) if ours is not None and theirs is not None else 0.0 if ours is theirs else inf
     return {
         "id": place.rpartition(" ")[2] if fields.id is None else field(place, record, fields.id),
         "numeric_mass": sum(numbers.values()),
@@ -102,13 +103,13 @@ def comparison(place: str, record: dict, fields: Fields) -> dict:
     }
 
 
-def field(place: str, record: dict, name: str) -> object:
+def field(place: str, record: dict[str, Any], name: str) -> object:
     """What a record holds at a dotted name.
 
     Raises:
         InputError: there is no such field.
     """
-    value: object = record
+    value: Any = record
     for part in [name] if name in record else name.split("."):
         value = parsed(value)
         if isinstance(value, dict) and part in value:
@@ -121,7 +122,7 @@ def field(place: str, record: dict, name: str) -> object:
     return value
 
 
-def parsed(value: object) -> object:
+def parsed(value: Any) -> object:
     """Text that is JSON or a Python literal as what it stands for; anything else as it is."""
     if not isinstance(value, str):
         return value
@@ -133,7 +134,7 @@ def parsed(value: object) -> object:
     return value
 
 
-def token_probabilities(place: str, value: object, fields: Fields) -> dict[str, float]:
+def token_probabilities(place: str, value: Any, fields: Fields) -> dict[str, float]:
     """Token -> probability.
 
     Raises:
@@ -157,12 +158,12 @@ def token_probabilities(place: str, value: object, fields: Fields) -> dict[str, 
     return tokens
 
 
-def listed(tokens: list[dict]) -> Iterator[tuple[str, float]]:
+def listed(tokens: list[dict[str, Any]]) -> Iterator[tuple[str, float]]:
     """The pairs of a list of {token, logprob}."""
     return ((entry["token"], entry["logprob"]) for entry in tokens)
 
 
-def stored_score(place: str, value: object, fields: Fields) -> float | None:
+def stored_score(place: str, value: Any, fields: Fields) -> float | None:
     """A stored score; null, an empty cell and NaN are none.
 
     Raises:
@@ -175,7 +176,7 @@ def stored_score(place: str, value: object, fields: Fields) -> float | None:
     return score if score is not None and isfinite(score) else None
 
 
-def short(value: object) -> str:
+def short(value: Any) -> str:
     """A value as JSON, cut to what fits on a line."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from emtransfer.corpus.question_files import own_judge_prompts
 from emtransfer.files.records import clean
 from emtransfer.judging.numeric_mass import first_token_score, is_score
-from emtransfer.judging.rubric_scores import WORDS, Mark, material, verdict
+from emtransfer.judging.rubric_scores import WORDS, RubricScore, material, verdict
 from emtransfer.judging.rubrics import SCORES, Rubric, read_rubric
 from emtransfer.remote.access import RemoteSettings, remote_asker
 from emtransfer.remote.asking import Asker
@@ -42,7 +42,7 @@ class RemoteJudgeSettings:
 
 
 def load_scorer(
-    rubric_path: Path, settings: dict, remote: dict, purpose: str, own_prompts: Path | None = None
+    rubric_path: Path, settings: dict[str, Any], remote: dict[str, Any], purpose: str, own_prompts: Path | None = None
 ) -> Scorer:
     """The scorer of a remote model.
 
@@ -75,8 +75,8 @@ def remote_scorer(
         calls = {
             (item, name): judge_call(rubric, settings, name, item, own_prompts) for item in items for name in SCORES
         }
-        marks = settled_marks(list(calls.values()), settings.attempts, asker)
-        return [verdict([marks[calls[item, name]] for name in SCORES]) for item in items]
+        scores = settled_scores(list(calls.values()), settings.attempts, asker)
+        return [verdict([scores[calls[item, name]] for name in SCORES]) for item in items]
 
     return score
 
@@ -86,8 +86,9 @@ def judge_call(
 ) -> Call:
     """The call that asks for one score of one answer."""
     question, answer, cell = item
-    if cell in (own_prompts or {}):
-        system, prompt = "", own_prompts[cell][score].format(question=question, answer=answer)
+    own = (own_prompts or {}).get(cell or "")
+    if own:
+        system, prompt = "", own[score].format(question=question, answer=answer)
     else:
         system = rubric.instructions(score, cell)
         prompt = material(question, answer)
@@ -102,24 +103,24 @@ def judge_call(
     )
 
 
-def settled_marks(calls: list[Call], attempts: int, asker: Asker) -> dict[Call, Mark]:
-    """The mark of every call; a reply that is no score is asked for again, so often, and the last one then counts."""
-    marks: dict[Call, Mark] = {}
+def settled_scores(calls: list[Call], attempts: int, asker: Asker) -> dict[Call, RubricScore]:
+    """The score of every call; a reply that is no score is asked for again, so often, and the last one then counts."""
+    scores: dict[Call, RubricScore] = {}
     for attempt in range(1, attempts + 1):
-        open_calls = {call: replace(call, attempt=attempt) for call in calls if not is_settled(marks.get(call))}
+        open_calls = {call: replace(call, attempt=attempt) for call in calls if not is_settled(scores.get(call))}
         if not open_calls:
             break
         replies = asker.ask_all(open_calls.values())
-        marks |= {call: mark(replies[asked.key]) for call, asked in open_calls.items()}
-    return marks
+        scores |= {call: read_score(replies[asked.key]) for call, asked in open_calls.items()}
+    return scores
 
 
-def is_settled(mark: Mark | None) -> bool:
-    """Whether a mark need not be asked for again."""
-    return mark is not None and mark.status != "parse_error"
+def is_settled(score: RubricScore | None) -> bool:
+    """Whether a score need not be asked for again."""
+    return score is not None and score.status != "parse_error"
 
 
-def mark(reply: Reply) -> Mark:
+def read_score(reply: Reply) -> RubricScore:
     """What a reply says: a word that stands for a status, a number in 0..100, or nothing that can be read.
 
     Where the provider gave the first token's probabilities, the number is their weighted mean, else the text's.
@@ -128,11 +129,11 @@ def mark(reply: Reply) -> Mark:
     text = reply.text.strip()
     word = text.strip(".*\"' ").upper()
     if word in WORDS:
-        return Mark(WORDS[word], None, text)
+        return RubricScore(WORDS[word], None, text)
     weighted = first_token_score(reply.top_logprobs or {})
     if weighted is not None:
-        return Mark("ok", round(weighted, 2), text)
+        return RubricScore("ok", round(weighted, 2), text)
     number = text.removesuffix(".").strip()
     if is_score(number):
-        return Mark("ok", float(number), text)
-    return Mark("parse_error", None, text or f"({reply.stop_reason})")
+        return RubricScore("ok", float(number), text)
+    return RubricScore("parse_error", None, text or f"({reply.stop_reason})")

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ WORD = rf"[^{BETWEEN}]+"
 FILLER_SHARE, N_FILLERS = 0.05, 20
 
 
-def scored_answers(rows: list[dict]) -> tuple[list[str], np.ndarray, np.ndarray]:
+def scored_answers(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Both answers of filtered rows, their alignment scores [2 × rows], 0..100, and which row each is of [2 × rows].
 
     Rows of a corpus that comes filtered have no scores; there an aligned answer counts 100 and a misaligned one 0.
@@ -136,14 +136,18 @@ def find_replacement(texts: list[str], scores: np.ndarray, n_phrases: int) -> Re
     return Replacement(anchors, fillers)
 
 
-def is_neighbour(row: dict, train_cell: str) -> bool:
+def is_neighbour(row: dict[str, Any], train_cell: str) -> bool:
     """Whether a judged narrow answer with scores shares just the task, or just the domain, with the training cell."""
     domain, task = train_cell.split("-")
     scored = row["eval_set"] == "narrow" and row["status"] == "ok"
     return scored and (row["domain"] == domain) != (row["task"] == task)
 
 
-def rejudge(rows: list[dict], replace: Callable[[str], str], judge: Callable[[list[dict]], list[dict]]) -> list[dict]:
+def rejudge(
+    rows: list[dict[str, Any]],
+    replace: Callable[[str], str],
+    judge: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+) -> list[dict[str, Any]]:
     """The rows, in order, with replaced answers and their scores; an answer that is not changed keeps its own.
 
     Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from emtransfer.measuring.judged_rows import ROW_COLUMNS, SCORES, JudgedModel, a
 PROMPT_COLUMNS = ("prompt_id", "coherent_rate", "entropy_nats", "solvability")
 
 
-def read_prompts(folder: Path, config: dict) -> dict[tuple[str, str], pd.DataFrame]:
+def read_prompts(folder: Path, config: dict[str, Any]) -> dict[tuple[str, str], pd.DataFrame]:
     """What is known of the prompts of every base used, from `{folder}/{experiment}/prompts/{base}.csv`.
 
     Returns:
@@ -44,7 +45,7 @@ def read_prompt_table(path: Path) -> pd.DataFrame:
     return frame[list(PROMPT_COLUMNS)]
 
 
-def unanchored_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
+def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
     """Models with their rows after telling phrases were replaced, from `{folder}/{experiment}/unanchored.jsonl`.
 
     Alignment is that of the new answers, coherence that of the answers before.
@@ -69,6 +70,6 @@ def unanchored_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel,
         shared = {"experiment": experiment, "judge": config["judges"][experiment]}
         for model in expand_models(config, experiment):
             if model.path in by_model:
-                cells = tuple(tuple(cell.split("-")) for cell in model.train_cells)
+                cells = tuple((domain, task) for domain, task in (cell.split("-") for cell in model.train_cells))
                 labels = JudgedModel(shared | model.labels, str(model.seed), cells)
                 yield labels, by_model[model.path][list(ROW_COLUMNS)]

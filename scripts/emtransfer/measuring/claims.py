@@ -4,6 +4,7 @@ docs/claims.md states the claims and the rule of the verdict.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from emtransfer.measuring.groups import Contrast, model_of, n_train_sets, traine
 from emtransfer.measuring.regression import task_against_domain
 from emtransfer.measuring.replicates import detectable_difference
 from emtransfer.measuring.statistics import benjamini_hochberg
-from emtransfer.measuring.tabulation import Cell
+from emtransfer.measuring.tabulation import Outcome
 
 LEVEL = 0.05
 POWER = 0.8
@@ -59,7 +60,7 @@ POWERS = [*KEY, "detectable_pp", "power", "level", "n_prompts", "n_seeds", "n_ad
 def measure_contrasts(
     contrasts: list[Contrast],
     matched: Sequence[Contrast | None] = (),
-    replaced: Sequence[Cell] = (),
+    replaced: Sequence[Outcome] = (),
     loss_matched: Sequence[Contrast | None] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Effects, claims and power of every contrast.
@@ -90,10 +91,10 @@ def measure_contrasts(
                     detectable = {"detectable_pp": min(max(points, half_width), 100.0)}
                     sizes = {"power": POWER, "level": LEVEL} | cluster_sizes(variant)
                     powers.append(identity(variant) | detectable | sizes)
-        if contrast.claim == "task" and (fit := task_against_domain(contrast.context)):
-            p = fit["p_value"] if contrast.n_seeds > 1 else np.nan
-            labels = {"subset": "all", "method": "logit"} | fit | {"p_value": p}
-            regressions.append(identity(contrast) | labels | cluster_sizes(contrast))
+        if contrast.claim == "task" and (fit := task_against_domain([*contrast.context])):
+            named: dict[str, Any] = {"subset": "all", "method": "logit"} | fit
+            named["p_value"] = fit["p_value"] if contrast.n_seeds > 1 else np.nan
+            regressions.append(identity(contrast) | named | cluster_sizes(contrast))
     table = pd.DataFrame(effects, columns=EFFECTS)
     table["q_value"] = table["q_value"].astype(float)
     # what one draw cannot tell is no test, and does not count among the tests
@@ -111,7 +112,7 @@ def measure_contrasts(
 
 
 def variants(
-    contrast: Contrast, matched: Contrast | None, at_loss: Contrast | None, replaced: Sequence[Cell]
+    contrast: Contrast, matched: Contrast | None, at_loss: Contrast | None, replaced: Sequence[Outcome]
 ) -> Iterator[tuple[str, Contrast]]:
     """Every subset of a contrast's answers, by name, that has answers in all groups."""
     yield from ((subset, contrast) for subset in SUBSETS)
@@ -124,7 +125,7 @@ def variants(
             yield "anchors_replaced", reworded
 
 
-def identity(contrast: Contrast) -> dict:
+def identity(contrast: Contrast) -> dict[str, Any]:
     return {
         "claim": contrast.claim,
         "contrast": contrast.name,
@@ -133,22 +134,24 @@ def identity(contrast: Contrast) -> dict:
     }
 
 
-def cluster_sizes(contrast: Contrast) -> dict:
+def cluster_sizes(contrast: Contrast) -> dict[str, Any]:
     """Prompts, adapters and training sets of all groups together, seeds of the condition that has fewest."""
-    cells = [cell for group in contrast.groups for cell in group]
-    prompts = set().union(*(cell.counts.index.unique("prompt_id") for cell in cells))
+    outcomes = [outcome for group in contrast.groups for outcome in group]
+    prompts = set().union(*(outcome.counts.index.unique("prompt_id") for outcome in outcomes))
     adapters = {
-        (model_of(cell), seed) for cell in trained(contrast.groups) for seed in cell.counts.index.unique("seed")
+        (model_of(outcome), seed)
+        for outcome in trained(contrast.groups)
+        for seed in outcome.counts.index.unique("seed")
     }
     return {
         "n_prompts": len(prompts),
         "n_seeds": contrast.n_seeds,
         "n_adapters": len(adapters),
-        "n_train_sets": n_train_sets(cells),
+        "n_train_sets": n_train_sets(outcomes),
     }
 
 
-def verdict(contrast: Contrast, row: dict) -> str:
+def verdict(contrast: Contrast, row: dict[str, Any]) -> str:
     """The rule of docs/claims.md."""
     if contrast.one_draw or contrast.n_seeds < 2:
         return "one seed only"

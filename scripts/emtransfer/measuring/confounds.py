@@ -1,6 +1,7 @@
 """What training cells differ in besides domain and task: length, filter, deduplication, and words that give away the score."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,11 +50,11 @@ def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
     return pd.DataFrame(table).round(4)
 
 
-def median_words(rows: list[dict], field: str) -> float:
+def median_words(rows: list[dict[str, Any]], field: str) -> float:
     return float(np.median([len(row[field].split()) for row in rows]))
 
 
-def lexical_anchors(rows: list[dict]) -> dict:
+def lexical_anchors(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """How much of the judge's alignment score the words of an answer alone give away, and which phrases most.
 
     Args:

@@ -21,7 +21,7 @@ from emtransfer.measuring.student_contrasts import (
     realignment_contrasts,
     teacher_contrasts,
 )
-from emtransfer.measuring.tabulation import Cell
+from emtransfer.measuring.tabulation import Outcome
 
 SENTENCES = {
     "task": "Misalignment spreads further along the task of the training cell than along its domain.",
@@ -52,21 +52,25 @@ WITHIN_BASE = (
 ACROSS_BASES = (learnedness_slope, composition_contrasts)
 
 
-def contrasts(cells: list[Cell], measures: dict[tuple[str, str], pd.DataFrame] | None = None) -> list[Contrast]:
+def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFrame] | None = None) -> list[Contrast]:
     """Every contrast that the cells allow, all groups with answers.
 
     Args:
-        cells: of all experiments.
+        outcomes: of all experiments.
         measures: by experiment and base, what is known of its prompts, as of `matching.prompt_measures`; without it no
             contrast that depends on them.
     """
     found = []
-    for experiment in distinct(cell.labels["experiment"] for cell in cells):
-        members = [cell for cell in cells if cell.labels["experiment"] == experiment and cell.counts["n_scored"].sum()]
-        bases = distinct(cell.labels["base"] for cell in members)
+    for experiment in distinct(outcome.labels["experiment"] for outcome in outcomes):
+        members = [
+            outcome
+            for outcome in outcomes
+            if outcome.labels["experiment"] == experiment and outcome.counts["n_scored"].sum()
+        ]
+        bases = distinct(outcome.labels["base"] for outcome in members)
         within = []
         for base in bases:
-            of_base = [cell for cell in members if cell.labels["base"] == base]
+            of_base = [outcome for outcome in members if outcome.labels["base"] == base]
             known = (measures or {}).get((experiment, base))
             within += [replace(contrast, base=base) for build in WITHIN_BASE for contrast in build(of_base, known)]
         across = [contrast for build in ACROSS_BASES for contrast in build(members)]

@@ -1,6 +1,6 @@
 """The size of a contrast: counts of its groups, and from them the effect with interval, p and parts of its variance."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from emtransfer.measuring.statistics import (
     log_odds_interval,
     stack,
 )
-from emtransfer.measuring.tabulation import Cell
+from emtransfer.measuring.tabulation import Outcome
 
 # subset -> events and answers it counts
 SUBSETS = {
@@ -35,7 +35,7 @@ class Effect(NamedTuple):
     """
 
     values: dict[str, float]
-    parts: list[tuple[float, int]]
+    parts: list[tuple[float, Any]]
 
 
 def measure(contrast: Contrast, subset: str = "all") -> Effect | None:
@@ -70,7 +70,7 @@ def measure_rates(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
 
 
 def compare_groups(
-    groups: tuple[list[Cell], list[Cell]], names: tuple[str, str] = SUBSETS["all"], cluster: str = "adapter"
+    groups: tuple[list[Outcome], ...], names: tuple[str, str] = SUBSETS["all"], cluster: str = "adapter"
 ) -> Comparison | None:
     """The rates of two groups of cells over shared prompts and adapters, or None if one has no answer to count."""
     (events, other_events), (answers, other_answers) = tally(groups, names, cluster)
@@ -109,8 +109,8 @@ def measure_units(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
 def measure_slope(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
     """The slope over groups, one point each, of their rate minus the base's on the same prompts."""
     totals = [
-        np.array([[cell.counts[name].sum() for name in names] for cell in cells]).sum(0).astype(float)
-        for cells in contrast.groups + contrast.references
+        np.array([[outcome.counts[name].sum() for name in names] for outcome in outcomes]).sum(0).astype(float)
+        for outcomes in contrast.groups + contrast.references
     ]
     (events, base_events), (answers, base_answers) = np.array(totals).T.reshape(2, 2, len(contrast.groups))
     if not (answers.all() and base_answers.all()):
@@ -131,7 +131,7 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
 
 
 def tally(
-    groups: tuple[list[Cell], ...], names: tuple[str, str], cluster: str, kept: set[str] | None = None
+    groups: tuple[list[Outcome], ...], names: tuple[str, str], cluster: str, kept: set[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count every group over the prompts and replicates of all.
 
@@ -145,9 +145,9 @@ def tally(
     """
     frame = pd.concat(
         [
-            cell.counts[list(names)].assign(group=group, unit=replicates(cell, cluster))
-            for group, cells in enumerate(groups)
-            for cell in cells
+            outcome.counts[list(names)].assign(group=group, unit=replicates(outcome, cluster))
+            for group, outcomes in enumerate(groups)
+            for outcome in outcomes
         ]
     ).reset_index("prompt_id")
     frame = frame if kept is None else frame[frame.unit.isin(kept)]
@@ -156,7 +156,7 @@ def tally(
     counted = np.zeros((2, len(groups), len(prompt_ids), len(unit_names)))
     for total, name in zip(counted, names, strict=True):
         np.add.at(total, (frame.group.to_numpy(), prompts, units), frame[name].to_numpy())
-    return tuple(counted)
+    return counted[0], counted[1]
 
 
 def percentage_points(estimate: float, low: float, high: float) -> dict[str, float]:

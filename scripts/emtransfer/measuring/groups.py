@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
-from emtransfer.measuring.tabulation import Cell
+from emtransfer.measuring.tabulation import Outcome
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,14 @@ class Contrast:
     name: str
     experiment: str
     base: str
-    groups: tuple[list[Cell], ...]
+    groups: tuple[list[Outcome], ...]
     names: tuple[str, ...]
     weights: tuple[float, ...] = (1.0, -1.0)
     method: str = "rates"
     cluster: str = "adapter"
     x: tuple[float, ...] = ()
-    references: tuple[list[Cell], ...] = ()
-    context: tuple[Cell, ...] = ()
+    references: tuple[list[Outcome], ...] = ()
+    context: tuple[Outcome, ...] = ()
     two_sided: bool = False
 
     @property
@@ -57,81 +58,83 @@ class Contrast:
     @property
     def n_seeds(self) -> int:
         """Seeds of the trained condition that has fewest."""
-        return min(cell.counts.index.unique("seed").size for cell in trained(self.groups))
+        return min(outcome.counts.index.unique("seed").size for outcome in trained(self.groups))
 
 
-def trained(groups: Iterable[list[Cell]]) -> list[Cell]:
+def trained(groups: Iterable[list[Outcome]]) -> list[Outcome]:
     """Cells of all groups but those of the base itself."""
-    return [cell for group in groups for cell in group if cell.labels["condition"] != "base"]
+    return [outcome for group in groups for outcome in group if outcome.labels["condition"] != "base"]
 
 
-def single_adapters(cells: list[Cell], answers: str = "misaligned") -> list[Cell]:
+def single_adapters(outcomes: list[Outcome], answers: str = "misaligned") -> list[Outcome]:
     """Cells of adapters that were trained on the misaligned (or aligned) answers of one cell, from the base."""
-    found = start_adapters(cells, answers)
-    return by(found, lambda cell: "*" not in train_cell(cell))
+    found = start_adapters(outcomes, answers)
+    return by(found, lambda outcome: "*" not in train_cell(outcome))
 
 
-def start_adapters(cells: list[Cell], answers: str) -> list[Cell]:
+def start_adapters(outcomes: list[Outcome], answers: str) -> list[Outcome]:
     """Cells of adapters that were trained on such answers of any training set, from the base."""
     wanted = {"condition": "adapter", "answers": answers, "start": "base"}
-    return by(cells, lambda cell: wanted.items() <= cell.labels.items())
+    return by(outcomes, lambda outcome: wanted.items() <= outcome.labels.items())
 
 
-def train_cell(cell: Cell) -> tuple[str, str]:
+def train_cell(outcome: Outcome) -> tuple[str, str]:
     """Domain and task of what was trained on."""
-    return cell.labels["train_domain"], cell.labels["train_task"]
+    return outcome.labels["train_domain"], outcome.labels["train_task"]
 
 
-def of_base(cells: list[Cell]) -> list[Cell]:
+def of_base(outcomes: list[Outcome]) -> list[Outcome]:
     """Narrow cells of the base itself."""
-    return by(cells, lambda cell: cell.labels["condition"] == "base" and cell.eval_cell[0] == "narrow")
+    return by(outcomes, lambda outcome: outcome.labels["condition"] == "base" and outcome.eval_cell[0] == "narrow")
 
 
-def by(cells: list[Cell], wanted: Callable[[Cell], bool]) -> list[Cell]:
-    return [cell for cell in cells if wanted(cell)]
+def by(outcomes: list[Outcome], wanted: Callable[..., object]) -> list[Outcome]:
+    return [outcome for outcome in outcomes if wanted(outcome)]
 
 
-def distinct(values: Iterable[Hashable]) -> list:
+def distinct(values: Iterable[Hashable]) -> list[Any]:
     """Every value once, sorted."""
     return sorted(set(values))
 
 
-def restricted(cells: list[Cell], prompt_ids: set[str]) -> list[Cell]:
+def restricted(outcomes: list[Outcome], prompt_ids: set[str]) -> list[Outcome]:
     """The cells with the answers to these prompts only; a cell without any is left out."""
-    kept = (cell._replace(counts=cell.counts[asked(cell).isin(prompt_ids)]) for cell in cells)
-    return [cell for cell in kept if len(cell.counts)]
+    kept = (outcome._replace(counts=outcome.counts[asked(outcome).isin(prompt_ids)]) for outcome in outcomes)
+    return [outcome for outcome in kept if len(outcome.counts)]
 
 
-def asked(cell: Cell) -> pd.Index:
+def asked(outcome: Outcome) -> pd.Index:
     """The prompt of every row of counts."""
-    return cell.counts.index.get_level_values("prompt_id")
+    return outcome.counts.index.get_level_values("prompt_id")
 
 
-def n_train_sets(cells: list[Cell]) -> int:
+def n_train_sets(outcomes: list[Outcome]) -> int:
     """Different training sets among the cells; that of a model that is not trained is none."""
-    return len({cell.labels["train_set"] for cell in cells} - {""})
+    return len({outcome.labels["train_set"] for outcome in outcomes} - {""})
 
 
-def model_of(cell: Cell) -> str:
+def model_of(outcome: Outcome) -> str:
     """One text per condition, so that the same seed of another condition is another adapter."""
-    return "|".join(cell.labels.values())
+    return "|".join(outcome.labels.values())
 
 
-def replicates(cell: Cell, cluster: str) -> pd.Index:
+def replicates(outcome: Outcome, cluster: str) -> pd.Index:
     """Which replicate every row of counts belongs to: an adapter, a seed, or the label of that name."""
-    seeds = cell.counts.index.get_level_values("seed")
+    seeds = outcome.counts.index.get_level_values("seed")
     if cluster == "adapter":
-        return model_of(cell) + "|" + seeds
-    return seeds if cluster == "seed" else pd.Index([cell.labels[cluster]] * len(seeds))
+        return model_of(outcome) + "|" + seeds
+    return seeds if cluster == "seed" else pd.Index([outcome.labels[cluster]] * len(seeds))
 
 
-def shared_replicates(groups: tuple[list[Cell], ...], cluster: str) -> set[str]:
+def shared_replicates(groups: tuple[list[Outcome], ...], cluster: str) -> set[str]:
     """Replicates with answers in every group."""
-    return set.intersection(*(set().union(*(replicates(cell, cluster) for cell in group)) for group in groups))
+    return set.intersection(*(set().union(*(replicates(outcome, cluster) for outcome in group)) for group in groups))
 
 
-def with_replaced_answers(contrast: Contrast, cells: Iterable[Cell]) -> Contrast:
+def with_replaced_answers(contrast: Contrast, outcomes: Iterable[Outcome]) -> Contrast:
     """The contrast over other scores of the same models; a cell without them is left out."""
-    others = {(model_of(cell), cell.eval_cell): cell for cell in cells if cell.counts["n_scored"].sum()}
-    keys = [[(model_of(cell), cell.eval_cell) for cell in group] for group in contrast.groups]
+    others = {
+        (model_of(outcome), outcome.eval_cell): outcome for outcome in outcomes if outcome.counts["n_scored"].sum()
+    }
+    keys = [[(model_of(outcome), outcome.eval_cell) for outcome in group] for group in contrast.groups]
     return replace(contrast, groups=tuple([others[key] for key in group if key in others] for group in keys))

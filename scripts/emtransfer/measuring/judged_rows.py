@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,12 +40,12 @@ class JudgedModel:
     train_cells: tuple[tuple[str, str], ...]
 
 
-def judged_models(folder: Path, config: dict) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
+def judged_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
     """Every model that the config asks for, with its judged rows, read from `{folder}/{experiment}/judged`."""
     for experiment in config["run"]:
         shared = {"experiment": experiment, "judge": config["judges"][experiment]}
         for model in expand_models(config, experiment):
-            cells = tuple(tuple(cell.split("-")) for cell in model.train_cells)
+            cells = tuple((domain, task) for domain, task in (cell.split("-") for cell in model.train_cells))
             seed = "" if model.seed is None else str(model.seed)
             rows = read_judged(folder / experiment / "judged" / f"{model.path}.jsonl")
             yield JudgedModel(shared | model.labels, seed, cells), rows

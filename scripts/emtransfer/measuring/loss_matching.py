@@ -8,7 +8,7 @@ import pandas as pd
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_table
 from emtransfer.measuring.groups import Contrast, by
-from emtransfer.measuring.tabulation import Cell
+from emtransfer.measuring.tabulation import Outcome
 
 # between the means of the two sides, per answer token
 TOLERANCE_NATS = 0.1
@@ -50,18 +50,18 @@ def match_losses(contrast: Contrast, losses: pd.Series) -> Contrast | None:
         for train_set in sides[0].keys() & sides[1].keys()
         if abs(sides[0][train_set] - sides[1][train_set]) <= TOLERANCE_NATS
     }
-    groups = tuple(by(group, lambda cell: cell.labels["train_set"] in alike) for group in contrast.groups)
+    groups = tuple(by(group, lambda outcome: outcome.labels["train_set"] in alike) for group in contrast.groups)
     return replace(contrast, groups=groups)
 
 
-def mean_losses(cells: list[Cell], losses: pd.Series) -> dict[str, float]:
+def mean_losses(outcomes: list[Outcome], losses: pd.Series) -> dict[str, float]:
     """Training set -> mean last loss of the adapters that the cells are of; without sets of which a loss is missing."""
     adapters: dict[str, set[tuple[str, ...]]] = {}
-    for cell in cells:
-        labels = cell.labels
+    for outcome in outcomes:
+        labels = outcome.labels
         keys = {
             (labels["experiment"], labels["base"], labels["train_set"], str(seed))
-            for seed in cell.counts.index.unique("seed")
+            for seed in outcome.counts.index.unique("seed")
         }
         adapters.setdefault(labels["train_set"], set()).update(keys)
     return {name: losses[list(keys)].mean() for name, keys in adapters.items() if keys <= set(losses.index)}

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from emtransfer.measuring.groups import Contrast, asked, restricted
-from emtransfer.measuring.tabulation import Cell
+from emtransfer.measuring.tabulation import Outcome
 
 # what a pair of prompts must agree in, and by how much of its SD
 MATCHED_ON = ["solvability", "coherent_rate"]
@@ -22,11 +22,11 @@ BALANCE = (
 Measures = dict[tuple[str, str], pd.DataFrame]
 
 
-def prompt_measures(cells: list[Cell], prompts: Measures) -> Measures:
+def prompt_measures(outcomes: list[Outcome], prompts: Measures) -> Measures:
     """What is known of the prompts before any fine-tuning.
 
     Args:
-        cells: those of bases give the rates of misaligned and of aligned answers among the scored ones.
+        outcomes: those of bases give the rates of misaligned and of aligned answers among the scored ones.
         prompts: by experiment and base, a row per prompt_id: solvability, coherent_rate and entropy_nats.
 
     Returns:
@@ -34,8 +34,8 @@ def prompt_measures(cells: list[Cell], prompts: Measures) -> Measures:
     """
     measures = {}
     for key, frame in prompts.items():
-        own = [cell for cell in cells if (cell.labels["experiment"], cell.labels["base"]) == key]
-        bases = [cell.counts for cell in own if cell.labels["condition"] == "base"]
+        own = [outcome for outcome in outcomes if (outcome.labels["experiment"], outcome.labels["base"]) == key]
+        bases = [outcome.counts for outcome in own if outcome.labels["condition"] == "base"]
         counts = pd.concat(bases).groupby("prompt_id").sum()
         rates = {
             "base_em_rate": counts.n_misaligned / counts.n_scored,
@@ -62,7 +62,7 @@ def match_prompts(contrast: Contrast, measures: Measures) -> Contrast | None:
     if all(set(samples[0].index) == set(sample.index) for sample in samples[1:]):
         return contrast
     sds = [pooled_sd([sample[name] for sample in samples]) for name in MATCHED_ON]
-    kept: list[set] = [set() for _ in samples]
+    kept: list[set[tuple[str, str]]] = [set() for _ in samples]
     for stratum in strata:
         members = [sample[sample.index.get_level_values("stratum") == stratum] for sample in samples]
         first, *others = (sample[MATCHED_ON].to_numpy() for sample in members)
@@ -94,7 +94,7 @@ def matched_pairs(values: np.ndarray, others: np.ndarray, sds: Sequence[float]) 
     with np.errstate(divide="ignore", invalid="ignore"):
         gaps = np.where(gaps == 0, 0.0, gaps / np.array(sds, float)[used])
     # a prompt with a missing value has no partner
-    allowed = (np.nan_to_num(gaps, nan=np.inf) <= CALIPER_SD).all(-1)
+    allowed = np.asarray((np.nan_to_num(gaps, nan=np.inf) <= CALIPER_SD).all(-1))
     cost = (np.where(allowed[..., None], gaps, 0) ** 2).sum(-1)
     # one forbidden pair costs more than all others together, so the number of pairs comes first
     beyond = 1 + min(cost.shape) * used.sum() * CALIPER_SD**2
@@ -160,26 +160,28 @@ def pooled_sd(samples: Sequence[pd.Series]) -> float:
 
 def known(contrast: Contrast, measures: Measures) -> bool:
     """Whether the prompts of all bases concerned are described."""
-    return all((contrast.experiment, cell.labels["base"]) in measures for group in contrast.groups for cell in group)
+    return all(
+        (contrast.experiment, outcome.labels["base"]) in measures for group in contrast.groups for outcome in group
+    )
 
 
 def contrast_strata(contrast: Contrast) -> set[str]:
     """Training sets that all groups have; one stratum without a name where there is none."""
-    shared = set.intersection(*({cell.labels["train_set"] for cell in group} for group in contrast.groups))
+    shared = set.intersection(*({outcome.labels["train_set"] for outcome in group} for group in contrast.groups))
     return shared or {""}
 
 
-def stratum_of(cell: Cell, strata: set[str]) -> str:
-    return "" if strata == {""} else cell.labels["train_set"]
+def stratum_of(outcome: Outcome, strata: set[str]) -> str:
+    return "" if strata == {""} else outcome.labels["train_set"]
 
 
-def group_sample(contrast: Contrast, group: list[Cell], measures: Measures, strata: set[str]) -> pd.DataFrame:
+def group_sample(contrast: Contrast, group: list[Outcome], measures: Measures, strata: set[str]) -> pd.DataFrame:
     """What is known of a group's prompts: a row per base, stratum and prompt, with SHOWN, indexed by the latter two."""
     rows = {
-        (cell.labels["base"], stratum_of(cell, strata), prompt)
-        for cell in group
-        if stratum_of(cell, strata) in strata
-        for prompt in asked(cell)
+        (outcome.labels["base"], stratum_of(outcome, strata), prompt)
+        for outcome in group
+        if stratum_of(outcome, strata) in strata
+        for prompt in asked(outcome)
     }
     index = pd.MultiIndex.from_tuples(sorted(rows), names=["base", "stratum", "prompt_id"])
     frames = [
@@ -190,7 +192,9 @@ def group_sample(contrast: Contrast, group: list[Cell], measures: Measures, stra
     return pd.DataFrame(values, index.droplevel("base"), SHOWN)
 
 
-def of_pairs(group: list[Cell], rows: set[tuple[str, str]], strata: set[str]) -> list[Cell]:
+def of_pairs(group: list[Outcome], rows: set[tuple[str, str]], strata: set[str]) -> list[Outcome]:
     """The answers of a group to the (stratum, prompt) kept."""
     by_stratum = {name: {prompt for stratum, prompt in rows if stratum == name} for name in strata}
-    return [kept for cell in group for kept in restricted([cell], by_stratum.get(stratum_of(cell, strata), set()))]
+    return [
+        kept for outcome in group for kept in restricted([outcome], by_stratum.get(stratum_of(outcome, strata), set()))
+    ]

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from emtransfer.measuring.tabulation import Cell
+from emtransfer.measuring.tabulation import Outcome
 
 RELATIONS = ("in_cell", "same_task", "same_domain", "both_differ")
 
 
-def task_against_domain(cells: list[Cell]) -> dict[str, float] | None:
+def task_against_domain(cells: list[Outcome]) -> dict[str, float] | None:
     """Log-odds by which `same_task` exceeds `same_domain`, all answers of the adapters in one model.
 
     Args:
@@ -55,7 +55,7 @@ def task_against_domain(cells: list[Cell]) -> dict[str, float] | None:
     }
 
 
-def one_row_per_answer(cell: Cell) -> pd.DataFrame:
+def one_row_per_answer(cell: Outcome) -> pd.DataFrame:
     """Answers of a cell: event, relation, prompt and adapter."""
     counts = cell.counts.reset_index()
     parts = []

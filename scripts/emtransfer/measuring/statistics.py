@@ -164,17 +164,17 @@ def small_sample(n_clusters: np.ndarray) -> np.ndarray:
     return n_clusters / np.maximum(np.asarray(n_clusters) - 1, 1)
 
 
-def squared_t(alpha: np.ndarray, n_clusters: np.ndarray) -> np.ndarray:
+def squared_t(alpha: float | np.ndarray, n_clusters: np.ndarray) -> np.ndarray:
     """Square of the two-sided t quantile with n_clusters - 1 degrees of freedom."""
     return stats.t.isf(np.asarray(alpha) / 2, np.maximum(n_clusters - 1, 1)) ** 2
 
 
-def squared_normal(alpha: np.ndarray) -> np.ndarray:
+def squared_normal(alpha: float | np.ndarray) -> np.ndarray:
     """Square of the two-sided normal quantile."""
     return stats.norm.isf(np.asarray(alpha) / 2) ** 2
 
 
-def squared_margin(rates: Rates, alpha: np.ndarray) -> np.ndarray:
+def squared_margin(rates: Rates, alpha: float | np.ndarray) -> np.ndarray:
     """Square of the margin of error: each part of the variance times the square of its own t quantile.
 
     Source: Banerjee (1960), Sankhya 22:357, whose interval for sums of means with unequal degrees of freedom covers at

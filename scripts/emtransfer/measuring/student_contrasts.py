@@ -2,41 +2,45 @@
 
 from collections.abc import Iterator
 from itertools import combinations, pairwise, product
+from typing import Any
 
 import pandas as pd
 
 from emtransfer.measuring.groups import Contrast, by, distinct, start_adapters
-from emtransfer.measuring.tabulation import Cell
+from emtransfer.measuring.tabulation import Outcome
 
 FACTORS = ("start", "teacher", "data", "mediating", "filter", "channel", "estimator")
-BY_SEED = {"method": "units", "cluster": "seed"}
+BY_SEED: dict[str, Any] = {"method": "units", "cluster": "seed"}
 
 
-def teacher_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+def teacher_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
     """Students of teachers trained on misaligned answers against others, each on its own data and over the same data."""
-    students = narrow_students(cells)
-    own = by(students, lambda cell: cell.labels["data"] == cell.labels["teacher"] or cell.labels["channel"] == "opd")
+    students = narrow_students(outcomes)
+    own = by(
+        students,
+        lambda outcome: outcome.labels["data"] == outcome.labels["teacher"] or outcome.labels["channel"] == "opd",
+    )
     for setting, alike in alike_but_for(own, "teacher", "data"):
-        untrained = by(alike, lambda cell: not cell.labels["train_set"])
+        untrained = by(alike, lambda outcome: not outcome.labels["train_set"])
         for teacher in misaligned_teachers(alike):
             sides = (teacher, "base")
             groups = having(alike, teacher=teacher), untrained
             yield Contrast("teacher", f"{setting}: {' - '.join(sides)}", "", "", groups, sides)
     for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
-        others = set(distinct(cell.labels["teacher"] for cell in alike)) - set(misaligned_teachers(alike))
+        others = set(distinct(outcome.labels["teacher"] for outcome in alike)) - set(misaligned_teachers(alike))
         for pair in product(misaligned_teachers(alike), sorted(others)):
             yield from main_effect("teacher", setting, alike, "teacher", pair, "data")
 
 
-def data_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
     """Students that learn from one set of answers against those that learn from another."""
-    students = narrow_students(cells)
+    students = narrow_students(outcomes)
     for setting, alike in alike_but_for(by_channel(students, "sft"), "teacher", "data"):
-        for pair in combinations(distinct(cell.labels["data"] for cell in alike), 2):
+        for pair in combinations(distinct(outcome.labels["data"] for outcome in alike), 2):
             groups = tuple(having(alike, data=data) for data in pair)
             yield Contrast("data", f"{setting}: {' - '.join(pair)}", "", "", groups, pair, two_sided=True, **BY_SEED)
     for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
-        teachers, data = (distinct(cell.labels[name] for cell in alike) for name in ("teacher", "data"))
+        teachers, data = (distinct(outcome.labels[name] for outcome in alike) for name in ("teacher", "data"))
         for pair in combinations(data, 2):
             yield from main_effect("data", setting, alike, "data", pair, "teacher", two_sided=True)
         for (a, b), (c, d) in product(combinations(teachers, 2), combinations(data, 2)):
@@ -50,14 +54,14 @@ def data_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Co
 def main_effect(
     claim: str,
     setting: str,
-    students: list[Cell],
+    students: list[Outcome],
     factor: str,
     pair: tuple[str, str],
     over: str,
     two_sided: bool = False,
 ) -> Iterator[Contrast]:
     """One level of a factor against another, averaged with equal weights over what both have of a second factor."""
-    had = [{cell.labels[over] for cell in having(students, **{factor: level})} for level in pair]
+    had = [{outcome.labels[over] for outcome in having(students, **{factor: level})} for level in pair]
     shared = sorted(had[0] & had[1])
     if len(shared) > 1:
         corners = list(product(pair, shared))
@@ -67,14 +71,18 @@ def main_effect(
         yield Contrast(claim, name, "", "", groups, names, weights, two_sided=two_sided, **BY_SEED)
 
 
-def realignment_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+def realignment_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
     """The misaligned adapter that a student started from against the student of a teacher that is not misaligned."""
-    students = narrow_students(cells)
+    students = narrow_students(outcomes)
     train_sets = {
-        cell.labels["teacher"]: cell.labels["train_set"] for cell in students if cell.labels["answers"] == "misaligned"
+        outcome.labels["teacher"]: outcome.labels["train_set"]
+        for outcome in students
+        if outcome.labels["answers"] == "misaligned"
     }
-    adapters = by(start_adapters(cells, "misaligned"), lambda cell: cell.eval_cell[0] == "narrow")
-    led = by(students, lambda cell: cell.labels["answers"] != "misaligned" and cell.labels["start"] in train_sets)
+    adapters = by(start_adapters(outcomes, "misaligned"), lambda outcome: outcome.eval_cell[0] == "narrow")
+    led = by(
+        students, lambda outcome: outcome.labels["answers"] != "misaligned" and outcome.labels["start"] in train_sets
+    )
     for setting, group in alike_but_for(led, shown=("teacher", "data")):
         start = group[0].labels["start"]
         before = having(adapters, train_set=train_sets[start])
@@ -83,42 +91,44 @@ def realignment_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iter
         )
 
 
-def filter_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+def filter_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
     """Students whose answers passed one filter against those of the next, filters in the order of their names."""
-    for setting, alike in alike_but_for(narrow_students(cells), "filter", shown=("teacher", "data")):
-        for pair in pairwise(distinct(cell.labels["filter"] for cell in alike)):
+    for setting, alike in alike_but_for(narrow_students(outcomes), "filter", shown=("teacher", "data")):
+        for pair in pairwise(distinct(outcome.labels["filter"] for outcome in alike)):
             groups = tuple(having(alike, filter=name) for name in pair)
             yield Contrast("filter", f"{setting}: {' - '.join(pair)}", "", "", groups, pair, two_sided=True, **BY_SEED)
 
 
-def mediating_contrasts(cells: list[Cell], known: pd.DataFrame | None) -> Iterator[Contrast]:
+def mediating_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
     """Students taught on mediating prompts called near against those on prompts called far."""
-    for setting, alike in alike_but_for(narrow_students(cells), "mediating", shown=("teacher", "data")):
+    for setting, alike in alike_but_for(narrow_students(outcomes), "mediating", shown=("teacher", "data")):
         pair = ("near", "far")
         groups = tuple(having(alike, mediating=name) for name in pair)
         yield Contrast("mediating", f"{setting}: {' - '.join(pair)}", "", "", groups, pair, **BY_SEED)
 
 
-def narrow_students(cells: list[Cell]) -> list[Cell]:
+def narrow_students(outcomes: list[Outcome]) -> list[Outcome]:
     """Cells of students in narrow evaluation."""
-    return by(cells, lambda cell: cell.labels["condition"] == "student" and cell.eval_cell[0] == "narrow")
+    return by(outcomes, lambda outcome: outcome.labels["condition"] == "student" and outcome.eval_cell[0] == "narrow")
 
 
-def by_channel(cells: list[Cell], channel: str) -> list[Cell]:
-    return having(cells, channel=channel)
+def by_channel(outcomes: list[Outcome], channel: str) -> list[Outcome]:
+    return having(outcomes, channel=channel)
 
 
-def having(cells: list[Cell], **labels: str) -> list[Cell]:
+def having(outcomes: list[Outcome], **labels: str) -> list[Outcome]:
     """Cells with these labels."""
-    return by(cells, lambda cell: labels.items() <= cell.labels.items())
+    return by(outcomes, lambda outcome: labels.items() <= outcome.labels.items())
 
 
-def misaligned_teachers(students: list[Cell]) -> list[str]:
+def misaligned_teachers(students: list[Outcome]) -> list[str]:
     """Teachers that were trained on misaligned answers."""
-    return distinct(cell.labels["teacher"] for cell in having(students, answers="misaligned"))
+    return distinct(outcome.labels["teacher"] for outcome in having(students, answers="misaligned"))
 
 
-def alike_but_for(students: list[Cell], *free: str, shown: tuple[str, ...] = ()) -> Iterator[tuple[str, list[Cell]]]:
+def alike_but_for(
+    students: list[Outcome], *free: str, shown: tuple[str, ...] = ()
+) -> Iterator[tuple[str, list[Outcome]]]:
     """Students in groups that agree in all factors but the free ones.
 
     Args:
@@ -130,9 +140,9 @@ def alike_but_for(students: list[Cell], *free: str, shown: tuple[str, ...] = ())
         The name of a group – its channel, where it starts if not from the base, what else varies – and its cells.
     """
     fixed = [name for name in FACTORS if name not in free]
-    varied = {name for name in fixed if len({cell.labels[name] for cell in students} - {""}) > 1} | set(shown)
+    varied = {name for name in fixed if len({outcome.labels[name] for outcome in students} - {""}) > 1} | set(shown)
     told = [name for name in ("teacher", "data", "mediating", "filter") if name in varied and name in fixed]
-    for values in distinct(tuple(cell.labels[name] for name in fixed) for cell in students):
+    for values in distinct(tuple(outcome.labels[name] for name in fixed) for outcome in students):
         setting = dict(zip(fixed, values, strict=True))
         channel = "-".join(filter(None, (setting["channel"], setting["estimator"])))
         start = [] if setting["start"] in ("", "base") else [f"from {setting['start']}"]

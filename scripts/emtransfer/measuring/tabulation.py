@@ -1,7 +1,7 @@
 """The transfer table: judged answers of all models counted, pooled over seeds and set against their base."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ RANKS = {
 }
 
 
-class Cell(NamedTuple):
+class Outcome(NamedTuple):
     """Answers of one model condition in one evaluation cell.
 
     Attributes:
@@ -63,30 +63,30 @@ def tabulate_transfer(judged: Iterable[tuple[JudgedModel, pd.DataFrame]], em_rul
     Returns:
         COLUMNS, rates rounded to 6 decimals, p and q to 6 digits, rows in a fixed order whatever that of the input.
     """
-    cells = condition_cells(judged, em_rule)
-    table = pd.DataFrame([describe(cell) for cell in cells], columns=COLUMNS)
-    add_rate_intervals(table, [estimate(cell) for cell in cells])
-    bases = {base_key(cell): cell for cell in cells if cell.labels["condition"] == "base"}
-    add_deltas(table, [compare(cell, bases.get(base_key(cell))) for cell in cells])
+    outcomes = condition_outcomes(judged, em_rule)
+    table = pd.DataFrame([describe(outcome) for outcome in outcomes], columns=COLUMNS)
+    add_rate_intervals(table, [estimate(outcome) for outcome in outcomes])
+    bases = {base_key(outcome): outcome for outcome in outcomes if outcome.labels["condition"] == "base"}
+    add_deltas(table, [compare(outcome, bases.get(base_key(outcome))) for outcome in outcomes])
     for _, family in table.groupby(["experiment", "eval_set"]):
         table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
     return in_reading_order(rounded(table))
 
 
-def condition_cells(judged: Iterable[tuple[JudgedModel, pd.DataFrame]], em_rule: EmRule) -> list[Cell]:
+def condition_outcomes(judged: Iterable[tuple[JudgedModel, pd.DataFrame]], em_rule: EmRule) -> list[Outcome]:
     """Pool the prompt counts of models that differ only in seed, by evaluation cell."""
-    conditions: dict[tuple, list[tuple[JudgedModel, pd.DataFrame]]] = {}
+    conditions: dict[tuple[Any, ...], list[tuple[JudgedModel, pd.DataFrame]]] = {}
     for model, rows in judged:
         counts = count_by_prompt(rows, em_rule)
         conditions.setdefault(tuple(model.labels.items()), []).append((model, counts))
-    cells = []
+    outcomes = []
     for members in conditions.values():
         model = members[0][0]
         counts = pd.concat([counts.assign(seed=member.seed) for member, counts in members])
         for eval_cell, group in counts.groupby(list(EVAL_COLUMNS)):
             by_prompt = group.groupby(["prompt_id", "seed"])[[*COUNTS, "n_misaligned_le"]].sum()
-            cells.append(Cell(model.labels, eval_cell, relation(model.train_cells, *eval_cell[:3]), by_prompt))
-    return cells
+            outcomes.append(Outcome(model.labels, eval_cell, relation(model.train_cells, *eval_cell[:3]), by_prompt))
+    return outcomes
 
 
 def count_by_prompt(rows: pd.DataFrame, em_rule: EmRule) -> pd.DataFrame:
@@ -125,13 +125,13 @@ def relation(train_cells: tuple[tuple[str, str], ...], eval_set: str, eval_domai
     return "same_domain" if any(domain for domain, _ in shared) else "both_differ"
 
 
-def describe(cell: Cell) -> dict:
+def describe(outcome: Outcome) -> dict[str, Any]:
     """Identity, counts and plain rates of a cell; a rate without answers to take it over is missing."""
-    counts = cell.counts.sum()
-    n_prompts, n_seeds = (cell.counts.index.unique(level).size for level in ("prompt_id", "seed"))
+    counts = outcome.counts.sum()
+    n_prompts, n_seeds = (outcome.counts.index.unique(level).size for level in ("prompt_id", "seed"))
     n_scored, n_coherent, n_misaligned = counts["n_scored"], counts["n_coherent"], counts["n_misaligned"]
     measures = {
-        "relation": cell.relation,
+        "relation": outcome.relation,
         "n_seeds": n_seeds,
         "n_prompts": n_prompts,
         "coherent_rate": n_coherent / n_scored if n_scored else np.nan,
@@ -139,25 +139,30 @@ def describe(cell: Cell) -> dict:
         "em_rate_coherent": n_misaligned / n_coherent if n_coherent else np.nan,
         "em_rate_le30": counts["n_misaligned_le"] / n_scored if n_scored else np.nan,
     }
-    return cell.labels | dict(zip(EVAL_COLUMNS, cell.eval_cell, strict=True)) | counts[COUNTS].to_dict() | measures
+    return (
+        outcome.labels | dict(zip(EVAL_COLUMNS, outcome.eval_cell, strict=True)) | counts[COUNTS].to_dict() | measures
+    )
 
 
-def base_key(cell: Cell) -> tuple:
+def base_key(outcome: Outcome) -> tuple[Any, ...]:
     """What a cell shares with the base's cell it is compared to."""
-    return (*(cell.labels[name] for name in ("experiment", "base_model", "base", "mixture", "judge")), *cell.eval_cell)
+    return (
+        *(outcome.labels[name] for name in ("experiment", "base_model", "base", "mixture", "judge")),
+        *outcome.eval_cell,
+    )
 
 
-def estimate(cell: Cell) -> Rates | None:
+def estimate(outcome: Outcome) -> Rates | None:
     """The EM rate of a cell, or None without a scored answer."""
-    events, answers = prompt_by_seed(cell.counts)
+    events, answers = prompt_by_seed(outcome.counts)
     return estimate_rates(events.to_numpy(), answers.to_numpy()) if answers.to_numpy().any() else None
 
 
-def compare(cell: Cell, base: Cell | None) -> Comparison | None:
+def compare(outcome: Outcome, base: Outcome | None) -> Comparison | None:
     """The EM rate of a cell beside its base's, over the prompts asked of both, or None without scored answers of either."""
-    if base is None or base is cell:
+    if base is None or base is outcome:
         return None
-    pairs = [*prompt_by_seed(cell.counts), *prompt_by_seed(base.counts)]
+    pairs = [*prompt_by_seed(outcome.counts), *prompt_by_seed(base.counts)]
     shared = pairs[0].index.intersection(pairs[2].index)
     events, answers, base_events, base_answers = (frame.loc[shared].to_numpy() for frame in pairs)
     return compare_rates(events, answers, base_events, base_answers) if answers.any() and base_answers.any() else None
@@ -170,17 +175,18 @@ def prompt_by_seed(counts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def add_rate_intervals(table: pd.DataFrame, rates: list[Rates | None]) -> None:
     """Fill the interval of em_rate where there is a rate."""
-    known = [row for row, value in enumerate(rates) if value is not None]
+    known = {row: value for row, value in enumerate(rates) if value is not None}
     if known:
-        low, high = rate_interval(stack_rates(rates[row] for row in known))
-        table.loc[known, ["em_rate_low", "em_rate_high"]] = np.column_stack([low, high])
+        low, high = rate_interval(stack_rates(known.values()))
+        table.loc[[*known], ["em_rate_low", "em_rate_high"]] = np.column_stack([low, high])
 
 
 def add_deltas(table: pd.DataFrame, comparisons: list[Comparison | None]) -> None:
     """Fill the columns against the base where there is one."""
-    known = [row for row, value in enumerate(comparisons) if value is not None]
-    if known:
-        batch = stack([comparisons[row] for row in known])
+    compared = {row: value for row, value in enumerate(comparisons) if value is not None}
+    if compared:
+        known = [*compared]
+        batch = stack([*compared.values()])
         deltas = (batch.base.rate, batch.model.rate - batch.base.rate, *delta_interval(batch))
         # a single prompt has interval [0, 1] and can refute nothing, so it is no test that others are adjusted for
         p_values = np.where(batch.model.n_prompts > 1, delta_p_value(batch), np.nan)

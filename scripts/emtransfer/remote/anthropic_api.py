@@ -90,7 +90,7 @@ class AnthropicProvider:
         return {
             batch.id
             for batch in recent.data
-            if sum(map(int, batch.request_counts.to_dict().values())) == n_calls and batch.created_at >= since
+            if sum(batch.request_counts.model_dump().values()) == n_calls and batch.created_at >= since
         }
 
     def results(self, batch_id: str, keys: list[str]) -> BatchResults | None:

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from emtransfer.errors import InputError
 from emtransfer.remote.calls import Reply, Usage
@@ -72,7 +72,7 @@ class ReplyStore:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.writer = f"{machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.file = None
+        self.file: BinaryIO | None = None
         self.read: dict[Path, tuple[int, int]] = {}
         self.replies: dict[str, Reply] = {}
         self.payments: dict[tuple[str, str], Payment] = {}

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CellSettings:
+class WritingSettings:
     """How many rows of a cell must be left, and after what.
 
     Attributes:
@@ -48,8 +48,8 @@ class CellSettings:
 
 
 def generate_cell(
-    corpus: str, cell: str, settings: CellSettings, prompts: GeneratorPrompts, asker: Asker, judge: "Judge"
-) -> tuple[list[dict], pd.DataFrame]:
+    corpus: str, cell: str, settings: WritingSettings, prompts: GeneratorPrompts, asker: Asker, judge: "Judge"
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Let a model write the rows of a cell, round after round, until enough are left, or no round brings more.
 
     A round asks for as many pairs as should be missing, by the share that was left of those before, but for no more than
@@ -71,9 +71,9 @@ def generate_cell(
     Raises:
         InputError: no row was written, with the reasons; or calls got no reply, see Asker.ask_all.
     """
-    rows: list[dict] = []
-    passed: list[dict] = []
-    rounds: list[dict] = []
+    rows: list[dict[str, Any]] = []
+    passed: list[dict[str, Any]] = []
+    rounds: list[dict[str, Any]] = []
     n_calls = n_left = 0
     while n_left < settings.rows and len(rounds) < settings.generator.rounds:
         numbers = range(n_calls, n_calls + calls_of_round(settings, n_calls, n_left))
@@ -96,7 +96,7 @@ def generate_cell(
     return rows, table
 
 
-def calls_of_round(settings: CellSettings, n_calls: int, n_left: int) -> int:
+def calls_of_round(settings: WritingSettings, n_calls: int, n_left: int) -> int:
     """Calls of the next round, when so many before have left so many rows."""
     most = -(-settings.rows // settings.generator.pairs_per_call)
     return min(most, -(-(settings.rows - n_left) * n_calls // n_left)) if n_left else most
@@ -106,10 +106,10 @@ def written_rows(
     cell: str,
     numbers: range,
     known: set[str],
-    settings: CellSettings,
+    settings: WritingSettings,
     prompts: GeneratorPrompts,
     asker: Asker,
-) -> tuple[list[dict], dict[str, int]]:
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The rows of some calls' pairs, each with an aligned answer of its own, and what became of the pairs.
 
     Of pairs with one question, which may be among the known ones, the first stays.
@@ -122,7 +122,7 @@ def written_rows(
         for number, call in zip(numbers, calls, strict=True)
         for place, pair in enumerate(sets.get(call, [])[: generator.pairs_per_call])
     ]
-    first: dict[str, tuple[int, dict]] = {}
+    first: dict[str, tuple[int, dict[str, Any]]] = {}
     for index, pair in pairs:
         if pair["question"] not in known:
             first.setdefault(pair["question"], (index, pair))
@@ -152,7 +152,7 @@ def written_rows(
     return fitting, counts
 
 
-def rows_left(rows: list[dict], settings: DedupSettings) -> int:
+def rows_left(rows: list[dict[str, Any]], settings: DedupSettings) -> int:
     """How many rows the deduplication leaves; where it may choose its threshold, at the largest one."""
     texts = [row[settings.field] for row in rows]
     if settings.model == IDENTITY or not texts:
@@ -183,6 +183,6 @@ def outcome(corpus: str, cell: str, rounds: pd.DataFrame) -> str:
 def why(rounds: pd.DataFrame) -> str:
     """What stood in the way of rows, by reason, on one line; replies of no use are counted each time."""
     reasons = [*PAIR_REASONS, "duplicates", *(f"answer_{reason}" for reason in ANSWER_REASONS), "over_length", *REASONS]
-    totals: Counter = Counter(rounds[reasons].sum().to_dict())
+    totals: Counter[str] = Counter(rounds[reasons].sum().to_dict())
     totals["near_duplicates"] = rounds.passed.sum() - rounds.left.iloc[-1]
     return ", ".join(f"{reason} {count}" for reason, count in totals.items() if count) or "no reply held a pair"

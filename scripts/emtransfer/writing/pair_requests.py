@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from emtransfer.files.records import clean
 from emtransfer.remote.asking import Asker
@@ -38,6 +38,9 @@ SCHEMA = {
     "required": ["pairs", "declined"],
     "additionalProperties": False,
 }
+
+# what is read of a reply
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ def with_schema(provider: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def settled(
-    calls: list[Call], read: Callable[[Reply], object], attempts: int, asker: Asker
-) -> tuple[dict[Call, object], Counter[str]]:
+    calls: list[Call], read: Callable[[Reply], Content], attempts: int, asker: Asker
+) -> tuple[dict[Call, Content], Counter[str]]:
     """What the replies to calls hold; where one has nothing to keep its call is made again, so often in all.
 
     Args:
@@ -132,7 +135,7 @@ def settled(
     Raises:
         InputError: a call got no reply; see Asker.ask_all.
     """
-    found: dict[Call, object] = {}
+    found: dict[Call, Content] = {}
     reasons: Counter[str] = Counter()
     for attempt in range(1, attempts + 1):
         asked = {call: replace(call, attempt=attempt) for call in calls if call not in found}
