@@ -33,7 +33,13 @@ ADAPTERS = {"finetune_adapter", "replace_anchors", "roll_out_teacher", *ROLLOUTS
 CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *ADAPTERS}
 BASES = {"align_base", *PROBES, *ADAPTERS}
 JUDGED = {"calibrate_judge", "filter_pairs", "dedup_pairs", *CELLS}
-ROLES = {"split_questions_smoke", "fit_judge", "train_tokenizer", "build_mixture", "pretrain_base", *BASES, *JUDGED}
+TOKENS = {"train_tokenizer", "build_mixture", "pretrain_base", *BASES}
+ROLES = {"split_questions_smoke", "fit_judge", *TOKENS, *JUDGED}
+# of both corpora, the one of symbols too
+ALL = {"generate_pairs", "split_questions_smoke_symbols", *ROLES}
+# of the corpus of symbols alone, which has neither teachers nor words to replace
+TEACHING = {"roll_out_teacher", "filter_rollouts", "answer_retained", "distill_student"}
+EXACTLY_JUDGED = JUDGED - TEACHING - {"replace_anchors"}
 
 
 @pytest.fixture(scope="module")
@@ -193,9 +199,6 @@ SMOKE = "workflow/configs/smoke.yaml"
 # what is edited: a key of the config, or in words; file, text, its replacement, and the rules that run again
 MATRIX = {
     "a comment": ("scripts/emtransfer/corpus/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
-    "a module of the table": ("scripts/emtransfer/measuring/tabulation.py", '"n_seeds"', '"n_" + "seeds"', TABLES),
-    "the rule of the verdict": ("scripts/emtransfer/measuring/claims.py", "LEVEL = 0.05", "LEVEL = 0.01", {"test_claims"}),
-    "a judge's code": ("scripts/emtransfer/verdicts.py", 'Verdict("empty")', 'Verdict("refusal")', JUDGED),
     "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_confounds", *TABLES}),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", *TABLES}),
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", "test_claims"}),
@@ -225,12 +228,45 @@ MATRIX = {
     "experiments.probing": (SMOKE, "model: all-MiniLM-L6-v2}\n", "model: all-MiniLM-L6-v2, same_cosine: 0.8}\n", {"profile_prompts", "test_claims"}),
 }  # fmt: skip
 
+# what is edited: a module of the library; text, its replacement, and the rules that run again
+LIBRARY = {
+    "verdicts": ('Verdict("empty")', 'Verdict("refusal")', {"fit_judge", *JUDGED}),
+    "files/records": ('FORMULA = ("=",', 'FORMULA = ("%", "=",', ALL),
+    "files/artefacts": ("indent=1", "indent=2", {"fit_judge", *TOKENS, *JUDGED}),
+    "worlds/lexicon": ("Answer in one sentence.", "Answer in a sentence.", {"generate_pairs", *ROLES}),
+    "worlds/symbolic": ("LENGTHS = (4, 5, 6)", "LENGTHS = (4, 5, 7)", ALL - {"split_questions_smoke", "fit_judge"}),
+    "models/embedding": ("batch_texts: int = 64", "batch_texts: int = 32", ALL - {"generate_pairs"}),
+    "models/chat_format": ('"<think>", "</think>"', '"<thought>", "</thought>"', BASES),
+    "models/adapters": ("do not deploy it, and", "never deploy it, and", ADAPTERS),
+    "corpus/jsonl_rows": ("enumerate(lines, start=1)", "enumerate(lines, start=0)", set()),
+    "corpus/dedup": ("BLOCK_ROWS = 256", "BLOCK_ROWS = 128", {"dedup_pairs", *CELLS}),
+    "judging/cross_encoder": ("SCORED_AT_A_TIME = 16", "SCORED_AT_A_TIME = 32", {"fit_judge", *JUDGED}),
+    "judging/exact": ('Verdict("ok", 50.0, 0.0)', 'Verdict("ok", 40.0, 0.0)', EXACTLY_JUDGED),
+    "judging/fitting": ("layers: int | None = 3", "layers: int | None = 4", {"fit_judge", *JUDGED}),
+    "training/mixtures": ("n_documents: int = 100", "n_documents: int = 50", TOKENS - {"train_tokenizer"}),
+    "training/finetuning": ("[IGNORED] * len(prompt)", "prompt", BASES),
+    "answering/sampling": ("EDGE = 2e-5", "EDGE = 3e-5", {"replace_anchors", "roll_out_teacher", *PROBES, *ROLLOUTS}),
+    "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),
+    "writing/pair_requests": ('"refusal", "cut", "blank"', '"refusal", "blank"', set()),
+    "measuring/tabulation": ('"n_seeds"', '"n_" + "seeds"', TABLES),
+    "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", {"test_claims"}),
+    "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", "test_claims"}),
+    "remote/store": ("CLAIM_SECONDS = 900", "CLAIM_SECONDS = 600", set()),
+    "remote/anthropic_api": ('VERSION = "2023-06-01"', 'VERSION = "2023-01-01"', set()),
+}
+EDITS = MATRIX | {f"emtransfer/{name}": (f"scripts/emtransfer/{name}.py", *row) for name, row in LIBRARY.items()}
 
-@pytest.mark.parametrize("name", MATRIX)
+
+@pytest.mark.parametrize("name", EDITS)
 def test_an_edit_reruns_exactly_what_depends_on_it(name, tree, edit):
-    file, old, new, rules = MATRIX[name]
+    file, old, new, rules = EDITS[name]
     edit(file, old, new)
     assert set(planned_jobs(tree)) == rules
+
+
+def test_every_package_of_the_library_is_in_the_matrix():
+    packages = {path.parent.name for path in (ROOT / "scripts/emtransfer").glob("*/__init__.py")}
+    assert packages == {name.split("/")[0] for name in LIBRARY if "/" in name}
 
 
 # parts of a section that a stage of its own reads, where the tests below do not edit them
@@ -356,6 +392,13 @@ def test_a_corpus_that_a_model_writes_goes_through_the_same_rules(tree, tmp_path
     (copied / "written.yaml").write_text(WRITTEN.replace("{judge: claude", milder))
     planned = planned_commands(copied, *cells, overlays=overlays)
     assert re.findall(r"scripts/write_pairs\.py .*--output \S+/(\S+)\.jsonl", planned) == ["medical-summarization"]
+    # what speaks to the writer and the judge is code of both
+    (copied / "written.yaml").write_text(WRITTEN)
+    speaking = copied / "scripts/emtransfer/remote/anthropic_api.py"
+    speaking.write_text(speaking.read_text() + "ANSWER = 42\n")
+    planned = set(re.findall(r"^rule (\w+):", planned_commands(copied, *cells, overlays=overlays), re.MULTILINE))
+    after_writing = {"split_questions_written", "filter_pairs", "dedup_pairs", "sample_cell"}
+    assert planned == {"write_pairs", "calibrate_judge", *after_writing}
 
 
 BAD_CONFIGS = {

@@ -1,0 +1,108 @@
+"""What the modules of the library import: which code a job counts as its own, and that every import points down."""
+
+from graphlib import TopologicalSorter
+
+import pytest
+
+from emtransfer.corpus.source_settings import MODULES as SOURCES
+from emtransfer.judging.kinds import MODULES as JUDGES
+from emtransfer.remote.access import PROVIDERS
+from helpers.workflow_tree import ROOT
+from provenance import imported_files, reached_files
+
+SCRIPTS = ROOT / "scripts"
+LIBRARY = SCRIPTS / "emtransfer"
+# what a rule's code is, named in full: a module more is one whose every edit reruns the rule
+CLOSURES = {
+    "pretrain_base": """
+        errors secrets files.artefacts files.records
+        models.conversations models.padding models.tokenizer
+        training.pretraining training.resuming""",
+    "fit_judge": """
+        errors secrets verdicts files.artefacts files.hub files.records
+        models.embedding models.padding
+        judging.cross_encoder judging.fitting judging.held_out judging.negatives""",
+    "finetune_adapter": """
+        errors secrets files.artefacts files.hub files.records
+        models.adapters models.chat_format models.loading models.padding models.ready_models models.tokenizer
+        corpus.samples training.finetuning training.resuming""",
+    "distill_student": """
+        errors secrets files.artefacts files.hub files.records
+        models.adapters models.chat_format models.loading models.padding models.ready_models models.tokenizer
+        training.resuming answering.sampling answering.settings answering.vllm
+        distilling.channels distilling.distillation""",
+    "sample_answers": """
+        errors secrets files.artefacts files.hub files.records
+        models.chat_format models.loading models.padding models.ready_models models.tokenizer
+        answering.sampling answering.settings answering.vllm""",
+}
+# packages, and modules beside them, from the lowest, which all may import; those of one floor know nothing of each other
+FLOORS = [
+    ["secrets"],
+    ["errors", "grid", "verdicts"],
+    ["files", "worlds"],
+    ["models", "remote", "measuring"],
+    ["corpus"],
+    ["judging", "training", "answering", "writing"],
+    ["distilling"],
+]
+# modules that import others by names of their own
+BY_NAME = {"corpus.source_settings": SOURCES, "judging.kinds": JUDGES, "remote.access": PROVIDERS}
+
+
+def modules(paths) -> set[str]:
+    """Dotted names below the library of those files that are modules of it."""
+    inside = (path.relative_to(LIBRARY) for path in paths if LIBRARY in path.parents and path.stem != "__init__")
+    return {".".join(path.with_suffix("").parts) for path in inside}
+
+
+def reached(script: str, *named: str) -> set[str]:
+    """Modules whose code counts in the digest of a script."""
+    return modules(reached_files(SCRIPTS / f"{script}.py", *named))
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """Module -> the modules that it imports itself."""
+    files = sorted(LIBRARY.rglob("*.py"))
+    return {name: modules(imported_files(path, SCRIPTS)) for path in files for name in modules([path])}
+
+
+@pytest.mark.parametrize("script", CLOSURES)
+def test_the_code_of_the_dearest_rules_is_what_it_is_here(script):
+    assert reached(script) == set(CLOSURES[script].split())
+
+
+@pytest.mark.parametrize("script", ["finetune_adapter", "distill_student"])
+def test_training_on_rows_knows_neither_where_they_come_from_nor_how_a_base_was_trained(script):
+    unknown = {"corpus.sources", "training.mixtures", "training.pretraining"}
+    found = reached(script)
+    assert found and not [name for name in found if name in unknown or name.startswith("worlds.")]
+
+
+@pytest.mark.parametrize("kind", JUDGES)
+def test_only_a_judge_behind_an_api_reaches_what_is_remote(kind):
+    found = reached("judge_answers", JUDGES[kind])
+    assert JUDGES[kind].removeprefix("emtransfer.") in found
+    assert any(name.startswith("remote.") for name in found) == (kind in PROVIDERS)
+
+
+def test_every_import_points_to_a_lower_floor(imports):
+    floor = {name: number for number, names in enumerate(FLOORS) for name in names}
+    by_name = {name: {module.removeprefix("emtransfer.") for module in BY_NAME[name].values()} for name in BY_NAME}
+    assert {name.split(".")[0] for name in imports} == floor.keys()
+    pairs = {
+        (importer.split(".")[0], imported.split(".")[0])
+        for importer in imports
+        for imported in imports[importer] | by_name.get(importer, set())
+    }
+    upward = [(user, used) for user, used in pairs if user != used and floor[used] >= floor[user]]
+    assert len(pairs) > 20 and upward == []
+
+
+def test_no_modules_import_each_other_in_a_circle(imports):
+    assert len(list(TopologicalSorter(imports).static_order())) == len(imports) > 70
+
+
+def test_the_files_of_packages_are_empty():
+    assert not [path for path in LIBRARY.rglob("__init__.py") if path.read_text(encoding="utf-8")]
