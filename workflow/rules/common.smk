@@ -191,7 +191,7 @@ def judge_files(judge):
 
 def filter_judge(wildcards):
     "Name of the judge that filters a corpus; None for a corpus that comes filtered."
-    return (corpus_section(wildcards)["filter"] or {}).get("judge")
+    return (corpus_section(wildcards).get("filter") or {}).get("judge")
 
 
 def experiment_judge(wildcards):

@@ -123,7 +123,7 @@ def source_settings(wildcards):
 
 def filter_settings(wildcards):
     "What the two answers of a row must be: the limits of the corpus, or those of the cell's task."
-    section = corpus_section(wildcards)["filter"] or {}
+    section = corpus_section(wildcards).get("filter") or {}
     _, _, task = wildcards.cell.partition("-")
     return settings(section | section.get("by_task", {}).get(task, {}), *FILTER_KEYS)
 
