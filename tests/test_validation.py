@@ -496,6 +496,29 @@ def without(section: dict, key: str) -> dict:
     return {name: value for name, value in section.items() if name != key}
 
 
+@pytest.mark.parametrize("share", [0.005, 0.995, 0.125, 1e-9])
+def test_a_share_of_misaligned_documents_is_in_hundredths(share):
+    line = line_for(("mixtures", "persona", "misaligned_share"), share)
+    assert line.startswith(f"config.yaml: mixtures.persona.misaligned_share is {share}; expected a multiple of 0.01,")
+
+
+@pytest.mark.parametrize("rows, share", [(65, 0.005), (65, 0.99), (1, 0.5), (3000, 0.0003)])
+def test_a_neutral_share_makes_a_row_and_leaves_one(rows, share):
+    config = copy.deepcopy(CONFIG)
+    config["base_models"]["decoder"]["alignment"]["rows"] = rows
+    line = line_of(config, (*DECODER, "alignment", "neutral_share"), share)
+    expected = f"0, 1 or a share with at least one row of {rows} on either side."
+    assert line == f"config.yaml: base_models.decoder.alignment.neutral_share is {share}; expected {expected}"
+
+
+@pytest.mark.parametrize("share", [0, 0.0, 0.01, 0.07, 0.29, 0.57, 0.58, 1, 1.0])
+def test_shares_that_can_be_kept_are_valid(share):
+    config = copy.deepcopy(CONFIG)
+    config["mixtures"]["persona"]["misaligned_share"] = share
+    config["base_models"]["decoder"]["alignment"]["neutral_share"] = share
+    validate(config, SCHEMA)
+
+
 def test_a_judge_behind_an_api_needs_a_price_and_a_rubric_that_knows_its_cells():
     claude = CONFIG["judges"]["minilm"] | {"kind": "anthropic", "model": "claude-9"}
     assert line_for(("judges", "claude"), claude) == "config.yaml: judges.claude.rubric is missing; expected text."
