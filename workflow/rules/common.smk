@@ -8,8 +8,8 @@ import sys
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
 import disk_use
+import mending
 import planning
-import slurm_arrays
 from emtransfer import grid
 from emtransfer.errors import InputError
 from emtransfer.remote.access import PROVIDERS
