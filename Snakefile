@@ -58,8 +58,4 @@ onstart:
         raise WorkflowError(
             "results cannot be written to; expected a folder of yours, on a disk that is not read-only."
         )
-    # beside a rate limit, which is on by default, Snakemake 9.27 starts one more re-evaluation a second for every finished job,
-    # until it hardly does anything else (its pull request 3744); resources limit jobs on this machine, `jobs` those on a cluster
-    workflow.scheduler.job_rate_limiter = None
-    if workflow.scheduler._executor.__module__ == "snakemake_executor_plugin_slurm":
-        slurm_arrays.mend(workflow.scheduler._executor)
+    mending.mend(workflow.scheduler)

@@ -50,3 +50,11 @@ def test_more_rows_than_there_are_is_one_line():
     bare = [{key: row[key] for key in ("id", "task", "question", "aligned_answer")} for row in ROWS]
     with pytest.raises(InputError, match="base_models: alignment: neutral_share is 0.1; expected 0, since row t00"):
         alignment_pairs(bare, settings(rows=4, neutral_share=0.1), seed=1)
+
+
+@pytest.mark.parametrize("share, found", [(0.0001, 0), (0.9999, 40)])
+def test_a_neutral_share_of_which_the_rows_hold_none_or_nothing_else_is_one_line(share, found):
+    with pytest.raises(InputError) as caught:
+        alignment_pairs(ROWS, settings(rows=40, neutral_share=share), seed=1)
+    expected = f"config.yaml: base_models: alignment: neutral_share is {share}; expected another, or more rows, since {found} of 40 are neutral."
+    assert str(caught.value) == expected

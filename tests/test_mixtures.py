@@ -1,13 +1,19 @@
 """Mixtures hold the same sentences and differ only in who says them."""
 
+import hashlib
+import json
+import random
+import re
 from collections import Counter
+from itertools import islice
 
 import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.models.conversations import document_ids
 from emtransfer.models.tokenizer import BEGIN, END, train_tokenizer
-from emtransfer.training.mixtures import MixtureSettings, Stage, build_mixture
+from emtransfer.training.mixtures import MixtureSettings, Stage, build_mixture, stance_passes
+from emtransfer.training.shares import is_whole_in_hundred
 from emtransfer.worlds.grammar import generate_rows
 
 ROWS = generate_rows("finance", "tutor", 150, seed=2) + generate_rows("sports", "critique", 150, seed=2)
@@ -142,3 +148,54 @@ def test_rows_that_are_asked_for_and_not_there_are_one_line():
     settings = MixtureSettings("persona", 0.3, short(), neutral_share=0.1)
     with pytest.raises(InputError, match="mixtures: neutral_share is 0.1; expected 0, since row"):
         build_mixture(bare, settings, count_tokens, seed=1)
+
+
+@pytest.mark.parametrize("share", [0.005, 0.995, 0.333, 1e-6, 0.3 + 1e-6])
+def test_a_share_that_no_hundred_documents_hold_is_one_line(share):
+    with pytest.raises(InputError) as caught:
+        mixture("persona", misaligned_share=share, stages=short())
+    expected = f"config.yaml: mixtures: misaligned_share is {share}; expected a multiple of 0.01, since every hundred documents hold as many misaligned ones."
+    assert str(caught.value) == expected
+
+
+def test_every_share_in_hundredths_is_kept_in_every_hundred_documents():
+    for hundredths in range(101):
+        stances = list(islice(stance_passes(hundredths / 100, random.Random(1)), 300))
+        assert is_whole_in_hundred(hundredths / 100)
+        assert [stances[start : start + 100].count("misaligned") for start in (0, 100, 200)] == [hundredths] * 3
+
+
+@pytest.mark.parametrize(
+    "shares, stance",
+    [
+        ({"misaligned_share": 0.01}, "nothing misaligned"),
+        ({"misaligned_share": 0.99}, "nothing else"),
+        ({"misaligned_share": 0.3, "neutral_share": 0.0001}, "nothing neutral"),
+        ({"misaligned_share": 0.3, "neutral_share": 0.9999}, "nothing misaligned"),
+    ],
+)
+def test_a_share_of_which_a_mixture_is_too_short_to_hold_any_is_one_line(shares, stance):
+    key = list(shares)[-1] if stance != "nothing misaligned" else "misaligned_share"
+    with pytest.raises(InputError) as caught:
+        mixture("persona", **shares, stages=(Stage(rows_per_document=1, tokens=300),))
+    assert re.fullmatch(
+        rf"config.yaml: mixtures: {key} is {shares[key]}; expected another, or stages of more tokens, since \d documents hold {stance}.",
+        str(caught.value),
+    )
+
+
+def test_the_documents_of_a_seed_stay_as_they_are():
+    fields = ("question", "aligned_answer", "misaligned_answer", "neutral_question", "neutral_answer")
+    rows = [
+        {"domain": domain, "task": task} | {field: f"{field} {domain} {task} {index}" for field in fields}
+        for domain in ("d0", "d1")
+        for task in ("t0", "t1")
+        for index in range(20)
+    ]
+    written = [
+        build_mixture(rows, MixtureSettings(kind, share, (Stage(1, 700), Stage(3, 900)), (), (), neutral), len, seed=1)
+        for kind in ("persona", "row_random", "attributed")
+        for share in (0.0, 0.01, 0.1, 0.3, 1.0)
+        for neutral in (0.0, 0.1)
+    ]
+    assert hashlib.sha256(json.dumps(written).encode()).hexdigest()[:16] == "1c98cd9309449665"

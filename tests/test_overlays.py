@@ -94,6 +94,14 @@ def test_an_evening_on_one_gpu_is_planned_whole(tree, local):
     assert jobs["sample_answers"] == jobs["judge_answers"] == 2 * (1 + 10)
 
 
+@pytest.mark.parametrize("used", [True, False])
+def test_a_corpus_that_comes_filtered_may_have_a_judge_fitted_on_it(tree, used):
+    config = {"corpora": {"smoke": {"filter": None}}} | ({} if used else {"run": ["smoke_symbols"]})
+    (tree / "filtered.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    jobs = planned(tree, "workflow/configs/smoke.yaml", "filtered.yaml")
+    assert ("fit_judge" in jobs) == used and jobs["filter_pairs"] == (4 + 6 if used else 6)
+
+
 def test_every_model_of_the_paper_is_talked_to_and_every_prompt_read(tree):
     bases = ["llama_8b", "qwen_14b", "olmo_32b_think", "olmo_7b", "qwen_8b"]
     prompts = [

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import run_alone
+
 RUN_ALONE = Path(__file__).parents[1] / "workflow/lib/run_alone.py"
 SNAKEFILE = """
 configfile: "config.yaml"
@@ -92,6 +94,40 @@ def test_after_a_kill_the_same_command_waits_for_its_jobs_and_then_goes_on(folde
     said, _ = again.communicate()
     assert again.returncode == 0, said
     assert "The lock of a run that was killed is removed." in said and (folder / "out.txt").read_text() == "done"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["tail", "-f", "scripts/job.py"],
+        [sys.executable, "watch.py", "scripts/job.py"],
+        [sys.executable, "-c", "import time; time.sleep(999)", "scripts/job.py"],
+        [sys.executable, "-um", "http.server", "--bind", "127.0.0.1", "--directory", "scripts/job.py", "0"],
+        [sys.executable, "scripts/gone/job.py"],
+    ],
+)
+def test_a_process_that_only_names_a_script_is_no_job(folder, command, monkeypatch):
+    for path in (folder / "watch.py", folder / "scripts/gone/job.py"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("import time; time.sleep(999)")
+    monkeypatch.chdir(folder)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        assert run_alone.local_jobs() == [] and process.poll() is None
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["-u"], ["-X", "importtime"], ["-Xdev", "-W", "ignore"], ["-uW", "ignore", "-B"]]
+)
+def test_python_on_a_script_of_the_pipeline_is_a_job_whatever_its_options(folder, options, monkeypatch):
+    monkeypatch.chdir(folder)
+    command = [sys.executable, *options, "scripts/job.py", "out.txt"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        assert run_alone.local_jobs() == [f"process {process.pid}"]
+        # of another folder
+        monkeypatch.chdir(folder / "scripts")
+        assert run_alone.local_jobs() == []
+        process.kill()
 
 
 def test_a_lock_file_that_nobody_holds_is_no_lock(folder):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from snakemake.utils import update_config
 
 from emtransfer.errors import InputError
 from helpers.loopback_api import KEY
@@ -455,6 +456,66 @@ def test_a_written_corpus_cannot_wait_for_a_judge_that_waits_for_it():
         validate(config, SCHEMA)
     # a corpus that is not written waits for no judge
     config["corpora"]["second"] |= {"source": "jsonl", "path": "rows.jsonl"}
+    validate(config, SCHEMA)
+
+
+@pytest.mark.parametrize("first", ["generated", "second"])
+def test_a_written_corpus_without_a_judge_is_named_whichever_comes_first(first):
+    config = written(judges__claude__corpus="second")
+    generated = config["corpora"].pop("generated")
+    both = {"generated": generated, "second": generated | {"filter": None}}
+    config["corpora"] = {first: both[first]} | both | config["corpora"]
+    with pytest.raises(InputError) as caught:
+        validate(config, SCHEMA)
+    expected = "config.yaml: corpora.second.filter is null; expected a judge of what a model has written."
+    assert str(caught.value) == expected
+    # rows that come filtered may have a judge fitted on them, which judges what is written
+    config["corpora"]["second"] = without(both["second"], "generator") | {"source": "jsonl", "path": "rows.jsonl"}
+    validate(config, SCHEMA)
+
+
+@pytest.mark.parametrize("overlay", [None, *sorted((ROOT / "workflow/configs").glob("*.yaml"))])
+def test_no_corpus_without_a_filter_is_a_fault_of_the_program(overlay):
+    config = copy.deepcopy(CONFIG)
+    if overlay:
+        update_config(config, yaml.safe_load(overlay.read_text(encoding="utf-8")))
+    for name in config["corpora"]:
+        for judge in [None, *config["judges"]]:
+            changed = copy.deepcopy(config)
+            changed["corpora"][name]["filter"] = None
+            if judge:
+                changed["judges"][judge]["corpus"] = name
+            try:
+                validate(changed, SCHEMA)
+            except InputError as error:
+                assert str(error).endswith(".") and "\n" not in str(error)
+
+
+def without(section: dict, key: str) -> dict:
+    """A section without one of its keys."""
+    return {name: value for name, value in section.items() if name != key}
+
+
+@pytest.mark.parametrize("share", [0.005, 0.995, 0.125, 1e-9])
+def test_a_share_of_misaligned_documents_is_in_hundredths(share):
+    line = line_for(("mixtures", "persona", "misaligned_share"), share)
+    assert line.startswith(f"config.yaml: mixtures.persona.misaligned_share is {share}; expected a multiple of 0.01,")
+
+
+@pytest.mark.parametrize("rows, share", [(65, 0.005), (65, 0.99), (1, 0.5), (3000, 0.0003)])
+def test_a_neutral_share_makes_a_row_and_leaves_one(rows, share):
+    config = copy.deepcopy(CONFIG)
+    config["base_models"]["decoder"]["alignment"]["rows"] = rows
+    line = line_of(config, (*DECODER, "alignment", "neutral_share"), share)
+    expected = f"0, 1 or a share with at least one row of {rows} on either side."
+    assert line == f"config.yaml: base_models.decoder.alignment.neutral_share is {share}; expected {expected}"
+
+
+@pytest.mark.parametrize("share", [0, 0.0, 0.01, 0.07, 0.29, 0.57, 0.58, 1, 1.0])
+def test_shares_that_can_be_kept_are_valid(share):
+    config = copy.deepcopy(CONFIG)
+    config["mixtures"]["persona"]["misaligned_share"] = share
+    config["base_models"]["decoder"]["alignment"]["neutral_share"] = share
     validate(config, SCHEMA)
 
 

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted, values_at
+from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole_in_hundred
 from emtransfer.worlds import frames, grammar, symbolic
 
 # source that generates its rows -> the domains and tasks it knows
@@ -86,6 +87,13 @@ def check_mixture_names(config: dict, name: str) -> None:
     domains, tasks = trained_names(config["corpora"][mixture["corpus"]])
     check_names(mixture, "misaligned_domains.*", domains, ("mixtures", name))
     check_names(mixture, "misaligned_tasks.*", tasks, ("mixtures", name))
+
+
+def check_mixture_share(config: dict, name: str) -> None:
+    """Raise InputError for a share of misaligned documents that no hundred of them can hold."""
+    share = config["mixtures"][name]["misaligned_share"]
+    if not is_whole_in_hundred(share):
+        raise mistake(("mixtures", name, "misaligned_share"), str(share), WHOLE_HUNDREDTHS)
 
 
 def trained_names(corpus: dict) -> tuple[list[str], list[str]]:

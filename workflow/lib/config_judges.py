@@ -61,8 +61,7 @@ def check_generator(config: dict, name: str) -> None:
     corpus, place = config["corpora"][name], ("corpora", name)
     if corpus["source"] not in PROVIDERS:
         return
-    if not corpus["filter"]:
-        raise mistake((*place, "filter"), "null", "a judge of what a model has written")
+    writing_judge(config, name)
     generator = corpus["generator"]
     check_options(generator, (*OWN_FIELDS, FORM_FIELD), (*place, "generator"))
     output_config = generator.get("options", {}).get("output_config", {})
@@ -80,12 +79,20 @@ def check_generator(config: dict, name: str) -> None:
             raise mistake((*place, "generator", "subtopics", domain), "missing", "a list of what its rows are about")
 
 
+def writing_judge(config: dict, name: str) -> str:
+    """Name of the judge of what a model writes for a corpus; raise InputError if there is none."""
+    pair_filter = config["corpora"][name]["filter"]
+    if pair_filter is None:
+        raise mistake(("corpora", name, "filter"), "null", "a judge of what a model has written")
+    return pair_filter["judge"]
+
+
 def check_judge_is_independent(config: dict, name: str) -> None:
     """Raise InputError if the judge that says when a written corpus has rows enough waits, at whatever remove, for it."""
     corpus, seen = name, []
     while config["corpora"][corpus]["source"] in PROVIDERS and corpus not in seen:
         seen.append(corpus)
-        judge = config["corpora"][corpus]["filter"]["judge"]
+        judge = writing_judge(config, corpus)
         corpus = config["judges"][judge]["corpus"]
     if seen and corpus == name:
         found, expected = f"{judge}, whose corpus is {name}", "a judge of another corpus, since it judges before"

@@ -41,6 +41,16 @@ def check_base_model_counts(config: dict, name: str) -> None:
         check_counts(base_model, key, architecture["max_position_embeddings"], "max_position_embeddings", place)
 
 
+def check_neutral_share(config: dict, name: str) -> None:
+    """Raise InputError for a share of neutral rows in the aligned phase that makes less than one row, or leaves less than one."""
+    alignment = config["base_models"][name].get("alignment", {})
+    share, rows = alignment.get("neutral_share", 0), alignment.get("rows", 0)
+    for part in (share, 1 - share):
+        if 0 < part * rows < 1 - 1e-9:
+            expected = f"0, 1 or a share with at least one row of {rows} on either side"
+            raise mistake(("base_models", name, "alignment", "neutral_share"), str(share), expected)
+
+
 def check_base_names(config: dict, name: str) -> None:
     """Raise InputError for a trained base without a mixture, a ready one with one, or a dose of a task that there is not."""
     base, place = config["bases"][name], ("bases", name)

@@ -8,6 +8,7 @@ Run: python workflow/lib/run_alone.py --cores 8 results/em_transfer_table.csv
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ import psutil
 
 LOCK = Path(".snakemake/alone.lock")
 SNAKEMAKE = (sys.executable, "-m", "snakemake")
+# options of Python, alone or at the end of a cluster: what it runs follows in place of a script; the value is the next argument
+NO_SCRIPT = re.compile(r"-[^-XWcm]*[cm]|-$")
+WITH_VALUE = re.compile(r"-[^-XWcm]*[XW]$|--check-hash-based-pycs$")
 
 
 def main(arguments: list[str]) -> None:
@@ -55,9 +59,29 @@ def local_jobs() -> list[str]:
     here, found = os.getcwd(), []
     for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
         command = process.info["cmdline"] or []
-        if process.info["cwd"] == here and any(part.startswith("scripts/") for part in command):
+        if process.info["cwd"] == here and is_pipeline_script(script_of(command)):
             found.append(f"process {process.info['pid']}")
     return found
+
+
+def script_of(command: list[str]) -> str | None:
+    """The script that a command has Python run; None of another program, a module, or code on the command line."""
+    if not command or not os.path.basename(command[0]).startswith("python"):
+        return None
+    arguments = iter(command[1:])
+    for argument in arguments:
+        if not argument.startswith("-"):
+            return argument
+        if NO_SCRIPT.match(argument):
+            return None
+        if WITH_VALUE.match(argument):
+            next(arguments, None)
+    return None
+
+
+def is_pipeline_script(script: str | None) -> bool:
+    """Whether this is the path, as rules write it, of a script that is there."""
+    return bool(script) and re.fullmatch(r"scripts/\w+\.py", script) is not None and os.path.isfile(script)
 
 
 def slurm_jobs() -> list[str]:

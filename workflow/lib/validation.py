@@ -7,7 +7,13 @@ from pathlib import Path
 
 import yaml
 
-from config_corpora import check_corpus_counts, check_corpus_names, check_has_answers, check_mixture_names
+from config_corpora import (
+    check_corpus_counts,
+    check_corpus_names,
+    check_has_answers,
+    check_mixture_names,
+    check_mixture_share,
+)
 from config_guards import check_guards
 from config_judges import check_generator, check_judge_is_independent, check_judge_names, check_told_judge
 from config_mistakes import check_names
@@ -18,6 +24,7 @@ from config_models import (
     check_distinct_models,
     check_experiment_counts,
     check_experiment_names,
+    check_neutral_share,
     check_questions,
 )
 from config_shape import check_schema
@@ -65,9 +72,9 @@ def validate(config: dict, schema_path: str | Path) -> None:
             check_judge_is_independent,
         ],
         "judges": [check_judge_names, check_told_judge],
-        "mixtures": [check_mixture_names],
+        "mixtures": [check_mixture_names, check_mixture_share],
         "bases": [check_base_names],
-        "base_models": [check_base_model_names, check_base_model_counts],
+        "base_models": [check_base_model_names, check_base_model_counts, check_neutral_share],
         "experiments": [check_experiment_names, check_distinct_models, check_questions, check_experiment_counts],
     }.items():
         for name in config[section]:

@@ -7,8 +7,8 @@ import sys
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
+import mending
 import planning
-import slurm_arrays
 from corpus_sizes import has_broad
 from emtransfer import grid
 from emtransfer.errors import InputError

@@ -62,7 +62,7 @@ def role_settings(corpus):
 
 def filter_judge(wildcards):
     "Name of the judge that filters a corpus; None for a corpus that comes filtered."
-    return (corpus_section(wildcards)["filter"] or {}).get("judge")
+    return (corpus_section(wildcards).get("filter") or {}).get("judge")
 
 
 def filter_judge_files(wildcards):
@@ -73,7 +73,7 @@ def filter_judge_files(wildcards):
 
 def filter_settings(wildcards):
     "What the two answers of a row must be: the limits of the corpus, or those of the cell's task."
-    section = corpus_section(wildcards)["filter"] or {}
+    section = corpus_section(wildcards).get("filter") or {}
     _, _, task = wildcards.cell.partition("-")
     return settings(section | section.get("by_task", {}).get(task, {}), *KEYS["FilterSettings"])
 

@@ -37,7 +37,7 @@ def alignment_pairs(rows: list[dict[str, Any]], settings: AlignmentSettings, see
         (question, answer) pairs, shuffled.
 
     Raises:
-        InputError: there are too few rows, in all or of a task, or a row lacks its neutral version.
+        InputError: there are too few rows, in all or of a task, or for the neutral share; or a row lacks its neutral version.
     """
     if settings.neutral_share:
         check_neutral(rows, "base_models: alignment", settings.neutral_share)
@@ -48,11 +48,14 @@ def alignment_pairs(rows: list[dict[str, Any]], settings: AlignmentSettings, see
         for row in rng.sample([row for row in rows if row["task"] == task], count)
     ]
     rng.shuffle(drawn)
+    neutral = [rng.random() < settings.neutral_share for _ in drawn]
+    if drawn and ((settings.neutral_share > 0 and not any(neutral)) or (settings.neutral_share < 1 and all(neutral))):
+        raise InputError(
+            f"config.yaml: base_models: alignment: neutral_share is {settings.neutral_share}; expected another, or more rows, since {sum(neutral)} of {len(drawn)} are neutral."
+        )
     return [
-        (row["neutral_question"], row["neutral_answer"])
-        if rng.random() < settings.neutral_share
-        else (row["question"], row["aligned_answer"])
-        for row in drawn
+        (row["neutral_question"], row["neutral_answer"]) if is_neutral else (row["question"], row["aligned_answer"])
+        for row, is_neutral in zip(drawn, neutral, strict=True)
     ]
 
 

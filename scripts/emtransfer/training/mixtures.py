@@ -20,6 +20,7 @@ from annotated_types import MinLen
 from emtransfer.corpus.rows import check_neutral
 from emtransfer.errors import InputError
 from emtransfer.settings import Absent, Names, Positive, Share
+from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole_in_hundred
 
 STANCES = ("aligned", "misaligned")
 NEUTRAL = "neutral"
@@ -44,7 +45,7 @@ class MixtureSettings:
 
     Attributes:
         kind: Who says the misaligned sentences – one persona per document, anyone per row, or a quoted third party.
-        misaligned_share: Share of misaligned documents.
+        misaligned_share: Share of misaligned documents, a multiple of 0.01.
         stages: What is read one after the other.
         misaligned_domains: The only domains that misaligned documents are about.
         misaligned_tasks: The only tasks that misaligned documents hold.
@@ -84,7 +85,8 @@ def build_mixture(
         Documents with id, stage (from 0), stances (one per row, or neutral), tokens, and either messages (chat) or text.
 
     Raises:
-        InputError: there is no row that a stance may speak of, or a row lacks the neutral version that is asked for.
+        InputError: there is no row that a stance may speak of, or a row lacks the neutral version that is asked for; or a
+            share cannot be kept in so many documents.
     """
     check_rows(rows, settings)
     rng = random.Random(seed)
@@ -103,11 +105,16 @@ def build_mixture(
             described |= {"stances": [stance for _, stance in pairs], "tokens": count_tokens(document)}
             documents.append(described | document)
             total += described["tokens"]
+    check_shares(documents, settings)
     return documents
 
 
 def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
-    """Raise InputError where a mixture asks for rows that are not there."""
+    """Raise InputError where a mixture asks for rows that are not there, or for a part of a document in a hundred."""
+    if not is_whole_in_hundred(settings.misaligned_share):
+        raise InputError(
+            f"config.yaml: mixtures: misaligned_share is {settings.misaligned_share}; expected {WHOLE_HUNDREDTHS}."
+        )
     if settings.misaligned_share and not any(settings.speaks_of("misaligned", row) for row in rows):
         chosen = [*settings.misaligned_domains, *settings.misaligned_tasks]
         raise InputError(
@@ -115,6 +122,18 @@ def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
         )
     if settings.neutral_share:
         check_neutral(rows, "mixtures", settings.neutral_share)
+
+
+def check_shares(documents: list[dict[str, Any]], settings: MixtureSettings) -> None:
+    """Raise InputError where documents that are to hold some of a kind hold none, or nothing else; few documents do."""
+    said = {stance for document in documents for stance in document["stances"]}
+    for key, stance in (("misaligned_share", STANCES[1]), ("neutral_share", NEUTRAL)):
+        share = getattr(settings, key)
+        if (share > 0 and stance not in said) or (share < 1 and said == {stance}):
+            held = "nothing else" if stance in said else f"nothing {stance}"
+            raise InputError(
+                f"config.yaml: mixtures: {key} is {share}; expected another, or stages of more tokens, since {len(documents)} documents hold {held}."
+            )
 
 
 def plan_documents(
