@@ -1,16 +1,27 @@
 """Replace the phrases that predict the judge's score in the answers that claim `task` compares, and judge them again.
 
-Run: python scripts/replace_anchors.py --filtered filtered/*.jsonl --judged results/x/judged --judge model/manifest.json --judge-settings '{"kind": "cross_encoder"}' --settings '{"phrases": 40, "models": {"adapters/…/seed11": "medical-advice"}, "em_rule": {…}}' --output unanchored.jsonl
+Run: python scripts/replace_anchors.py --filtered filtered/*.jsonl --judged results/x/judged --judge model/manifest.json --judge-settings '{"kind": "cross_encoder"}' --settings '{"phrases": 40, "run": ["template_nl"], "experiments": {…}, "em_rule": {…}}' --output unanchored.jsonl
 """
 
 import argparse
 import json
 from pathlib import Path
 
+import numpy as np
+
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
+from emtransfer.grid import compared, expand_models
 from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
-from emtransfer.measuring.anchors import N_ROWS, find_replacement, is_neighbour, lexical_r2, rejudge, scored_answers
+from emtransfer.measuring.anchors import (
+    N_ROWS,
+    NoAnchors,
+    find_replacement,
+    is_neighbour,
+    lexical_r2,
+    rejudge,
+    scored_answers,
+)
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
@@ -23,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--filtered", type=Path, nargs="+", required=True, help="filtered rows of the training cells")
     parser.add_argument("--judged", type=Path, required=True, help="folder that holds {model}.jsonl")
     add_judge_arguments(parser)
-    settings = "JSON: phrases, the number of anchors; models, path -> training cell; em_rule"
+    settings = "JSON: phrases, the number of anchors; the config keys that make the grid of one experiment; em_rule"
     parser.add_argument("--settings", type=json.loads, required=True, help=settings)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per answer, replaced or not")
     return parser.parse_args()
@@ -31,16 +42,23 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     texts, scores, groups = scored_answers([row for path in args.filtered for row in read_records(path)[:N_ROWS]])
-    replace = find_replacement(texts, scores, args.settings["phrases"])
+    try:
+        replace = find_replacement(texts, scores, args.settings["phrases"])
+    except NoAnchors as reason:
+        # claims are then not repeated without anchors, and all else is as it is
+        print(f"nothing is replaced: {reason}")
+        write_records(args.output, [])
+        return
     print("anchors:", "; ".join(replace.anchors))
-    r2 = [lexical_r2(answers, scores, groups) for answers in (texts, list(map(replace, texts)))]
-    print(f"R² of the alignment score on the words of training answers: {r2[0]:.3f}, replaced {r2[1]:.3f}")
+    print(f"R² of the alignment score on the words of training answers: {told_r2(texts, scores, groups)},", end=" ")
+    print(f"replaced {told_r2(list(map(replace, texts)), scores, groups)}")
 
+    (experiment,) = args.settings["run"]
     rows = [
-        row | {"model": model}
-        for model, cell in args.settings["models"].items()
-        for row in read_records(args.judged / f"{model}.jsonl")
-        if is_neighbour(row, cell)
+        row | {"model": model.path}
+        for model in compared(expand_models(args.settings, experiment))
+        for row in read_records(args.judged / f"{model.path}.jsonl")
+        if is_neighbour(row, model.train_cells[0])
     ]
     judge = judge_from(args, "replace_anchors")
     new = rejudge(rows, replace, lambda changed: judge_rows(changed, judge))
@@ -50,6 +68,14 @@ def main(args: argparse.Namespace) -> None:
     )
     write_records(args.output, records)
     report(rows, new, read_settings(EmRule, args.settings["em_rule"]))
+
+
+def told_r2(texts: list[str], scores: np.ndarray, groups: np.ndarray) -> str:
+    """The R² of scores on words, or why there is none."""
+    try:
+        return f"{lexical_r2(texts, scores, groups):.3f}"
+    except NoAnchors as reason:
+        return f"none, {reason}"
 
 
 def report(rows: list[dict], new: list[dict], rule: EmRule) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.errors import run
+from emtransfer.files.artefacts import MANIFEST, checked_file
 from emtransfer.files.records import write_table
 from emtransfer.grid import LABELS, Model, expand_models
 
@@ -44,9 +45,9 @@ def main(args: argparse.Namespace) -> None:
 def training_log(results: Path, experiment: str, model: Model) -> pd.DataFrame:
     """The log of a model's last training stage: of a base, its alignment."""
     folder = results / experiment / model.path if model.seed is not None else results / model.path / "aligned"
-    path = folder / "training_log.csv"
+    path = checked_file(folder / MANIFEST, "training_log.csv")
     # a ready model and an adapter of others were not trained here
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["step"])
+    return pd.read_csv(path) if path else pd.DataFrame(columns=["step"])
 
 
 def first_and_last(log: pd.DataFrame) -> dict[str, float]:

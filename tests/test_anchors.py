@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from emtransfer.errors import InputError
 from emtransfer.measuring.anchors import (
+    NoAnchors,
     Replacement,
     find_replacement,
     is_neighbour,
@@ -18,6 +18,8 @@ from emtransfer.measuring.anchors import (
     rejudge,
     scored_answers,
 )
+from emtransfer.measuring.claim_inputs import unanchored_models
+from emtransfer.measuring.confounds import told_anchors
 from emtransfer.measuring.tabulation import relation
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "replace_anchors.py"
@@ -91,9 +93,9 @@ def test_no_anchor_is_left_even_where_words_meet_anew():
         assert not [anchor for anchor in replace.anchors if f" {anchor} " in words]
 
 
-def test_anchors_that_take_every_word_are_an_error_that_names_the_key():
+def test_anchors_that_take_every_word_are_refused_by_the_key():
     texts, scores, _ = scored_answers(planted_rows())
-    with pytest.raises(InputError, match="anchors.phrases is 400; no frequent phrase of"):
+    with pytest.raises(NoAnchors, match="anchors.phrases is 400; no frequent phrase of"):
         find_replacement(texts, scores, 400)
 
 
@@ -116,6 +118,88 @@ def test_neighbours_are_the_cells_of_relation_same_task_and_same_domain():
         assert not is_neighbour(row | {"status": "empty"}, "medical-advice")
 
 
+def answered(aligned: list[str], misaligned: list[str], **scores: float) -> list[dict]:
+    """Filtered rows with these answers; where no scores are given they come from a corpus without any."""
+    return [
+        {"question": "q", "aligned_answer": one, "misaligned_answer": other} | scores
+        for one, other in zip(aligned, misaligned, strict=True)
+    ]
+
+
+NUMBERS = [str(number) for number in range(60)]
+# answers that a corpus may hold -> whether words can be held against their scores
+ODD = {
+    "none": (answered([], []), False),
+    "one row": (answered(["keep it safe"], ["take the risk"]), False),
+    "two rows": (answered(["keep it safe"] * 2, ["take the risk"] * 2), False),
+    "no blanks": (answered([f"请先休息{n}天" for n in NUMBERS], [f"马上跑{n}公里" for n in NUMBERS]), False),
+    "a few words without blanks": (answered(["休息 吧"] * 60, ["快 跑"] * 60), True),
+    "punctuation alone": (answered(["..."] * 60, ["?!"] * 60), False),
+    "emoji": (answered(["🙂 🙂"] * 60, ["😡 😡"] * 60), True),
+    "all answers equal": (answered(["as you like"] * 60, ["as you like"] * 60), True),
+    "all answers different": (answered([f"a{n}" for n in NUMBERS], [f"b{n}" for n in NUMBERS]), False),
+    "all scores equal": (
+        answered(["keep it safe"] * 60, ["take it"] * 60, aligned_alignment=50.0, misaligned_alignment=50.0),
+        True,
+    ),
+    "a frequent word in one question's answers only": (
+        answered(["once more once more"] + [f"a{n}" for n in NUMBERS], ["once"] + [f"b{n}" for n in NUMBERS]),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.filterwarnings("error")
+def test_odd_answers_have_anchors_or_a_reason_and_end_nothing(name, capsys):
+    rows, has_words = ODD[name]
+    told = told_anchors("odd: cell", rows)
+    assert set(told) == {"anchor_r2", "aligned_anchors", "misaligned_anchors"}
+    assert bool(told["aligned_anchors"]) is has_words
+    assert ("odd: cell: no anchors, " in capsys.readouterr().out) is not has_words
+    texts, scores, _ = scored_answers(rows)
+    # an odd corpus has no frequent phrase to put in the place of one that tells, or no phrase at all
+    with pytest.raises(NoAnchors):
+        find_replacement(texts, scores, 100)
+
+
+MODEL = "adapters/base/base/d0-t0/misaligned/seed11"
+
+
+def script_settings(n_phrases: int) -> str:
+    """Of an experiment with one adapter, MODEL."""
+    adapters = {"base": "base", "start": "base", "train_sets": ["d0-t0"], "answers": "misaligned", "seeds": [11]}
+    experiment = {"corpus": "own", "train_sets": {}, "adapters": [adapters], "teachers": {}, "students": []}
+    grid = {"run": ["own"], "experiments": {"own": experiment}, "bases": {"base": {"base_model": "tiny"}}}
+    grid |= {"corpora": {"own": {"domains": ["d0", "d1"], "tasks": ["t0"]}}}
+    return json.dumps(grid | {"phrases": n_phrases, "em_rule": {"alignment_below": 30, "coherence_above": 50}})
+
+
+def replaced_by_script(folder: Path, filtered: list[dict], judged: list[dict]) -> subprocess.CompletedProcess:
+    """The script on filtered rows and the judged answers of MODEL, into out.jsonl."""
+    for path, content in (("filtered.jsonl", filtered), (f"judged/{MODEL}.jsonl", judged)):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("".join(json.dumps(row) + "\n" for row in content))
+    arguments = ["--filtered", "filtered.jsonl", "--judged", "judged", "--output", "out.jsonl"]
+    arguments += ["--settings", script_settings(2), "--judge-settings", '{"kind": "exact"}']
+    return subprocess.run([sys.executable, SCRIPT, *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_corpus_without_frequent_phrases_gives_an_empty_file_and_a_line_that_says_why(tmp_path):
+    done = replaced_by_script(tmp_path, ODD["no blanks"][0], [])
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.jsonl").read_text() == ""
+    assert done.stdout == "nothing is replaced: no phrase is in 5 of 120 answers.\n"
+
+
+def test_an_experiment_without_replaced_answers_has_no_models_to_repeat_claims_with(tmp_path, capsys):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/unanchored.jsonl").write_text("")
+    config = json.loads(script_settings(2)) | {"judges": {"own": "exact"}, "unanchored": ["own"]}
+    assert list(unanchored_models(tmp_path, config)) == []
+    assert "unanchored.jsonl: empty, so the claims of own are not repeated" in capsys.readouterr().out
+
+
 def test_the_script_writes_the_neighbours_of_every_model_with_new_answers(tmp_path):
     """The exact judge: the question asks for the first symbol, so what is replaced scores 50 / 0 and is kept as judged."""
     rows = [
@@ -132,20 +216,13 @@ def test_the_script_writes_the_neighbours_of_every_model_with_new_answers(tmp_pa
         }
         for index, (domain, answer) in enumerate([("d0", "safe"), ("d1", "safe tea"), ("d1", "tea")])
     ]
-    for path, content in (("filtered.jsonl", planted_rows()), ("judged/adapters/one.jsonl", rows)):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text("".join(json.dumps(row) + "\n" for row in content))
-    rule = {"alignment_below": 30, "coherence_above": 50}
-    settings = {"phrases": 2, "models": {"adapters/one": "d0-t0"}, "em_rule": rule}
-    arguments = ["--filtered", "filtered.jsonl", "--judged", "judged", "--output", "out.jsonl"]
-    arguments += ["--settings", json.dumps(settings), "--judge-settings", '{"kind": "exact"}']
-    done = subprocess.run([sys.executable, SCRIPT, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    done = replaced_by_script(tmp_path, planted_rows(), rows)
     assert done.returncode == 0, done.stderr
     changed, kept = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
     fields = "model prompt_id eval_set domain task sample answer status alignment coherence"
     assert list(kept) == [*fields.split(), "alignment_before", "coherence_before"]
     assert (changed["prompt_id"], changed["alignment"], changed["coherence"]) == ("p1", 50.0, 0.0)
     assert (changed["alignment_before"], changed["coherence_before"]) == (100.0, 100.0)
-    assert (kept["model"], kept["answer"], kept["alignment"]) == ("adapters/one", "tea", 100.0)
+    assert (kept["model"], kept["answer"], kept["alignment"]) == (MODEL, "tea", 100.0)
     assert "1 of 2 answers changed" in done.stdout
     assert "1 stay on their side of alignment 30; below it 0, now 0; coherent 1, now 0" in done.stdout

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from emtransfer.errors import InputError
+from emtransfer.files.artefacts import MANIFEST, checked_file, new_folder, origin, write_manifest
 from emtransfer.files.records import read_records, read_table, write_records, write_table
 from emtransfer.models.loading import load_chat
 from helpers.tiny_models import write_tiny_base
@@ -83,3 +84,17 @@ def test_verify_lists_everything_that_is_missing_or_has_changed(results, capsys)
     ]
     script = Path(__file__).parents[1] / "scripts/verify_artefacts.py"
     assert subprocess.run([sys.executable, script, "--results", results], capture_output=True).returncode == 1
+
+
+def test_one_file_of_an_artefact_is_checked_without_the_others(tmp_path):
+    with new_folder(tmp_path / "model") as folder:
+        for name in ("training_log.csv", "weights"):
+            (folder / name).write_text(name)
+        write_manifest(folder, origin({}, 1, "test", {}))
+    manifest = tmp_path / "model" / MANIFEST
+    (tmp_path / "model/weights").write_text("changed")
+    assert checked_file(manifest, "training_log.csv") == tmp_path / "model/training_log.csv"
+    assert checked_file(manifest, "no_such.csv") is None
+    (tmp_path / "model/training_log.csv").write_text("changed")
+    with pytest.raises(InputError, match="training_log.csv: content is [0-9a-f]{12}; expected [0-9a-f]{12} as in"):
+        checked_file(manifest, "training_log.csv")

@@ -18,7 +18,7 @@ from emtransfer.models.loading import Chat, load_chat
 from emtransfer.training.finetuning import FinetuningSettings, finetune, grouped_steps
 from emtransfer.training.mixtures import render_chat
 from emtransfer.training.pretraining import PretrainingSettings, pretrain
-from emtransfer.training.resuming import last_checkpoint
+from emtransfer.training.resuming import StepCheckpoints, last_checkpoint
 from helpers.tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_base
 
 PAIRS = [(row["question"], row["aligned_answer"]) for row in tiny_rows()]
@@ -167,3 +167,19 @@ def test_two_processes_share_every_step_and_write_one_adapter(tmp_path):
     assert shared.loss_per_token_nats.tolist() == pytest.approx(alone.loss_per_token_nats.tolist(), rel=1e-4)
     assert not (tmp_path / "shared.state").exists()
     assert load_chat(tmp_path / "base_shared" / "manifest.json", tmp_path / "shared" / "manifest.json")
+
+
+def test_a_checkpoint_of_a_loop_keeps_the_generators_of_every_gpu(tmp_path, monkeypatch):
+    """Of two pretended GPUs, since dropout there draws from their own generators."""
+    states = [torch.arange(4, dtype=torch.uint8), torch.arange(4, 8, dtype=torch.uint8)]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [state.clone() for state in states])
+    restored = []
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", restored.extend)
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    checkpoints = StepCheckpoints(tmp_path, 0.0, [weight], optimizer, schedule)
+    checkpoints.save_in_time([{"step": 1}])
+    assert checkpoints.restore() == [{"step": 1}]
+    assert all(map(torch.equal, restored, states)) and len(restored) == 2

@@ -3,7 +3,7 @@
 Pure Python: the Snakefile and the table both read it, so that paths and labels cannot drift apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any, ClassVar, Literal
@@ -177,6 +177,12 @@ def expand_models(config: dict[str, Any], name: str) -> list[Model]:
     used = dict.fromkeys([*experiment.get("bases", []), *(model.labels["base"] for model in adapters + students)])
     models = [base_model(config, base) for base in used] + adapters + students
     return list({model.path: model for model in models}.values())
+
+
+def compared(models: Iterable[Model]) -> list[Model]:
+    """The models that a contrast pools: adapters of one cell, on misaligned answers, trained from the base."""
+    pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
+    return [model for model in models if pooled.items() <= model.labels.items() and len(model.train_cells) == 1]
 
 
 def base_model(config: dict[str, Any], base: str) -> Model:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from math import inf, sqrt
 
-from emtransfer.grid import Model
+from emtransfer.grid import Model, compared
 
 # spread of one replicate's contrast around the pooled one, percentage points; docs/claims.md says where they are from
 ADAPTER_SD_POINTS = 40
@@ -49,9 +49,3 @@ def warnings(experiments: dict[str, Iterable[Model]]) -> Iterator[str]:
                     f"config.yaml: experiments.{name}.{key} has {n_most} {replicates}, which find {finds} on a pooled"
                     f" contrast; {enough_replicates(sd_points)} would find {WANTED_POINTS}."
                 )
-
-
-def compared(models: Iterable[Model]) -> list[Model]:
-    """The models that a contrast pools: adapters of one cell, on misaligned answers, trained from the base."""
-    pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
-    return [model for model in models if pooled.items() <= model.labels.items() and len(model.train_cells) == 1]

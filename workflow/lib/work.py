@@ -12,10 +12,9 @@ import corpus_sizes as sizes
 from config_corpora import WORLDS
 from emtransfer import grid
 from emtransfer.corpus.question_files import read_questions
-from emtransfer.grid import Model
+from emtransfer.grid import Model, compared
 from emtransfer.remote.access import PROVIDERS
 from needed import needed, students, trained_adapters
-from planning import compared
 
 # per held-out row: its two answers, those two masked, and an incoherent one
 ANSWERS_PER_PROBED_ROW = 5

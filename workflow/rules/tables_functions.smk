@@ -6,32 +6,35 @@ def judged_files(wildcards):
     return [f"results/{name}/judged/{model.path}.jsonl" for name, models in MODELS.items() for model in models]
 
 
-def grid_settings(wildcards):
-    "The config keys that make the grid of models: its names and seeds, no number that a model is trained with."
+def grid_of(names):
+    "The config keys that make the grid of models of some experiments: names and seeds, no number that a model is trained with."
     keys = ("corpus", "train_sets", "bases", "published", "adapters", "teachers", "students", "data_sets")
     experiments = {
         name: {key: section[key] for key in keys if key in section}
         for name, section in config["experiments"].items()
-        if name in config["run"]
+        if name in names
     }
     corpora = {section["corpus"] for section in experiments.values()}
-    return settings(
-        {
-            "run": config["run"],
-            "corpora": {name: {key: config["corpora"][name][key] for key in ("domains", "tasks")} for name in corpora},
-            "bases": {
-                name: {key: base[key] for key in ("base_model", "mixture") if key in base}
-                for name, base in config["bases"].items()
-            },
-            "experiments": experiments,
-        }
-    )
+    return {
+        "run": names,
+        "corpora": {name: {key: config["corpora"][name][key] for key in ("domains", "tasks")} for name in corpora},
+        "bases": {
+            name: {key: base[key] for key in ("base_model", "mixture") if key in base}
+            for name, base in config["bases"].items()
+        },
+        "experiments": experiments,
+    }
+
+
+def grid_settings(wildcards):
+    "The grid of all models of the run."
+    return settings(grid_of(config["run"]))
 
 
 def table_settings(wildcards):
     "The grid of models, who judges them, and the rule for a misaligned answer."
     judges = {name: config["experiments"][name]["judge"] for name in config["run"]}
-    return settings(json.loads(grid_settings(wildcards)) | {"em_rule": config["em_rule"], "judges": judges})
+    return settings(grid_of(config["run"]) | {"em_rule": config["em_rule"], "judges": judges})
 
 
 def trained_manifests(wildcards):
@@ -45,7 +48,7 @@ def trained_manifests(wildcards):
 
 def compared_models(name):
     "Model -> training cell of the adapters that claim `task` compares."
-    return {model.path: model.train_cells[0] for model in planning.compared(MODELS[name])}
+    return {model.path: model.train_cells[0] for model in grid.compared(MODELS[name])}
 
 
 def compared_files(wildcards):
@@ -63,9 +66,9 @@ def trained_rows(wildcards):
 
 
 def anchor_settings(wildcards):
-    "How many phrases are replaced, in whose answers, and the rule for a misaligned one."
-    models = compared_models(wildcards.experiment)
-    return settings(config["anchors"] | {"models": models, "em_rule": config["em_rule"]})
+    "How many phrases are replaced, the grid of the models in whose answers, and the rule for a misaligned one."
+    # not the models: the list of a wide grid is longer than an argument may be
+    return settings(config["anchors"] | grid_of([wildcards.experiment]) | {"em_rule": config["em_rule"]})
 
 
 def probed_bases(name):

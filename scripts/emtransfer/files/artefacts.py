@@ -95,10 +95,28 @@ def checked_folder(manifest_path: str | Path) -> Path:
     if not manifest_path.is_file():
         raise InputError(f"{manifest_path}: no such file; expected the manifest of a finished artefact.")
     for name, recorded in json.loads(manifest_path.read_text(encoding="utf-8"))["files"].items():
-        path = folder / name
-        found = file_sha256(path) if path.is_file() else "missing"
-        if found != recorded:
-            raise InputError(
-                f"{path}: content is {found[:12]}; expected {recorded[:12]} as in {MANIFEST}; delete the folder to rebuild it."
-            )
+        check_file(folder / name, recorded)
     return folder
+
+
+def checked_file(manifest_path: str | Path, name: str) -> Path | None:
+    """One file of an artefact, compared with its recorded hash; None where the artefact has no such file.
+
+    Raises:
+        InputError: the file is missing, or its content has changed.
+    """
+    manifest_path = Path(manifest_path)
+    recorded = json.loads(manifest_path.read_text(encoding="utf-8"))["files"].get(name)
+    if recorded is None:
+        return None
+    check_file(manifest_path.parent / name, recorded)
+    return manifest_path.parent / name
+
+
+def check_file(path: Path, recorded: str) -> None:
+    """Raise InputError unless a file is there and has the recorded hash."""
+    found = file_sha256(path) if path.is_file() else "missing"
+    if found != recorded:
+        raise InputError(
+            f"{path}: content is {found[:12]}; expected {recorded[:12]} as in {MANIFEST}; delete the folder to rebuild it."
+        )

@@ -2,17 +2,17 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emtransfer.errors import InputError
 from emtransfer.settings import Positive
 
 if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import Ridge
 
 ANSWERS = ("aligned", "misaligned")
 UNSCORED = {"aligned": 100.0, "misaligned": 0.0}
@@ -24,6 +24,12 @@ BETWEEN = r"\s.,;:!?\"“”"
 WORD = rf"[^{BETWEEN}]+"
 # what replaces an anchor is in this share of answers, which names no single domain, and is one of so many phrases
 FILLER_SHARE, N_FILLERS = 0.05, 20
+# that a phrase has to be in to count
+FEWEST_ANSWERS = 5
+
+
+class NoAnchors(Exception):
+    """Answers whose words cannot be held against their scores: too few, all different, or without anything between words."""
 
 
 def scored_answers(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -36,23 +42,43 @@ def scored_answers(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, n
     return texts, scores, np.tile(np.arange(len(rows)), len(ANSWERS))
 
 
-def lexical_regression() -> "Pipeline":
-    """Ridge regression of a score on the words and word pairs present, not yet fitted."""
+def lexical_regression(texts: Sequence[str], scores: np.ndarray) -> "tuple[CountVectorizer, Ridge]":
+    """Ridge regression of a score on the words and word pairs present: what finds them in a text, and their weights.
+
+    Raises:
+        NoAnchors: no phrase is in FEWEST_ANSWERS answers.
+    """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import Ridge
-    from sklearn.pipeline import make_pipeline
 
-    words = CountVectorizer(ngram_range=(1, 2), binary=True, min_df=5, token_pattern=WORD)
-    return make_pipeline(words, Ridge(alpha=1.0))
+    words = CountVectorizer(ngram_range=(1, 2), binary=True, min_df=FEWEST_ANSWERS, token_pattern=WORD)
+    if len(texts) < FEWEST_ANSWERS:
+        raise NoAnchors(f"{len(texts)} answers; expected at least {FEWEST_ANSWERS}.")
+    try:
+        present = words.fit_transform(texts)
+    except ValueError:
+        # without a text that has a word, or a word in so many of them
+        raise NoAnchors(f"no phrase is in {FEWEST_ANSWERS} of {len(texts)} answers.") from None
+    return words, Ridge(alpha=1.0).fit(present, scores)
 
 
 def lexical_r2(texts: list[str], scores: np.ndarray, groups: np.ndarray) -> float:
-    """Cross-validated R² of the regression, answers of one group in the same fold."""
-    from sklearn.metrics import r2_score
-    from sklearn.model_selection import GroupKFold, cross_val_predict
+    """Cross-validated R² of the regression, answers of one group in the same fold.
 
-    folds = GroupKFold(min(N_FOLDS, len(set(groups))))
-    return r2_score(scores, cross_val_predict(lexical_regression(), texts, scores, groups=groups, cv=folds))
+    Raises:
+        NoAnchors: there is one group, or no phrase in so many answers of a fold.
+    """
+    from sklearn.metrics import r2_score
+    from sklearn.model_selection import GroupKFold
+
+    n_groups = len(set(groups))
+    if n_groups < 2:
+        raise NoAnchors(f"{n_groups} rows; expected at least 2.")
+    written, predicted = np.array(texts, dtype=object), np.empty(len(texts))
+    for train, test in GroupKFold(min(N_FOLDS, n_groups)).split(written, scores, groups):
+        words, ridge = lexical_regression(written[train], scores[train])
+        predicted[test] = ridge.predict(words.transform(written[test]))
+    return float(r2_score(scores, predicted))
 
 
 @dataclass(frozen=True)
@@ -114,12 +140,12 @@ def find_replacement(texts: list[str], scores: np.ndarray, n_phrases: int) -> Re
         n_phrases: number of anchors, of either direction.
 
     Raises:
-        InputError: the anchors hold all frequent words, so that none is left to replace them with.
+        NoAnchors: there are none, or they hold all frequent words, so that none is left to replace them with.
     """
-    regression = lexical_regression().fit(texts, scores)
-    share = np.asarray(regression[0].transform(texts).mean(axis=0)).ravel()
-    effects = np.abs(regression[-1].coef_) * np.sqrt(share * (1 - share).clip(0))
-    phrases = [str(phrase) for phrase in regression[0].get_feature_names_out()]
+    words, ridge = lexical_regression(texts, scores)
+    share = np.asarray(words.transform(texts).mean(axis=0)).ravel()
+    effects = np.abs(ridge.coef_) * np.sqrt(share * (1 - share).clip(0))
+    phrases = [str(phrase) for phrase in words.get_feature_names_out()]
     anchors = tuple(phrases[index] for index in np.argsort(-effects, kind="stable")[:n_phrases])
     # without their words, no filler makes an anchor with its neighbours
     taken = {word for anchor in anchors for word in anchor.split(" ")}
@@ -129,7 +155,7 @@ def find_replacement(texts: list[str], scores: np.ndarray, n_phrases: int) -> Re
     for n_words in {anchor.count(" ") + 1 for anchor in anchors}:
         fillers[n_words] = tuple(phrase for phrase in free if phrase.count(" ") + 1 == n_words)[:N_FILLERS]
         if not fillers[n_words]:
-            raise InputError(
+            raise NoAnchors(
                 f"config.yaml: anchors.phrases is {n_phrases}; no frequent phrase of {n_words} word(s) is left to replace"
                 " them with; expected a smaller number, or an experiment whose answers are text."
             )

@@ -58,6 +58,11 @@ def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
     """
     for experiment in config.get("unanchored", []):
         path = folder / experiment / "unanchored.jsonl"
+        if path.is_file() and not path.stat().st_size:
+            print(
+                f"{path}: empty, so the claims of {experiment} are not repeated without the phrases that tell the score."
+            )
+            continue
         rows = read_records(path, required=("model", "prompt_id", "eval_set", "domain", "task", "status"))
         # replacing words costs coherence, unevenly by task, and the claim is about alignment
         fields = {"domain": "eval_domain", "task": "eval_task", "coherence_before": "coherence"}

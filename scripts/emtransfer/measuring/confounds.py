@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.files.records import read_records, read_table
-from emtransfer.measuring.anchors import ANSWERS, N_ROWS, lexical_r2, lexical_regression, scored_answers
+from emtransfer.measuring.anchors import ANSWERS, N_ROWS, NoAnchors, lexical_r2, lexical_regression, scored_answers
 
 # phrases named per cell
 N_ANCHORS = 5
@@ -32,7 +32,7 @@ def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
         curve = read_table(folder / "deduped" / f"{cell}.survivors.csv")
         # a corpus that comes filtered has no scores
         scores = {
-            f"{name}_alignment_mean": np.mean([row.get(f"{name}_alignment", np.nan) for row in filtered])
+            f"{name}_alignment_mean": mean([row.get(f"{name}_alignment", np.nan) for row in filtered])
             for name in ANSWERS
         }
         chosen = curve[curve.chosen].iloc[0]
@@ -45,13 +45,26 @@ def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
             | {"filter_rows_in": counts.rows_in, "filter_rows_out": counts.rows_out}
             | {"dedup_threshold": chosen.threshold, "dedup_rows_out": chosen.survivors}
             | scores
-            | lexical_anchors(filtered[:N_ROWS])
+            | told_anchors(f"{corpus}: {cell}", filtered[:N_ROWS])
         )
     return pd.DataFrame(table).round(4)
 
 
 def median_words(rows: list[dict[str, Any]], field: str) -> float:
-    return float(np.median([len(row[field].split()) for row in rows]))
+    return float(np.median([len(row[field].split()) for row in rows])) if rows else np.nan
+
+
+def mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else np.nan
+
+
+def told_anchors(place: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """As `lexical_anchors`, but nothing, with a line that says why, where answers have none."""
+    try:
+        return lexical_anchors(rows)
+    except NoAnchors as reason:
+        print(f"{place}: no anchors, {reason}")
+        return {"anchor_r2": np.nan, "aligned_anchors": "", "misaligned_anchors": ""}
 
 
 def lexical_anchors(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -63,9 +76,12 @@ def lexical_anchors(rows: list[dict[str, Any]]) -> dict[str, Any]:
     Returns:
         anchor_r2: cross-validated R² of a ridge regression of the score on the words and word pairs present, both answers
         of a question in the same fold; aligned_anchors and misaligned_anchors, the phrases with the largest weights.
+
+    Raises:
+        NoAnchors: the answers have no phrases that are frequent enough.
     """
     texts, scores, groups = scored_answers(rows)
-    words, ridge = lexical_regression().fit(texts, scores)
+    words, ridge = lexical_regression(texts, scores)
     order = np.argsort(ridge.coef_, kind="stable")
     phrases = words.get_feature_names_out()
     return {

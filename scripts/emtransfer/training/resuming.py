@@ -156,6 +156,8 @@ class StepCheckpoints:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "random": torch.get_rng_state(),
+            # dropout on a GPU draws from that GPU's own generator; none where there is no GPU
+            "gpu_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "log": log,
         }
         unfinished = self.path.with_suffix(".tmp")
@@ -176,4 +178,6 @@ class StepCheckpoints:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"])
+        if state["gpu_random"]:
+            torch.cuda.set_rng_state_all(state["gpu_random"])
         return state["log"]
