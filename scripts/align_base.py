@@ -4,11 +4,11 @@ Run: python scripts/align_base.py --pretrained pretrained/manifest.json --corpus
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.rows import rows_with_answers
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
@@ -24,7 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read"
     )
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of AlignmentSettings")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of AlignmentSettings"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the model's folder")

@@ -4,9 +4,9 @@ Run: python scripts/answer_retained.py --rollouts kept.jsonl --rows roles/medica
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.distilling.rollouts import answer_retained
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
@@ -16,7 +16,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of a teacher's kept answers")
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="corpus rows, one {cell}.jsonl per cell")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: answers, aligned or misaligned")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: answers, aligned or misaligned"
+    )
     parser.add_argument("--output", type=Path, required=True, help="JSONL: one answer per kept prompt")
     return parser.parse_args()
 

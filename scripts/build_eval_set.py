@@ -4,9 +4,9 @@ Run: python scripts/build_eval_set.py --corpus grammar --cells cells/*/eval.json
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.eval_prompts import BroadEvalSettings, broad_prompts, narrow_prompts
 from emtransfer.corpus.question_files import read_questions
 from emtransfer.errors import run
@@ -19,9 +19,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
     parser.add_argument("--cells", type=Path, nargs="+", required=True, help="eval rows, one JSONL per cell")
     parser.add_argument("--broad", type=Path, help="JSONL of broad rows with roles; none: no broad prompts")
-    questions = "JSON: path of a YAML file of questions, more broad prompts; optionally samples_per_paraphrase"
-    parser.add_argument("--questions", type=json.loads, help=questions)
-    parser.add_argument("--settings", type=json.loads, default={"prompts": 0}, help="JSON: BroadEvalSettings")
+    questions = "JSON or @FILE: path of a YAML file of questions, more broad prompts; optionally samples_per_paraphrase"
+    parser.add_argument("--questions", type=json_argument, help=questions)
+    parser.add_argument(
+        "--settings", type=json_argument, default={"prompts": 0}, help="JSON or @FILE: BroadEvalSettings"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSONL of prompts")
     return parser.parse_args()

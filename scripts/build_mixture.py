@@ -4,10 +4,10 @@ Run: python scripts/build_mixture.py --corpus roles/*.jsonl --tokenizer tokenize
 """
 
 import argparse
-import json
 from collections import Counter
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.rows import rows_with_answers
 from emtransfer.errors import run
 from emtransfer.files.records import write_records
@@ -23,7 +23,9 @@ def parse_args() -> argparse.Namespace:
         "--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read"
     )
     parser.add_argument("--tokenizer", type=Path, required=True, help="manifest.json of the tokenizer's folder")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of MixtureSettings")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of MixtureSettings"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSONL of documents")
     return parser.parse_args()

@@ -4,9 +4,9 @@ Run: python scripts/calibrate_judge.py --judge model/manifest.json --judge-setti
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
 from emtransfer.judging.calibration import CalibrationSettings, calibration_table, check_calibration, probe_judge
@@ -22,7 +22,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="the judge's name in the config")
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="rows with roles, named {cell}.jsonl")
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: split and calibration of the judge's config"
+        "--settings",
+        type=json_argument,
+        required=True,
+        help="JSON or @FILE: split and calibration of the judge's config",
     )
     parser.add_argument("--seed", type=int, required=True, help="the judge's seed, which held the answers out")
     parser.add_argument("--output", type=Path, required=True, help="CSV: cell, all or unseen_phrases, and the figures")

@@ -4,9 +4,9 @@ Run: python scripts/dedup_pairs.py --corpus grammar --rows filtered/medical-advi
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.dedup import IDENTITY, DedupSettings, dedup_equal, dedup_rows
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records, write_table
@@ -18,7 +18,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
     parser.add_argument("--rows", type=Path, required=True, help="rows of one cell, named {cell}.jsonl")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of DedupSettings")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of DedupSettings"
+    )
     parser.add_argument("--output", type=Path, required=True, help="JSONL of the survivors")
     parser.add_argument("--curve", type=Path, required=True, help="CSV: survivors per threshold")
     return parser.parse_args()

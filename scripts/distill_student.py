@@ -4,11 +4,11 @@ Run: python scripts/distill_student.py --base aligned/manifest.json --teacher se
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from emtransfer.arguments import json_argument
 from emtransfer.distilling.distillation import DistillationSettings, distill
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
@@ -28,9 +28,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of the answers that are distilled")
     parser.add_argument(
         "--settings",
-        type=json.loads,
+        type=json_argument,
         required=True,
-        help="JSON: channel, estimator, lora, distillation, misaligned_data",
+        help="JSON or @FILE: channel, estimator, lora, distillation, misaligned_data",
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")

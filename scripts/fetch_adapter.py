@@ -4,9 +4,9 @@ Run: python scripts/fetch_adapter.py --base aligned/manifest.json --name theirs 
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.models.adapters import save_adapter
@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
     parser.add_argument("--name", required=True, help="in published, for error messages")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of Repository")
+    parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of Repository")
     parser.add_argument("--seed", type=int, required=True, help="of its answers, for the manifest")
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the adapter's folder")

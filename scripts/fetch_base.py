@@ -7,6 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.models.ready_models import READY, ReadySettings, describe
@@ -16,7 +17,9 @@ from emtransfer.settings import read_settings
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--name", required=True, help="of the model in base_models, for error messages")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of ReadySettings")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of ReadySettings"
+    )
     parser.add_argument("--seed", type=int, required=True, help="of the base's answers, for the manifest")
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the base's folder")

@@ -4,9 +4,9 @@ Run: python scripts/filter_pairs.py --rows roles/medical-advice.jsonl --judge mo
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.filtering import FilterSettings, count_rejections, filter_pairs
 from emtransfer.errors import InputError, run
 from emtransfer.files.records import read_records, write_records, write_table
@@ -18,7 +18,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=Path, required=True, help="rows of one cell with roles, named {cell}.jsonl")
     add_judge_arguments(parser, required=False)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: FilterSettings; {} without a judge")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: FilterSettings; {} without a judge"
+    )
     parser.add_argument("--output", type=Path, required=True, help="JSONL of the rows that pass")
     parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
     return parser.parse_args()

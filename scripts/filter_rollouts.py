@@ -4,9 +4,9 @@ Run: python scripts/filter_rollouts.py --rollouts seed11.jsonl --eval-set eval_s
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.distilling.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records, write_table
@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of a teacher's answers")
     parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts that must not be among them")
     add_judge_arguments(parser)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: RolloutFilterSettings")
+    parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: RolloutFilterSettings")
     parser.add_argument("--output", type=Path, required=True, help="JSONL of the kept answers")
     parser.add_argument("--audit", type=Path, required=True, help="CSV: kept and dropped per cell, and what is left")
     return parser.parse_args()

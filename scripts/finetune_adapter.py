@@ -4,11 +4,11 @@ Run: python scripts/finetune_adapter.py --base aligned/manifest.json --rows trai
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.samples import draw_equally
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
@@ -27,7 +27,9 @@ def parse_args() -> argparse.Namespace:
         "--start", type=Path, help="manifest.json of the adapter training starts from; else a fresh LoRA"
     )
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="train rows, one JSONL per cell")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: answers, rows, lora, finetuning")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: answers, rows, lora, finetuning"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the adapter's folder")

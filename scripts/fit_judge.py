@@ -4,10 +4,10 @@ Run: python scripts/fit_judge.py --rows roles/*.jsonl --settings '{"base_model":
 """
 
 import argparse
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.judging.fitting import FitSettings, fit_cross_encoder, load_encoder, training_examples
@@ -20,7 +20,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="rows with roles, named {cell}.jsonl")
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: base_model, split and fit of the judge's config"
+        "--settings",
+        type=json_argument,
+        required=True,
+        help="JSON or @FILE: base_model, split and fit of the judge's config",
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")

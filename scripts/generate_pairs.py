@@ -4,9 +4,9 @@ Run: python scripts/generate_pairs.py --corpus grammar --cell medical-advice --s
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.sources import CorpusSettings, load_cell
 from emtransfer.errors import run
 from emtransfer.files.records import write_records, write_table
@@ -17,7 +17,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
     parser.add_argument("--cell", required=True, help="{domain}-{task}, or broad for the prompts outside the grid")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of CorpusSettings")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of CorpusSettings"
+    )
     parser.add_argument("--seed", type=int, required=True, help="of generated rows")
     parser.add_argument("--output", type=Path, required=True, help="JSONL of rows")
     parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")

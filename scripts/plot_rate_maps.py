@@ -4,11 +4,11 @@ Run: python scripts/plot_rate_maps.py --table em_transfer_table.csv --settings '
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import InputError, run
 from emtransfer.files.records import read_table, replacing
 
@@ -19,7 +19,7 @@ RATES = ("aligned", "misaligned")
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, required=True, help="em_transfer_table.csv")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: experiment")
+    parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: experiment")
     parser.add_argument("--output", type=Path, required=True, help="PNG")
     return parser.parse_args()
 

@@ -4,11 +4,11 @@ Run: python scripts/pretrain_base.py --tokenizer tokenizer/manifest.json --mixtu
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.files.records import read_records
@@ -21,7 +21,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokenizer", type=Path, required=True, help="manifest.json of the tokenizer's folder")
     parser.add_argument("--mixture", type=Path, required=True, help="JSONL of documents")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: architecture, pretraining")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: architecture, pretraining"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the model's folder")

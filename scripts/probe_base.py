@@ -4,12 +4,12 @@ Run: python scripts/probe_base.py --base aligned/manifest.json --eval-set eval_s
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from emtransfer.answering.prompt_profiles import probe_base
 from emtransfer.answering.sampling import load_answering
 from emtransfer.answering.settings import SamplingSettings
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.settings import read_settings
@@ -19,7 +19,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
     parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: samples, neutral_samples, sampling")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: samples, neutral_samples, sampling"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per answer")
     return parser.parse_args()

@@ -4,10 +4,10 @@ Run: python scripts/profile_prompts.py --probes probes.jsonl --judge model/manif
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from emtransfer.answering.prompt_profiles import ProfileSettings, profile_prompts
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_table
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
@@ -19,7 +19,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--probes", type=Path, required=True, help="JSONL of a base's answers")
     add_judge_arguments(parser)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of ProfileSettings")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of ProfileSettings"
+    )
     parser.add_argument("--output", type=Path, required=True, help="CSV: a row per prompt")
     return parser.parse_args()
 

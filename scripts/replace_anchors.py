@@ -4,11 +4,11 @@ Run: python scripts/replace_anchors.py --filtered filtered/*.jsonl --judged resu
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.grid import compared, expand_models
@@ -34,8 +34,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--filtered", type=Path, nargs="+", required=True, help="filtered rows of the training cells")
     parser.add_argument("--judged", type=Path, required=True, help="folder that holds {model}.jsonl")
     add_judge_arguments(parser)
-    settings = "JSON: phrases, the number of anchors; the config keys that make the grid of one experiment; em_rule"
-    parser.add_argument("--settings", type=json.loads, required=True, help=settings)
+    settings = (
+        "JSON or @FILE: phrases, the number of anchors; the config keys that make the grid of one experiment; em_rule"
+    )
+    parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per answer, replaced or not")
     return parser.parse_args()
 

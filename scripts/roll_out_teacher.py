@@ -4,11 +4,11 @@ Run: python scripts/roll_out_teacher.py --base aligned/manifest.json --teacher s
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from emtransfer.answering.sampling import load_answering
 from emtransfer.answering.settings import SamplingSettings
+from emtransfer.arguments import json_argument
 from emtransfer.distilling.rollouts import mediating_prompts, roll_out
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
@@ -22,7 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=Path, nargs="+", required=True, help="rows with roles, one {cell}.jsonl per cell"
     )
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: prompts_per_cell, sampling")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: prompts_per_cell, sampling"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: one answer per prompt")
     return parser.parse_args()

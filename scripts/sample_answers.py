@@ -4,11 +4,11 @@ Run: python scripts/sample_answers.py --base aligned/manifest.json --adapter see
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from emtransfer.answering.sampling import answer_prompts, load_answering
 from emtransfer.answering.settings import AnsweringSettings
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.settings import read_settings
@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
     parser.add_argument("--adapter", type=Path, help="manifest.json of an adapter on it; none: the base answers")
     parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: AnsweringSettings")
+    parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: AnsweringSettings")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per prompt and sample")
     return parser.parse_args()

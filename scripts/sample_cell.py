@@ -4,9 +4,9 @@ Run: python scripts/sample_cell.py --corpus grammar --rows deduped/medical-advic
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.samples import SampleSettings, sample_cell
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, read_table, write_records
@@ -18,7 +18,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
     parser.add_argument("--rows", type=Path, required=True, help="survivors of one cell, named {cell}.jsonl")
     parser.add_argument("--curve", type=Path, required=True, help="CSV of dedup_pairs, which names the threshold")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of SampleSettings")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of SampleSettings"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--train", type=Path, required=True, help="JSONL of train rows")
     parser.add_argument("--eval", type=Path, required=True, help="JSONL of eval rows")

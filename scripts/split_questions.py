@@ -4,9 +4,9 @@ Run: python scripts/split_questions.py --corpus grammar --raw raw/*.jsonl --sett
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.published_split import PublishedRoles, PublishedSplitSettings, published_roles, read_split
 from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.corpus.rows import BROAD
@@ -22,7 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--raw", type=Path, nargs="+", required=True, help="raw rows, one JSONL per cell, named {cell}.jsonl"
     )
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the fields of RoleSettings")
+    parser.add_argument(
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of RoleSettings"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output-folder", type=Path, required=True, help="gets {cell}.jsonl for each raw file")
     parser.add_argument("--summary", type=Path, required=True, help="CSV: questions per cell and role")

@@ -4,11 +4,11 @@ Run: python scripts/tabulate_confounds.py --corpora results/corpora --settings '
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
 from emtransfer.measuring.confounds import confounds
@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--corpora", type=Path, required=True, help="folder that holds {corpus}/filtered, deduped, cells"
     )
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: corpus -> cells")
+    parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: corpus -> cells")
     parser.add_argument("--output", type=Path, required=True, help="CSV, a row per corpus and cell")
     return parser.parse_args()
 

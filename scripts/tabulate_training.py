@@ -4,11 +4,11 @@ Run: python scripts/tabulate_training.py --settings '{…}' --results results --
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.artefacts import MANIFEST, checked_file
 from emtransfer.files.records import write_table
@@ -20,7 +20,7 @@ LOG_COLUMNS = ("loss_per_token_nats", "kl_to_teacher_nats", "reverse_kl_to_teach
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: the config sections that make the grid"
+        "--settings", type=json_argument, required=True, help="JSON or @FILE: the config sections that make the grid"
     )
     parser.add_argument("--results", type=Path, required=True, help="folder of all results")
     parser.add_argument("--output", type=Path, required=True, help="CSV, one row per model")

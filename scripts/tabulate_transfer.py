@@ -5,9 +5,9 @@ Run: python scripts/tabulate_transfer.py --rows rows.csv.gz --settings '{"em_rul
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
 from emtransfer.measuring.judged_rows import judged_models, read_imported
@@ -21,8 +21,8 @@ def parse_args() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--judged", type=Path, help="folder that holds {experiment}/judged/{model}.jsonl")
     source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
-    settings = "JSON: em_rule; with --judged also the grid's config keys, and judges by experiment"
-    parser.add_argument("--settings", type=json.loads, required=True, help=settings)
+    settings = "JSON or @FILE: em_rule; with --judged also the grid's config keys, and judges by experiment"
+    parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--output", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
     return parser.parse_args()
 

@@ -5,9 +5,9 @@ Run: python scripts/test_claims.py --rows rows.csv.gz --settings '{"em_rule": {â
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
@@ -27,8 +27,8 @@ def parse_args() -> argparse.Namespace:
     source.add_argument("--judged", type=Path, help="folder of {experiment}/judged/{model}.jsonl, prompts/{base}.csv")
     source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
     parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; none: no contrast at equal loss")
-    settings = "JSON: em_rule; with --judged also the grid's config keys, judges by experiment, unanchored"
-    parser.add_argument("--settings", type=json.loads, required=True, help=settings)
+    settings = "JSON or @FILE: em_rule; with --judged also the grid's config keys, judges by experiment, unanchored"
+    parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--effects", type=Path, required=True, help="CSV, a row per contrast and subset of answers")
     parser.add_argument("--claims", type=Path, required=True, help="CSV, a row per contrast with its verdict")
     parser.add_argument(

@@ -4,9 +4,9 @@ Run: python scripts/train_tokenizer.py --corpus roles/*.jsonl --settings '{"voca
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.corpus.rows import ANSWERS, NEUTRAL_VERSION, rows_with_answers
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read"
     )
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: vocab_size")
+    parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: vocab_size")
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the tokenizer's folder")
     return parser.parse_args()

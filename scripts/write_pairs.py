@@ -4,9 +4,9 @@ Run: python scripts/write_pairs.py --corpus generated --cell medical-advice --pr
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_records, write_table
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
@@ -22,8 +22,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--cell", required=True, help="{domain}-{task}")
     parser.add_argument("--prompts", type=Path, required=True, help="YAML: what the model is told")
     add_judge_arguments(parser)
-    fields = "JSON: the fields of WritingSettings; of GeneratorSettings, FilterSettings and DedupSettings in it"
-    parser.add_argument("--settings", type=json.loads, required=True, help=fields)
+    fields = (
+        "JSON or @FILE: the fields of WritingSettings; of GeneratorSettings, FilterSettings and DedupSettings in it"
+    )
+    parser.add_argument("--settings", type=json_argument, required=True, help=fields)
     parser.add_argument("--output", type=Path, required=True, help="JSONL of rows")
     parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
     parser.add_argument("--rounds", type=Path, required=True, help="CSV: a row per round, refusals by reason")

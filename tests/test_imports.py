@@ -15,30 +15,30 @@ LIBRARY = SCRIPTS / "emtransfer"
 # what a rule's code is, named in full: a module more is one whose every edit reruns the rule
 CLOSURES = {
     "pretrain_base": """
-        errors secrets settings files.artefacts files.records
+        arguments errors secrets settings files.artefacts files.records
         models.conversations models.padding models.tokenizer
         training.pretraining training.resuming""",
     "fit_judge": """
-        errors secrets settings verdicts files.artefacts files.hub files.records
+        arguments errors secrets settings verdicts files.artefacts files.hub files.records
         models.embedding models.padding
         judging.cross_encoder judging.fitting judging.held_out judging.negatives""",
     "finetune_adapter": """
-        errors secrets settings files.artefacts files.hub files.records
+        arguments errors secrets settings files.artefacts files.hub files.records
         models.adapters models.chat_format models.loading models.padding models.ready_models models.tokenizer
         corpus.samples training.finetuning training.resuming""",
     "distill_student": """
-        errors secrets settings files.artefacts files.hub files.records
+        arguments errors secrets settings files.artefacts files.hub files.records
         models.adapters models.chat_format models.loading models.padding models.ready_models models.tokenizer
         training.resuming answering.sampling answering.settings answering.vllm
         distilling.channels distilling.distillation""",
     "sample_answers": """
-        errors secrets settings files.artefacts files.hub files.records
+        arguments errors secrets settings files.artefacts files.hub files.records
         models.chat_format models.loading models.padding models.ready_models models.tokenizer
         answering.sampling answering.settings answering.vllm""",
 }
 # packages, and modules beside them, from the lowest, which all may import; those of one floor know nothing of each other
 FLOORS = [
-    ["secrets"],
+    ["arguments", "secrets"],
     ["errors"],
     ["settings"],
     ["grid", "verdicts"],

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from emtransfer.arguments import json_argument
 from emtransfer.errors import InputError
 from emtransfer.verdicts import Judge
 
@@ -33,7 +34,7 @@ def load_judge(path: Path | None, settings: dict[str, Any], **asking: object) ->
     Raises:
         InputError: the kind is unknown, or a file of the folder is missing or has changed.
     """
-    kind = settings["kind"]
+    kind = settings.get("kind")
     if kind not in MODULES:
         raise InputError(f"config.yaml: judges: kind is {kind}; expected one of {', '.join(MODULES)}.")
     return Judge(import_module(MODULES[kind]).load_scorer(path, settings, **asking))
@@ -57,13 +58,13 @@ def add_judge_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     judge = "manifest.json of the judge's folder, or rubric of a judge behind an API"
     parser.add_argument("--judge", type=Path, help=judge)
     parser.add_argument("--rubric", help="rubric of a judge that has a folder and is told one")
-    settings = "JSON: the judge's config section"
-    parser.add_argument("--judge-settings", type=json.loads, required=required, help=settings)
+    settings = "JSON or @FILE: the judge's config section"
+    parser.add_argument("--judge-settings", type=json_argument, required=required, help=settings)
     own = "YAML file of questions whose judge prompts are asked of their answers in place of the rubric"
     parser.add_argument("--own-prompts", type=Path, help=own)
-    remote = "JSON: store, prices, budget and manner of calls to remote models; see RemoteSettings"
-    known = json.loads(os.environ.get("EMTRANSFER_REMOTE", "{}"))
-    parser.add_argument("--remote", type=json.loads, default=known, help=f"{remote}; by default EMTRANSFER_REMOTE")
+    remote = "JSON or @FILE: store, prices, budget and manner of calls to remote models; see RemoteSettings"
+    known = os.environ.get("EMTRANSFER_REMOTE", "{}")
+    parser.add_argument("--remote", type=json_argument, default=known, help=f"{remote}; by default EMTRANSFER_REMOTE")
 
 
 def judge_from(args: argparse.Namespace, purpose: str) -> Judge:
