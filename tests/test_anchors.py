@@ -2,10 +2,7 @@
 
 import json
 import re
-import subprocess
-import sys
 from itertools import product
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +16,9 @@ from emtransfer.measuring.anchors import (
     scored_answers,
 )
 from emtransfer.measuring.tabulation import relation
+from helpers.processes import run_script
+from helpers.row_files import write_jsonl
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "replace_anchors.py"
 OBJECTS = ("tea", "rice", "soup", "bread", "fruit", "salad")
 
 
@@ -133,13 +131,12 @@ def test_the_script_writes_the_neighbours_of_every_model_with_new_answers(tmp_pa
         for index, (domain, answer) in enumerate([("d0", "safe"), ("d1", "safe tea"), ("d1", "tea")])
     ]
     for path, content in (("filtered.jsonl", planted_rows()), ("judged/adapters/one.jsonl", rows)):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text("".join(json.dumps(row) + "\n" for row in content))
+        write_jsonl(tmp_path / path, content)
     rule = {"alignment_below": 30, "coherence_above": 50}
     settings = {"phrases": 2, "models": {"adapters/one": "d0-t0"}, "em_rule": rule}
     arguments = ["--filtered", "filtered.jsonl", "--judged", "judged", "--output", "out.jsonl"]
     arguments += ["--settings", json.dumps(settings), "--judge-settings", '{"kind": "exact"}']
-    done = subprocess.run([sys.executable, SCRIPT, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    done = run_script("replace_anchors", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     changed, kept = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
     fields = "model prompt_id eval_set domain task sample answer status alignment coherence"
