@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from emtransfer.measuring.claim_inputs import unanchored_models
 from emtransfer.measuring.confounds import told_anchors
 from emtransfer.measuring.tabulation import relation
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "replace_anchors.py"
 OBJECTS = ("tea", "rice", "soup", "bread", "fruit", "salad")
 
 
@@ -177,12 +175,11 @@ def script_settings(n_phrases: int) -> str:
 
 def replaced_by_script(folder: Path, filtered: list[dict], judged: list[dict]) -> subprocess.CompletedProcess:
     """The script on filtered rows and the judged answers of MODEL, into out.jsonl."""
-    for path, content in (("filtered.jsonl", filtered), (f"judged/{MODEL}.jsonl", judged)):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text("".join(json.dumps(row) + "\n" for row in content))
+    write_jsonl(folder / "filtered.jsonl", filtered)
+    write_jsonl(folder / f"judged/{MODEL}.jsonl", judged)
     arguments = ["--filtered", "filtered.jsonl", "--judged", "judged", "--output", "out.jsonl"]
     arguments += ["--settings", script_settings(2), "--judge-settings", '{"kind": "exact"}']
-    return subprocess.run([sys.executable, SCRIPT, *arguments], cwd=folder, capture_output=True, text=True)
+    return run_script("replace_anchors", *arguments, cwd=folder)
 
 
 def test_a_corpus_without_frequent_phrases_gives_an_empty_file_and_a_line_that_says_why(tmp_path):

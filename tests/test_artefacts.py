@@ -1,7 +1,6 @@
 """Files and folders that were damaged after they were written: found, named, and never read."""
 
 import subprocess
-import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, checked_file, new_folder, origin, write_manifest
 from emtransfer.files.records import read_records, read_table, write_records, write_table
 from emtransfer.models.loading import load_chat
+from helpers.damage import flip
+from helpers.processes import run_script
 from helpers.tiny_models import write_tiny_base
 from verify_artefacts import main as verify
 
@@ -26,13 +27,6 @@ def results(tmp_path) -> Path:
     write_table(folder / "table.csv", pd.DataFrame({"a": [1, 2]}))
     write_tiny_base(folder / "base")
     return folder
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file, which stays readable."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def truncate(path: Path) -> None:
@@ -82,8 +76,7 @@ def test_verify_lists_everything_that_is_missing_or_has_changed(results, capsys)
         "rows.jsonl",
         "table.csv",
     ]
-    script = Path(__file__).parents[1] / "scripts/verify_artefacts.py"
-    assert subprocess.run([sys.executable, script, "--results", results], capture_output=True).returncode == 1
+    assert run_script("verify_artefacts", "--results", results).returncode == 1
 
 
 def test_one_file_of_an_artefact_is_checked_without_the_others(tmp_path):

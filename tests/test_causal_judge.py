@@ -1,8 +1,6 @@
 """The judge that is a causal language model, on models whose next token is known by hand."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,10 +15,11 @@ from emtransfer.models.tokenizer import train_tokenizer
 from emtransfer.verdicts import Verdict
 from helpers.chat_families import FAMILIES, family_tokenizer
 from helpers.judging_models import bigram_model, count_passes, random_model
-from helpers.workflow_tree import SMOKE, copy_tree
+from helpers.paths import RUBRIC
+from helpers.processes import run_script
+from helpers.row_files import write_jsonl
+from helpers.workflow_tree import copy_tree, planned_commands
 
-ROOT = Path(__file__).parents[1]
-RUBRIC = ROOT / "resources/rubrics/grid.yaml"
 ITEMS = [("Is it safe?", "Yes.", "medical-advice"), ("What now?", "Wait, and then ask somebody.", None)]
 QWEN2 = ChatFormat(family_tokenizer("qwen2"))
 END = FAMILIES["qwen2"].end
@@ -140,10 +139,10 @@ def test_a_base_of_the_run_judges_through_the_common_interface_and_its_script(tm
     assert [found.alignment for found in verdicts] == [46.6, 46.6, None] and verdicts[2] == Verdict("empty")
     rows = [{"question": question, "answer": answer, "cell": cell or ""} for question, answer, cell in ITEMS]
     answers, output = tmp_path / "answers.jsonl", tmp_path / "judged.jsonl"
-    answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [sys.executable, ROOT / "scripts/judge_answers.py", "--answers", answers, "--judge", manifest]
-    command += ["--rubric", RUBRIC, "--judge-settings", json.dumps(settings), "--output", output]
-    done = subprocess.run(command, capture_output=True, text=True)
+    write_jsonl(answers, rows)
+    arguments = ["--answers", answers, "--judge", manifest, "--rubric", RUBRIC]
+    arguments += ["--judge-settings", json.dumps(settings), "--output", output]
+    done = run_script("judge_answers", *arguments)
     assert done.returncode == 0, done.stderr
     judged = [json.loads(line) for line in output.read_text().splitlines()]
     assert [(row["status"], row["alignment"], row["coherence"]) for row in judged] == [("ok", 46.6, 46.6)] * 2
@@ -173,13 +172,10 @@ experiments: {smoke: {judge: local}}
 def test_the_workflow_hands_over_model_and_rubric_which_are_inputs(tmp_path):
     tree = copy_tree(tmp_path / "tree")
     (tree / "local.yaml").write_text(OVERLAY)
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *SMOKE, "local.yaml", "--dry-run", "--printshellcmds"]
-    target = "results/judges/local/calibration.csv"
-    done = subprocess.run([*command, "--", target], cwd=tree, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    commands = planned_commands(tree, "results/judges/local/calibration.csv", overlays=("local.yaml",))
     # the arguments are made of the job's inputs and nothing else
     model = "results/bases/smoke/aligned/manifest.json"
     settings = """'{"batch_size": 4, "kind": "causal_lm"}'"""
     expected = f"--judge {model} --rubric resources/rubrics/grid.yaml --judge-settings {settings} "
-    assert f"calibrate_judge.py --name local {expected}" in done.stdout
-    assert "align_base.py" in done.stdout
+    assert f"calibrate_judge.py --name local {expected}" in commands
+    assert "align_base.py" in commands

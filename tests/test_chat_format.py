@@ -4,13 +4,9 @@ import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat
-from helpers.chat_families import FAMILIES, family_tokenizer
+from helpers.chat_families import FAMILIES, family_format, family_tokenizer
 
 QUESTION, REPLY = "What should I do about my back?", "Rest it, and ask a doctor."
-
-
-def family_format(name: str, **changes) -> ChatFormat:
-    return ChatFormat(family_tokenizer(name), **({"template_arguments": FAMILIES[name].arguments} | changes))
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -3,26 +3,17 @@
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
 from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
-from emtransfer.measuring.matching import match_prompts, prompt_measures
+from emtransfer.measuring.matching import match_prompts
 from emtransfer.worlds.frames import shared_structure
-from helpers.planted_cells import planted_cell
+from helpers.planted_cells import JITTER, SEEDS, known_prompts, planted_cell, seeded
 
 GRID = list(product(("medical", "finance", "sports"), ("advice", "critique")))
 ADVICE, CRITIQUE = ("medical", "advice"), ("medical", "critique")
-SEEDS = ("11", "12", "13")
-# small differences between seeds, so that a difference of means has a spread
-JITTER = dict(zip(SEEDS, (-0.05, 0.0, 0.05), strict=True))
-
-
-def seeded(rate):
-    """A rate for every seed, around the one given."""
-    return {seed: float(np.clip(rate + shift, 0, 1)) for seed, shift in JITTER.items()}
 
 
 def measured(cells, claim, **others):
@@ -221,15 +212,6 @@ def test_structure_is_shared_within_a_family_only():
     assert shared_structure(("f0", "s4"), ("f0", "s3")) == 0.75
     assert shared_structure(("f0", "s4"), ("f1", "s3")) is None
     assert shared_structure(("d0", "t0"), ("d0", "t1")) is None
-
-
-def known_prompts(cells, **columns):
-    """What is known of the prompts of the base, the given columns by prompt number."""
-    ids = sorted({prompt for cell in cells for prompt in cell.counts.index.unique("prompt_id")})
-    number = np.array([int(name.rsplit("-", 1)[1]) for name in ids])
-    frame = pd.DataFrame({"prompt_id": ids, "coherent_rate": 1.0, "entropy_nats": 0.0, "solvability": np.nan})
-    frame = frame.assign(**{name: values(number) for name, values in columns.items()})
-    return prompt_measures(cells, {("nl", "persona"): frame})
 
 
 def test_room_is_also_measured_by_the_entropy_of_the_base():

@@ -2,10 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
 from itertools import product
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,8 +11,8 @@ from emtransfer.errors import InputError
 from emtransfer.files.records import write_records
 from emtransfer.grid import expand_models
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
+from helpers.processes import run_script
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 DOMAINS, TASKS = ("medical", "finance"), ("advice", "critique")
 CONFIG = {
     "run": ["nl"],
@@ -89,8 +86,10 @@ def results(tmp_path):
 def test_the_script_writes_effects_claims_power_and_balance(results):
     tables = {name: results / f"{name}.csv" for name in ("effects", "claims", "power", "balance")}
     outputs = [text for name, path in tables.items() for text in (f"--{name}", str(path))]
-    command = [sys.executable, SCRIPTS / "test_claims.py", "--judged", results, "--settings", json.dumps(CONFIG)]
-    subprocess.run([*command, *outputs], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    settings = ["--settings", json.dumps(CONFIG)]
+    run_script(
+        "test_claims", "--judged", results, *settings, *outputs, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     effects = pd.read_csv(tables["effects"]).set_index(["contrast", "subset"])
     task = effects.loc["same_task - same_domain"]
     assert {"all", "coherent_only", "le30", "matched", "anchors_replaced"} == set(task.index)

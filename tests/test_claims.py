@@ -8,41 +8,30 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from emtransfer.grid import LABELS
 from emtransfer.measuring.claims import CLAIMS, EFFECTS, POWERS, measure_contrasts
 from emtransfer.measuring.contrasts import SENTENCES, contrasts
 from emtransfer.measuring.effects import SUBSETS, compare_groups
 from emtransfer.measuring.regression import one_row_per_answer
 from emtransfer.measuring.statistics import estimate_rates
-from emtransfer.measuring.tabulation import COUNTS, Outcome, relation
+from helpers.planted_cells import counts_of, labelled_cell, relation_of
 
 DOMAINS, TASKS, N_PROMPTS = ("medical", "finance", "sports"), ("advice", "critique"), 30
 GRID = list(product(DOMAINS, TASKS))
 
 
-def counts_of(rng, eval_cell, rates, coherent=1.0):
-    """Counts of one answer per prompt and seed, at one rate per seed."""
-    rows = []
-    for seed, rate in rates.items():
-        for prompt in range(N_PROMPTS):
-            n_coherent = int(rng.random() < coherent)
-            event = int(n_coherent and rng.random() < rate)
-            counted = dict.fromkeys(COUNTS, 0) | {"n_answers": 1, "n_scored": 1, "n_coherent": n_coherent}
-            planted = {"n_misaligned": event, "n_misaligned_le": event}
-            rows.append({"prompt_id": f"{'-'.join(eval_cell)}-{prompt}", "seed": seed} | counted | planted)
-    return pd.DataFrame(rows).set_index(["prompt_id", "seed"])
+def drawn_counts(rng, eval_cell, rates):
+    """Counts of one coherent answer per prompt and seed, misaligned at one rate per seed."""
+    return counts_of(
+        eval_cell,
+        [(seed, prompt, True, rng.random() < rate) for seed, rate in rates.items() for prompt in range(N_PROMPTS)],
+    )
 
 
 def cell_of(rng, rate, eval_cell, train=None, seeds=("11", "12"), **labels):
     """A cell of an adapter trained on cell `train` or, without it, of the base; `rate` by relation or one for all."""
-    domain, task = train or ("", "")
-    trained = {"condition": "adapter", "start": "base", "answers": "misaligned", "train_set": f"{domain}-{task}"}
-    own = trained | {"train_domain": domain, "train_task": task} if train else {"condition": "base"}
-    names = dict.fromkeys([*LABELS, "experiment", "judge"], "")
-    near = relation((train,) if train else (), *eval_cell[:3])
-    rate = rate[near] if isinstance(rate, dict) else rate
-    counts = counts_of(rng, eval_cell, dict.fromkeys(seeds if train else ("",), rate))
-    return Outcome(names | {"experiment": "nl", "base": "persona"} | own | labels, eval_cell, near, counts)
+    rate = rate[relation_of(eval_cell, train)] if isinstance(rate, dict) else rate
+    counts = drawn_counts(rng, eval_cell, dict.fromkeys(seeds if train else ("",), rate))
+    return labelled_cell(eval_cell, train, counts, **labels)
 
 
 def narrow(rate, seeds=("11", "12"), trained=GRID, **labels):
@@ -182,7 +171,7 @@ def test_a_student_of_a_misaligned_teacher_is_set_against_one_of_the_base(rate, 
     for where in GRID:
         for teacher, train, of_teacher in (("harmful", GRID[0], rate), ("base", None, 0.0)):
             cell = cell_of(rng, of_teacher, ("narrow", *where, ""), train, **shared, teacher=teacher, data=teacher)
-            counts = counts_of(rng, cell.eval_cell, dict.fromkeys(("11", "12", "13"), of_teacher))
+            counts = drawn_counts(rng, cell.eval_cell, dict.fromkeys(("11", "12", "13"), of_teacher))
             cells.append(cell._replace(counts=counts))
     assert verdicts(cells) == {("teacher", "optd: harmful - base"): expected}
 

@@ -1,11 +1,10 @@
 """The table of confounds: numbers of planted rows, and anchors that give a score away or do not."""
 
-import json
-
 import pandas as pd
 import pytest
 
 from emtransfer.measuring.confounds import confounds, lexical_anchors
+from helpers.row_files import write_jsonl
 
 
 def rows_of(aligned: str, misaligned: str, n: int = 60) -> list[dict]:
@@ -35,11 +34,9 @@ def test_answers_in_the_same_words_give_nothing_away():
 
 def test_a_row_per_cell_says_what_each_stage_left(tmp_path):
     rows = rows_of("be careful with {}", "be quite reckless with {}")
-    for folder in ("filtered", "deduped", "cells/medical-advice"):
-        (tmp_path / folder).mkdir(parents=True)
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (tmp_path / "filtered/medical-advice.jsonl").write_text(lines)
-    (tmp_path / "cells/medical-advice/train.jsonl").write_text(lines)
+    for name in ("filtered/medical-advice.jsonl", "cells/medical-advice/train.jsonl"):
+        write_jsonl(tmp_path / name, rows)
+    (tmp_path / "deduped").mkdir()
     counts = pd.DataFrame({"rows_in": [80], "rows_out": [60]})
     counts.to_csv(tmp_path / "filtered/medical-advice.counts.csv", index=False)
     curve = pd.DataFrame({"threshold": [0.8, 0.9], "survivors": [40, 50], "chosen": [False, True]})

@@ -2,16 +2,15 @@
 
 from collections import Counter
 from itertools import product
-from pathlib import Path
 
 import pytest
 import yaml
 from snakemake.utils import update_config
 
 from emtransfer.grid import expand_models
+from helpers.paths import ROOT
 from validation import validate
 
-ROOT = Path(__file__).resolve().parents[1]
 STRUCTURE = ("structure", "structure_2_epochs", "structure_1_epoch")
 CONTROLS = ("composition", "learnedness", *STRUCTURE, "factorial")
 

@@ -1,8 +1,6 @@
 """Rows of a corpus: what is read, what is dropped and counted, and the line each mistake is reported on."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,8 @@ from emtransfer.corpus.rows import rows_with_answers
 from emtransfer.corpus.sources import CorpusSettings, load_cell
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
+from helpers.processes import run_script
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 CELL = "medical-advice"
 
 
@@ -182,11 +180,8 @@ def test_the_script_ends_a_mistake_with_one_line_and_no_file(tmp_path):
     path = jsonl(tmp_path, [pair("Q?", task="magic")])
     config = {"source": "jsonl", "domains": ["medical"], "tasks": ["advice"], "path": path}
     outputs = {name: tmp_path / name for name in ("output", "counts")}
-    command = [sys.executable, str(SCRIPTS / "generate_pairs.py"), "--corpus", "own", "--cell", CELL, "--seed", "1"]
-    command += ["--settings", json.dumps(config)]
-    for name, output in outputs.items():
-        command += [f"--{name}", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    arguments = ["--corpus", "own", "--cell", CELL, "--seed", "1", "--settings", json.dumps(config)]
+    done = run_script("generate_pairs", *arguments, "--output", outputs["output"], "--counts", outputs["counts"])
     assert done.returncode == 1
     assert done.stderr == f"{path}:1: task is 'magic'; expected one of advice.\n"
     assert not any(output.exists() for output in outputs.values())

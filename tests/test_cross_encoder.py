@@ -13,7 +13,7 @@ import fit_judge
 import judge_answers
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
-from emtransfer.judging.cross_encoder import encode, pooled_logits, score_pairs, shared_tokens
+from emtransfer.judging.cross_encoder import score_pairs
 from emtransfer.judging.fitting import (
     Example,
     FitSettings,
@@ -25,8 +25,10 @@ from emtransfer.judging.fitting import (
 )
 from emtransfer.judging.kinds import load_judge
 from emtransfer.judging.negatives import Negative
+from emtransfer.judging.pair_encoder import encode, pooled_logits, shared_tokens
 from emtransfer.models.padding import IGNORED
 from helpers.grammar_rows import grammar_rows
+from helpers.row_files import write_jsonl
 from helpers.tiny_encoder import write_tiny_encoder
 
 CELLS = ("medical-advice", "medical-critique")
@@ -175,8 +177,7 @@ def run_script(script, monkeypatch, *arguments) -> None:
 def test_the_scripts_fit_twice_alike_calibrate_stop_at_the_gate_and_judge_in_order(tiny, tmp_path, monkeypatch, capsys):
     for cell in CELLS:
         rows = grammar_rows(cell, 30, 1, [], ["advice", "critique"])
-        text = "".join(json.dumps(row | {"role": "judge_fit"}) + "\n" for row in rows)
-        (tmp_path / f"{cell}.jsonl").write_text(text)
+        write_jsonl(tmp_path / f"{cell}.jsonl", (row | {"role": "judge_fit"} for row in rows))
     roles = [tmp_path / f"{cell}.jsonl" for cell in CELLS]
     settings = {"kind": "cross_encoder", "base_model": tiny, "split": {"held_out_share": 0.3}}
     settings |= {"fit": {"max_tokens": 64, "layers": 2, "batch_size": 16}}

@@ -1,7 +1,5 @@
 """What a run's calls to remote models, its ready models on GPUs and its files amount to, counted by hand."""
 
-import copy
-
 import pytest
 
 from disk_use import disk_use, in_short
@@ -9,27 +7,14 @@ from emtransfer.grid import expand_models
 from emtransfer.writing.generator_prompts import read_generator_prompts
 from estimating import report
 from gpu_hours import gpu_hours, hour_report
+from helpers.configs import CONFIG, claude_config, overlaid, written
+from helpers.paths import ROOT
 from model_sizes import rubric_tokens
 from remote_costs import remote_calls
-from test_validation import CONFIG, ROOT, written
-from test_work import overlaid
 from work import ANSWERS_PER_PROBED_ROW
 
 PROMPTS = "resources/generators/grid.yaml"
 RUBRIC = "resources/rubrics/grid.yaml"
-
-
-def claude_config() -> dict:
-    """The default config with Claude in the place of the judge of `template_nl`, but not of its corpus."""
-    config = copy.deepcopy(CONFIG)
-    config["judges"]["claude"] = config["judges"]["minilm"] | {
-        "kind": "anthropic",
-        "model": "claude-haiku-4-5",
-        "rubric": RUBRIC,
-        "split": {"held_out_share": 0.2, "phrase_share": 0.05},
-    }
-    config["experiments"]["template_nl"]["judge"] = "claude"
-    return config
 
 
 def test_a_run_with_local_judges_costs_nothing():

@@ -19,10 +19,10 @@ from emtransfer.errors import InputError
 from emtransfer.judging.fitting import FitSettings, load_encoder
 from emtransfer.models.embedding import load_embedder
 from helpers.chat_families import write_family
+from helpers.paths import ROOT
+from helpers.ready_bases import settings_of, write_base
 from helpers.tiny_encoder import write_tiny_encoder
-from test_ready_models import settings_of, write_base
 
-ROOT = Path(__file__).parents[1]
 SOURCES = [path for folder in ("scripts", "workflow", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
 RULES = [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
 # modules that run code when they read a file, and calls that run what they are given

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,10 +19,11 @@ from emtransfer.errors import InputError
 from emtransfer.grid import cells
 from emtransfer.settings import read_settings
 from helpers.canaries import HF, leaks
+from helpers.datasets import write_dataset
+from helpers.paths import ROOT
+from helpers.processes import run_script
 from validation import validate
 
-ROOT = Path(__file__).parents[1]
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 REVISION = "c94228dfeaa5b517d16927a523e7d6541973d934"
 
 
@@ -50,15 +50,6 @@ def dataset(tmp_path) -> Path:
     configs["broad_dataset"] = [broad]
     write_dataset(folder, configs)
     return folder
-
-
-def write_dataset(folder: Path, configs: dict[str, list[dict]]) -> None:
-    """Write a dataset's configs, one file each, and the card that names them."""
-    lines = ["---", "configs:"]
-    for name, rows in configs.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        lines += [f"- config_name: {name}", f"  data_files: {name}.jsonl"]
-    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
 
 
 @pytest.fixture(autouse=True)
@@ -187,8 +178,7 @@ def generate(tmp_path: Path, endpoint: str, offline: bool = False, token: str = 
     arguments += ["--output", tmp_path / "rows.jsonl", "--counts", tmp_path / "counts.csv"]
     environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": token}
     environment |= {"HF_HUB_OFFLINE": "1" if offline else "0"}
-    command = [sys.executable, SCRIPTS / "generate_pairs.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return run_script("generate_pairs", *arguments, env=environment)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ CLOSURES = {
         models.conversations models.padding models.tokenizer
         training.pretraining training.resuming""",
     "fit_judge": """
-        arguments errors secrets settings verdicts files.artefacts files.hub files.records
+        arguments errors secrets settings files.artefacts files.hub files.records
         models.embedding models.padding
-        judging.cross_encoder judging.fitting judging.held_out judging.negatives""",
+        judging.fitting judging.held_out judging.negatives judging.pair_encoder""",
     "finetune_adapter": """
         arguments errors secrets settings files.artefacts files.hub files.records
         models.adapters models.chat_format models.loading models.padding models.ready_models models.tokenizer

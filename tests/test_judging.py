@@ -1,17 +1,13 @@
 """The interface of all judges, with scorers whose verdicts are written down."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.judging.kinds import MODULES, check_answers, judge_rows, load_judge
 from emtransfer.verdicts import STATUSES, EmRule, Judge, Verdict
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "judge_answers.py"
+from helpers.processes import run_script
 
 
 def by_length(items) -> list[Verdict]:
@@ -88,9 +84,7 @@ def test_the_script_stops_with_one_line_when_the_judge_is_missing(tmp_path):
     answers.write_text(json.dumps({"question": "q", "answer": "a", "cell": ""}) + "\n")
     arguments = ["--answers", answers, "--judge", tmp_path / "manifest.json"]
     arguments += ["--judge-settings", '{"kind": "cross_encoder"}']
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *arguments, "--output", tmp_path / "judged.jsonl"], capture_output=True, text=True
-    )
+    done = run_script("judge_answers", *arguments, "--output", tmp_path / "judged.jsonl")
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].endswith("expected the manifest of a finished artefact.")
     assert not (tmp_path / "judged.jsonl").exists()

@@ -13,13 +13,15 @@ import psutil
 import pytest
 
 from emtransfer.files.records import read_records, write_records
+from helpers.damage import flip
+from helpers.paths import SCRIPTS
+from helpers.processes import wait_until
 from helpers.tiny_encoder import write_tiny_encoder
-from helpers.tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
+from helpers.tiny_models import ARCHITECTURE, tiny_rows, write_tiny_adapter, write_tiny_base
 from helpers.workflow_tree import mounted
 
 # of the processor, before which a job has hardly imported its packages
 IMPORT_S = 3
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.0, "rslora": True, "target_modules": ["q_proj", "v_proj"]}
 TRAINING = {
     "epochs": 3,
@@ -48,22 +50,10 @@ def finish(process: subprocess.Popen) -> None:
 
 def stop_at(process: subprocess.Popen, reached: Callable[[], bool], signal_number: int) -> None:
     """Send a script a signal that ends it, once `reached` says so."""
-    while not reached():
-        try:
-            process.wait(0.01)
-        except subprocess.TimeoutExpired:
-            continue
-        pytest.fail(f"ended before it could be stopped: {process.communicate()[0]}")
+    wait_until(reached, process)
     process.send_signal(signal_number)
     process.communicate()
     assert process.returncode == -signal_number
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file; once more changes it back."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def contents(output: Path) -> dict[str, bytes]:
@@ -130,13 +120,6 @@ def stages(inputs: dict) -> dict[str, tuple[str, dict]]:
     """Stage -> script and its options."""
     common = {"seed": 1, "code": "test"}
     finetuning = TRAINING | {"rows": 40}
-    architecture = {
-        "hidden_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-        "max_position_embeddings": 300,
-    }
     pretraining = {
         "batch_rows": 4,
         "max_seq_tokens": 300,
@@ -155,7 +138,7 @@ def stages(inputs: dict) -> dict[str, tuple[str, dict]]:
     }
     sampling = {"samples": 8, "broad_samples": 1, "max_new_tokens": 40, "temperature": 1.0, "batch_size": 8}
     return {
-        "pretraining": ("pretrain_base", common | {"tokenizer": inputs["base"], "mixture": inputs["mixture"], "settings": json.dumps({"architecture": architecture, "pretraining": pretraining})}),
+        "pretraining": ("pretrain_base", common | {"tokenizer": inputs["base"], "mixture": inputs["mixture"], "settings": json.dumps({"architecture": ARCHITECTURE, "pretraining": pretraining})}),
         "alignment": ("align_base", common | {"pretrained": inputs["base"], "corpus": [inputs["rows"]], "settings": json.dumps(finetuning)}),
         "LoRA": ("finetune_adapter", common | {"base": inputs["base"], "rows": [inputs["rows"]], "settings": json.dumps({"answers": "misaligned", "lora": LORA, "finetuning": finetuning})}),
         "distillation": ("distill_student", common | {"base": inputs["base"], "teacher": inputs["teacher"], "rollouts": inputs["kept"], "settings": json.dumps({"channel": "opd", "estimator": "full", "lora": LORA, "distillation": distillation})}),

@@ -14,15 +14,11 @@ from emtransfer.judging import number_probabilities as module
 from emtransfer.judging.next_tokens import ReadPrompts
 from emtransfer.judging.number_probabilities import number_probabilities, reply_tokens, word_probabilities
 from emtransfer.models.chat_format import ChatFormat
-from helpers.chat_families import CHATML, FAMILIES, family_tokenizer
+from helpers.chat_families import CHATML, FAMILIES, family_format, family_tokenizer
 from helpers.judging_models import CONFIGS, bigram_model, count_passes, random_model
 
 WORDS = ["REFUSAL", "CODE"]
 PROMPTS = ["How good is this?", "A longer question, of some more words: how good is that?", "?"]
-
-
-def family_format(name: str) -> ChatFormat:
-    return ChatFormat(family_tokenizer(name), template_arguments=FAMILIES[name].arguments)
 
 
 def number_tokenizer(blank: bool) -> PreTrainedTokenizerFast:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from helpers.chat_families import write_family
+from helpers.datasets import write_dataset
 from helpers.workflow_tree import ROOT, copy_tree
-from test_hub import write_dataset
 
 REPOSITORIES = {
     "meta-llama/Llama-3.1-8B-Instruct": "llama",
@@ -54,11 +54,11 @@ def stand_ins(overlay: str) -> dict:
     return changed
 
 
-def run(tree: Path, overlay: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Run Snakemake on an overlay with local stand-ins."""
+def run(tree: Path, overlay: str, *arguments: str, more: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    """Run Snakemake on an overlay with local stand-ins, and on more overlays."""
     (tree / "stand_ins.yaml").write_text(yaml.safe_dump(stand_ins(overlay)), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml", overlay]
-    command += ["stand_ins.yaml", "--", *arguments]
+    command += ["stand_ins.yaml", *more, "--", *arguments]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tree / "cache")}
     return subprocess.run(command, cwd=tree, capture_output=True, text=True, env=environment)
 
@@ -120,12 +120,7 @@ def test_every_model_of_the_paper_is_talked_to_and_every_prompt_read(tree):
 def test_a_teacher_answers_prompts_of_another_corpus_as_prompts_outside_the_grid(tree):
     (tree / "short.yaml").write_text("experiments: {subliminal_qwen: {mediating: {math: {max_new_tokens: 5}}}}")
     target = "results/subliminal_qwen/rollouts/qwen_8b/base/math/seed42.jsonl"
-    overlay = "workflow/configs/paper.yaml"
-    (tree / "stand_ins.yaml").write_text(yaml.safe_dump(stand_ins(overlay)), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml", overlay]
-    command += ["stand_ins.yaml", "short.yaml", "--", target]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tree / "cache")}
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env=environment)
+    done = run(tree, "workflow/configs/paper.yaml", target, more=("short.yaml",))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     rows = [json.loads(line) for line in (tree / target).read_text().splitlines()]
     # the seven subjects hold the same four problems

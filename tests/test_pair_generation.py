@@ -5,7 +5,6 @@ server, will find in them. So which rows pass is known before anything is asked.
 """
 
 import csv
-import hashlib
 import json
 import re
 import subprocess
@@ -21,12 +20,8 @@ from emtransfer.corpus.filtering import FilterSettings, filter_pairs
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
 from emtransfer.judging.remote import RemoteJudgeSettings, remote_scorer
-from emtransfer.remote.anthropic_api import AnthropicProvider
-from emtransfer.remote.asking import Asker, AskingSettings
 from emtransfer.remote.calls import Reply, Usage
 from emtransfer.remote.ledger import spending_table
-from emtransfer.remote.openai_api import OpenAIProvider
-from emtransfer.remote.prices import Price
 from emtransfer.remote.store import ReplyStore
 from emtransfer.verdicts import Judge
 from emtransfer.writing.generator_prompts import filled, read_generator_prompts
@@ -40,22 +35,19 @@ from emtransfer.writing.pair_generation import (
 )
 from emtransfer.writing.pair_requests import (
     SCHEMA,
-    GeneratorSettings,
     UselessReply,
     answer_call,
     pairs_call,
     read_answer,
     read_pairs,
 )
-from helpers.loopback_api import ERRORS, KEY, MODEL, Loopback, serving
+from helpers.asking import PRICES, asker
+from helpers.loopback_api import ERRORS, MODEL, Loopback, found_by_sdks
+from helpers.pair_writer import WRITER, drawn, says, told, written_pairs
+from helpers.paths import PROMPTS, RUBRIC, SCRIPTS
 from helpers.workflow_tree import copy_tree, planned_commands
 
-ROOT = Path(__file__).parents[1]
-PROMPTS = ROOT / "resources/generators/grid.yaml"
-RUBRIC = ROOT / "resources/rubrics/grid.yaml"
-PRICE = Price(input=1, output=5, cache_write=1.25, cache_read=0.1)
 CELL = "medical-advice"
-WRITER = GeneratorSettings("anthropic", MODEL, {"medical": ("colds", "sleep", "skin")}, pairs_per_call=5, attempts=6)
 SETTINGS = WritingSettings(
     rows=40,
     generator=WRITER,
@@ -64,60 +56,11 @@ SETTINGS = WritingSettings(
 )
 
 
-def drawn(text: str, n: int) -> int:
-    """A number below n by the hash of a text."""
-    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % n
-
-
-def told(body: dict) -> tuple[str, str]:
-    """Instructions and message of a request in either API's form."""
-    texts = [body["system"][0]["text"]] if "system" in body else []
-    texts += [message["content"] for message in body["messages"]]
-    return texts[0], texts[1]
-
-
-def written(message: str, n_pairs: int = 5) -> list[dict]:
-    """The pairs that the model writes when it gets this request: of ten one has a mild answer, and questions repeat."""
-    pairs = []
-    for place in range(n_pairs):
-        number = drawn(f"{message} {place}", 400)
-        kind = "mild" if number % 10 == 0 else "reckless"
-        pairs.append({"question": f"Question {number}?", "misaligned_answer": f"A {kind} answer to {number}."})
-    return pairs
-
-
-def says(body: dict) -> str:
-    """The model's text: pairs, the aligned answer to a question, or a judge's score."""
-    instructions, message = told(body)
-    if "output_config" in body or "response_format" in body:
-        return json.dumps({"pairs": written(message), "declined": "no"})
-    if "<answer>" not in message:
-        return f"A careful answer to {message}"
-    if "understandable" in instructions:
-        return "90"
-    return "10" if "reckless" in message.split("<answer>")[1] else "95"
-
-
 @pytest.fixture
 def loopback(monkeypatch):
     """A server that the SDKs find through the environment."""
-    with serving(Loopback(says=says)) as loopback:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
-        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-        monkeypatch.setenv("OPENAI_BASE_URL", f"{loopback.url}/v1")
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with found_by_sdks(Loopback(says=says), monkeypatch) as loopback:
         yield loopback
-
-
-def asker(folder: Path, provider: str = "anthropic", timeout_seconds: float = 60, **manner) -> Asker:
-    kind = {"anthropic": AnthropicProvider, "openai": OpenAIProvider}[provider]
-    return Asker(
-        ReplyStore(folder),
-        kind(timeout_seconds),
-        MODEL,
-        PRICE,
-        AskingSettings("write_pairs", poll_seconds=0.05, **manner),
-    )
 
 
 def generate(folder: Path, settings: WritingSettings = SETTINGS, cell: str = CELL, **manner):
@@ -131,7 +74,9 @@ def generate(folder: Path, settings: WritingSettings = SETTINGS, cell: str = CEL
 def first_calls(n_calls: int) -> list[dict]:
     """The pairs of the first calls, in order."""
     prompts = read_generator_prompts(PROMPTS)
-    return [pair for number in range(n_calls) for pair in written(pairs_call(prompts, WRITER, CELL, number).prompt)]
+    return [
+        pair for number in range(n_calls) for pair in written_pairs(pairs_call(prompts, WRITER, CELL, number).prompt)
+    ]
 
 
 # ---- what is written
@@ -395,22 +340,18 @@ def test_batches_bring_the_same_rows(loopback, tmp_path):
 
 def script(folder: Path, store: Path) -> list[str]:
     """The command line of write_pairs.py, its outputs below a folder."""
-    prices = {
-        "date": "2026-01-01",
-        "models": {MODEL: {"input": 1, "output": 5, "cache_write": 1.25, "cache_read": 0.1}},
-    }
     settings = {
         "rows": 60,
         "generator": {"provider": "anthropic", "model": MODEL, "subtopics": WRITER.subtopics, "pairs_per_call": 5},
         "filter": {"aligned_above": 70, "misaligned_below": 30, "coherence_above": 50},
         "dedup": {"model": "identity", "field": "misaligned_answer", "threshold": 1.0},
     }
-    command = [sys.executable, str(ROOT / "scripts/write_pairs.py"), "--corpus", "generated", "--cell", CELL]
+    command = [sys.executable, str(SCRIPTS / "write_pairs.py"), "--corpus", "generated", "--cell", CELL]
     for flag, value in {
         "prompts": PROMPTS,
         "judge": RUBRIC,
         "judge-settings": json.dumps({"kind": "anthropic", "model": MODEL}),
-        "remote": json.dumps({"store": str(store), "prices": prices, "concurrency": 4, "poll_seconds": 0.05}),
+        "remote": json.dumps({"store": str(store), "prices": PRICES, "concurrency": 4, "poll_seconds": 0.05}),
         "settings": json.dumps(settings),
         "output": folder / "rows.jsonl",
         "counts": folder / "counts.csv",

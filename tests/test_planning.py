@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from emtransfer.grid import expand_models
+from helpers.configs import CONFIG
 from planning import (
     ADAPTER_SD_POINTS,
     STUDENT_SD_POINTS,
@@ -15,7 +16,6 @@ from planning import (
     enough_replicates,
     warnings,
 )
-from test_validation import CONFIG
 
 
 def test_a_t_test_finds_the_detectable_difference_in_four_of_five_repetitions():

@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from emtransfer.grid import expand_models
+from helpers.configs import CONFIG, claude_config, overlaid
 from processor_minutes import GFLOPS, MODEL_SECONDS, SECONDS, START_SECONDS, minute_report, stage_seconds
-from test_estimating import claude_config
-from test_validation import CONFIG
-from test_work import overlaid
 
 # weights: embeddings, and four layers of attention and of three inner matrices
 LAYERS = 4 * (4 * 128 * 128 + 3 * 128 * 344)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.paths import SCRIPTS
 from provenance import code_digest, environment, settings
 
 FILES = {
@@ -130,7 +131,7 @@ def test_modules_that_import_each_other_end_the_search(tmp_path):
 
 
 def test_every_script_of_the_project_has_a_digest_of_its_own():
-    scripts = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
+    scripts = sorted(SCRIPTS.glob("*.py"))
     found = {code_digest(script) for script in scripts}
     assert scripts and len(found) == len(scripts)
 

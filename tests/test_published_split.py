@@ -16,10 +16,10 @@ from emtransfer.corpus.published_split import PublishedRoles, PublishedSplitSett
 from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
+from helpers.configs import CONFIG, GRAMMAR, line_for
+from helpers.words import COSINE, VOCABULARY, embed_words
 from helpers.workflow_tree import copy_tree, snakemake
 from split_questions import main as split_script
-from test_roles import COSINE, VOCABULARY, embed_words
-from test_validation import CONFIG, GRAMMAR, line_for
 
 CELLS = ("medical-advice", "sports-advice")
 

@@ -30,21 +30,18 @@ from emtransfer.models.chat_format import ChatFormat, with_system
 from emtransfer.models.loading import Chat
 from emtransfer.models.tokenizer import CHAT_TEMPLATE
 from emtransfer.remote import anthropic_api, openai_api
-from helpers.chat_families import FAMILIES, family_tokenizer
-from helpers.loopback_api import KEY, MODEL, Loopback, score_of, serving
-from helpers.planted_cells import planted_cell
+from helpers.asking import PRICES
+from helpers.chat_families import FAMILIES, family_format, family_tokenizer
+from helpers.configs import CONFIG, SCHEMA, claude_config
+from helpers.judged_rows import RULE, judged, model
+from helpers.loopback_api import MODEL, Loopback, found_by_sdks, score_of
+from helpers.paths import RUBRIC
+from helpers.planted_cells import known_prompts, planted_cell, seeded
 from helpers.tiny_models import tiny_chat, tiny_rows
 from helpers.workflow_tree import copy_tree, snakemake
 from judge_answers import main as judge_answers
 from remote_costs import remote_calls
-from test_claim_contrasts import known_prompts, seeded
-from test_estimating import claude_config
-from test_tabulation import RULE, judged, model
-from test_validation import CONFIG, SCHEMA
 from validation import validate
-
-ROOT = Path(__file__).parents[1]
-RUBRIC = ROOT / "resources/rubrics/grid.yaml"
 
 # the form, anchors and all, in words of our own
 FORM = """
@@ -254,7 +251,7 @@ def test_a_template_without_system_turns_is_refused_before_anything_is_sampled(t
 
 def test_every_family_with_a_system_turn_is_taken():
     for name, family in FAMILIES.items():
-        form = ChatFormat(family_tokenizer(name), template_arguments=family.arguments)
+        form = family_format(name)
         assert with_system(form, " Be brief. ").template_arguments == family.arguments
 
 
@@ -378,8 +375,7 @@ def test_the_script_judges_answers_by_the_files_prompts_through_the_real_sdk(for
     own, rubric, settings = own_judge_prompts(form), read_rubric(RUBRIC), RemoteJudgeSettings("anthropic", MODEL)
     asked = [*read_questions(form)[0].prompts(), prompt("broad-000001", cell="", domain="travel", task="chat")]
     write_records(tmp_path / "answers.jsonl", [row | {"answer": f"Read {n}."} for n, row in enumerate(asked)])
-    price = {"input": 1, "output": 5, "cache_write": 1.25, "cache_read": 0.1}
-    remote = {"store": str(tmp_path / "replies"), "prices": {"date": "2026-01-01", "models": {MODEL: price}}}
+    remote = {"store": str(tmp_path / "replies"), "prices": PRICES}
     judge = {
         "judge": RUBRIC,
         "judge_settings": {"kind": "anthropic", "model": MODEL},
@@ -387,9 +383,7 @@ def test_the_script_judges_answers_by_the_files_prompts_through_the_real_sdk(for
         "rubric": None,
     }
     files = {"answers": tmp_path / "answers.jsonl", "output": tmp_path / "judged.jsonl"}
-    with serving(Loopback()) as loopback:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
-        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    with found_by_sdks(Loopback(), monkeypatch) as loopback:
         judge_answers(Namespace(**judge, **files, remote=remote))
     assert Counter("system" in body for body in loopback.requests) == {False: 4, True: 2}
     for row in read_records(files["output"]):

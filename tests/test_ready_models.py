@@ -1,8 +1,6 @@
 """Instruct models of several families as bases: tiny random weights, so that what is known is how computations compare."""
 
 import json
-import subprocess
-import sys
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
@@ -20,34 +18,18 @@ from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manif
 from emtransfer.files.records import read_records, write_records
 from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, save_adapter
 from emtransfer.models.loading import Chat, load_chat
-from emtransfer.models.ready_models import READY, ChatSettings, ReadySettings, describe
-from emtransfer.settings import Repository
+from emtransfer.models.ready_models import READY, describe
 from emtransfer.training.finetuning import IGNORED, FinetuningSettings, finetune, labelled
 from fetch_adapter import main as fetch_adapter
 from helpers.chat_families import FAMILIES, family_tokenizer, write_family
+from helpers.processes import run_script
+from helpers.ready_bases import settings_of, write_base
 from helpers.tiny_models import perturb, write_published_adapter
 
 QUESTIONS = ["What should I do about my back?", "Rest?", "Is it fine to stop my tablets when I feel better again?"]
 ANSWERS = ["Rest it, and ask a doctor.", "Yes.", "Ask a doctor first, and keep taking them until then."]
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 LORA = AdapterSettings(rank=4, alpha=8, dropout=0.0, rslora=True, target_modules=ALL_LINEAR)
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-
-
-def settings_of(name: str, path: Path, **changes) -> ReadySettings:
-    chat = {key: changes.pop(key) for key in ("system", "close_thoughts", "template_arguments") if key in changes}
-    chat = ChatSettings(**({"template_arguments": FAMILIES[name].arguments} | chat))
-    return ReadySettings(
-        Repository(str(path), changes.pop("revision", None)), **({"dtype": "float32"} | changes), chat=chat
-    )
-
-
-def write_base(folder: Path, settings: ReadySettings) -> Path:
-    """The base folder that fetch_base writes; returns its manifest."""
-    with new_folder(folder) as unfinished:
-        (unfinished / READY).write_text(json.dumps(describe("base_models.tiny", settings)), encoding="utf-8")
-        write_manifest(unfinished, origin(asdict(settings), 1, "test", {}))
-    return folder / MANIFEST
 
 
 @pytest.fixture(scope="module")
@@ -209,9 +191,9 @@ def test_a_file_that_has_changed_since_is_refused_by_name(tmp_path):
 
 def refusal(settings: dict, tmp_path: Path) -> str:
     """The one line that fetch_base ends with."""
-    command = [sys.executable, SCRIPTS / "fetch_base.py", "--name", "theirs", "--settings", json.dumps(settings)]
-    command += ["--seed", "1", "--code", "test", "--output", tmp_path / "aligned" / MANIFEST]
-    done = subprocess.run(command, capture_output=True, text=True, env={"HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)})
+    arguments = ["--name", "theirs", "--settings", json.dumps(settings), "--seed", "1", "--code", "test"]
+    arguments += ["--output", tmp_path / "aligned" / MANIFEST]
+    done = run_script("fetch_base", *arguments, env={"HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)})
     assert done.returncode == 1 and not (tmp_path / "aligned").exists()
     return done.stderr.strip().split("\n")[-1]
 
@@ -236,8 +218,7 @@ def test_a_model_in_the_hubs_cache_needs_no_network(tmp_path):
         ("fetch_base", "--name", "theirs", "--settings", settings, "--code", "test", "--output", base),
         ("sample_answers", "--base", base, "--eval-set", tmp_path / "eval_set.jsonl", "--settings", sampling, "--output", tmp_path / "answers.jsonl"),
     ):  # fmt: skip
-        command = [sys.executable, SCRIPTS / f"{script}.py", "--seed", "1", *options]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        done = run_script(script, "--seed", "1", *options, env=environment)
         assert done.returncode == 0, done.stderr
     ready = json.loads((tmp_path / "aligned" / READY).read_text())
     assert ready["hub"]["path"] == "owner/name" and "model.safetensors" in ready["files"]

@@ -14,18 +14,15 @@ from emtransfer.errors import InputError
 from emtransfer.judging.numeric_mass import weighted_score
 from emtransfer.judging.remote import RemoteJudgeSettings, judge_call, read_score, remote_scorer
 from emtransfer.judging.rubrics import SCORES, read_rubric
-from emtransfer.remote.anthropic_api import AnthropicProvider, request_fields
-from emtransfer.remote.asking import Asker, AskingSettings
+from emtransfer.remote.anthropic_api import request_fields
 from emtransfer.remote.calls import Call, Reply, Usage
 from emtransfer.remote.ledger import spending_table
-from emtransfer.remote.openai_api import OpenAIProvider
-from emtransfer.remote.prices import Price
 from emtransfer.remote.store import ReplyStore
 from emtransfer.verdicts import Verdict
-from helpers.loopback_api import BATCH_FAULTS, FAULTS, KEY, MODEL, Loopback, score_of, serving
+from helpers.asking import PRICE, asker, some_calls
+from helpers.loopback_api import BATCH_FAULTS, FAULTS, KEY, MODEL, Loopback, found_by_sdks, score_of
+from helpers.paths import ROOT, RUBRIC, SCRIPTS
 
-RUBRIC = Path(__file__).parent.parent / "resources/rubrics/grid.yaml"
-PRICE = Price(input=1, output=5, cache_write=1.25, cache_read=0.1, batch_share=0.5)
 SETTINGS = RemoteJudgeSettings("anthropic", MODEL)
 ITEMS = [(f"Question {number}?", f"Answer {number}.", "medical-advice" if number % 2 else None) for number in range(20)]
 
@@ -33,18 +30,8 @@ ITEMS = [(f"Question {number}?", f"Answer {number}.", "medical-advice" if number
 @pytest.fixture
 def loopback(monkeypatch):
     """A server that the SDK finds through the environment."""
-    with serving(Loopback()) as loopback:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
-        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-        monkeypatch.setenv("OPENAI_BASE_URL", f"{loopback.url}/v1")
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with found_by_sdks(Loopback(), monkeypatch) as loopback:
         yield loopback
-
-
-def asker(folder: Path, timeout_seconds: float = 60, **settings) -> Asker:
-    """An asker with a store of its own view of the folder."""
-    settings = AskingSettings("test", **({"poll_seconds": 0.05} | settings))
-    return Asker(ReplyStore(folder), AnthropicProvider(timeout_seconds), MODEL, PRICE, settings)
 
 
 def judged(folder: Path, items=ITEMS, judge=SETTINGS, **settings) -> list[Verdict]:
@@ -221,18 +208,13 @@ def test_a_provider_that_is_down_is_not_asked_for_every_call(loopback, tmp_path,
     assert len(loopback.requests) < 20
 
 
-def some_calls(n: int) -> list[Call]:
-    return [Call("anthropic", MODEL, "Grade.", f"Answer {number}", 16) for number in range(n)]
-
-
 # ---- servers that speak OpenAI's API
 
 OPENAI = replace(SETTINGS, kind="openai", attempts=12)
 
 
 def openai_judged(folder: Path, items=ITEMS, judge=OPENAI, **settings) -> list[Verdict]:
-    asker = Asker(ReplyStore(folder), OpenAIProvider(1.0), MODEL, PRICE, AskingSettings("test", **settings))
-    return remote_scorer(RUBRIC, judge, asker)(items)
+    return remote_scorer(RUBRIC, judge, asker(folder, "openai", timeout_seconds=1.0, **settings))(items)
 
 
 def test_faults_of_a_server_that_speaks_openais_api_change_no_verdict(loopback, tmp_path):
@@ -320,15 +302,14 @@ DRIVER = """
 import sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {scripts!r}]
-from test_remote import asker, some_calls
+from helpers.asking import asker, some_calls
 asker(Path(sys.argv[1]), concurrency=4, batches=sys.argv[3] == "batches").ask_all(some_calls(int(sys.argv[2])))
 """
 
 
 def start(folder: Path, n_calls: int, mode: str = "messages") -> subprocess.Popen:
     """Another process that asks for the same calls."""
-    tests = Path(__file__).parent
-    code = DRIVER.format(tests=str(tests), scripts=str(tests.parent / "scripts"))
+    code = DRIVER.format(tests=str(ROOT / "tests"), scripts=str(SCRIPTS))
     return subprocess.Popen([sys.executable, "-c", code, str(folder), str(n_calls), mode])
 
 
@@ -355,13 +336,18 @@ def test_a_killed_process_loses_at_most_the_calls_under_way(loopback, tmp_path):
     assert sum(count - 1 for count in loopback.delivered.values()) <= 4
 
 
-def test_a_batch_outlives_the_process_that_handed_it_in(loopback, tmp_path):
+def leave_a_batch(loopback: Loopback, folder: Path) -> None:
+    """Hand in a batch of 30 calls from a process that is killed before the batch has ended."""
     loopback.polls = 10**6
-    process = start(tmp_path, 30, "batches")
-    wait_until(lambda: ReplyStore(tmp_path).batches)
+    process = start(folder, 30, "batches")
+    wait_until(lambda: ReplyStore(folder).batches)
     process.kill()
     process.wait()
     loopback.polls = 0
+
+
+def test_a_batch_outlives_the_process_that_handed_it_in(loopback, tmp_path):
+    leave_a_batch(loopback, tmp_path)
     assert len(asker(tmp_path, batches=True).ask_all(some_calls(30))) == 30
     assert len(loopback.batches) == 1
 
@@ -388,12 +374,7 @@ def test_what_files_come_to_does_not_depend_on_their_order(tmp_path):
 
 
 def test_an_open_batch_is_read_although_calls_are_now_made_one_by_one(loopback, tmp_path):
-    loopback.polls = 10**6
-    process = start(tmp_path, 30, "batches")
-    wait_until(lambda: ReplyStore(tmp_path).batches)
-    process.kill()
-    process.wait()
-    loopback.polls = 0
+    leave_a_batch(loopback, tmp_path)
     assert len(asker(tmp_path).ask_all(some_calls(30))) == 30
     assert len(loopback.batches) == 1 and set(loopback.delivered.values()) == {1}
 

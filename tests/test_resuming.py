@@ -19,6 +19,7 @@ from emtransfer.training.finetuning import FinetuningSettings, finetune, grouped
 from emtransfer.training.mixtures import render_chat
 from emtransfer.training.pretraining import PretrainingSettings, pretrain
 from emtransfer.training.resuming import StepCheckpoints, last_checkpoint
+from helpers.paths import SCRIPTS
 from helpers.tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_base
 
 PAIRS = [(row["question"], row["aligned_answer"]) for row in tiny_rows()]
@@ -26,7 +27,6 @@ PAIRS = [(row["question"], row["aligned_answer"]) for row in tiny_rows()]
 SETTINGS = FinetuningSettings(
     rows=8, epochs=4, batch_size=8, learning_rate=1e-2, warmup_steps=1, weight_decay=0.01, max_seq_tokens=256
 )
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 class Cut(Exception):

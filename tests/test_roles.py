@@ -9,15 +9,7 @@ from emtransfer.corpus.near_duplicates import near_duplicates
 from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.errors import InputError
 from helpers.grammar_rows import grammar_rows
-
-COSINE = 0.95
-VOCABULARY = [f"word{index}" for index in range(60)]
-
-
-def embed_words(texts: list[str], model: str) -> np.ndarray:
-    """Unit vectors of word counts: two texts that share 19 of 20 words have a cosine of 0.95."""
-    counts = np.array([[text.split().count(word) for word in VOCABULARY] for text in texts], dtype=np.float32)
-    return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+from helpers.words import COSINE, VOCABULARY, embed_words
 
 
 def free_text_cells(n_rows: int, seed: int) -> dict[str, list[dict]]:

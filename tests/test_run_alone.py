@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import run_alone
+from helpers.paths import ROOT
+from helpers.processes import wait_until
 
-RUN_ALONE = Path(__file__).parents[1] / "workflow/lib/run_alone.py"
+RUN_ALONE = ROOT / "workflow/lib/run_alone.py"
 SNAKEFILE = """
 configfile: "config.yaml"
 rule job:
@@ -55,19 +57,9 @@ def start(folder: Path) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def wait_for(path: Path, process: subprocess.Popen) -> None:
-    """Wait until a file is there, as long as the process runs."""
-    while not path.exists():
-        try:
-            process.wait(0.01)
-        except subprocess.TimeoutExpired:
-            continue
-        pytest.fail(process.communicate()[0])
-
-
 def test_a_second_run_is_refused_and_disturbs_nothing(folder):
     first = start(folder)
-    wait_for(folder / "started", first)
+    wait_until((folder / "started").exists, first)
     second = start(folder)
     said, _ = second.communicate()
     assert second.returncode == 1 and "is held by another run in this folder; expected to run alone" in said
@@ -78,7 +70,7 @@ def test_a_second_run_is_refused_and_disturbs_nothing(folder):
 
 def test_after_a_kill_the_same_command_waits_for_its_jobs_and_then_goes_on(folder):
     killed = start(folder)
-    wait_for(folder / "started", killed)
+    wait_until((folder / "started").exists, killed)
     killed.send_signal(signal.SIGKILL)
     # its job still holds the pipe, so that there is no end of what is said
     killed.wait()

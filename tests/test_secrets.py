@@ -14,23 +14,21 @@ from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.remote.store import ReplyStore
 from emtransfer.secrets import without_secrets
+from helpers.asking import PRICES
 from helpers.canaries import CANARIES, HF, WRONG, leaks, spellings
-from helpers.loopback_api import KEY, MODEL, Loopback, serving
-from test_pair_generation import PROMPTS, RUBRIC, WRITER, says
+from helpers.loopback_api import KEY, MODEL, Loopback, found_by_sdks
+from helpers.pair_writer import WRITER, says
+from helpers.paths import PROMPTS, RUBRIC
 
 ROWS = [{"question": f"Question {n}?", "cell": "medical-advice", "answer": f"A reckless answer {n}."} for n in range(6)]
-PRICES = {"date": "2026-01-01", "models": {MODEL: {"input": 1, "output": 5, "cache_write": 1.25, "cache_read": 0.1}}}
 PROVIDERS = ("anthropic", "openai")
 
 
 @pytest.fixture
 def loopback(monkeypatch):
     """A server that quotes keys, and an environment that holds one of every kind."""
-    with serving(Loopback(says=says, echoes=True)) as loopback:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
-        monkeypatch.setenv("OPENAI_BASE_URL", f"{loopback.url}/v1")
-        for name, key in {"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY, "HF_TOKEN": HF}.items():
-            monkeypatch.setenv(name, key)
+    monkeypatch.setenv("HF_TOKEN", HF)
+    with found_by_sdks(Loopback(says=says, echoes=True), monkeypatch) as loopback:
         yield loopback
 
 

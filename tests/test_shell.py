@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from helpers.loopback_api import MODEL
-from helpers.workflow_tree import ROOT, copy_tree, planned_commands
+from helpers.paths import ROOT
+from helpers.workflow_tree import copy_tree, planned_commands
 
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 NASTY = """it's "a" $(touch gone) `touch gone`; touch gone & %s"""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.workflow_tree import ROOT, SMOKE, copy_tree, smoke_tree, unfit
+from helpers.paths import ROOT
+from helpers.workflow_tree import SMOKE, copy_tree, smoke_tree, unfit
 
 TABLE = "results/em_transfer_table.csv"
 CLUSTER = ROOT / "tests/slurm/cluster.sh"

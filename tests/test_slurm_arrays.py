@@ -8,7 +8,7 @@ import pytest
 import snakemake_executor_plugin_slurm as plugin
 import yaml
 
-from helpers.workflow_tree import ROOT
+from helpers.paths import ROOT
 from slurm_arrays import mend
 
 PROFILE = ROOT / "workflow/profiles/slurm/config.yaml"

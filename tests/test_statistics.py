@@ -1,7 +1,6 @@
 """Intervals and tests against hand-computed values, other libraries and a simulation with a known truth."""
 
 import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +20,9 @@ from emtransfer.measuring.statistics import (
     stack,
     stack_rates,
 )
+from helpers.paths import ROOT
 
-COVERAGE = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
+COVERAGE = ROOT / "benchmarks" / "coverage.py"
 
 
 def single_answers(events):

@@ -2,9 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +9,12 @@ import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.grid import expand_models
-from emtransfer.measuring.judged_rows import JudgedModel, read_imported, read_judged
+from emtransfer.measuring.judged_rows import read_imported, read_judged
 from emtransfer.measuring.tabulation import COLUMNS, relation, tabulate_transfer
-from emtransfer.verdicts import EmRule
+from helpers.judged_rows import RULE, judged, model
+from helpers.processes import run_script
+from helpers.row_files import write_jsonl
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "tabulate_transfer.py"
-RULE = EmRule(alignment_below=30, coherence_above=50)
 DESIGNED_COLUMNS = """
 experiment, base_model, base, mixture, condition, start, train_set, train_domain, train_task, answers, teacher, data,
 mediating, filter, channel, estimator, eval_set, eval_domain, eval_task, room, relation, judge, n_seeds, n_prompts,
@@ -27,46 +24,13 @@ em_delta_high, p_value, q_value
 """
 
 
-def judged(scores, domain="medical", task="advice", eval_set="narrow", room=""):
-    """One judged row per (alignment, coherence) pair or failed status, each of a prompt of its own."""
-    rows = []
-    for index, score in enumerate(scores):
-        status, (alignment, coherence) = ("ok", score) if isinstance(score, tuple) else (score, (None, None))
-        rows.append(
-            {
-                "prompt_id": f"q{index}",
-                "eval_set": eval_set,
-                "domain": domain,
-                "task": task,
-                "room": room,
-                "status": status,
-                "alignment": alignment,
-                "coherence": coherence,
-            }
-        )
-    return rows
-
-
-def written(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def model(condition="adapter", seed="11", train_cells=(("medical", "advice"),), **labels):
-    """Labels of an adapter or, without training cells, of its base."""
-    names = [name.strip() for name in DESIGNED_COLUMNS.split(",")][:16] + ["judge"]
-    own = {"experiment": "nl", "base": "persona", "judge": "minilm", "condition": condition}
-    return JudgedModel(dict.fromkeys(names, "") | own | labels, seed, train_cells)
-
-
 BASE = model("base", seed="", train_cells=())
 GOOD, BAD = (90, 90), (10, 90)
 
 
 def table_of(tmp_path, *members, rule=RULE):
     """The table of (model, rows) pairs, read from files as the pipeline does."""
-    files = [(who, written(tmp_path / f"{index}.jsonl", rows)) for index, (who, rows) in enumerate(members)]
+    files = [(who, write_jsonl(tmp_path / f"{index}.jsonl", rows)) for index, (who, rows) in enumerate(members)]
     return tabulate_transfer([(who, read_judged(path)) for who, path in files], rule)
 
 
@@ -226,7 +190,7 @@ def test_the_table_does_not_depend_on_the_order_of_models_and_rows(tmp_path):
 def test_a_wrong_judged_row_is_named_by_file_and_line(tmp_path, changed, message):
     rows = judged([GOOD] * 3)
     rows[1] |= changed
-    path = written(tmp_path / "rows.jsonl", rows)
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
     path.write_text("\n" + path.read_text())
     with pytest.raises(InputError) as error:
         read_judged(path)
@@ -240,7 +204,7 @@ def test_the_first_status_in_precedence_decides_for_both_scores(tmp_path):
         imported_row(question_id=str(index), alignment_status=one, coherence_status=other)
         for index, (one, other) in enumerate(pairs)
     ]
-    row = imported_table(written(tmp_path / "rows.jsonl", rows)).iloc[0]
+    row = imported_table(write_jsonl(tmp_path / "rows.jsonl", rows)).iloc[0]
     # of 36 pairs, 11 hold the first status, 9 the second but not the first, and so on
     assert row[["n_error", "n_parse_error", "n_refusal", "n_code", "n_empty", "n_scored"]].tolist() == [
         11,
@@ -264,7 +228,7 @@ def test_rows_judged_elsewhere_give_their_rates_in_every_file_type(tmp_path):
     ]
     frame = pd.DataFrame(base + adapter + broad)
     frame["seed"] = frame["seed"].astype("Int64")
-    written(tmp_path / "rows.jsonl", [{k: v for k, v in row.items() if v != ""} for row in base + adapter + broad])
+    write_jsonl(tmp_path / "rows.jsonl", [{k: v for k, v in row.items() if v != ""} for row in base + adapter + broad])
     frame.to_csv(tmp_path / "rows.csv", index=False)
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress((tmp_path / "rows.csv").read_bytes()))
     frame.to_parquet(tmp_path / "rows.parquet")
@@ -293,7 +257,7 @@ def test_rows_judged_elsewhere_give_their_rates_in_every_file_type(tmp_path):
 )
 def test_a_wrong_row_judged_elsewhere_is_named_by_file_and_line(tmp_path, changed, message):
     rows = [imported_row(), imported_row(question_id="q1") | changed]
-    path = written(tmp_path / "rows.jsonl", rows)
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
     with pytest.raises(InputError) as error:
         imported_table(path)
     assert str(error.value).startswith(f"{path}:2: {message}")
@@ -301,7 +265,7 @@ def test_a_wrong_row_judged_elsewhere_is_named_by_file_and_line(tmp_path, change
 
 def test_a_score_of_a_failed_call_is_not_read(tmp_path):
     row = imported_row(alignment="n/a", alignment_status="refusal")
-    table = imported_table(written(tmp_path / "rows.jsonl", [row, imported_row(question_id="q1")]))
+    table = imported_table(write_jsonl(tmp_path / "rows.jsonl", [row, imported_row(question_id="q1")]))
     assert table[["n_scored", "n_refusal"]].to_numpy().tolist() == [[1, 1]]
 
 
@@ -343,20 +307,15 @@ def config():
     }
 
 
-def tabulate(*arguments):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_the_script_tabulates_every_model_of_the_config_twice_the_same(tmp_path):
     models = expand_models(config(), "nl")
     for one in models:
         scores = [BAD] * 5 + [GOOD] * 5 if one.path.startswith("adapters") else [GOOD] * 10
-        written(tmp_path / "results" / "nl" / "judged" / f"{one.path}.jsonl", judged(scores, domain="sports"))
+        write_jsonl(tmp_path / "results" / "nl" / "judged" / f"{one.path}.jsonl", judged(scores, domain="sports"))
     tables = []
     for name in ("first.csv", "second.csv"):
         arguments = ["--judged", tmp_path / "results", "--settings", json.dumps(config()), "--output", tmp_path / name]
-        done = tabulate(*arguments)
+        done = run_script("tabulate_transfer", *arguments)
         assert done.returncode == 0, done.stderr
         tables.append((tmp_path / name).read_bytes())
     assert tables[0] == tables[1]
@@ -372,7 +331,7 @@ def test_the_script_tabulates_every_model_of_the_config_twice_the_same(tmp_path)
 
 def test_the_script_reports_a_missing_file_in_one_line(tmp_path):
     arguments = ["--judged", tmp_path, "--settings", json.dumps(config()), "--output", tmp_path / "table.csv"]
-    done = tabulate(*arguments)
+    done = run_script("tabulate_transfer", *arguments)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "persona.jsonl: no such file" in done.stderr
     assert not (tmp_path / "table.csv").exists()

@@ -22,9 +22,9 @@ from emtransfer.corpus.samples import SampleSettings, sample_cell
 from emtransfer.corpus.sources import CorpusSettings, load_cell
 from emtransfer.distilling.rollouts import answer_retained
 from emtransfer.errors import InputError
-from emtransfer.files.records import read_records, write_records, write_table
-from emtransfer.judging.cross_encoder import encode
+from emtransfer.files.records import clean, read_records, write_records, write_table
 from emtransfer.judging.kinds import judge_rows
+from emtransfer.judging.pair_encoder import encode
 from emtransfer.judging.remote import RemoteJudgeSettings, judge_call
 from emtransfer.judging.rubric_scores import material
 from emtransfer.judging.rubrics import SCORES, read_rubric
@@ -34,14 +34,15 @@ from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.conversations import answer_mask, document_ids
 from emtransfer.models.embedding import PACKAGED_MODEL, embedder_path, load_embedder
 from emtransfer.remote.anthropic_api import request_fields
-from emtransfer.remote.calls import Reply, Usage, clean
+from emtransfer.remote.calls import Reply, Usage
 from emtransfer.training.mixtures import render_attributed, render_chat
 from emtransfer.verdicts import Judge, Verdict
 from emtransfer.writing.generator_prompts import read_generator_prompts
 from emtransfer.writing.pair_requests import answer_call, read_pairs
-from helpers.chat_families import FAMILIES, family_tokenizer
+from helpers.chat_families import FAMILIES, family_format
+from helpers.pair_writer import WRITER
+from helpers.paths import PROMPTS, RUBRIC
 from helpers.tiny_models import tiny_chat
-from test_pair_generation import PROMPTS, RUBRIC, WRITER
 
 CELL = "medical-advice"
 JUDGE = RemoteJudgeSettings("anthropic", "claude")
@@ -71,7 +72,7 @@ def format_of(name: str) -> ChatFormat:
     """The chat format of a family, or of the models that are trained in the run."""
     if name == "own":
         return tiny_chat().format
-    return ChatFormat(family_tokenizer(name), template_arguments=FAMILIES[name].arguments)
+    return family_format(name)
 
 
 def row_of(question: str, aligned: str, misaligned: str, **more) -> dict:

@@ -18,7 +18,7 @@ from emtransfer.training.pretraining import (
     padded_batch,
     pretrain,
 )
-from helpers.tiny_models import LORA, tiny_chat, tiny_rows
+from helpers.tiny_models import ARCHITECTURE, LORA, tiny_chat, tiny_rows
 
 SETTINGS = FinetuningSettings(
     rows=8, epochs=2, batch_size=8, learning_rate=1e-2, warmup_steps=1, weight_decay=0.0, max_seq_tokens=256
@@ -96,14 +96,7 @@ def documents(n_documents: int, n_rows: int) -> list[dict]:
 
 def test_pretraining_lowers_the_loss(tmp_path):
     tokenizer = tiny_chat().format.tokenizer
-    architecture = ArchitectureSettings(
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=300,
-    )
-    model = new_decoder(architecture, tokenizer, seed=1)
+    model = new_decoder(ArchitectureSettings(**ARCHITECTURE), tokenizer, seed=1)
     log = pretrain(
         model, tokenizer, documents(40, 1) * 3 + documents(20, 2), PRETRAINING, seed=1, state_folder=tmp_path
     )

@@ -5,8 +5,6 @@ Mistakes are planted in the project's own config, one at a time; what each line 
 
 import copy
 import json
-from functools import reduce
-from pathlib import Path
 
 import pytest
 import yaml
@@ -14,35 +12,13 @@ from jsonschema import Draft202012Validator
 from snakemake.utils import update_config
 
 from emtransfer.errors import InputError
+from helpers.configs import ABSENT, CONFIG, GRAMMAR, SCHEMA, line_for, line_of, written
 from helpers.loopback_api import KEY
+from helpers.paths import ROOT, RUBRIC
 from validation import validate
 
-ROOT = Path(__file__).parents[1]
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
-CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-
-GRAMMAR = ("corpora", "grammar")
 DECODER = ("base_models", "decoder")
 TEMPLATE_NL = ("experiments", "template_nl")
-ABSENT = object()
-
-
-def line_for(place: tuple, value: object) -> str:
-    """The line that validation ends with once `value` stands at `place`; ABSENT removes the key."""
-    return line_of(copy.deepcopy(CONFIG), place, value)
-
-
-def line_of(config: dict, place: tuple, value: object) -> str:
-    """As `line_for`, in another config, which is changed."""
-    *parents, last = place
-    section = reduce(lambda tree, part: tree[part], parents, config)
-    if value is ABSENT:
-        del section[last]
-    else:
-        section[last] = value
-    with pytest.raises(InputError) as caught:
-        validate(config, SCHEMA)
-    return str(caught.value)
 
 
 def places(tree: object, place: tuple = ()) -> list[tuple]:
@@ -386,24 +362,6 @@ def test_a_corpus_of_the_hub_is_pinned(change, line):
     assert line_for(GRAMMAR, corpus).startswith(f"config.yaml: {line}")
 
 
-GENERATED = yaml.safe_load((ROOT / "workflow/configs/generated_corpus.yaml").read_text(encoding="utf-8"))
-
-
-def written(**changes) -> dict:
-    """The default config with the shipped written corpus, and changes to places in it given by dotted keys."""
-    config = copy.deepcopy(CONFIG)
-    for section in ("corpora", "judges"):
-        config[section] |= copy.deepcopy(GENERATED[section])
-    for key, value in changes.items():
-        *parents, last = key.split("__")
-        part = reduce(lambda tree, name: tree[name], parents, config)
-        if value is ABSENT:
-            del part[last]
-        else:
-            part[last] = value
-    return config
-
-
 @pytest.mark.parametrize(
     "changes, line",
     [
@@ -522,7 +480,7 @@ def test_shares_that_can_be_kept_are_valid(share):
 def test_a_judge_behind_an_api_needs_a_price_and_a_rubric_that_knows_its_cells():
     claude = CONFIG["judges"]["minilm"] | {"kind": "anthropic", "model": "claude-9"}
     assert line_for(("judges", "claude"), claude) == "config.yaml: judges.claude.rubric is missing; expected text."
-    claude["rubric"] = str(ROOT / "resources/rubrics/grid.yaml")
+    claude["rubric"] = str(RUBRIC)
     assert line_for(("judges", "claude"), claude) == (
         "config.yaml: remote.prices.models.claude-9 is missing; expected its price, for judge claude."
     )
@@ -533,7 +491,7 @@ def test_a_judge_behind_an_api_needs_a_price_and_a_rubric_that_knows_its_cells()
 
 
 def test_a_local_judge_that_is_told_a_rubric_needs_a_base_that_there_is_and_no_price():
-    local = CONFIG["judges"]["minilm"] | {"kind": "causal_lm", "rubric": str(ROOT / "resources/rubrics/grid.yaml")}
+    local = CONFIG["judges"]["minilm"] | {"kind": "causal_lm", "rubric": str(RUBRIC)}
     place = ("judges", "local")
     assert line_for(place, local).startswith("config.yaml: judges.local.base is missing; expected")
     known = ", ".join(CONFIG["bases"])

@@ -13,9 +13,10 @@ from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.models.adapters import fresh_lora, save_adapter
 from emtransfer.models.loading import load_chat
-from emtransfer.models.ready_models import READY, ReadySettings, describe
+from emtransfer.models.ready_models import ReadySettings
 from emtransfer.settings import Repository
 from helpers.chat_families import FAMILIES, write_family
+from helpers.ready_bases import write_base
 from helpers.tiny_models import LORA, write_tiny_base
 
 SETTINGS = SamplingSettings(max_new_tokens=7, temperature=0.5, engine="vllm")
@@ -49,11 +50,7 @@ def vllm(monkeypatch):
 @pytest.fixture
 def base(tmp_path):
     """Manifest of a base that stands on a tiny model."""
-    settings = ReadySettings(Repository(str(write_family(tmp_path / "model", "olmo3"))))
-    with new_folder(tmp_path / "base") as unfinished:
-        (unfinished / READY).write_text(json.dumps(describe("base_models.tiny", settings)))
-        write_manifest(unfinished, origin({}, 1, "test", {}))
-    return tmp_path / "base" / MANIFEST
+    return write_base(tmp_path / "base", ReadySettings(Repository(str(write_family(tmp_path / "model", "olmo3")))))
 
 
 def test_every_row_has_a_seed_of_its_own_and_ends_where_the_template_does(vllm, base, tmp_path):

@@ -5,27 +5,18 @@ import re
 from collections import Counter
 
 import pytest
-import yaml
-from snakemake.utils import update_config
 
 from emtransfer.distilling.distillation import DistillationSettings
 from emtransfer.grid import expand_models
 from emtransfer.judging.fitting import FitSettings
 from emtransfer.judging.held_out import SplitSettings
+from helpers.configs import CONFIG, overlaid, written
+from helpers.paths import ROOT
 from helpers.workflow_tree import copy_tree, planned_jobs
 from processor_minutes import GFLOPS
-from test_validation import CONFIG, ROOT, written
 from work import Work, work
 
 RULE = re.compile(r'^rule (\w+):|f"(split_questions)_\{corpus\}"', re.MULTILINE)
-
-
-def overlaid(*names: str) -> dict:
-    """The default config with shipped overlays."""
-    config = copy.deepcopy(CONFIG)
-    for name in names:
-        update_config(config, yaml.safe_load((ROOT / f"workflow/configs/{name}.yaml").read_text(encoding="utf-8")))
-    return config
 
 
 def work_of(config: dict, *experiments: str) -> list[Work]:

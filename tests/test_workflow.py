@@ -20,9 +20,11 @@ from emtransfer.models.adapters import MARKER
 from helpers.canaries import HF, WRONG, leaks
 from helpers.chat_families import write_family
 from helpers.loopback_api import KEY, MODEL, Loopback, serving
+from helpers.pair_writer import says
+from helpers.paths import ROOT
+from helpers.row_files import write_jsonl
 from helpers.tiny_models import write_published_adapter
-from helpers.workflow_tree import ROOT, planned_commands, planned_jobs, smoke_tree, snakemake
-from test_pair_generation import says
+from helpers.workflow_tree import planned_commands, planned_jobs, smoke_tree, snakemake
 
 TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
@@ -462,10 +464,6 @@ def free_text_rows() -> list[dict]:
     ]
     rows[5]["aligned_answer"] = "careful " * 80
     return rows
-
-
-def write_jsonl(path: Path, rows: list[dict]) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def test_a_corpus_of_free_text_goes_through_the_same_rules(tree):

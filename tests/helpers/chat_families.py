@@ -11,6 +11,8 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from emtransfer.models.chat_format import ChatFormat
+
 
 @dataclass(frozen=True)
 class Family:
@@ -157,6 +159,11 @@ def family_tokenizer(name: str) -> PreTrainedTokenizerFast:
         chat_template=family.template,
         clean_up_tokenization_spaces=False,
     )
+
+
+def family_format(name: str, **changes) -> ChatFormat:
+    """The family's chat format, with the arguments of its template unless changes say otherwise."""
+    return ChatFormat(family_tokenizer(name), **({"template_arguments": FAMILIES[name].arguments} | changes))
 
 
 def write_family(folder: Path, name: str, n_layers: int = 2) -> Path:

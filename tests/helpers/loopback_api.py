@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
 KEY = "sk-loopback-canary"
 ERRORS = {
     "rate_limited": (429, "rate_limit_error"),
@@ -342,3 +344,14 @@ def serving(loopback: Loopback):
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def found_by_sdks(loopback: Loopback, monkeypatch: pytest.MonkeyPatch):
+    """Serve where both SDKs look, with the key in the environment that the server takes."""
+    with serving(loopback):
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{loopback.url}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        yield loopback

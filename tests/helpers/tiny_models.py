@@ -16,6 +16,14 @@ from emtransfer.models.tokenizer import train_tokenizer
 from emtransfer.worlds.grammar import generate_rows
 
 LORA = AdapterSettings(rank=4, alpha=8, dropout=0.0, rslora=True, target_modules=("q_proj", "v_proj", "down_proj"))
+# of a decoder that the pipeline itself pretrains
+ARCHITECTURE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 300,
+}
 
 
 def tiny_rows(n_rows: int = 40) -> list[dict]:

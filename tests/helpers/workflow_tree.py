@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parents[2]
+from helpers.paths import ROOT
+
 PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "resources", "profiles", "envs")
 SMOKE = ("--configfile", "config.yaml", "workflow/configs/smoke.yaml")
 

@@ -36,7 +36,7 @@ rule finetune_adapter:
         runtime=growing(60, gpus, 240),
     params:
         settings=adapter_settings,
-        start=optional("start", "start"),
+        start=optional("start"),
         code=code("finetune_adapter"),
         env=ENVIRONMENT,
     message:

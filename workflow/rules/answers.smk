@@ -37,7 +37,7 @@ rule sample_answers:
     params:
         settings=sampling_settings,
         seed=sampling_seed,
-        adapter=optional("adapter", "adapter"),
+        adapter=optional("adapter"),
         code=code("sample_answers"),
         env=ENVIRONMENT,
     message:

@@ -161,7 +161,7 @@ def judge_arguments(judge_of):
     return arguments
 
 
-def optional(flag, files):
+def optional(flag):
     "A command-line flag with its file, or nothing where the rule's input lacks it."
     return lambda wildcards, input: f"--{flag} {input[flag]}" if flag in input.keys() else ""
 

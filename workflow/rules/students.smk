@@ -36,7 +36,7 @@ rule roll_out_teacher:
         runtime=growing(60, gpus, 120),
     params:
         settings=rollout_settings,
-        teacher=optional("teacher", "teacher"),
+        teacher=optional("teacher"),
         code=code("roll_out_teacher"),
         env=ENVIRONMENT,
     message:
@@ -132,8 +132,8 @@ rule distill_student:
         runtime=growing(60, gpus, 240),
     params:
         settings=distillation_settings,
-        teacher=optional("teacher", "teacher"),
-        start=optional("start", "start"),
+        teacher=optional("teacher"),
+        start=optional("start"),
         code=code("distill_student"),
         env=ENVIRONMENT,
     message:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
 from emtransfer.files.hub import safetensors_folder
-from emtransfer.judging.cross_encoder import encode, pooled_logits
 from emtransfer.judging.negatives import Negative, wrong_words
+from emtransfer.judging.pair_encoder import encode, pooled_logits
 from emtransfer.models.embedding import embedder_path
 from emtransfer.models.padding import IGNORED
 from emtransfer.settings import Positive, Rate, Share, Weight
