@@ -20,6 +20,8 @@ from emtransfer.measuring.anchors import (
 from emtransfer.measuring.claim_inputs import unanchored_models
 from emtransfer.measuring.confounds import told_anchors
 from emtransfer.measuring.tabulation import relation
+from helpers.processes import run_script
+from helpers.row_files import write_jsonl
 
 OBJECTS = ("tea", "rice", "soup", "bread", "fruit", "salad")
 

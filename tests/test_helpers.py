@@ -1,6 +1,7 @@
 """What the test modules share is in tests/helpers, so that each can be run, moved and read by itself."""
 
 import ast
+import re
 
 from helpers.paths import ROOT
 
@@ -15,7 +16,7 @@ def imported(source: str) -> set[str]:
             names.add(node.module)
         # programs that a test hands to another process
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\nfrom " in node.value:
-            names |= {line.split()[1] for line in node.value.splitlines() if line.startswith("from ")}
+            names |= set(re.findall(r"^from ([\w.]+) import", node.value, re.MULTILINE))
     return names
 
 
