@@ -1,4 +1,4 @@
-"""Weighted sums of rates over shared units, against scipy and by hand."""
+"""Weighted sums of rates over shared replicates, against scipy and by hand."""
 
 import numpy as np
 import pytest
