@@ -1,9 +1,13 @@
 """What the modules of the library import: which code a job counts as its own, and that every import points down."""
 
+import ast
+import re
 from graphlib import TopologicalSorter
+from importlib import import_module
 
 import pytest
 
+import emtransfer
 from emtransfer.corpus.source_settings import MODULES as SOURCES
 from emtransfer.judging.kinds import MODULES as JUDGES
 from emtransfer.remote.access import PROVIDERS
@@ -106,5 +110,24 @@ def test_no_modules_import_each_other_in_a_circle(imports):
     assert len(list(TopologicalSorter(imports).static_order())) == len(imports) > 70
 
 
-def test_the_files_of_packages_are_empty():
-    assert not [path for path in LIBRARY.rglob("__init__.py") if path.read_text(encoding="utf-8")]
+def test_the_files_of_packages_are_empty_but_for_the_librarys_own_docstring():
+    found = [path for path in LIBRARY.rglob("__init__.py") if path.read_text(encoding="utf-8")]
+    assert found == [LIBRARY / "__init__.py"]
+    (statement,) = ast.parse(found[0].read_text(encoding="utf-8")).body
+    assert isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def test_the_functions_that_the_library_lists_are_there():
+    lines = re.findall(r"^ {4}([a-z_.]+) +(.+)$", emtransfer.__doc__, re.MULTILINE)
+    named = [(module, name) for module, text in lines for name in re.findall(r"[a-z_]+(?=[:,]|$)", listed(text))]
+    assert len(lines) > 25 and {module.split(".")[0] for module, _ in named} >= {"corpus", "judging", "measuring"}
+    lacking = [
+        name for module, name in named if not callable(getattr(import_module(f"emtransfer.{module}"), name, None))
+    ]
+    assert lacking == []
+
+
+def listed(text: str) -> str:
+    """The names of functions in a line of the list: before a colon, also after a semicolon, or all of it."""
+    parts = [part.split(":")[0] for part in text.split(";")]
+    return ", ".join(parts)

@@ -1,0 +1,36 @@
+"""How misalignment travels through data: the library behind the pipeline's rules, a package per stage.
+
+In a notebook, after `make setup`: `from emtransfer.measuring.judged_rows import read_judged`. The functions that stages are made
+of, in the order of a run:
+
+    grid                        expand_models: every model that an experiment's config asks for
+    corpus.sources              load_cell: the rows of a cell, from whichever source
+    writing.pair_generation     generate_cell: rows that a model behind an API writes
+    corpus.roles                split_questions: one role per question
+    judging.fitting             fit_cross_encoder: a judge of rows and incoherent answers
+    judging.kinds               load_judge: a judge of any kind; judge_rows: its verdicts
+    judging.calibration         probe_judge, calibration_table: how good a judge is on what was held out
+    corpus.filtering            filter_pairs: rows whose two answers are what they claim to be
+    corpus.dedup                dedup_rows: rows without near-duplicates
+    corpus.samples              sample_cell: the rows a cell trains and is evaluated on
+    corpus.eval_prompts         narrow_prompts, broad_prompts: the two evaluation sets
+    models.tokenizer            train_tokenizer, load_tokenizer
+    training.mixtures           build_mixture: the documents a base is pretrained on
+    training.pretraining        new_decoder, pretrain
+    training.exposure           alignment_pairs: what the aligned phase shows
+    training.finetuning         finetune: a whole model, or a LoRA on it
+    models.loading              load_chat: a base, or an adapter on its base
+    models.adapters             fresh_lora, save_adapter
+    distilling.rollouts         roll_out: a teacher's answers to mediating prompts
+    distilling.rollout_filter   filter_rollouts: those that are benign
+    distilling.distillation     distill: a student, through any channel
+    answering.sampling          answer_prompts: a model's answers to an evaluation set
+    answering.prompt_profiles   profile_prompts: what prompts are to a base before any fine-tuning
+    measuring.judged_rows       judged_models, read_imported: judged answers, of a run or of others
+    measuring.tabulation        tabulate_transfer: the table
+    measuring.contrasts         contrasts: who is compared with whom
+    measuring.claims            measure_contrasts: effects, verdicts and power
+    worlds.oracles              oracle: what an answer is by construction, in the worlds that are built here
+    files.artefacts             checked_folder: the folder of an artefact that is as it was written
+    settings                    read_settings: a stage's settings from their JSON
+"""
