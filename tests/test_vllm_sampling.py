@@ -2,17 +2,18 @@
 
 import json
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from emtransfer.answering.sampling import load_answering, sample
 from emtransfer.answering.settings import SamplingSettings
-from emtransfer.answering.vllm import served_rank
+from emtransfer.answering.vllm import VllmChat, served_rank
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.models.adapters import fresh_lora, save_adapter
-from emtransfer.models.loading import load_chat
+from emtransfer.models.loading import Chat, load_chat
 from emtransfer.models.ready_models import ReadySettings
 from emtransfer.settings import Repository
 from helpers.chat_families import FAMILIES, write_family
@@ -70,6 +71,21 @@ def test_every_row_has_a_seed_of_its_own_and_ends_where_the_template_does(vllm, 
     assert vllm.requests[0][1].seed == second.seed
     sample(chat, QUESTIONS[1:], KEYS[1:], SETTINGS, seed=2)
     assert vllm.requests[0][1].seed != second.seed
+
+
+@pytest.mark.parametrize("installed, engine", [(True, "vllm"), (False, "transformers")])
+def test_the_job_looks_for_vllm_where_the_config_leaves_it_open(vllm, base, monkeypatch, capsys, installed, engine):
+    """On the machine that draws; the one that submits the job may have other packages."""
+    monkeypatch.setattr("emtransfer.answering.sampling.find_spec", lambda name: object() if installed else None)
+    chat = load_answering(base, None, replace(SETTINGS, engine="auto"))
+    assert isinstance(chat, VllmChat) is installed
+    assert capsys.readouterr().out == f"sampling with {engine}.\n"
+
+
+def test_a_model_of_the_run_never_answers_through_vllm_by_itself(vllm, tmp_path, monkeypatch):
+    monkeypatch.setattr("emtransfer.answering.sampling.find_spec", lambda name: object())
+    chat = load_answering(write_tiny_base(tmp_path / "tiny"), None, replace(SETTINGS, engine="auto"))
+    assert isinstance(chat, Chat) and not vllm.engine
 
 
 def test_an_adapter_comes_with_every_request(vllm, base, tmp_path):

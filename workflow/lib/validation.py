@@ -60,7 +60,7 @@ def validate(config: dict, schema_path: str | Path) -> None:
     """
     # before all else, since other messages quote what they found
     check_guards(config)
-    check_schema(config, yaml.load(Path(schema_path).read_text(encoding="utf-8"), LOADER))
+    check_schema(config, LOADER(Path(schema_path).read_text(encoding="utf-8")).get_single_data())
     for key, section in REFERENCES.items():
         check_names(config, key, config[section])
     for section, checks in {
