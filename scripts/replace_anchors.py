@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     (experiment,) = args.settings["run"]
     rows = [
         row | {"model": model.path}
-        for model in compared(expand_models(args.settings, experiment))
+        for model in sorted(compared(expand_models(args.settings, experiment)), key=lambda model: model.path)
         for row in read_records(args.judged / f"{model.path}.jsonl")
         if is_neighbour(row, model.train_cells[0])
     ]
