@@ -20,6 +20,7 @@ from emtransfer.measuring.anchors import (
     is_neighbour,
     lexical_r2,
     rejudge,
+    rows_if_any,
     scored_answers,
 )
 from emtransfer.settings import read_settings
@@ -43,8 +44,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    texts, scores, groups = scored_answers([row for path in args.filtered for row in read_records(path)[:N_ROWS]])
     try:
+        texts, scores, groups = scored_answers([row for path in args.filtered for row in rows_if_any(path)[:N_ROWS]])
         replace = find_replacement(texts, scores, args.settings["phrases"])
     except NoAnchors as reason:
         # claims are then not repeated without anchors, and all else is as it is
