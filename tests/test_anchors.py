@@ -179,9 +179,9 @@ def script_settings(n_phrases: int) -> str:
 
 def replaced_by_script(folder: Path, filtered: list[dict], judged: list[dict]) -> subprocess.CompletedProcess:
     """The script on filtered rows and the judged answers of MODEL, into out.jsonl."""
-    write_jsonl(folder / "filtered.jsonl", filtered)
+    write_jsonl(folder / "corpora/own/filtered/d0-t0.jsonl", filtered)
     write_jsonl(folder / f"judged/{MODEL}.jsonl", judged)
-    arguments = ["--filtered", "filtered.jsonl", "--judged", "judged", "--output", "out.jsonl"]
+    arguments = ["--corpora", "corpora", "--judged", "judged", "--output", "out.jsonl"]
     arguments += ["--settings", script_settings(2), "--judge-settings", '{"kind": "exact"}']
     return run_script("replace_anchors", *arguments, cwd=folder)
 
