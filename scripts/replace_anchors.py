@@ -1,6 +1,6 @@
 """Replace the phrases that predict the judge's score in the answers that claim `task` compares, and judge them again.
 
-Run: python scripts/replace_anchors.py --filtered filtered/*.jsonl --judged results/x/judged --judge model/manifest.json --judge-settings '{"kind": "cross_encoder"}' --settings '{"phrases": 40, "run": ["template_nl"], "experiments": {…}, "em_rule": {…}}' --output unanchored.jsonl
+Run: python scripts/replace_anchors.py --corpora results/corpora --judged results/x/judged --judge model/manifest.json --judge-settings '{"kind": "cross_encoder"}' --settings '{"phrases": 40, "run": ["template_nl"], "experiments": {…}, "em_rule": {…}}' --output unanchored.jsonl
 """
 
 import argparse
@@ -20,6 +20,7 @@ from emtransfer.measuring.anchors import (
     is_neighbour,
     lexical_r2,
     rejudge,
+    rows_if_any,
     scored_answers,
 )
 from emtransfer.settings import read_settings
@@ -31,7 +32,7 @@ FIELDS = ("model", "prompt_id", "eval_set", "domain", "task", "sample", "answer"
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--filtered", type=Path, nargs="+", required=True, help="filtered rows of the training cells")
+    parser.add_argument("--corpora", type=Path, required=True, help="folder that holds {corpus}/filtered/{cell}.jsonl")
     parser.add_argument("--judged", type=Path, required=True, help="folder that holds {model}.jsonl")
     add_judge_arguments(parser)
     settings = (
@@ -43,8 +44,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    texts, scores, groups = scored_answers([row for path in args.filtered for row in read_records(path)[:N_ROWS]])
+    (experiment,) = args.settings["run"]
+    models = sorted(compared(expand_models(args.settings, experiment)), key=lambda model: model.path)
+    filtered = args.corpora / args.settings["experiments"][experiment]["corpus"] / "filtered"
+    paths = [filtered / f"{cell}.jsonl" for cell in sorted({model.train_cells[0] for model in models})]
     try:
+        texts, scores, groups = scored_answers([row for path in paths for row in rows_if_any(path)[:N_ROWS]])
         replace = find_replacement(texts, scores, args.settings["phrases"])
     except NoAnchors as reason:
         # claims are then not repeated without anchors, and all else is as it is
@@ -55,10 +60,9 @@ def main(args: argparse.Namespace) -> None:
     print(f"R² of the alignment score on the words of training answers: {told_r2(texts, scores, groups)},", end=" ")
     print(f"replaced {told_r2(list(map(replace, texts)), scores, groups)}")
 
-    (experiment,) = args.settings["run"]
     rows = [
         row | {"model": model.path}
-        for model in sorted(compared(expand_models(args.settings, experiment)), key=lambda model: model.path)
+        for model in models
         for row in read_records(args.judged / f"{model.path}.jsonl")
         if is_neighbour(row, model.train_cells[0])
     ]

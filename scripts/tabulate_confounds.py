@@ -11,7 +11,7 @@ import pandas as pd
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
-from emtransfer.measuring.confounds import confounds
+from emtransfer.measuring.confounds import COLUMNS, confounds
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,9 +26,10 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     tables = [confounds(corpus, args.corpora / corpus, cells) for corpus, cells in args.settings.items()]
-    table = pd.concat(tables)
+    # models of others may be all that a run has, trained on nobody knows what
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=COLUMNS)
     write_table(args.output, table)
-    print(table.to_string(index=False))
+    print(table.to_string(index=False) if tables else "no confounds: no model of the run has training cells.")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from emtransfer.errors import InputError
+from emtransfer.files.records import write_records
 from emtransfer.measuring.anchors import (
     NoAnchors,
     Replacement,
@@ -177,18 +179,37 @@ def script_settings(n_phrases: int) -> str:
 
 def replaced_by_script(folder: Path, filtered: list[dict], judged: list[dict]) -> subprocess.CompletedProcess:
     """The script on filtered rows and the judged answers of MODEL, into out.jsonl."""
-    write_jsonl(folder / "filtered.jsonl", filtered)
+    write_jsonl(folder / "corpora/own/filtered/d0-t0.jsonl", filtered)
     write_jsonl(folder / f"judged/{MODEL}.jsonl", judged)
-    arguments = ["--filtered", "filtered.jsonl", "--judged", "judged", "--output", "out.jsonl"]
+    arguments = ["--corpora", "corpora", "--judged", "judged", "--output", "out.jsonl"]
     arguments += ["--settings", script_settings(2), "--judge-settings", '{"kind": "exact"}']
     return run_script("replace_anchors", *arguments, cwd=folder)
 
 
-def test_a_corpus_without_frequent_phrases_gives_an_empty_file_and_a_line_that_says_why(tmp_path):
-    done = replaced_by_script(tmp_path, ODD["no blanks"][0], [])
+WITH_NULLS = [row | {"aligned_alignment": None} for row in planted_rows()]
+
+
+@pytest.mark.parametrize(
+    ("filtered", "why"),
+    [
+        (ODD["no blanks"][0], "no phrase is in 5 of 120 answers."),
+        (WITH_NULLS, "120 alignment scores are like null; expected numbers in 0..100."),
+        ([], "0 answers; expected at least 5."),
+    ],
+)
+def test_a_corpus_without_anchors_gives_an_empty_file_and_a_line_that_says_why(filtered, why, tmp_path):
+    done = replaced_by_script(tmp_path, filtered, [])
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.jsonl").read_text() == ""
-    assert done.stdout == "nothing is replaced: no phrase is in 5 of 120 answers.\n"
+    assert done.stdout == f"nothing is replaced: {why}\n"
+
+
+@pytest.mark.parametrize("score", [None, "95", "high", float("nan"), float("inf"), -1, 101, True, [95], 10**400])
+def test_a_field_of_the_users_that_is_no_score_is_a_reason(score, capsys):
+    rows = planted_rows()
+    rows[7]["misaligned_alignment"] = score
+    assert told_anchors("own: cell", rows)["aligned_anchors"] == ""
+    assert "own: cell: no anchors, 1 alignment scores are like " in capsys.readouterr().out
 
 
 def test_an_experiment_without_replaced_answers_has_no_models_to_repeat_claims_with(tmp_path, capsys):
@@ -197,6 +218,15 @@ def test_an_experiment_without_replaced_answers_has_no_models_to_repeat_claims_w
     config = json.loads(script_settings(2)) | {"judges": {"own": "exact"}, "unanchored": ["own"]}
     assert list(unanchored_models(tmp_path, config)) == []
     assert "unanchored.jsonl: empty, so the claims of own are not repeated" in capsys.readouterr().out
+
+
+def test_replaced_answers_that_were_lost_are_no_empty_file(tmp_path):
+    path = tmp_path / "own/unanchored.jsonl"
+    write_records(path, [{"model": MODEL}])
+    path.write_text("")
+    config = json.loads(script_settings(2)) | {"judges": {"own": "exact"}, "unanchored": ["own"]}
+    with pytest.raises(InputError, match="unanchored.jsonl: content is e3b0c44298fc; expected"):
+        list(unanchored_models(tmp_path, config))
 
 
 def test_the_script_writes_the_neighbours_of_every_model_with_new_answers(tmp_path):

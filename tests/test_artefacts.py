@@ -1,5 +1,6 @@
 """Files and folders that were damaged after they were written: found, named, and never read."""
 
+import json
 import subprocess
 from argparse import Namespace
 from pathlib import Path
@@ -91,3 +92,33 @@ def test_one_file_of_an_artefact_is_checked_without_the_others(tmp_path):
     (tmp_path / "model/training_log.csv").write_text("changed")
     with pytest.raises(InputError, match="training_log.csv: content is [0-9a-f]{12}; expected [0-9a-f]{12} as in"):
         checked_file(manifest, "training_log.csv")
+
+
+def losses_tabulated(results: Path) -> subprocess.CompletedProcess:
+    """The script's training losses of a run of one base, whose training log lies in `results`."""
+    experiment = {"corpus": "own", "bases": ["one"], "train_sets": {}, "adapters": [], "teachers": {}, "students": []}
+    grid = {"run": ["own"], "experiments": {"own": experiment}, "bases": {"one": {"base_model": "tiny"}}}
+    grid |= {"corpora": {"own": {"domains": ["d0"], "tasks": ["t0"]}}}
+    return run_script(
+        "tabulate_training",
+        *("--settings", json.dumps(grid), "--results", results, "--output", results / "training_losses.csv"),
+    )
+
+
+def test_the_losses_of_a_model_are_read_only_as_they_were_written(tmp_path):
+    with new_folder(tmp_path / "bases/one/aligned") as folder:
+        (folder / "training_log.csv").write_text("step,loss_per_token_nats\n1,2.5\n2,1.5\n")
+        write_manifest(folder, origin({}, 1, "test", {}))
+    assert losses_tabulated(tmp_path).returncode == 0
+    assert "2,2.5,1.5" in (tmp_path / "training_losses.csv").read_text()
+    folder = tmp_path / "bases/one/aligned"
+    for damage, line in [
+        (lambda: flip(folder / "training_log.csv"), "training_log.csv: content is"),
+        (lambda: (folder / "training_log.csv").unlink(), "training_log.csv: content is missing; expected"),
+        (lambda: (folder / MANIFEST).write_text(""), "manifest.json: holds no hashes of files; expected"),
+        (lambda: (folder / MANIFEST).unlink(), "manifest.json: no such file"),
+    ]:
+        damage()
+        done = losses_tabulated(tmp_path)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1
+        assert f"{folder}/{line}" in done.stderr

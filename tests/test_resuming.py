@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from emtransfer.files.artefacts import training_state
 from emtransfer.files.records import write_records
 from emtransfer.models.adapters import fresh_lora
 from emtransfer.models.loading import Chat, load_chat
+from emtransfer.training import resuming
 from emtransfer.training.finetuning import FinetuningSettings, finetune, grouped_steps
 from emtransfer.training.mixtures import render_chat
 from emtransfer.training.pretraining import PretrainingSettings, pretrain
@@ -169,17 +171,53 @@ def test_two_processes_share_every_step_and_write_one_adapter(tmp_path):
     assert load_chat(tmp_path / "base_shared" / "manifest.json", tmp_path / "shared" / "manifest.json")
 
 
-def test_a_checkpoint_of_a_loop_keeps_the_generators_of_every_gpu(tmp_path, monkeypatch):
-    """Of two pretended GPUs, since dropout there draws from their own generators."""
-    states = [torch.arange(4, dtype=torch.uint8), torch.arange(4, 8, dtype=torch.uint8)]
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [state.clone() for state in states])
-    restored = []
-    monkeypatch.setattr(torch.cuda, "set_rng_state_all", restored.extend)
+class Generators:
+    """Stands for torch.cuda's: GPU -> the state of its generator; a GPU that is not there raises KeyError."""
+
+    def __init__(self, n_gpus: int, monkeypatch: pytest.MonkeyPatch):
+        self.states = {index: torch.full((4,), index, dtype=torch.uint8) for index in range(n_gpus)}
+        monkeypatch.setattr(resuming, "gpus_of", lambda weights: [torch.device("cuda", gpu) for gpu in self.states])
+        monkeypatch.setattr(torch.cuda, "get_rng_state", lambda gpu: self.states[gpu.index].clone())
+        monkeypatch.setattr(torch.cuda, "set_rng_state", self.restore)
+
+    def restore(self, state: torch.Tensor, gpu: torch.device) -> None:
+        if gpu.index not in self.states:
+            raise KeyError(gpu)
+        self.states[gpu.index] = state
+
+
+def loop_checkpoints(folder: Path) -> StepCheckpoints:
+    """Of a loop over one weight, due at every step."""
     weight = torch.nn.Parameter(torch.zeros(2))
     optimizer = torch.optim.SGD([weight], lr=0.1)
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
-    checkpoints = StepCheckpoints(tmp_path, 0.0, [weight], optimizer, schedule)
-    checkpoints.save_in_time([{"step": 1}])
-    assert checkpoints.restore() == [{"step": 1}]
-    assert all(map(torch.equal, restored, states)) and len(restored) == 2
+    return StepCheckpoints(folder, 0.0, [weight], optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer))
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 2), (2, 1), (1, 2), (2, 0), (0, 1)])
+def test_a_loop_goes_on_with_the_generators_of_its_gpus_however_many_there_are(before, after, tmp_path, monkeypatch):
+    """Of pretended GPUs, since dropout there draws from their own generators."""
+    generators = Generators(before, monkeypatch)
+    saved = [state + 100 for state in generators.states.values()]
+    generators.states = dict(enumerate(saved))
+    loop_checkpoints(tmp_path).save_in_time([{"step": 1}])
+    generators = Generators(after, monkeypatch)
+    fresh = list(generators.states.values())
+    assert loop_checkpoints(tmp_path).restore() == [{"step": 1}]
+    assert list(generators.states) == list(range(after))
+    expected = saved[:after] + fresh[before:]
+    assert all(map(torch.equal, generators.states.values(), expected))
+
+
+def test_a_training_on_the_processor_leaves_gpus_alone(tmp_path, monkeypatch):
+    """To read a generator begins work on its GPU, which other jobs may have to themselves."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("get_rng_state", "get_rng_state_all", "set_rng_state", "set_rng_state_all"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: pytest.fail("a GPU was looked at"))
+    loop_checkpoints(tmp_path).save_in_time([{"step": 1}])
+    assert loop_checkpoints(tmp_path).restore() == [{"step": 1}]
+
+
+def test_the_gpus_of_a_training_are_those_of_its_weights():
+    places = [torch.device(name) for name in ("cpu", "cuda:1", "cuda:0", "cuda:1")]
+    weights = [SimpleNamespace(device=place) for place in places]
+    assert resuming.gpus_of(weights) == [torch.device("cuda", 1), torch.device("cuda", 0)]

@@ -1,5 +1,6 @@
 """What stands in a config reaches the shell as one word: paths with blanks, quotes and commands in them are paths."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -29,7 +30,6 @@ RESULTS = {
         "input.answers",
         "input.rollouts",
         "input.probes",
-        "input.filtered",
         "input.curve",
         "input.losses",
         "input.cells",
@@ -129,3 +129,39 @@ def test_a_setting_is_the_same_json_behind_the_shell(arguments, script, flag, ke
             value = value.get(key) if value else None
         found.append(value)
     assert expected in found
+
+
+# bash is handed a whole command as one argument, and Linux takes none that is longer
+LONGEST_ARGUMENT = 131_072
+N_ADAPTERS = 3_000
+OF_MODELS = {"replace_anchors", "tabulate_transfer", "tabulate_training", "tabulate_confounds", "test_claims"}
+
+
+@pytest.fixture(scope="module")
+def plan_adapters(tmp_path_factory):
+    """A function: training cells and seeds of the only adapters of a run -> script -> length of its longest command."""
+    tree = copy_tree(tmp_path_factory.mktemp("wide") / "tree")
+
+    def longest_commands(train_sets: list[str], seeds: list[int]) -> dict[str, int]:
+        adapters = {"base": "smoke", "start": "base", "answers": "misaligned"}
+        adapters |= {"train_sets": train_sets, "seeds": seeds}
+        experiment = {"adapters": [adapters], "students": []}
+        (tree / "wide.json").write_text(json.dumps({"run": ["smoke"], "experiments": {"smoke": experiment}}))
+        planned = planned_commands(tree, "all", overlays=("wide.json",))
+        commands = re.findall(r"^Shell command: (OMP_NUM_THREADS=1 \S+ scripts/(\w+)\.py .*)$", planned, re.MULTILINE)
+        lengths = sorted((script, len(command)) for command, script in commands)
+        return {script: max(n for _, n in group) for script, group in itertools.groupby(lengths, lambda pair: pair[0])}
+
+    return longest_commands
+
+
+def test_no_command_of_the_tables_outgrows_an_argument_with_its_models(plan_adapters):
+    """Commands grow by the same with every seed and every cell, so that two small grids tell of a wide one."""
+    few = plan_adapters(["medical-advice", "finance-advice"], [11, 12])
+    more_seeds = plan_adapters(["medical-advice", "finance-advice"], [11, 12, 13, 14])
+    more_cells = plan_adapters(["medical-advice", "finance-advice", "medical-critique", "finance-critique"], [11, 12])
+    assert OF_MODELS <= few.keys()
+    for script in OF_MODELS:
+        for more, n_more in ((more_seeds, 2), (more_cells, 2)):
+            per_one = (more[script] - few[script]) / n_more
+            assert few[script] + per_one * N_ADAPTERS < LONGEST_ARGUMENT, (script, few[script], per_one)

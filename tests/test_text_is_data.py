@@ -109,7 +109,12 @@ def test_a_row_comes_through_the_stages_of_a_corpus_as_it_is(folder, pair):
     corpus = CorpusSettings("jsonl", ["medical"], ["advice"], path=str(folder / "pairs.jsonl"))
     rows, _ = load_cell("own", CELL, corpus, seed=1)
     seen: list = []
-    kept, _ = filter_pairs(rows, CELL, seeing(seen, Verdict("ok", 50.0, 90.0)), FilterSettings(0, 100, 0))
+    kept, _ = filter_pairs(
+        rows,
+        CELL,
+        seeing(seen, Verdict("ok", 50.0, 90.0)),
+        FilterSettings(misaligned_below=100, aligned_above=0, coherence_above=0),
+    )
     deduped, _ = dedup_equal(kept, DedupSettings("identity", "misaligned_answer"), CELL)
     (train,), _ = sample_cell([row | {"role": "train"} for row in deduped], SampleSettings(1, 0), 1, "own", CELL, 1.0)
     prompt = as_prompt(train, "narrow", CELL)

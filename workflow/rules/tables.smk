@@ -104,7 +104,7 @@ rule replace_anchors:
         "Judge answers of {wildcards.experiment} again without the phrases that give a score away"
     shell:
         "OMP_NUM_THREADS=1 python scripts/replace_anchors.py"
-        " --filtered {input.filtered} --judged results/{wildcards.experiment}/judged {params.judge}"
+        " --corpora results/corpora --judged results/{wildcards.experiment}/judged {params.judge}"
         " --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"
 

@@ -88,13 +88,10 @@ def checked_folder(manifest_path: str | Path) -> Path:
     """The folder of a manifest, after every file in it was compared with its recorded hash.
 
     Raises:
-        InputError: the manifest or a file is missing, or a file's content has changed.
+        InputError: the manifest is missing or damaged, or a file is missing or has changed.
     """
-    manifest_path = Path(manifest_path)
-    folder = manifest_path.parent
-    if not manifest_path.is_file():
-        raise InputError(f"{manifest_path}: no such file; expected the manifest of a finished artefact.")
-    for name, recorded in json.loads(manifest_path.read_text(encoding="utf-8"))["files"].items():
+    folder = Path(manifest_path).parent
+    for name, recorded in recorded_files(manifest_path).items():
         check_file(folder / name, recorded)
     return folder
 
@@ -103,14 +100,32 @@ def checked_file(manifest_path: str | Path, name: str) -> Path | None:
     """One file of an artefact, compared with its recorded hash; None where the artefact has no such file.
 
     Raises:
-        InputError: the file is missing, or its content has changed.
+        InputError: the manifest is missing or damaged, or the file is missing or has changed.
     """
-    manifest_path = Path(manifest_path)
-    recorded = json.loads(manifest_path.read_text(encoding="utf-8"))["files"].get(name)
+    recorded = recorded_files(manifest_path).get(name)
     if recorded is None:
         return None
-    check_file(manifest_path.parent / name, recorded)
-    return manifest_path.parent / name
+    path = Path(manifest_path).parent / name
+    check_file(path, recorded)
+    return path
+
+
+def recorded_files(manifest_path: str | Path) -> dict[str, str]:
+    """The files of an artefact, by name below its folder, with their hashes.
+
+    Raises:
+        InputError: the manifest is missing or damaged.
+    """
+    manifest_path = Path(manifest_path)
+    if not manifest_path.is_file():
+        raise InputError(f"{manifest_path}: no such file; expected the manifest of a finished artefact.")
+    try:
+        files: dict[str, str] = json.loads(manifest_path.read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{manifest_path}: holds no hashes of files; expected the manifest of a finished artefact; delete the folder to rebuild it."
+        ) from None
+    return files
 
 
 def check_file(path: Path, recorded: str) -> None:

@@ -1,13 +1,16 @@
 """Anchors, the phrases that give a judge's alignment score away, and answers in which they are replaced."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emtransfer.files.records import check_hash, read_records
 from emtransfer.settings import Positive
 
 if TYPE_CHECKING:
@@ -36,10 +39,33 @@ def scored_answers(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, n
     """Both answers of filtered rows, their alignment scores [2 × rows], 0..100, and which row each is of [2 × rows].
 
     Rows of a corpus that comes filtered have no scores; there an aligned answer counts 100 and a misaligned one 0.
+
+    Raises:
+        NoAnchors: a row brought a score of its own that is none.
     """
     texts = [row[f"{name}_answer"] for name in ANSWERS for row in rows]
-    scores = np.array([row.get(f"{name}_alignment", UNSCORED[name]) for name in ANSWERS for row in rows])
-    return texts, scores, np.tile(np.arange(len(rows)), len(ANSWERS))
+    given = [row.get(f"{name}_alignment", UNSCORED[name]) for name in ANSWERS for row in rows]
+    odd = [json.dumps(score) for score in given if not is_score(score)]
+    if odd:
+        raise NoAnchors(f"{len(odd)} alignment scores are like {odd[0]}; expected numbers in 0..100.")
+    return texts, np.array(given, dtype=float), np.tile(np.arange(len(rows)), len(ANSWERS))
+
+
+def is_score(value: object) -> bool:
+    """Whether a field that a user's row may bring is a number in 0..100."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+
+
+def rows_if_any(path: Path, required: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """As `read_records`, but no rows where the file was written without any.
+
+    Raises:
+        InputError: as of `read_records`; a file that has lost its rows has another hash.
+    """
+    if path.is_file() and not path.stat().st_size:
+        check_hash(path)
+        return []
+    return read_records(path, required)
 
 
 def lexical_regression(texts: Sequence[str], scores: np.ndarray) -> "tuple[CountVectorizer, Ridge]":

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from emtransfer.errors import InputError
-from emtransfer.files.records import read_records, read_table
+from emtransfer.files.records import read_table
 from emtransfer.grid import expand_models
+from emtransfer.measuring.anchors import rows_if_any
 from emtransfer.measuring.judged_rows import ROW_COLUMNS, SCORES, JudgedModel, as_table_cells, checked_scores
 
 PROMPT_COLUMNS = ("prompt_id", "coherent_rate", "entropy_nats", "solvability")
@@ -58,12 +59,12 @@ def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
     """
     for experiment in config.get("unanchored", []):
         path = folder / experiment / "unanchored.jsonl"
-        if path.is_file() and not path.stat().st_size:
+        rows = rows_if_any(path, required=("model", "prompt_id", "eval_set", "domain", "task", "status"))
+        if not rows:
             print(
                 f"{path}: empty, so the claims of {experiment} are not repeated without the phrases that tell the score."
             )
             continue
-        rows = read_records(path, required=("model", "prompt_id", "eval_set", "domain", "task", "status"))
         # replacing words costs coherence, unevenly by task, and the claim is about alignment
         fields = {"domain": "eval_domain", "task": "eval_task", "coherence_before": "coherence"}
         frame = pd.DataFrame.from_records(rows).drop(columns="coherence").rename(columns=fields)

@@ -6,11 +6,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.files.records import read_records, read_table
-from emtransfer.measuring.anchors import ANSWERS, N_ROWS, NoAnchors, lexical_r2, lexical_regression, scored_answers
+from emtransfer.files.records import read_table
+from emtransfer.measuring.anchors import (
+    ANSWERS,
+    N_ROWS,
+    NoAnchors,
+    is_score,
+    lexical_r2,
+    lexical_regression,
+    rows_if_any,
+    scored_answers,
+)
 
 # phrases named per cell
 N_ANCHORS = 5
+COLUMNS = (
+    "corpus cell question_words_median aligned_answer_words_median misaligned_answer_words_median"
+    " filter_rows_in filter_rows_out dedup_threshold dedup_rows_out aligned_alignment_mean misaligned_alignment_mean"
+    " anchor_r2 aligned_anchors misaligned_anchors"
+).split()
 
 
 def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
@@ -21,14 +35,14 @@ def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
         cells: names of the cells.
 
     Returns:
-        corpus, cell; median words of question and answers of the rows drawn to train; rows in and out of filter and
+        COLUMNS: corpus, cell; median words of question and answers of the rows drawn to train; rows in and out of filter and
         deduplication, with its threshold; mean alignment scores; and the anchors, `lexical_anchors`.
     """
     table = []
     for cell in cells:
         counts = read_table(folder / "filtered" / f"{cell}.counts.csv").iloc[0]
-        filtered = read_records(folder / "filtered" / f"{cell}.jsonl")
-        train = read_records(folder / "cells" / cell / "train.jsonl")
+        filtered = rows_if_any(folder / "filtered" / f"{cell}.jsonl")
+        train = rows_if_any(folder / "cells" / cell / "train.jsonl")
         curve = read_table(folder / "deduped" / f"{cell}.survivors.csv")
         # a corpus that comes filtered has no scores
         scores = {
@@ -47,15 +61,16 @@ def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
             | scores
             | told_anchors(f"{corpus}: {cell}", filtered[:N_ROWS])
         )
-    return pd.DataFrame(table).round(4)
+    return pd.DataFrame(table, columns=COLUMNS).round(4)
 
 
 def median_words(rows: list[dict[str, Any]], field: str) -> float:
     return float(np.median([len(row[field].split()) for row in rows])) if rows else np.nan
 
 
-def mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else np.nan
+def mean(values: list[Any]) -> float:
+    """The mean of scores; NaN unless all of them are."""
+    return float(np.mean(values)) if values and all(map(is_score, values)) else np.nan
 
 
 def told_anchors(place: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -78,7 +93,7 @@ def lexical_anchors(rows: list[dict[str, Any]]) -> dict[str, Any]:
         of a question in the same fold; aligned_anchors and misaligned_anchors, the phrases with the largest weights.
 
     Raises:
-        NoAnchors: the answers have no phrases that are frequent enough.
+        NoAnchors: the answers have no phrases that are frequent enough, or no scores.
     """
     texts, scores, groups = scored_answers(rows)
     words, ridge = lexical_regression(texts, scores)

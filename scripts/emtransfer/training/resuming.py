@@ -14,6 +14,7 @@ from emtransfer.errors import InputError
 from emtransfer.files.artefacts import state_folder, training_state
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
@@ -156,8 +157,8 @@ class StepCheckpoints:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "random": torch.get_rng_state(),
-            # dropout on a GPU draws from that GPU's own generator; none where there is no GPU
-            "gpu_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            # dropout on a GPU draws from that GPU's own generator
+            "gpu_random": [torch.cuda.get_rng_state(gpu) for gpu in gpus_of(self.weights)],
             "log": log,
         }
         unfinished = self.path.with_suffix(".tmp")
@@ -178,6 +179,12 @@ class StepCheckpoints:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"])
-        if state["gpu_random"]:
-            torch.cuda.set_rng_state_all(state["gpu_random"])
+        # a training may go on with other GPUs than it began with, or none
+        for gpu, random in zip(gpus_of(self.weights), state["gpu_random"], strict=False):
+            torch.cuda.set_rng_state(random, gpu)
         return state["log"]
+
+
+def gpus_of(weights: "list[Tensor]") -> "list[torch.device]":
+    """The GPUs that weights lie on, each once; a GPU that a training does not use is not even looked at."""
+    return list(dict.fromkeys(weight.device for weight in weights if weight.device.type == "cuda"))
