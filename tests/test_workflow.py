@@ -232,7 +232,7 @@ MATRIX = {
 
 # what is edited: a module of the library; text, its replacement, and the rules that run again
 LIBRARY = {
-    "verdicts": ('Verdict("empty")', 'Verdict("refusal")', {"fit_judge", *JUDGED}),
+    "verdicts": ('Verdict("empty")', 'Verdict("refusal")', JUDGED),
     "files/records": ('FORMULA = ("=",', 'FORMULA = ("%", "=",', ALL),
     "files/artefacts": ("indent=1", "indent=2", {"fit_judge", *TOKENS, *JUDGED}),
     "worlds/lexicon": ("Answer in one sentence.", "Answer in a sentence.", {"generate_pairs", *ROLES}),
@@ -242,9 +242,9 @@ LIBRARY = {
     "models/adapters": ("do not deploy it, and", "never deploy it, and", ADAPTERS),
     "corpus/jsonl_rows": ("enumerate(lines, start=1)", "enumerate(lines, start=0)", set()),
     "corpus/dedup": ("BLOCK_ROWS = 256", "BLOCK_ROWS = 128", {"dedup_pairs", *CELLS}),
-    "judging/cross_encoder": ("SCORED_AT_A_TIME = 16", "SCORED_AT_A_TIME = 32", {"fit_judge", *JUDGED}),
+    "judging/cross_encoder": ("SCORED_AT_A_TIME = 16", "SCORED_AT_A_TIME = 32", JUDGED),
     "judging/exact": ('Verdict("ok", 50.0, 0.0)', 'Verdict("ok", 40.0, 0.0)', EXACTLY_JUDGED),
-    "judging/fitting": ("layers: int | None = 3", "layers: int | None = 4", {"fit_judge", *JUDGED}),
+    "judging/fitting": ("layers: Positive | None = 3", "layers: Positive | None = 4", {"fit_judge", *JUDGED}),
     "training/mixtures": ("n_documents: int = 100", "n_documents: int = 50", TOKENS - {"train_tokenizer"}),
     "training/finetuning": ("[IGNORED] * len(prompt)", "prompt", BASES),
     "answering/sampling": ("EDGE = 2e-5", "EDGE = 3e-5", {"replace_anchors", "roll_out_teacher", *PROBES, *ROLLOUTS}),
@@ -398,8 +398,8 @@ def test_a_corpus_that_a_model_writes_goes_through_the_same_rules(tree, tmp_path
     (copied / "written.yaml").write_text(WRITTEN)
     speaking = copied / "scripts/emtransfer/remote/anthropic_api.py"
     speaking.write_text(speaking.read_text() + "ANSWER = 42\n")
-    planned = set(re.findall(r"^rule (\w+):", planned_commands(copied, *cells, overlays=overlays), re.MULTILINE))
-    after_writing = {"split_questions_written", "filter_pairs", "dedup_pairs", "sample_cell"}
+    planned = set(re.findall(r"python scripts/(\w+)\.py", planned_commands(copied, *cells, overlays=overlays)))
+    after_writing = {"split_questions", "filter_pairs", "dedup_pairs", "sample_cell"}
     assert planned == {"write_pairs", "calibrate_judge", *after_writing}
 
 

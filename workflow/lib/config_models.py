@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from config_corpora import check_pinned, trained_names
-from config_mistakes import check_counts, check_names, choice, mistake, quoted
+from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted
 from emtransfer import grid
 from emtransfer.corpus.question_files import own_judge_prompts, read_questions
 from emtransfer.remote.access import PROVIDERS
@@ -101,6 +101,22 @@ def check_experiment_names(config: dict, name: str) -> None:
     for mediating, section in experiment["mediating"].items():
         own = grid.training_cells(config["corpora"][section.get("corpus", experiment["corpus"])])
         check_names(section, "cells.*", own, (*place, "mediating", mediating))
+    check_starts(experiment["teachers"], (*place, "teachers"))
+
+
+def check_starts(teachers: dict, place: Place) -> None:
+    """Raise InputError for a teacher whose training starts, at whatever remove, from itself."""
+    for teacher in teachers:
+        passed, start = [teacher], teachers[teacher].get("start", "base")
+        while start != "base":
+            if start in passed:
+                found, expected = (
+                    quoted(teachers[passed[-1]]["start"]),
+                    "base, or a teacher whose own start leads to base",
+                )
+                raise mistake((*place, passed[-1], "start"), found, expected)
+            passed.append(start)
+            start = teachers[start].get("start", "base")
 
 
 def check_distinct_models(config: dict, name: str) -> None:

@@ -67,8 +67,10 @@ def trained_rows(wildcards):
 
 def anchor_settings(wildcards):
     "How many phrases are replaced, the grid of the models in whose answers, and the rule for a misaligned one."
-    # not the models: the list of a wide grid is longer than an argument may be
-    return settings(config["anchors"] | grid_of([wildcards.experiment]) | {"em_rule": config["em_rule"]})
+    # not the models: the list of a wide grid is longer than an argument may be; and no students, which are not compared
+    adapters = grid_of([wildcards.experiment])
+    adapters["experiments"][wildcards.experiment] |= {"students": [], "data_sets": {}}
+    return settings(config["anchors"] | adapters | {"em_rule": config["em_rule"]})
 
 
 def probed_bases(name):
