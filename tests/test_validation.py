@@ -5,6 +5,7 @@ Mistakes are planted in the project's own config, one at a time; what each line 
 
 import copy
 import json
+import re
 
 import pytest
 import yaml
@@ -584,3 +585,15 @@ def test_prompts_of_another_corpus_are_a_config():
 )  # fmt: skip
 def test_a_wrong_corpus_of_prompts_is_one_line(place, value, line):
     assert line_of(with_prompts_only(), place, value) == f"config.yaml: {line}"
+
+
+@pytest.mark.parametrize("starts", [{"a": "a"}, {"a": "b", "b": "a"}, {"a": "b", "b": "c", "c": "b"}])
+def test_teachers_that_start_from_each_other_are_one_line(starts):
+    """Nobody could train the first of them."""
+    harmful = CONFIG["experiments"]["template_nl"]["teachers"]["harmful"]
+    teachers = {name: harmful | {"start": start} for name, start in starts.items()} | {"base": {}, "harmful": harmful}
+    line = line_for((*TEMPLATE_NL, "teachers"), teachers)
+    assert re.fullmatch(
+        r'config\.yaml: experiments\.template_nl\.teachers\.\w\.start is "\w"; expected base, or a teacher whose own start leads to base\.',
+        line,
+    )
