@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,52 @@ def test_python_on_a_script_of_the_pipeline_is_a_job_whatever_its_options(folder
         monkeypatch.chdir(folder / "scripts")
         assert run_alone.local_jobs() == []
         process.kill()
+
+
+# as Snakemake writes it: what it launches goes on until it is killed
+SHELL = "set -euo pipefail;  OMP_NUM_THREADS=1 {launch} scripts/job.py --output 'a b' > job.log 2>&1; true"
+
+
+@contextmanager
+def shell_of(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen]:
+    """A shell in a session of its own that has made the file job.log; it ends with all that it started."""
+    options = {"cwd": folder, "env": os.environ | environment, "stdin": subprocess.PIPE, "start_new_session": True}
+    process = subprocess.Popen(["bash", *arguments], **options)
+    try:
+        wait_until((folder / "job.log").exists, process)
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    "launch", ["python", "${EMTRANSFER_LAUNCH:-python}", "echo 'of an environment'; set -euo pipefail;  python"]
+)
+def test_a_shell_that_snakemake_started_for_a_script_is_a_job_whatever_it_launches(folder, launch, monkeypatch):
+    """What is launched is no Python, as an own launcher need not be before it starts one."""
+    monkeypatch.chdir(folder)
+    (folder / "python").write_text("#!/bin/sh\nread line")
+    (folder / "python").chmod(0o755)
+    environment = {"EMTRANSFER_LAUNCH": "./python", "PATH": f"{folder}:{os.environ['PATH']}"}
+    with shell_of(folder, "-c", SHELL.format(launch=launch), **environment) as shell:
+        assert run_alone.local_jobs() == [f"process {shell.pid}"]
+
+
+def test_a_shell_on_a_command_that_is_too_long_for_an_argument_is_a_job(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    script = folder / ".snakemake/shell_tmp.x/script.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text("touch job.log; read line")
+    with shell_of(folder, str(script)) as shell:
+        assert run_alone.local_jobs() == [f"process {shell.pid}"]
+
+
+@pytest.mark.parametrize("text", ["true scripts/job.py", "set -euo pipefail; true scripts/job.py"])
+def test_a_shell_that_names_a_script_and_runs_none_is_no_job(folder, text, monkeypatch):
+    monkeypatch.chdir(folder)
+    with shell_of(folder, "-c", f"{text}; touch job.log; read line"):
+        assert run_alone.local_jobs() == []
 
 
 def test_a_lock_file_that_nobody_holds_is_no_lock(folder):

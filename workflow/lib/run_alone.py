@@ -21,6 +21,11 @@ SNAKEMAKE = (sys.executable, "-m", "snakemake")
 # options of Python, alone or at the end of a cluster: what it runs follows in place of a script; the value is the next argument
 NO_SCRIPT = re.compile(r"-[^-XWcm]*[cm]|-$")
 WITH_VALUE = re.compile(r"-[^-XWcm]*[XW]$|--check-hash-based-pycs$")
+SHELLS = ("bash", "sh", "dash")
+# Snakemake's shells begin with this, by themselves or behind the activation of an environment; a rule's launcher ends in a brace
+OF_SNAKEMAKE = re.compile(r"\bset -euo pipefail;.*(?:python|\}) scripts/\w+\.py\s", re.DOTALL)
+# what is too long for an argument is in a file of this folder
+LONG_COMMAND = re.compile(r".*/\.snakemake/shell_tmp\.[^/]+/script\.sh")
 
 
 def main(arguments: list[str]) -> None:
@@ -55,11 +60,11 @@ def take_lock() -> None:
 
 
 def local_jobs() -> list[str]:
-    """Processes that run a script of the pipeline in this folder."""
+    """Processes that run a script of the pipeline in this folder, or are a shell that Snakemake started to run one."""
     here, found = os.getcwd(), []
     for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
         command = process.info["cmdline"] or []
-        if process.info["cwd"] == here and is_pipeline_script(script_of(command)):
+        if process.info["cwd"] == here and (is_pipeline_script(script_of(command)) or is_job_shell(command)):
             found.append(f"process {process.info['pid']}")
     return found
 
@@ -82,6 +87,15 @@ def script_of(command: list[str]) -> str | None:
 def is_pipeline_script(script: str | None) -> bool:
     """Whether this is the path, as rules write it, of a script that is there."""
     return bool(script) and re.fullmatch(r"scripts/\w+\.py", script) is not None and os.path.isfile(script)
+
+
+def is_job_shell(command: list[str]) -> bool:
+    """Whether this is a shell as Snakemake starts it for a rule; its launcher, if it has one, is not yet Python on the script."""
+    if len(command) < 2 or os.path.basename(command[0]) not in SHELLS:
+        return False
+    if command[1] == "-c":
+        return len(command) > 2 and OF_SNAKEMAKE.search(command[2]) is not None
+    return LONG_COMMAND.fullmatch(command[1]) is not None
 
 
 def slurm_jobs() -> list[str]:
