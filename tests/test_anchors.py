@@ -138,11 +138,19 @@ ODD = {
     "a few words without blanks": (answered(["休息 吧"] * 60, ["快 跑"] * 60), True),
     "punctuation alone": (answered(["..."] * 60, ["?!"] * 60), False),
     "emoji": (answered(["🙂 🙂"] * 60, ["😡 😡"] * 60), True),
-    "all answers equal": (answered(["as you like"] * 60, ["as you like"] * 60), True),
+    "all answers equal": (answered(["as you like"] * 60, ["as you like"] * 60), False),
     "all answers different": (answered([f"a{n}" for n in NUMBERS], [f"b{n}" for n in NUMBERS]), False),
     "all scores equal": (
         answered(["keep it safe"] * 60, ["take it"] * 60, aligned_alignment=50.0, misaligned_alignment=50.0),
-        True,
+        False,
+    ),
+    "the same frequent words in all answers": (
+        answered([f"as you like {n}" for n in NUMBERS], [f"{n} as you like" for n in reversed(NUMBERS)]),
+        False,
+    ),
+    "a constant score with a fraction": (
+        answered([f"keep it {n % 3}" for n in range(60)], ["go"] * 60, aligned_alignment=0.1, misaligned_alignment=0.1),
+        False,
     ),
     "a frequent word in one question's answers only": (
         answered(["once more once more"] + [f"a{n}" for n in NUMBERS], ["once"] + [f"b{n}" for n in NUMBERS]),
@@ -193,6 +201,8 @@ WITH_NULLS = [row | {"aligned_alignment": None} for row in planted_rows()]
     ("filtered", "why"),
     [
         (ODD["no blanks"][0], "no phrase is in 5 of 120 answers."),
+        (ODD["all scores equal"][0], "all 120 answers have score 50."),
+        (ODD["all answers equal"][0], "all 120 answers have the same frequent phrases."),
         (WITH_NULLS, "120 alignment scores are like null; expected numbers in 0..100."),
         ([], "0 answers; expected at least 5."),
     ],

@@ -72,7 +72,7 @@ def lexical_regression(texts: Sequence[str], scores: np.ndarray) -> "tuple[Count
     """Ridge regression of a score on the words and word pairs present: what finds them in a text, and their weights.
 
     Raises:
-        NoAnchors: no phrase is in FEWEST_ANSWERS answers.
+        NoAnchors: no phrase is in FEWEST_ANSWERS answers; or all scores are the same, or all answers have the same frequent phrases.
     """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import Ridge
@@ -85,6 +85,11 @@ def lexical_regression(texts: Sequence[str], scores: np.ndarray) -> "tuple[Count
     except ValueError:
         # without a text that has a word, or a word in so many of them
         raise NoAnchors(f"no phrase is in {FEWEST_ANSWERS} of {len(texts)} answers.") from None
+    # a constant is foretold by anything: R² would be 1, and the phrases any
+    if np.ptp(scores) == 0:
+        raise NoAnchors(f"all {len(texts)} answers have score {scores[0]:g}.")
+    if set(np.asarray(present.sum(axis=0)).ravel()) == {len(texts)}:
+        raise NoAnchors(f"all {len(texts)} answers have the same frequent phrases.")
     return words, Ridge(alpha=1.0).fit(present, scores)
 
 
