@@ -27,6 +27,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    if args.settings and args.judge_settings is None:
+        raise InputError("--judge-settings is missing; expected the judge of the scores that --settings limits.")
     cell = args.rows.stem
     rows = [row for row in read_records(args.rows) if row["role"] in ("train", "eval")]
     if args.settings:

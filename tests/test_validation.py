@@ -597,3 +597,27 @@ def test_teachers_that_start_from_each_other_are_one_line(starts):
         r'config\.yaml: experiments\.template_nl\.teachers\.\w\.start is "\w"; expected base, or a teacher whose own start leads to base\.',
         line,
     )
+
+
+@pytest.mark.parametrize("threshold", [{"threshold": None}, {}])
+def test_a_deduplication_without_a_threshold_says_how_many_rows_it_leaves(threshold):
+    dedup = {"model": "identity", "field": "question"} | threshold
+    line = line_for((*GRAMMAR, "dedup"), dedup)
+    assert line == "config.yaml: corpora.grammar.dedup.leave is missing; expected a whole number of at least 1."
+    config = copy.deepcopy(CONFIG)
+    config["corpora"]["grammar"]["dedup"] = dedup | {"threshold": 0.9}
+    validate(config, SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["own", "base"])
+def test_a_teacher_has_no_name_that_means_another(name):
+    harmful = CONFIG["experiments"]["template_nl"]["teachers"]["harmful"]
+    line = line_for((*TEMPLATE_NL, "teachers"), {"harmful": harmful, "base": {}} | {name: harmful})
+    assert line.startswith(
+        f"config.yaml: experiments.template_nl.teachers.{name} is a name that is taken; expected another"
+    )
+
+
+def test_a_pattern_is_told_on_one_line():
+    line = line_for((*GRAMMAR, "path"), "res/{x}.jsonl")
+    assert "\n" not in line and line.startswith('config.yaml: corpora.grammar.path is "res/{x}.jsonl"; expected text')

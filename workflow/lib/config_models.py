@@ -105,8 +105,11 @@ def check_experiment_names(config: dict, name: str) -> None:
 
 
 def check_starts(teachers: dict, place: Place) -> None:
-    """Raise InputError for a teacher whose training starts, at whatever remove, from itself."""
+    """Raise InputError for a teacher with a name that means another, or whose training starts, at whatever remove, from itself."""
     for teacher in teachers:
+        if teacher == grid.OWN or (teacher == "base" and teachers[teacher]):
+            expected = "another name; own is every teacher's own data, and base is the base itself, with no keys"
+            raise mistake((*place, teacher), "a name that is taken", expected)
         passed, start = [teacher], teachers[teacher].get("start", "base")
         while start != "base":
             if start in passed:

@@ -86,7 +86,8 @@ def limits(part: dict) -> str:
     """The limits a part of the schema sets, in words."""
     if {"minimum", "maximum"} <= part.keys():
         return f" in {part['minimum']}..{part['maximum']}"
-    words = [text.format(part[key]) for key, text in LIMITS.items() if key in part]
+    # a pattern may hold a line break, and the message is one line
+    words = [text.format(part[key]).replace("\n", "\\n") for key, text in LIMITS.items() if key in part]
     return f" {' and '.join(words)}" if words else ""
 
 

@@ -144,6 +144,9 @@ def condition(when: dict[str, tuple]) -> dict:
     ((key, values),) = when.items()
     if values == (PRESENT,):
         return {"required": [key]}
+    if values == (None,):
+        # left out or null
+        return {"properties": {key: {"type": "null"}}}
     if values == (ABSENT,):
         return {"not": {"required": [key]}}
     allowed = {"properties": {key: {"enum": [value for value in values if value is not ABSENT]}}}
@@ -306,7 +309,7 @@ def sentence(when: dict[str, tuple], names: tuple[str, ...]) -> str:
     ((key, values),) = when.items()
     if values == (PRESENT,):
         return f"With `{key}`, {required}"
-    if ABSENT in values:
+    if ABSENT in values or values == (None,):
         return f"Without `{key}`, {required}"
     return f"With `{key}` {' or '.join(f'`{value}`' for value in values)}, {required}"
 

@@ -1,7 +1,7 @@
 """Exact greedy keep-first deduplication by cosine, at every threshold of a grid in one pass."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ class DedupSettings:
         threshold: Cosine from which a row is dropped; null for the smallest of 0.70, 0.71 … 0.99 that leaves `leave` rows.
         leave: Rows of a cell to leave where threshold is null.
     """
+
+    REQUIRED: ClassVar[list[tuple[dict[str, Any], tuple[str, ...]]]] = [({"threshold": (None,)}, ("leave",))]
 
     model: str
     field: Literal["misaligned_answer", "aligned_answer", "question"]
