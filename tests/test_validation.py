@@ -621,3 +621,13 @@ def test_a_teacher_has_no_name_that_means_another(name):
 def test_a_pattern_is_told_on_one_line():
     line = line_for((*GRAMMAR, "path"), "res/{x}.jsonl")
     assert "\n" not in line and line.startswith('config.yaml: corpora.grammar.path is "res/{x}.jsonl"; expected text')
+
+
+@pytest.mark.parametrize("place", [(*TEMPLATE_NL, "judge"), (*GRAMMAR, "filter", "judge")])
+def test_the_exact_judge_is_given_no_answers_in_words(place):
+    """It would score every one 50 / 0, or stop in its first job."""
+    line = line_for(place, "exact")
+    path = ".".join(place)
+    assert (
+        line == f'config.yaml: {path} is "exact"; expected a judge that reads text, since grammar is none of symbols.'
+    )

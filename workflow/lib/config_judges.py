@@ -16,13 +16,35 @@ FORM_FIELD = "response_format"
 
 
 def check_judge_names(config: dict, name: str) -> None:
-    """Raise InputError if judge `exact`, which knows the worlds of symbols, is given another."""
+    """Raise InputError if judge `exact`, which knows the worlds of symbols, is given another, by its corpus or by those it judges."""
     judge = config["judges"][name]
     sources = ("symbolic", "frames")
     symbols = [corpus for corpus, section in config["corpora"].items() if section["source"] in sources]
-    if judge["kind"] == "exact" and judge["corpus"] not in symbols:
-        expected = f"a corpus of source symbolic or frames: {choice(symbols, judge['corpus'])}"
-        raise mistake(("judges", name, "corpus"), quoted(judge["corpus"]), expected)
+    if judge["kind"] != "exact":
+        return
+    for place, corpus in {("judges", name, "corpus"): judge["corpus"], **judged_corpora(config, name)}.items():
+        if corpus not in symbols:
+            found = corpus if place[0] == "judges" else name
+            expected = (
+                f"a corpus of source symbolic or frames: {choice(symbols, corpus)}"
+                if place[0] == "judges"
+                else f"a judge that reads text, since {corpus} is none of symbols"
+            )
+            raise mistake(place, quoted(found), expected)
+
+
+def judged_corpora(config: dict, name: str) -> dict[Place, str]:
+    """Where a judge is named -> the corpus whose answers it is shown."""
+    experiments = {
+        ("experiments", experiment, "judge"): section["corpus"]
+        for experiment, section in config["experiments"].items()
+        if section["judge"] == name
+    }
+    return experiments | {
+        ("corpora", corpus, "filter", "judge"): corpus
+        for corpus, section in config["corpora"].items()
+        if (section.get("filter") or {}).get("judge") == name
+    }
 
 
 def check_told_judge(config: dict, name: str) -> None:
@@ -33,12 +55,8 @@ def check_told_judge(config: dict, name: str) -> None:
     check_options(judge, OWN_FIELDS, ("judges", name))
     if judge["kind"] in PROVIDERS:
         check_price(config, judge["model"], f"judge {name}")
-    judged = [experiment["corpus"] for experiment in config["experiments"].values() if experiment["judge"] == name]
-    judged += [
-        corpus for corpus, section in config["corpora"].items() if (section.get("filter") or {}).get("judge") == name
-    ]
     rubric = read_rubric(Path(judge["rubric"]))
-    for corpus in {judge["corpus"], *judged}:
+    for corpus in {judge["corpus"], *judged_corpora(config, name).values()}:
         for cell in grid.cells(config["corpora"][corpus]):
             rubric.instructions("alignment", cell)
 
