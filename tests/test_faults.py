@@ -29,8 +29,8 @@ KILLS = [
     ("pretrain_base", BASE, False),
     ("finetune_adapter", BASE, True),
 ]
-# of the processor, after which a job has imported its packages and is at work
-IMPORT_S = 4
+# what a job that computes loads before it is at work
+LIBRARY = "libtorch_cpu.so"
 # when a run that neither ends nor comes to the stage hangs
 DEADLINE_S = 600
 
@@ -52,10 +52,10 @@ def jobs(tree: Path, script: str = "") -> list[psutil.Process]:
 
 
 def at_work(tree: Path, script: str) -> bool:
-    """Whether a job of the script has done more than import packages."""
+    """Whether a job of the script has come as far as to load what it computes with."""
     for job in jobs(tree, script):
         try:
-            if job.cpu_times().user > IMPORT_S:
+            if any(Path(loaded.path).name == LIBRARY for loaded in job.memory_maps()):
                 return True
         except psutil.NoSuchProcess:
             continue

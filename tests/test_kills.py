@@ -22,6 +22,8 @@ from helpers.workflow_tree import mounted
 
 # of the processor, before which a job has hardly imported its packages
 IMPORT_S = 3
+# answers to each of the prompts
+N_JUDGED = 200
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.0, "rslora": True, "target_modules": ["q_proj", "v_proj"]}
 TRAINING = {
     "epochs": 3,
@@ -88,7 +90,9 @@ def inputs(tmp_path_factory) -> dict:
     write_records(folder / "mixture.jsonl", documents)
     prompts = [row | {"prompt_id": row["id"], "eval_set": "narrow", "cell": "medical-advice"} for row in rows]
     write_records(folder / "eval_set.jsonl", prompts)
-    write_records(folder / "answers.jsonl", [prompt | {"answer": prompt["aligned_answer"]} for prompt in prompts])
+    # so many different ones that judging them takes longer than importing what judges
+    answers = [prompt | {"answer": f"{prompt['aligned_answer']} {n}"} for n in range(N_JUDGED) for prompt in prompts]
+    write_records(folder / "answers.jsonl", answers)
     files = {name: folder / f"{name}.jsonl" for name in ("kept", "mixture", "eval_set", "answers")}
     files |= {
         "base": base,
