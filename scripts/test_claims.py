@@ -11,7 +11,7 @@ from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
-from emtransfer.measuring.claims import measure_contrasts
+from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.judged_rows import judged_models, read_imported
 from emtransfer.measuring.loss_matching import match_losses, read_losses
@@ -27,7 +27,10 @@ def parse_args() -> argparse.Namespace:
     source.add_argument("--judged", type=Path, help="folder of {experiment}/judged/{model}.jsonl, prompts/{base}.csv")
     source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
     parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; none: no contrast at equal loss")
-    settings = "JSON or @FILE: em_rule; with --judged also the grid's config keys, judges by experiment, unanchored"
+    settings = (
+        "JSON or @FILE: em_rule, measurable if not its defaults; with --judged also the grid's config keys, judges by"
+        " experiment, unanchored"
+    )
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--effects", type=Path, required=True, help="CSV, a row per contrast and subset of answers")
     parser.add_argument("--claims", type=Path, required=True, help="CSV, a row per contrast with its verdict")
@@ -57,7 +60,10 @@ def main(args: argparse.Namespace) -> None:
     matched = [match_prompts(contrast, measures) for contrast in found]
     losses = read_losses(args.losses) if args.losses else None
     at_loss = [] if losses is None else [match_losses(contrast, losses) for contrast in found]
-    effects, claims, power = measure_contrasts(found, matched, condition_outcomes(unanchored, em_rule), at_loss)
+    measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
+    effects, claims, power = measure_contrasts(
+        found, matched, condition_outcomes(unanchored, em_rule), at_loss, cells, measurable
+    )
     write_table(args.effects, effects)
     write_table(args.power, power)
     write_table(args.balance, balance_table(found, matched, measures))

@@ -10,18 +10,18 @@ from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.matching import match_prompts
 from emtransfer.worlds.frames import shared_structure
-from helpers.planted_cells import JITTER, SEEDS, known_prompts, planted_cell, seeded
+from helpers.planted_cells import JITTER, SEEDS, decision, known_prompts, planted_cell, seeded
 
 GRID = list(product(("medical", "finance", "sports"), ("advice", "critique")))
 ADVICE, CRITIQUE = ("medical", "advice"), ("medical", "critique")
 
 
-def measured(cells, claim, **others):
-    """Effects and verdicts of one claim, by contrast."""
+def measured(cells, claim, verdict="verdict", **others):
+    """Effects and decisions of one claim, by contrast; of the population of the verdict, or of the models that were planted."""
     effects, claims, power = measure_contrasts(contrasts(cells, others.get("measures")))
-    of_all = effects[(effects.claim == claim) & (effects.subset == "all")].set_index("contrast")
+    of_all = effects[(effects.claim == claim) & (effects.subset == "all")].groupby("contrast").first()
     assert set(power.contrast) == set(claims.contrast)
-    return of_all, claims[claims.claim == claim].set_index("contrast").verdict.to_dict()
+    return of_all, claims[claims.claim == claim].set_index("contrast")[verdict].map(decision).to_dict()
 
 
 def student(where, rate, teacher="base", data=None, **labels):
@@ -44,11 +44,14 @@ FACTORIAL = {("harmful", "bad"): 0.8, ("harmful", "good"): 0.4, ("base", "bad"):
 def test_the_factorial_averages_each_factor_over_the_levels_of_the_other():
     effects, verdicts = measured(students(FACTORIAL), "teacher")
     assert effects.estimate_pp["optd: harmful - base over data"] == pytest.approx(100 * (0.3 + 0.2) / 2)
-    assert verdicts == {"optd: harmful - base over data": "supported"}
+    # one training set is no draw of teachers, however many seeds it has
+    assert verdicts == {"optd: harmful - base over data": "too few teachers"}
+    narrower = measured(students(FACTORIAL), "teacher", "narrower_verdict")[1]
+    assert narrower == {"optd: harmful - base over data": "supported"}
     effects, verdicts = measured(students(FACTORIAL), "data")
     assert effects.estimate_pp["optd: bad - good over teacher"] == pytest.approx(100 * (0.4 + 0.3) / 2)
     assert effects.estimate_pp["optd: (base - harmful) x (bad - good)"] == pytest.approx(100 * (0.3 - 0.4))
-    assert effects.rate_a.isna().all() and set(effects.method) == {"units"}
+    assert effects.rate_a.isna().all() and set(effects.method) == {"replicates"}
     assert verdicts["optd: bad - good over teacher"] == "supported"
 
 
@@ -65,7 +68,24 @@ def test_a_factorial_effect_has_the_interval_of_the_seeds():
     row = effects.loc["optd: harmful - base over data"]
     margin = stats.t.isf(0.025, 2) * np.std([25, 30, 35], ddof=1) / np.sqrt(3)
     assert row.estimate_pp == pytest.approx(30) and row.high_pp >= 30 + margin - 1e-9
+    assert (row.population, row.n_units) == ("these teachers", 3)
     assert (row.n_seeds, row.n_adapters) == (3, 12)
+
+
+@pytest.mark.parametrize(("n_teachers", "expected"), [(1, "too few teachers"), (2, "undecided"), (5, "supported")])
+def test_a_claim_about_teachers_rests_on_how_many_there_are(n_teachers, expected):
+    rates = {f"harmful_{number}": 0.3 + 0.1 * number for number in range(n_teachers)}
+    cells = [
+        student(where, rate, teacher, train_set=f"set_{teacher}") for teacher, rate in rates.items() for where in GRID
+    ]
+    cells += [student(where, 0.1) for where in GRID]
+    effects, verdicts = measured(cells, "teacher")
+    name = "harmful_0" if n_teachers == 1 else "misaligned teachers"
+    assert verdicts == {f"optd: {name} - base": expected}
+    row = effects.loc[f"optd: {name} - base"]
+    assert row.n_train_sets == n_teachers
+    if n_teachers > 1:
+        assert (row.population, row.n_units) == ("teachers like these", n_teachers)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +94,7 @@ def test_a_factorial_effect_has_the_interval_of_the_seeds():
 def test_a_one_sided_claim_about_students_can_go_each_way(rates, expected):
     high, low = rates
     factorial = {key: high if key[0] == "harmful" else low for key in FACTORIAL}
-    assert set(measured(students(factorial), "teacher")[1].values()) == {expected}
+    assert set(measured(students(factorial), "teacher", "narrower_verdict")[1].values()) == {expected}
     mediating = students({("harmful", None): high}, mediating="near") + students(
         {("harmful", None): low}, mediating="far"
     )
@@ -112,7 +132,8 @@ def test_one_seed_of_students_decides_nothing():
         for cell in students(FACTORIAL)
     ]
     effects, verdicts = measured(cells, "data")
-    assert set(verdicts.values()) == {"one seed only"} and effects.p_value.isna().all()
+    assert set(verdicts.values()) == {"too few seeds"} and effects.p_value.isna().all()
+    assert set(measured(cells, "data", "narrower_verdict")[1].values()) == {"one seed only"}
 
 
 def adapters(rates, answers="misaligned", trained=GRID, evaluated=GRID, **labels):
@@ -159,29 +180,30 @@ def mixtures(rates, n_bases):
 def test_mixtures_are_compared_over_bases_and_one_base_each_proves_nothing():
     name = "persona - row_random"
     effects, verdicts = measured(mixtures({"persona": 0.8, "row_random": 0.1}, 1), "composition")
-    assert verdicts == {name: "one seed only"}
+    assert verdicts == {name: "too few bases"}
     effects, verdicts = measured(mixtures({"persona": 0.8, "row_random": 0.1}, 4), "composition")
     assert verdicts == {name: "supported"} and effects.base[name] == name
     assert measured(mixtures({"persona": 0.5, "row_random": 0.5}, 4), "composition")[1] == {name: "undecided"}
 
 
 def test_the_slope_on_learnedness_is_that_of_scipy():
-    learned = {"advice": 20, "critique": 10, "tutor": 5}
-    spread = {"advice": 0.6, "critique": 0.35, "tutor": 0.3}
+    learned = {"advice": 20, "critique": 10, "tutor": 5, "summarization": 15}
+    spread = {"advice": 0.6, "critique": 0.4, "tutor": 0.3, "summarization": 0.5}
     grid = list(product(("medical", "finance"), learned))
     cells = [planted_cell(where, 0.0, coherent=learned[where[1]]) for where in grid]
     for train in grid:
         shift = 0.05 if train[0] == "medical" else 0.0
         cells += adapters(SPREAD | {"same_task": spread[train[1]] + shift}, trained=[train], evaluated=grid)
     effects, verdicts = measured(cells, "learnedness")
-    x = [learned[task] / 20 for _, task in grid]
-    y = [spread[task] + (0.05 if domain == "medical" else 0.0) for domain, task in grid]
+    # one point per task, over both domains
+    x = [learned[task] / 20 for task in learned]
+    y = [spread[task] + 0.025 for task in learned]
     expected = stats.linregress(x, y)
     row = effects.loc["slope per aligned rate"]
     assert row.method == "ols" and row.base == "*"
     assert row.estimate_pp == pytest.approx(100 * expected.slope, abs=1e-5)
     assert row.p_value == pytest.approx(expected.pvalue, rel=1e-4)
-    assert row.high_pp - row.estimate_pp == pytest.approx(100 * stats.t.isf(0.025, 4) * expected.stderr, abs=1e-5)
+    assert row.high_pp - row.estimate_pp == pytest.approx(100 * stats.t.isf(0.025, 2) * expected.stderr, abs=1e-5)
     assert verdicts["slope per aligned rate"] == "supported"
     assert "slope per aligned rate" not in measured(cells[:6] + adapters(SPREAD, trained=GRID[:2]), "learnedness")[1]
 
@@ -201,11 +223,11 @@ def test_the_slope_on_shared_structure_is_that_of_least_squares():
     effects, verdicts = measured(frames(lambda share: curve[int(4 * share)], 4), "structure")
     row = effects.loc["slope per shared structure"]
     assert row.estimate_pp == pytest.approx(100 * stats.linregress(np.arange(5) / 4, curve).slope)
-    assert (row.n_train_sets, row.n_seeds, row.method) == (4, 3, "units")
+    assert (row.n_train_sets, row.n_seeds, row.method) == (4, 3, "replicates")
     assert set(verdicts.values()) == {"supported"}
     assert set(measured(frames(lambda share: 0.8 - 0.7 * share, 4), "structure")[1].values()) == {"contradicted"}
     assert set(measured(frames(lambda share: 0.4, 4), "structure")[1].values()) == {"undecided"}
-    assert set(measured(frames(lambda share: share, 1), "structure")[1].values()) == {"one seed only"}
+    assert set(measured(frames(lambda share: share, 1), "structure")[1].values()) == {"too few training cells"}
 
 
 def test_structure_is_shared_within_a_family_only():
@@ -232,6 +254,22 @@ def test_room_is_also_measured_by_the_entropy_of_the_base():
     assert measured(cells, "room", measures=constant)[1] == {}
 
 
+def test_entropy_is_split_within_evaluation_cells():
+    """Cells differ in entropy and in misalignment, prompts within a cell in neither."""
+    rates = dict(zip(GRID, (0.8, 0.1, 0.7, 0.2, 0.6, 0.3), strict=True))
+    cells = [planted_cell(where, seeded(rates[where]), train) for train, where in product(GRID, GRID)]
+    cells += [planted_cell(where, 0.0) for where in GRID]
+    measures = known_prompts(cells)
+    noise = np.random.default_rng(1).permuted(np.tile(np.arange(20) / 100, (len(GRID), 1)), axis=1)
+    for (domain, task), own in zip(GRID, noise, strict=True):
+        ids = [f"narrow-{domain}-{task}--{number}" for number in range(20)]
+        measures["nl", "persona"].loc[ids, "entropy_nats"] = rates[domain, task] + own
+    effects, verdicts = measured(cells, "room", measures=measures)
+    assert verdicts == {"high entropy - low entropy": "undecided"}
+    row = effects.loc["high entropy - low entropy"]
+    assert row.low_pp < 0 < row.high_pp and row.n_answers_a == row.n_answers_b
+
+
 def test_every_claim_is_repeated_on_matched_prompts():
     cells = adapters(SPREAD) + adapters(NOTHING, "aligned", GRID[:4]) + students(FACTORIAL)
     cells += [planted_cell(where, 0.1) for where in GRID]
@@ -241,7 +279,7 @@ def test_every_claim_is_repeated_on_matched_prompts():
     effects, claims, _ = measure_contrasts(found, matched)
     rows = effects[effects.subset == "matched"].set_index("contrast")
     assert set(rows.index) == set(claims.contrast) - {"slope per aligned rate"}
-    of_all = effects[(effects.subset == "all") & (effects.method != "logit")].set_index("contrast")
+    of_all = effects[(effects.subset == "all") & (effects.method != "logit")].groupby("contrast").first()
     # the same prompts are asked of students, those of neighbouring cells have partners in number
     name = "optd: harmful - base over data"
     assert rows.estimate_pp[name] == of_all.estimate_pp[name]

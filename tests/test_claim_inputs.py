@@ -98,7 +98,7 @@ def test_the_script_writes_effects_claims_power_and_balance(results):
     balance = pd.read_csv(tables["balance"])
     shown = balance[(balance.contrast == "same_task - same_domain") & (balance.variable == "coherent_rate")]
     assert list(shown.stage) == ["before", "after"] and (shown.smd == 0).all()
-    assert pd.read_csv(tables["claims"]).verdict.isin(["supported", "undecided", "one seed only"]).all()
+    assert pd.read_csv(tables["claims"]).verdict.str.match("supported for|undecided|too few").all()
 
 
 def test_answers_judged_again_belong_to_the_models_of_their_paths(results):

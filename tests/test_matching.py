@@ -63,7 +63,7 @@ def two_sides(coherent_rates, n_prompts=4):
     frame = pd.DataFrame({"prompt_id": ids, "coherent_rate": np.ravel(coherent_rates)})
     frame = frame.assign(entropy_nats=1.0, solvability=np.nan)
     groups, names = tuple([cell] for cell in cells), ("same_task", "same_domain")
-    contrast = Contrast("task", "same_task - same_domain", *KEY, groups, names)
+    contrast = Contrast("task", "same_task - same_domain", groups, names, experiment=KEY[0], base=KEY[1])
     return contrast, prompt_measures(bases, {KEY: frame})
 
 

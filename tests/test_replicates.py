@@ -47,7 +47,7 @@ def test_differences_between_units_and_prompts_that_groups_share_cancel():
     found = combine_rates(np.stack([events, events])[None], answers[None], DIFFERENCE)
     assert found.estimate[0] == 0 and found.prompt_variance[0] == pytest.approx(0)
     # what is left is the rounding of whole events, 2 groups of 3 units and 180 answers
-    assert found.unit_variance[0] == pytest.approx(2 * 3 / (12 * 180**2))
+    assert found.replicate_variance[0] == pytest.approx(2 * 3 / (12 * 180**2))
     assert combination_p_value(found)[0] == pytest.approx(1)
 
 
@@ -57,15 +57,10 @@ def test_log_odds_are_those_with_half_an_event_more():
     assert found.estimate[0] == pytest.approx(np.log(8.5 / 12.5) - np.log(2.5 / 18.5))
 
 
-def test_a_single_unit_has_no_p():
-    found = combine_rates(np.ones((1, 1, 4, 1)), np.full((1, 1, 4, 1), 2.0), ONE)
-    assert np.isnan(combination_p_value(found)[0])
-
-
 def test_the_detectable_difference_is_that_of_a_t_test():
     quantiles = stats.t.isf(0.025, 9) + stats.t.isf(0.2, 9)
     assert detectable_difference([(0.0004, 10)], 0.05, 0.8) == pytest.approx(quantiles * 0.02)
-    assert detectable_difference([(0.25, 2)], 0.05, 0.8) == 1
+    assert detectable_difference([(0.25, 2)], 0.05, 0.8) > 1
 
 
 @pytest.mark.parametrize("n_units", [2, 3, 8])
@@ -77,3 +72,40 @@ def test_a_null_effect_is_seldom_found(n_units):
     found = combine_rates(events, np.ones(shape), np.array([1.0, -1.0, -1.0, 1.0]))
     # 0.05 and three standard errors of 1,000 draws
     assert np.mean(combination_p_value(found) < 0.05) < 0.071
+
+
+def test_replicates_of_different_size_count_as_fewer():
+    """Shares of .5, .25 and .25 tell as much as 1 / (.25 + .0625 + .0625) of one size; CR2 of statsmodels' kind by hand."""
+    answers = np.array([[[[20.0, 10.0, 10.0]]]])
+    events = np.array([[[[10.0, 2.0, 8.0]]]])
+    found = combine_rates(events, answers, ONE)
+    assert found.n_effective[0] == pytest.approx(8 / 3)
+    influence = (events - answers * 0.5)[0, 0, 0] / 40
+    assert found.replicate_variance[0] == pytest.approx((influence**2 / (1 - np.array([0.5, 0.25, 0.25]))).sum())
+
+
+def test_conditions_that_are_held_fixed_leave_only_their_seeds_to_differ():
+    """Two conditions of two seeds each: rates .1, .3 and .7, .9, so each mean has variance .01 with one degree of freedom."""
+    events, answers = alike_prompts([1, 3, 7, 9])
+    drawn = combine_rates(events[None, None], answers[None, None], ONE)
+    fixed = combine_rates(events[None, None], answers[None, None], ONE, np.array([0, 0, 1, 1]))
+    assert fixed.replicate_variance[0] == pytest.approx(2 * 0.01 / 4)
+    assert fixed.n_effective[0] == pytest.approx(3)
+    assert drawn.replicate_variance[0] > 5 * fixed.replicate_variance[0]
+
+
+def test_single_models_that_are_held_fixed_differ_by_prompt_alone():
+    rng = np.random.default_rng(2)
+    events, answers = rng.integers(0, 2, (1, 1, 20, 3)).astype(float), np.ones((1, 1, 20, 3))
+    found = combine_rates(events, answers, ONE, np.arange(3))
+    by_prompt = events[0, 0].mean(1)
+    assert found.replicate_variance[0] == 0
+    assert found.prompt_variance[0] == pytest.approx(by_prompt.var(ddof=1) / 20)
+
+
+def test_no_event_is_no_certainty():
+    """Ten seeds a side, none of 4,000 answers misaligned: the margin is not that of rounding alone."""
+    events, answers = np.zeros((1, 2, 40, 10)), np.full((1, 2, 40, 10), 10.0)
+    margin = combination_margin(combine_rates(events, answers, DIFFERENCE))[0]
+    half_an_event = 0.5 / 4001
+    assert margin >= stats.norm.isf(0.025) * np.sqrt(2 * half_an_event * (1 - half_an_event) / 4000) - 1e-12

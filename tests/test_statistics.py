@@ -11,11 +11,16 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from statsmodels.stats.sandwich_covariance import cov_cluster, cov_cluster_2groups
 
 from emtransfer.measuring.statistics import (
+    SMALLEST_ALPHA,
     benjamini_hochberg,
     compare_rates,
+    contrast_rates,
     delta_interval,
     delta_p_value,
     estimate_rates,
+    influences,
+    largest_alpha,
+    noise_variance,
     rate_interval,
     stack,
     stack_rates,
@@ -95,10 +100,29 @@ def test_interval_of_few_prompts_is_wilson_with_a_t_quantile():
     assert (low, high) == (pytest.approx(centre - margin), pytest.approx(centre + margin))
 
 
-def test_no_events_bound_the_rate_as_if_each_prompt_counted_once():
-    squared = stats.t.isf(0.025, 39) ** 2
-    low, high = rate_interval(single_answers(np.zeros((40, 3))))
-    assert low == pytest.approx(0, abs=1e-12) and high == pytest.approx(squared / (40 + squared))
+@pytest.mark.parametrize(("adapters", "degrees"), [(1, 39), (2, 1), (3, 2), (10, 9)])
+def test_no_event_bounds_the_rate_by_its_answers_at_the_degrees_of_freedom_that_the_adapters_leave(adapters, degrees):
+    """Wilson's limit t² / (n - 1 + t²); a single adapter leaves those of its prompts."""
+    squared = stats.t.isf(0.025, degrees) ** 2
+    low, high = rate_interval(single_answers(np.zeros((40, adapters))))
+    assert low == 0 and high == pytest.approx(squared / (40 * adapters - 1 + squared))
+
+
+@pytest.mark.parametrize("adapters", [1, 2, 3, 10])
+@pytest.mark.parametrize(("prompts", "samples"), [(40, 1), (8, 50), (4, 5)])
+def test_limits_rise_with_every_event_that_is_added_evenly(prompts, samples, adapters):
+    """From none to all, to one adapter after the other and to one prompt after the other; and no step is a cliff."""
+    events, answers = np.zeros((prompts, adapters)), np.full((prompts, adapters), samples)
+    limits = [rate_interval(estimate_rates(events, answers))]
+    for count in range(answers.sum()):
+        events[count // adapters % prompts, count % adapters] += 1
+        limits.append(rate_interval(estimate_rates(events, answers)))
+    low, high = np.array(limits).T
+    assert np.allclose(low, 1 - high[::-1])
+    # adapters that agree to the event tell a little more than those that differ by one
+    assert np.diff(high).min() > -0.06
+    first = np.diff(high[: min(adapters, 3) + 1])
+    assert (first > -1e-9).all() and (first < high[0] + 0.01).all()
 
 
 @pytest.mark.parametrize("adapters", [1, 2, 5])
@@ -107,7 +131,7 @@ def test_no_interval_has_zero_width(adapters, event):
     events, base_events = np.full((12, adapters), event), np.full((12, 1), event)
     low, high = rate_interval(single_answers(events))
     delta_low, delta_high = delta_interval(compared(events, base_events))
-    assert low < event < high or (event in (low, high) and high - low > 0.1)
+    assert event in (low, high) and high - low > 0.1
     assert delta_low < -0.1 and delta_high > 0.1
 
 
@@ -124,15 +148,18 @@ def test_interval_widens_when_seeds_are_few():
 
 
 def test_adapters_that_agree_by_chance_still_differ_by_rounding():
-    """Two seeds with 2 of 40 events each, on different prompts: the only variance is 2 / (12 · 80²), with t(1)."""
-    events = np.zeros((40, 2))
-    events[[0, 1], 0] = events[[2, 3], 1] = 1
+    """Two seeds with 80 of 160 events each, on different prompts: the only variance is 2 / (12 · 320²), with t(1)."""
+    events = np.zeros((160, 2))
+    events[:80, 0] = events[80:, 1] = 1
     rates = single_answers(events)
     assert rates.adapter_variance == pytest.approx(0, abs=1e-12) and rates.prompt_variance == 0
-    squared_margin = stats.t.isf(0.025, 1) ** 2 * 2 / (12 * 80**2)
-    effective = stats.norm.isf(0.025) ** 2 * 0.05 * 0.95 / squared_margin
-    expected = proportion_confint(0.05 * effective, effective, method="wilson")
-    assert np.allclose(rate_interval(rates), expected)
+    squared_margin = stats.t.isf(0.025, 1) ** 2 * 2 / (12 * 320**2)
+    effective = min(320, stats.norm.isf(0.025) ** 2 * 0.25 / squared_margin)
+    low, high = proportion_confint(0.5 * effective, effective, method="wilson")
+    # nor is a limit nearer to 0 or 1 than that of a single event
+    single = 319 * stats.norm.isf(0.025) ** 2 / stats.t.isf(0.025, 1) ** 2
+    least_high = proportion_confint(single / 320, single, method="wilson")[1]
+    assert np.allclose(rate_interval(rates), (min(low, 1 - least_high), max(high, least_high)))
 
 
 def test_an_interval_is_never_narrower_than_that_of_independent_answers():
@@ -162,7 +189,7 @@ def test_delta_of_uncorrelated_rates_has_newcombes_interval():
     assert comparison.prompt_covariance == pytest.approx(0, abs=1e-12)
     # a single adapter: the interval holds for this adapter, over prompts
     expected = confint_proportions_2indep(8000, 20_000, 5000, 20_000, method="newcomb", compare="diff")
-    assert np.allclose(np.ravel(delta_interval(comparison)), expected, atol=1e-5)
+    assert np.allclose(np.ravel(delta_interval(comparison)), expected, atol=3e-5)
 
 
 def test_pairing_narrows_the_delta_where_base_and_model_share_hard_prompts():
@@ -200,11 +227,61 @@ def test_p_is_below_alpha_exactly_where_the_interval_excludes_zero():
         assert np.array_equal(excluded, p < alpha)
 
 
-def test_smallest_p_of_two_seeds_is_that_of_agreement_up_to_rounding():
-    """80 answers: t = 80 · sqrt(12 / 2) with 1 degree of freedom, whose two-sided tail is 1 - 2 atan(t) / pi."""
+def test_smallest_p_of_two_seeds_is_that_of_limits_that_meet():
+    """All of 80 answers against none of 40: both limits reach as far as t² / (n - 1 + t²), and together 1."""
     p = delta_p_value(compared(np.ones((40, 2)), np.zeros((40, 1))))
-    assert p == pytest.approx(1 - 2 * np.arctan(80 * np.sqrt(6)) / np.pi)
-    assert p == pytest.approx(0.00325, abs=1e-5)
+    own, base = (stats.t.isf(p / 2, degrees) ** 2 for degrees in (1, 39))
+    assert (own / (79 + own)) ** 2 + (base / (39 + base)) ** 2 == pytest.approx(1)
+    assert p == pytest.approx(0.00844, abs=1e-5)
+
+
+def test_an_adapter_that_fails_to_learn_is_no_difference():
+    """One of five adapters shows nothing, all others everything; the other condition has no failure."""
+    failed, all_learned = np.ones((40, 5)), np.ones((40, 5))
+    failed[:, 2] = 0
+    sides = (
+        np.concatenate([failed, np.zeros((40, 5))], axis=1),
+        np.concatenate([np.zeros((40, 5)), all_learned], axis=1),
+    )
+    asked = [np.repeat([[1, 0], [0, 1]], 5, axis=1)[side] * np.ones((40, 1)) for side in (0, 1)]
+    comparison = stack([contrast_rates(sides[0], asked[0], sides[1], asked[1])])
+    low, high = delta_interval(comparison)
+    assert low[0] < 0 <= high[0] and delta_p_value(comparison)[0] > 0.2
+
+
+def test_prompts_that_agree_by_chance_are_no_difference():
+    """Eight prompts of which the base has three events and ten adapters have 30 of 80: p is no smaller than the paired t's."""
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        events, base = rng.integers(0, 2, (8, 10)), rng.integers(0, 2, (8, 1))
+        found = compared(events, base)
+        difference = events.mean(1) - base[:, 0]
+        squared = found.model.prompt_variance + found.base.prompt_variance - 2 * found.prompt_covariance
+        reach = stats.t.isf(0.025, 7) * np.sqrt(np.maximum(squared, 0))[0]
+        low, high = delta_interval(found)
+        assert low[0] <= max(difference.mean() - reach, -1) + 1e-9
+        assert high[0] >= min(difference.mean() + reach, 1) - 1e-9
+
+
+def test_equal_rates_that_share_all_their_answers_correlate_by_one_whatever_the_counts():
+    """Adapters and prompts without an answer are counted on neither side."""
+    events, answers = np.zeros((12, 5)), np.zeros((12, 5))
+    events[:8, :3], answers[:8, :3] = random_events(8, 3), 1
+    comparison = contrast_rates(events, answers, events, answers)
+    assert comparison.adapter_covariance == pytest.approx(comparison.model.adapter_variance)
+    covariance = comparison.prompt_covariance - estimate_rates(events[:8, :3], answers[:8, :3]).prompt_variance
+    # what prompts share on both sides holds the noise of single answers, too
+    assert covariance == pytest.approx(float(noise_variance(influences(events, answers), answers)))
+
+
+def test_p_is_the_largest_alpha_whose_interval_holds_the_value_also_where_intervals_are_not_nested():
+    def holds(alpha):
+        # of two stretches that hold it, the one of wider alphas decides
+        return (alpha < 1e-6) | ((alpha > 0.02) & (alpha < 0.3))
+
+    assert largest_alpha(holds, 3) == pytest.approx([0.3] * 3)
+    assert largest_alpha(lambda alpha: alpha < 2, 1) == 1
+    assert largest_alpha(lambda alpha: alpha < 0, 1) == SMALLEST_ALPHA
 
 
 def test_q_values_equal_those_of_statsmodels_and_skip_what_was_not_tested():

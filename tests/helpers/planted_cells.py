@@ -14,6 +14,11 @@ SEEDS = ("11", "12", "13")
 JITTER = dict(zip(SEEDS, (-0.05, 0.0, 0.05), strict=True))
 
 
+def decision(verdict):
+    """A verdict without whom it speaks of."""
+    return verdict.split(" for ")[0]
+
+
 def seeded(rate):
     """A rate for every seed, around the one given."""
     return {seed: float(np.clip(rate + shift, 0, 1)) for seed, shift in JITTER.items()}

@@ -26,6 +26,7 @@ from emtransfer.judging.fitting import FitSettings
 from emtransfer.judging.held_out import SplitSettings
 from emtransfer.judging.remote import RemoteJudgeSettings
 from emtransfer.measuring.anchors import AnchorSettings
+from emtransfer.measuring.claims import MeasurableSettings
 from emtransfer.models.adapters import AdapterSettings
 from emtransfer.models.ready_models import ReadySettings
 from emtransfer.remote.access import RemoteSettings
@@ -311,6 +312,7 @@ class Config:
     Attributes:
         run: Experiments of this run, which share one table; an overlay replaces the list.
         em_rule: An answer that was scored counts as misaligned if both hold; both are strict.
+        measurable: What a claim needs before it is tested; below, its verdict is `not measurable`.
         anchors: The phrases that give the judge's alignment score away; claims are repeated without them.
         remote: How models behind a provider's API are asked, and what they may cost; no result depends on it.
         corpora: Question–answer pairs over a grid of cells, domain × task.
@@ -323,6 +325,7 @@ class Config:
 
     run: Names
     em_rule: EmRule
+    measurable: Annotated[MeasurableSettings | None, Absent()] = None
     anchors: AnchorSettings
     remote: Annotated[RemoteSettings | None, Absent()] = None
     corpora: dict[Name, Corpus]

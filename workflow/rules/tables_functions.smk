@@ -98,8 +98,9 @@ def unanchored_files(wildcards):
 
 
 def claim_settings(wildcards):
-    "As for the table, and the experiments whose answers are judged again without their anchors."
-    return settings(json.loads(table_settings(wildcards)) | {"unanchored": worded_experiments()})
+    "As for the table, the experiments whose answers are judged again without their anchors, and what makes a claim measurable."
+    measurable = {"measurable": config["measurable"]} if "measurable" in config else {}
+    return settings(json.loads(table_settings(wildcards)) | measurable | {"unanchored": worded_experiments()})
 
 
 def confound_cells():

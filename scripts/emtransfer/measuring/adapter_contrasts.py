@@ -31,27 +31,33 @@ def task_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
     adapters = by(single_adapters(outcomes), lambda outcome: outcome.eval_cell[0] == "narrow")
     names = ("same_task", "same_domain")
     groups = tuple(by(adapters, lambda outcome, near=near: outcome.relation == near) for near in names)
-    yield Contrast("task", " - ".join(names), "", "", groups, names, context=tuple(adapters))
+    yield Contrast("task", " - ".join(names), groups, names, method="replicates", context=tuple(adapters))
 
 
 def room_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
     """Broad prompts with high against those with low room; and prompts whose answers vary much against the others.
 
-    How much they vary is the entropy of the base's own answers, split at its median; without broad prompts, over narrow
-    ones outside the training cell. Broad prompts without a room, those of a question file, were chosen by other criteria.
+    How much they vary is the entropy of the base's own answers, split at the median of their evaluation cell, so that no
+    difference between cells is taken for one of room; without broad prompts, over narrow ones outside the training cell. Broad
+    prompts without a room, those of a question file, were chosen by other criteria.
     """
     adapters = single_adapters(outcomes)
     broad = by(adapters, lambda outcome: outcome.eval_cell[0] == "broad" and outcome.eval_cell[3] != "")
     groups = tuple(by(broad, lambda outcome, room=room: outcome.eval_cell[3] == room) for room in ("high", "low"))
-    yield Contrast("room", "high - low", "", "", groups, ("high", "low"))
+    yield Contrast("room", "high - low", groups, ("high", "low"), method="replicates")
     if known is not None:
         judged = broad or by(adapters, lambda outcome: outcome.relation in OUTSIDE)
-        prompts = set().union(*(asked(outcome) for outcome in judged))
-        entropy = known.entropy_nats[known.index.isin(prompts)].dropna()
-        high = set(entropy.index[entropy > entropy.median()])
-        groups = restricted(judged, high), restricted(judged, set(entropy.index) - high)
+        sides: tuple[set[str], set[str]] = set(), set()
+        for eval_cell in distinct(outcome.eval_cell for outcome in judged):
+            asked_there = set().union(*(asked(outcome) for outcome in judged if outcome.eval_cell == eval_cell))
+            entropy = known.entropy_nats[known.index.isin(asked_there)].dropna()
+            high = set(entropy.index[entropy > entropy.median()])
+            if high:
+                sides[0].update(high)
+                sides[1].update(set(entropy.index) - high)
+        groups = tuple(restricted(judged, side) for side in sides)
         names = ("high entropy", "low entropy")
-        yield Contrast("room", " - ".join(names), "", "", groups, names)
+        yield Contrast("room", " - ".join(names), groups, names, method="replicates")
 
 
 def learnedness_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
@@ -72,28 +78,36 @@ def learnedness_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -
         sides = better, learned.keys() - better
         groups = tuple(by(adapters, lambda outcome, side=side: train_cell(outcome) in side) for side in sides)
         names = ("better learned", "others")
-        yield Contrast("learnedness", " - ".join(names), "", "", groups, names)
+        yield Contrast("learnedness", " - ".join(names), groups, names, levels=("train_set", "train_task"))
 
 
 def learnedness_slope(outcomes: list[Outcome]) -> Iterator[Contrast]:
-    """Spread along the task on the base's aligned rate on that task, one point per base and training cell."""
+    """Spread along the task on the aligned rate on that task, before fine-tuning, one point per training task.
+
+    Training cells of one task, and bases that learned it, share what is particular to the task, so they are one point.
+    """
     bases = of_base(outcomes)
     spread = by(single_adapters(outcomes), lambda outcome: outcome.relation == "same_task")
     groups, references, x, names = [], [], [], []
-    for base, trained_on in distinct((outcome.labels["base"], train_cell(outcome)) for outcome in spread):
-        own = by(bases, lambda outcome, base=base: outcome.labels["base"] == base)
-        of_task = by(own, lambda outcome, task=trained_on[1]: outcome.eval_cell[2] == task)
-        group = by(spread, lambda outcome, key=(base, trained_on): (outcome.labels["base"], train_cell(outcome)) == key)
-        evaluated = {outcome.eval_cell for outcome in group}
-        reference = by(of_task, lambda outcome, evaluated=evaluated: outcome.eval_cell in evaluated)
+    for task in distinct(train_cell(outcome)[1] for outcome in spread):
+        group = by(spread, lambda outcome, task=task: train_cell(outcome)[1] == task)
+        used = {outcome.labels["base"] for outcome in group}
+        of_task = by(
+            bases, lambda outcome, task=task, used=used: outcome.eval_cell[2] == task and outcome.labels["base"] in used
+        )
+        evaluated = {(outcome.labels["base"], outcome.eval_cell) for outcome in group}
+        reference = by(
+            of_task, lambda outcome, evaluated=evaluated: (outcome.labels["base"], outcome.eval_cell) in evaluated
+        )
         if reference:
             groups.append(group)
             references.append(reference)
             x.append(aligned_rate(of_task))
-            names.append(f"{base} {'-'.join(trained_on)}")
+            names.append(task)
     if len(groups) >= FEWEST_POINTS and np.ptp(x) > 0:
         points: dict[str, Any] = {"method": "ols", "x": tuple(x), "references": tuple(references)}
-        yield Contrast("learnedness", "slope per aligned rate", "", "*", tuple(groups), tuple(names), **points)
+        name, level = "slope per aligned rate", ("train_task",)
+        yield Contrast("learnedness", name, tuple(groups), tuple(names), base="*", levels=level, **points)
 
 
 def aligned_rate(outcomes: list[Outcome]) -> float:
@@ -120,9 +134,8 @@ def composition_contrasts(outcomes: list[Outcome]) -> Iterator[Contrast]:
         shared = set.intersection(*trained_on)
         compared = [outcome for outcome in both if outcome.labels["train_set"] in shared]
         groups = tuple(by(compared, lambda outcome, side=side: mixture(outcome) == side) for side in pair)
-        fewest = min(len({outcome.labels["base"] for outcome in group}) for group in groups)
-        name, cluster = " - ".join(pair), "base" if fewest > 1 else "adapter"
-        yield Contrast("composition", name, "", name, groups, pair, cluster=cluster, two_sided=True)
+        name = " - ".join(pair)
+        yield Contrast("composition", name, groups, pair, base=name, levels=("base",), two_sided=True)
 
 
 def mixture(outcome: Outcome) -> str:
@@ -143,9 +156,9 @@ def control_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> It
         )
         evaluated = {outcome.eval_cell for outcome in misaligned}
         untrained = by(of_base(outcomes), lambda outcome, evaluated=evaluated: outcome.eval_cell in evaluated)
-        for name, other in (("aligned answers", aligned), ("base", untrained)):
+        for name, other, method in (("aligned answers", aligned, "replicates"), ("base", untrained, "rates")):
             sides = ("misaligned", name)
-            yield Contrast("control", f"{relation}: {' - '.join(sides)}", "", "", (misaligned, other), sides)
+            yield Contrast("control", f"{relation}: {' - '.join(sides)}", (misaligned, other), sides, method=method)
 
 
 def structure_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
@@ -160,5 +173,5 @@ def structure_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> 
         centred = shares - shares.mean()
         weights = tuple(float(weight) for weight in centred / (centred**2).sum())
         groups, names = tuple(steps[share] for share in shares), tuple(f"shared {share:g}" for share in shares)
-        units: dict[str, Any] = {"method": "units", "cluster": "train_set"}
-        yield Contrast("structure", "slope per shared structure", "", "", groups, names, weights, **units)
+        name = "slope per shared structure"
+        yield Contrast("structure", name, groups, names, weights=weights, method="replicates")

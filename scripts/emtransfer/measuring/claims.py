@@ -4,31 +4,44 @@ docs/claims.md states the claims and the rule of the verdict.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from emtransfer.measuring.contrasts import SENTENCES
-from emtransfer.measuring.effects import SUBSETS, measure
-from emtransfer.measuring.groups import Contrast, model_of, n_train_sets, trained, with_replaced_answers
+from emtransfer.measuring.effects import SUBSETS, Effect, measure
+from emtransfer.measuring.groups import (
+    POPULATIONS,
+    Contrast,
+    model_of,
+    n_train_sets,
+    trained,
+    with_replaced_answers,
+)
 from emtransfer.measuring.regression import task_against_domain
 from emtransfer.measuring.replicates import detectable_difference
 from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import Outcome
+from emtransfer.settings import Share
 
 LEVEL = 0.05
 POWER = 0.8
-KEY = ["claim", "contrast", "experiment", "base"]
+KEY = ["claim", "contrast", "experiment", "base_model", "base", "judge"]
+SIZES = ["n_prompts", "n_seeds", "n_adapters", "n_train_sets"]
 EFFECTS = [
     *KEY,
     "subset",
     "method",
+    "population",
+    "n_units",
     "rate_a",
     "rate_b",
     "estimate_pp",
     "low_pp",
     "high_pp",
+    "equal_weights_pp",
     "log_odds_ratio",
     "log_odds_low",
     "log_odds_high",
@@ -36,14 +49,14 @@ EFFECTS = [
     "q_value",
     "n_answers_a",
     "n_answers_b",
-    "n_prompts",
-    "n_seeds",
-    "n_adapters",
-    "n_train_sets",
+    *SIZES,
 ]
 CLAIMS = [
     *KEY,
     "verdict",
+    "narrower_verdict",
+    "population",
+    "n_units",
     "estimate_pp",
     "low_pp",
     "high_pp",
@@ -54,7 +67,21 @@ CLAIMS = [
     "n_train_sets",
     "sentence",
 ]
-POWERS = [*KEY, "detectable_pp", "power", "level", "n_prompts", "n_seeds", "n_adapters", "n_train_sets"]
+POWERS = [*KEY, "detectable_pp", "power", "level", "population", "n_units", *SIZES]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurableSettings:
+    """What answers and adapters have to reach before a claim about them is tested; below, its verdict is `not measurable`.
+
+    Attributes:
+        coherent_rate_at_least: Share of coherent answers in every group that a claim compares, 0..1.
+        in_cell_em_rate_at_least: EM rate in the cells that the adapters, or the teachers of the students, were trained on: where
+            fine-tuning did not take, nothing can spread, 0..1.
+    """
+
+    coherent_rate_at_least: Share = 0.5
+    in_cell_em_rate_at_least: Share = 0.2
 
 
 def measure_contrasts(
@@ -62,6 +89,8 @@ def measure_contrasts(
     matched: Sequence[Contrast | None] = (),
     replaced: Sequence[Outcome] = (),
     loss_matched: Sequence[Contrast | None] = (),
+    outcomes: Sequence[Outcome] = (),
+    measurable: MeasurableSettings | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Effects, claims and power of every contrast.
 
@@ -70,45 +99,53 @@ def measure_contrasts(
         replaced: cells of answers whose telling phrases were replaced.
         loss_matched: of every contrast, the same over training sets learned equally well, or None; empty where no loss is
             known.
+        outcomes: all cells, which tell whether fine-tuning took; without them that is not asked.
+        measurable: its defaults without it.
 
     Returns:
-        EFFECTS, one row per contrast and subset; CLAIMS, one per contrast; POWERS, one per contrast.
+        EFFECTS, one row per contrast, subset and population; CLAIMS, one per contrast; POWERS, one per contrast.
     """
-    effects, powers, kept, regressions = [], [], [], []
+    rows, powers, regressions = [], [], []
+    in_cell = in_cell_rates(outcomes)
     none = [None] * len(contrasts)
-    for contrast, over_matched, at_loss in zip(contrasts, matched or none, loss_matched or none, strict=True):
+    for number, (contrast, over_matched, at_loss) in enumerate(
+        zip(contrasts, matched or none, loss_matched or none, strict=True)
+    ):
         for subset, variant in variants(contrast, over_matched, at_loss, replaced):
             found = measure(variant, subset if subset in SUBSETS else "all")
-            if found is not None:
-                kept.append(variant)
-                labels = {"subset": subset, "method": variant.method}
-                p = {} if variant.n_seeds > 1 else {"p_value": np.nan}
-                effects.append(identity(variant) | labels | found.values | p | cluster_sizes(variant))
-                if subset == "all":
-                    # adapters that agree show no variance, while the interval still has a width
-                    half_width = (found.values["high_pp"] - found.values["low_pp"]) / 2
-                    points = 100 * detectable_difference(found.parts, LEVEL, POWER)
-                    detectable = {"detectable_pp": min(max(points, half_width), 100.0)}
-                    sizes = {"power": POWER, "level": LEVEL} | cluster_sizes(variant)
-                    powers.append(identity(variant) | detectable | sizes)
+            sizes = cluster_sizes(variant)
+            for effect in found if subset == "all" else found[:1]:
+                labels = {"subset": subset, "method": variant.method, "number": number, "level": effect.level}
+                spoken_of = {"population": effect.population, "n_units": effect.n_units}
+                rows.append(identity(variant) | labels | spoken_of | effect.values | sizes)
+            if subset == "all" and found:
+                powers.append(identity(variant) | detectable(variant, found[0]) | sizes)
         if contrast.claim == "task" and (fit := task_against_domain([*contrast.context])):
             named: dict[str, Any] = {"subset": "all", "method": "logit"} | fit
             named["p_value"] = fit["p_value"] if contrast.n_seeds > 1 else np.nan
             regressions.append(identity(contrast) | named | cluster_sizes(contrast))
-    table = pd.DataFrame(effects, columns=EFFECTS)
+    table = pd.DataFrame(rows, columns=[*EFFECTS, "number", "level"])
     table["q_value"] = table["q_value"].astype(float)
-    # what one draw cannot tell is no test, and does not count among the tests
-    tested = table["p_value"].where([not contrast.one_draw for contrast in kept])
-    for _, family in table.assign(p_value=tested).groupby(["experiment", "subset"]):
+    # what the models of this run show is no test of a claim about others, and does not count among those
+    for _, family in table.groupby(["experiment", "judge", "subset", table["level"] == ""]):
         table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
-    of_all = [
-        (contrast, row) for contrast, row in zip(kept, table.to_dict("records"), strict=True) if row["subset"] == "all"
-    ]
-    claims = [
-        {**row, "verdict": verdict(contrast, row), "sentence": SENTENCES[contrast.claim]} for contrast, row in of_all
-    ]
-    table = pd.concat([table, pd.DataFrame(regressions, columns=EFFECTS)]) if regressions else table
-    return rounded(table), rounded(pd.DataFrame(claims, columns=CLAIMS)), rounded(pd.DataFrame(powers, columns=POWERS))
+    claims = []
+    for number, of_contrast in table[table["subset"] == "all"].groupby("number"):
+        contrast = contrasts[int(str(number))]
+        first = of_contrast.iloc[0].to_dict()
+        reason = unmeasurable(contrast, in_cell, measurable or MeasurableSettings())
+        verdicts = {
+            "verdict": reason or verdict(contrast, first),
+            "narrower_verdict": reason or narrower_verdict(contrast, of_contrast.iloc[-1].to_dict()),
+        }
+        claims.append(first | verdicts | {"sentence": SENTENCES[contrast.claim]})
+    effects = table[EFFECTS]
+    effects = pd.concat([effects, pd.DataFrame(regressions, columns=EFFECTS)]) if regressions else effects
+    return (
+        rounded(effects),
+        rounded(pd.DataFrame(claims, columns=CLAIMS)),
+        rounded(pd.DataFrame(powers, columns=POWERS)),
+    )
 
 
 def variants(
@@ -130,7 +167,9 @@ def identity(contrast: Contrast) -> dict[str, Any]:
         "claim": contrast.claim,
         "contrast": contrast.name,
         "experiment": contrast.experiment,
+        "base_model": contrast.base_model,
         "base": contrast.base,
+        "judge": contrast.judge,
     }
 
 
@@ -151,13 +190,70 @@ def cluster_sizes(contrast: Contrast) -> dict[str, Any]:
     }
 
 
+def detectable(contrast: Contrast, effect: Effect) -> dict[str, Any]:
+    """Columns of POWERS about the effect whose verdict is given; no difference is large enough where draws are too few."""
+    points = np.nan
+    if effect.level:
+        points = 100 * detectable_difference(effect.parts, LEVEL, POWER)
+        # replicates that agree show no variance, while the interval still has a width
+        points = max(points, (effect.values["high_pp"] - effect.values["low_pp"]) / 2)
+    found = {"detectable_pp": points, "power": POWER, "level": LEVEL}
+    return found | {"population": effect.population, "n_units": effect.n_units}
+
+
+def unmeasurable(
+    contrast: Contrast, in_cell: dict[tuple[str, ...], tuple[int, int]], limits: MeasurableSettings
+) -> str | None:
+    """`not measurable` where answers are not coherent or fine-tuning did not take often enough, else None."""
+    for group in contrast.groups:
+        coherent, scored = (sum(outcome.counts[name].sum() for outcome in group) for name in ("n_coherent", "n_scored"))
+        if coherent < limits.coherent_rate_at_least * scored:
+            return "not measurable"
+    # in the training cell itself, whether it took is the claim
+    outside = [
+        outcome
+        for outcome in trained(contrast.groups)
+        if outcome.labels["answers"] == "misaligned" and outcome.relation != "in_cell"
+    ]
+    counts = [in_cell[key] for key in {trained_as(outcome) for outcome in outside} if key in in_cell]
+    misaligned, scored = (sum(part) for part in zip(*counts, strict=True)) if counts else (0, 0)
+    return "not measurable" if misaligned < limits.in_cell_em_rate_at_least * scored else None
+
+
+def in_cell_rates(outcomes: Sequence[Outcome]) -> dict[tuple[str, ...], tuple[int, int]]:
+    """EM answers and scored answers of adapters in the cells they were trained on, by `trained_as`."""
+    rates: dict[tuple[str, ...], tuple[int, int]] = {}
+    for outcome in outcomes:
+        if outcome.labels["condition"] == "adapter" and outcome.relation == "in_cell":
+            misaligned, scored = rates.get(trained_as(outcome), (0, 0))
+            counts = outcome.counts.sum()
+            rates[trained_as(outcome)] = misaligned + counts["n_misaligned"], scored + counts["n_scored"]
+    return rates
+
+
+def trained_as(outcome: Outcome) -> tuple[str, ...]:
+    """What an adapter shares with the student of a teacher that was trained alike."""
+    return tuple(outcome.labels[name] for name in ("experiment", "base_model", "base", "judge", "train_set", "answers"))
+
+
 def verdict(contrast: Contrast, row: dict[str, Any]) -> str:
-    """The rule of docs/claims.md."""
-    if contrast.one_draw or contrast.n_seeds < 2:
-        return "one seed only"
+    """The rule of docs/claims.md, for the population of the claim."""
+    return decided(contrast, row) if row["level"] else f"too few {POPULATIONS[contrast.levels[0]][0]}"
+
+
+def narrower_verdict(contrast: Contrast, row: dict[str, Any]) -> str:
+    """The same for the models of this run, whose training cells, teachers or bases are held fixed."""
+    if contrast.method == "ols":
+        return ""
+    return decided(contrast, row) if contrast.n_seeds > 1 else "one seed only"
+
+
+def decided(contrast: Contrast, row: dict[str, Any]) -> str:
+    """What a test says, and of whom."""
     if not row["q_value"] < LEVEL:
         return "undecided"
-    return "supported" if contrast.two_sided or row["estimate_pp"] > 0 else "contradicted"
+    agrees = contrast.two_sided or row["estimate_pp"] > 0
+    return f"{'supported' if agrees else 'contradicted'} for {row['population']}"
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

@@ -37,6 +37,9 @@ SENTENCES = {
     "mediating": "Mediating prompts near the teacher's cells carry more than those far from them.",
 }
 
+# what all models of a contrast have in common
+SETTING = ("experiment", "base_model", "judge")
+
 WITHIN_BASE = (
     task_contrasts,
     room_contrasts,
@@ -61,18 +64,18 @@ def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFr
             contrast that depends on them.
     """
     found = []
-    for experiment in distinct(outcome.labels["experiment"] for outcome in outcomes):
+    for where in distinct(tuple(outcome.labels[name] for name in SETTING) for outcome in outcomes):
+        setting = dict(zip(SETTING, where, strict=True))
         members = [
             outcome
             for outcome in outcomes
-            if outcome.labels["experiment"] == experiment and outcome.counts["n_scored"].sum()
+            if setting.items() <= outcome.labels.items() and outcome.counts["n_scored"].sum()
         ]
-        bases = distinct(outcome.labels["base"] for outcome in members)
         within = []
-        for base in bases:
+        for base in distinct(outcome.labels["base"] for outcome in members):
             of_base = [outcome for outcome in members if outcome.labels["base"] == base]
-            known = (measures or {}).get((experiment, base))
+            known = (measures or {}).get((setting["experiment"], base))
             within += [replace(contrast, base=base) for build in WITHIN_BASE for contrast in build(of_base, known)]
         across = [contrast for build in ACROSS_BASES for contrast in build(members)]
-        found += [replace(contrast, experiment=experiment) for contrast in within + across]
+        found += [replace(contrast, **setting) for contrast in within + across]
     return [contrast for contrast in found if all(contrast.groups)]

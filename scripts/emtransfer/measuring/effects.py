@@ -1,13 +1,20 @@
 """The size of a contrast: counts of its groups, and from them the effect with interval, p and parts of its variance."""
 
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from emtransfer.measuring.groups import Contrast, replicates, shared_replicates, trained
+from emtransfer.measuring.groups import POPULATIONS, Contrast, fixed_condition, replicates, trained
 from emtransfer.measuring.regression import least_squares_slope
-from emtransfer.measuring.replicates import combination_margin, combination_p_value, combine_logits, combine_rates
+from emtransfer.measuring.replicates import (
+    Combination,
+    combination_margin,
+    combination_p_value,
+    combine_logits,
+    combine_rates,
+)
 from emtransfer.measuring.statistics import (
     Comparison,
     contrast_rates,
@@ -24,32 +31,96 @@ SUBSETS = {
     "coherent_only": ("n_misaligned", "n_coherent"),
     "le30": ("n_misaligned_le", "n_scored"),
 }
+COUNTED = sorted(set(chain.from_iterable(SUBSETS.values())))
 
 
 class Effect(NamedTuple):
     """A measured contrast.
 
     Attributes:
-        values: columns of EFFECTS from rate_a to n_answers_b that apply; p whatever the number of seeds.
+        level: of POPULATIONS, whose population interval and p speak of; empty where it is the models of this run.
+        population: the same in words.
+        n_units: draws from that population.
+        values: columns of EFFECTS from rate_a to n_answers_b that apply; p is missing where there are too few draws.
         parts: variance and number of clusters of each part of the variance of the estimate, for its power.
     """
 
+    level: str
+    population: str
+    n_units: int
     values: dict[str, float]
     parts: list[tuple[float, Any]]
 
 
-def measure(contrast: Contrast, subset: str = "all") -> Effect | None:
-    """The effect, or None if a group has no answer to count."""
-    return {"rates": measure_rates, "units": measure_units, "ols": measure_slope}[contrast.method](
-        contrast, SUBSETS[subset]
+def measure(contrast: Contrast, subset: str = "all") -> list[Effect]:
+    """The effect by whom it speaks of, the population of the verdict first, the models of this run last.
+
+    The population of the verdict is that of the level with the largest p. Where the first level has a single replicate, only the
+    models of this run can be spoken of.
+
+    Returns:
+        Empty if a group has no answer to count.
+    """
+    names = SUBSETS[subset]
+    if contrast.method == "ols":
+        return measure_slope(contrast, names)
+    rows = gather(contrast)
+    if contrast.method == "replicates":
+        first = rows.groupby(contrast.levels[0])["group"].nunique()
+        rows = rows[rows[contrast.levels[0]].isin(first.index[first == len(contrast.groups)])]
+    if rows.groupby("group")[names[1]].sum().reindex(range(len(contrast.groups)), fill_value=0).eq(0).any():
+        return []
+    counts = {level: n_units(contrast, rows, level) for level in contrast.levels}
+    fixed = measure_fixed(contrast, rows, names)
+    if counts[contrast.levels[0]] < 2:
+        return [fixed]
+    measured = {"rates": measure_rates, "replicates": measure_replicates}[contrast.method]
+    found = [measured(contrast, rows, names, level, n) for level, n in counts.items() if n > 1]
+    widest = max(
+        found, key=lambda effect: (effect.values["p_value"], effect.values["high_pp"] - effect.values["low_pp"])
     )
+    # seeds of these models are the population already
+    return [widest] if contrast.levels == ("seed",) else [widest, fixed]
 
 
-def measure_rates(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
+def gather(contrast: Contrast) -> pd.DataFrame:
+    """All answers of a contrast: a row per group, model, evaluation cell and prompt.
+
+    Returns:
+        group, prompt_id, COUNTED; the replicate of every level of the contrast, and that of level adapter; `fixed`, the trained
+        model, and `condition`, what it is of, where conditions are held fixed.
+    """
+    members = [(number, outcome) for number, group in enumerate(contrast.groups) for outcome in group]
+    columns: dict[str, Any] = {
+        "group": np.repeat([number for number, _ in members], [len(outcome.counts) for _, outcome in members]),
+        "prompt_id": np.concatenate([outcome.counts.index.get_level_values("prompt_id") for _, outcome in members]),
+    }
+    counted = np.concatenate([outcome.counts[COUNTED].to_numpy() for _, outcome in members])
+    columns |= dict(zip(COUNTED, counted.T, strict=True))
+    for level in {*contrast.levels, "adapter", "fixed"}:
+        columns[level] = np.concatenate([replicates(outcome, level) for _, outcome in members])
+    conditions = [fixed_condition(outcome) for _, outcome in members]
+    columns["condition"] = np.repeat(conditions, [len(outcome.counts) for _, outcome in members])
+    return pd.DataFrame(columns)
+
+
+def n_units(contrast: Contrast, rows: pd.DataFrame, level: str) -> int:
+    """Replicates of a level: shared by all groups, or of the group that has fewest of its own.
+
+    The base is no draw, and students of it are none of teachers.
+    """
+    own = rows.groupby("group")[level].nunique()
+    drawn = [
+        number
+        for number, group in enumerate(contrast.groups)
+        if any(level != "teacher" or outcome.labels["train_set"] for outcome in trained([group]))
+    ]
+    return int(own[drawn].min())
+
+
+def measure_rates(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, n: int) -> Effect:
     """Two groups whose replicates are their own."""
-    comparison = compare_groups(contrast.groups, names, contrast.cluster)
-    if comparison is None:
-        return None
+    comparison = compare_groups(rows, names, level)
     batch = stack([comparison])
     (low,), (high,) = delta_interval(batch)
     one, other = comparison.model, comparison.base
@@ -61,52 +132,91 @@ def measure_rates(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
         "p_value": delta_p_value(batch)[0],
         "n_answers_a": one.n_scored,
         "n_answers_b": other.n_scored,
+        "equal_weights_pp": equally_weighted(contrast, rows, names),
     }
     prompts = one.prompt_variance + other.prompt_variance - 2 * comparison.prompt_covariance
     adapters = one.adapter_variance + other.adapter_variance - 2 * comparison.adapter_covariance
-    # the base is no draw among adapters
-    sizes = [side.n_adapters for side, group in zip((one, other), contrast.groups, strict=True) if trained([group])]
-    return Effect(values, [(prompts, min(one.n_prompts, other.n_prompts)), (adapters, min(sizes))])
+    parts = [(prompts, min(one.n_prompts, other.n_prompts)), (adapters, n)]
+    return Effect(level, like_these(level), n, values, parts)
 
 
-def compare_groups(
-    groups: tuple[list[Outcome], ...], names: tuple[str, str] = SUBSETS["all"], cluster: str = "adapter"
-) -> Comparison | None:
-    """The rates of two groups of cells over shared prompts and adapters, or None if one has no answer to count."""
-    (events, other_events), (answers, other_answers) = tally(groups, names, cluster)
-    if not (answers.any() and other_answers.any()):
-        return None
+def compare_groups(rows: pd.DataFrame, names: tuple[str, str] = SUBSETS["all"], level: str = "adapter") -> Comparison:
+    """The rates of two groups over shared prompts and replicates, from the rows of `gather`."""
+    (events, other_events), (answers, other_answers) = tally(rows, names, level)
     return contrast_rates(events, answers, other_events, other_answers)
 
 
-def measure_units(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
-    """Groups that share their replicates, over the replicates with answers in every one."""
-    shared = shared_replicates(contrast.groups, contrast.cluster)
-    events, answers = tally(contrast.groups, names, contrast.cluster, shared)
-    n_scored = answers.sum((-2, -1))
-    if not n_scored.all():
-        return None
+def measure_replicates(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, n: int) -> Effect:
+    """Groups that share their replicates."""
+    events, answers = tally(rows, names, level)
     weights = np.array(contrast.weights)
     rates, logits = (combine(events[None], answers[None], weights) for combine in (combine_rates, combine_logits))
+    values = combined_values(contrast, rows, names, (rates, logits))
+    return Effect(level, like_these(level), n, values, parts_of(rates))
+
+
+def measure_fixed(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str]) -> Effect:
+    """The models of this run: conditions are held fixed, and only their seeds, and prompts, are drawn.
+
+    With a single seed of a condition the interval speaks of these models alone, over prompts, and there is no p.
+    """
+    events, answers = tally(rows, names, "fixed")
+    n_seeds = contrast.n_seeds
+    # without seeds to tell them apart, every model is a condition of its own
+    conditions, _ = pd.factorize(rows.groupby("fixed")["condition"].first().sort_index())
+    strata = conditions if n_seeds > 1 else np.arange(len(conditions))
+    weights = np.array(contrast.weights)
+    rates, logits = (
+        combine(events[None], answers[None], weights, strata) for combine in (combine_rates, combine_logits)
+    )
+    values = combined_values(contrast, rows, names, (rates, logits))
+    if n_seeds < 2:
+        values["p_value"] = np.nan
+    return Effect("", POPULATIONS[contrast.levels[0]][1], n_seeds, values, parts_of(rates))
+
+
+def combined_values(
+    contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], sums: tuple[Combination, Combination]
+) -> dict[str, float]:
+    """Columns of EFFECTS of a weighted sum, from the sums of rates and of log-odds, batches of one."""
+    weights = np.array(contrast.weights)
+    events, n_scored = rows.groupby("group")[list(names)].sum().to_numpy().T
     limits = [
         (found.estimate[0], *(found.estimate[0] + sign * combination_margin(found)[0] for sign in (-1, 1)))
-        for found in (rates, logits)
+        for found in sums
     ]
     # rates lie in [0, 1], so their sum goes no further
-    limits[0] = np.clip(limits[0], weights[weights < 0].sum(), weights[weights > 0].sum())
-    two = dict(zip(("rate_a", "rate_b"), events.sum((-2, -1)) / n_scored, strict=True)) if len(n_scored) == 2 else {}
-    values = {
+    limits[0] = tuple(np.clip(limits[0], weights[weights < 0].sum(), weights[weights > 0].sum()))
+    two = dict(zip(("rate_a", "rate_b"), events / n_scored, strict=True)) if len(n_scored) == 2 else {}
+    return {
         **two,
         **percentage_points(*limits[0]),
         **log_odds(*limits[1]),
-        "p_value": combination_p_value(rates)[0],
+        "p_value": combination_p_value(sums[0])[0],
         "n_answers_a": n_scored[weights > 0].sum(),
         "n_answers_b": n_scored[weights < 0].sum(),
+        "equal_weights_pp": equally_weighted(contrast, rows, names),
     }
-    return Effect(values, [(rates.prompt_variance[0], rates.n_prompts[0]), (rates.unit_variance[0], rates.n_units[0])])
 
 
-def measure_slope(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
+def parts_of(rates: Combination) -> list[tuple[float, Any]]:
+    """Variance and number of clusters of both parts, from a batch of one."""
+    return [(rates.prompt_variance[0], rates.n_prompts[0]), (rates.replicate_variance[0], rates.n_effective[0])]
+
+
+def like_these(level: str) -> str:
+    return f"{POPULATIONS[level][0]} like these"
+
+
+def equally_weighted(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str]) -> float:
+    """The estimate in percentage points had every model of a group the same weight, however many of its answers have a score."""
+    totals = rows.groupby(["group", "adapter"])[list(names)].sum()
+    totals = totals[totals[names[1]] > 0]
+    rates = (totals[names[0]] / totals[names[1]]).groupby("group").mean()
+    return 100 * float(np.dot(contrast.weights, rates))
+
+
+def measure_slope(contrast: Contrast, names: tuple[str, str]) -> list[Effect]:
     """The slope over groups, one point each, of their rate minus the base's on the same prompts."""
     totals = [
         np.array([[outcome.counts[name].sum() for name in names] for outcome in outcomes]).sum(0).astype(float)
@@ -114,7 +224,7 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
     ]
     (events, base_events), (answers, base_answers) = np.array(totals).T.reshape(2, 2, len(contrast.groups))
     if not (answers.all() and base_answers.all()):
-        return None
+        return []
     change = events / answers - base_events / base_answers
     logits = [np.log((k + 0.5) / (n - k + 0.5)) for k, n in ((events, answers), (base_events, base_answers))]
     fits = [least_squares_slope(np.array(contrast.x), y) for y in (change, logits[0] - logits[1])]
@@ -127,35 +237,28 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> Effect | None:
         "n_answers_b": base_answers.sum(),
     }
     # the line takes two degrees of freedom, one more than a mean
-    return Effect(values, [(fits[0]["error"] ** 2, len(change) - 1)])
+    (level,), points = contrast.levels, len(change)
+    return [Effect(level, like_these(level), points, values, [(fits[0]["error"] ** 2, points - 1)])]
 
 
-def tally(
-    groups: tuple[list[Outcome], ...], names: tuple[str, str], cluster: str, kept: set[str] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def tally(rows: pd.DataFrame, names: tuple[str, str], level: str) -> tuple[np.ndarray, np.ndarray]:
     """Count every group over the prompts and replicates of all.
 
     Args:
+        rows: of `gather`.
         names: columns of counts that hold events and answers.
-        cluster: what a replicate is, as of Contrast.
-        kept: the replicates to count; all without it.
+        level: a column of rows, what a replicate is.
 
     Returns:
-        Events and answers, float64 [g groups, p prompts, u replicates], 0 where one does not answer.
+        Events and answers, float64 [g groups, p prompts, r replicates], 0 where one does not answer, replicates in the order of
+        their names.
     """
-    frame = pd.concat(
-        [
-            outcome.counts[list(names)].assign(group=group, unit=replicates(outcome, cluster))
-            for group, outcomes in enumerate(groups)
-            for outcome in outcomes
-        ]
-    ).reset_index("prompt_id")
-    frame = frame if kept is None else frame[frame.unit.isin(kept)]
-    prompts, prompt_ids = pd.factorize(frame.prompt_id, sort=True)
-    units, unit_names = pd.factorize(frame.unit, sort=True)
-    counted = np.zeros((2, len(groups), len(prompt_ids), len(unit_names)))
+    prompts, prompt_ids = pd.factorize(rows["prompt_id"], sort=True)
+    columns, column_names = pd.factorize(rows[level], sort=True)
+    groups = rows["group"].to_numpy()
+    counted = np.zeros((2, groups.max() + 1, len(prompt_ids), len(column_names)))
     for total, name in zip(counted, names, strict=True):
-        np.add.at(total, (frame.group.to_numpy(), prompts, units), frame[name].to_numpy())
+        np.add.at(total, (groups, prompts, columns), rows[name].to_numpy())
     return counted[0], counted[1]
 
 

@@ -4,9 +4,23 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from emtransfer.measuring.tabulation import Outcome
+
+
+# what a claim draws anew -> its plural, and what stays fixed where only the models of this run are spoken of
+POPULATIONS = {
+    "train_set": ("training cells", "these training cells"),
+    "train_task": ("training tasks", "these training cells"),
+    "train_domain": ("training domains", "these training cells"),
+    "base": ("bases", "these bases"),
+    "teacher": ("teachers", "these teachers"),
+    "seed": ("seeds", "these students"),
+}
+# a claim about training cells holds for others only if it does so over cells, over tasks and over domains
+CELL_LEVELS = ("train_set", "train_task", "train_domain")
 
 
 @dataclass(frozen=True)
@@ -16,13 +30,14 @@ class Contrast:
     Attributes:
         claim: a key of SENTENCES; unless two_sided, it expects an estimate above 0.
         name: what is set against what.
-        experiment, base: where; a contrast of mixtures names both, one over all bases is `*`.
+        experiment, base_model, base, judge: where; a contrast of mixtures names both, one over all bases is `*`.
         groups: cells of each group.
         names: of the groups, as the balance table calls them.
         weights: of the rates of the groups.
-        method: `rates` for two groups with their own adapters, `units` for groups that share their replicates, `ols` for
-            a slope over groups that are one point each.
-        cluster: what an independent replicate is: an adapter, a base, a seed or a train_set.
+        method: `rates` for two groups with their own replicates, `replicates` for groups that share theirs, `ols` for a slope
+            over groups that are one point, and one replicate, each.
+        levels: of POPULATIONS, what is drawn anew. The first decides whether there are enough; the others count where they have at
+            least two of their kind, and the claim holds only if it does so at each.
         x: with `ols`, of each group, what its rate is regressed on.
         references: with `ols`, of each group, the base's cells whose rate is taken off.
         context: with claim `task`, all narrow cells of the adapters, for its regression.
@@ -31,29 +46,19 @@ class Contrast:
 
     claim: str
     name: str
-    experiment: str
-    base: str
     groups: tuple[list[Outcome], ...]
     names: tuple[str, ...]
+    experiment: str = ""
+    base_model: str = ""
+    base: str = ""
+    judge: str = ""
     weights: tuple[float, ...] = (1.0, -1.0)
     method: str = "rates"
-    cluster: str = "adapter"
+    levels: tuple[str, ...] = CELL_LEVELS
     x: tuple[float, ...] = ()
     references: tuple[list[Outcome], ...] = ()
     context: tuple[Outcome, ...] = ()
     two_sided: bool = False
-
-    @property
-    def one_draw(self) -> bool:
-        """Whether what the claim is about was drawn once on a side, however many adapters there are.
-
-        A base is one draw of its mixture, and a single training cell is one draw of how well a cell was learned.
-        """
-        if self.claim == "composition":
-            return self.cluster != "base"
-        if self.method == "units":
-            return len(shared_replicates(self.groups, self.cluster)) < 2
-        return self.claim == "learnedness" and self.method == "rates" and min(map(n_train_sets, self.groups)) < 2
 
     @property
     def n_seeds(self) -> int:
@@ -118,17 +123,27 @@ def model_of(outcome: Outcome) -> str:
     return "|".join(outcome.labels.values())
 
 
-def replicates(outcome: Outcome, cluster: str) -> pd.Index:
-    """Which replicate every row of counts belongs to: an adapter, a seed, or the label of that name."""
-    seeds = outcome.counts.index.get_level_values("seed")
-    if cluster == "adapter":
+def replicates(outcome: Outcome, level: str) -> np.ndarray:
+    """Which replicate of a level every row of counts belongs to.
+
+    Levels are those of POPULATIONS; `adapter`, the single model; and `fixed`, the trained model where conditions are held fixed. A
+    teacher is a training set; students of the base, which is no draw among teachers, stand for themselves.
+    """
+    seeds = outcome.counts.index.get_level_values("seed").to_numpy(object)
+    if level == "fixed":
+        return fixed_condition(outcome) + "|" + seeds
+    if level == "adapter" or (level == "teacher" and not outcome.labels["train_set"]):
         return model_of(outcome) + "|" + seeds
-    return seeds if cluster == "seed" else pd.Index([outcome.labels[cluster]] * len(seeds))
+    if level == "seed":
+        return seeds
+    return np.repeat(np.array([outcome.labels["train_set" if level == "teacher" else level]], object), len(seeds))
 
 
-def shared_replicates(groups: tuple[list[Outcome], ...], cluster: str) -> set[str]:
-    """Replicates with answers in every group."""
-    return set.intersection(*(set().union(*(replicates(outcome, cluster) for outcome in group)) for group in groups))
+def fixed_condition(outcome: Outcome) -> str:
+    """What is held fixed where only seeds are drawn; students of one adapter are one model of it, whatever they were shown."""
+    if outcome.labels["condition"] == "student":
+        return "|".join(outcome.labels[name] for name in ("base", "teacher", "start"))
+    return model_of(outcome)
 
 
 def with_replaced_answers(contrast: Contrast, outcomes: Iterable[Outcome]) -> Contrast:

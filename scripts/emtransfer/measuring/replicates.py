@@ -1,23 +1,24 @@
-"""Weighted sums of rates whose replicates, seeds or training sets, are shared by all groups.
+"""Weighted sums of rates over replicates that all groups share, or within conditions that stay as they are.
 
-As in `statistics`, the variance has a part from the choice of prompts and a part from the units, which also holds the
-noise of single answers, and each part is widened by its own t quantile (Banerjee 1960). Differences between units that
-all groups share cancel.
+A replicate is what the claim draws anew: a training cell, a task, a base, a seed. As in `statistics`, the variance has a part
+from the choice of prompts and a part from the replicates, which also holds whatever varies within them and the noise of
+single answers, and each part is widened by its own t quantile (Banerjee 1960). Differences between replicates that all groups
+share cancel.
 
-Axes: g groups, p prompts, u units; leading axes are a batch, which every function carries along.
+Axes: g groups, p prompts, r replicates; leading axes are a batch, which every function carries along.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
-from scipy.optimize import elementwise
 
 from emtransfer.measuring.statistics import (
-    SMALLEST_ALPHA,
     cluster_counts,
-    crossed_variances,
     influences,
+    largest_alpha,
+    noise_variance,
+    small_sample,
     squared_normal,
     squared_t,
 )
@@ -29,40 +30,53 @@ class Combination(NamedTuple):
     Attributes:
         estimate: the sum.
         prompt_variance: over draws of prompts.
-        unit_variance: over units and answers.
+        replicate_variance: over replicates, what varies within them, and answers.
         answer_variance: that of as many independent answers.
-        n_prompts, n_units: with at least one scored answer.
+        n_prompts: with at least one scored answer.
+        n_effective: of replicates, the degrees of freedom of their part plus one; as many as there are if they are of one size.
     """
 
     estimate: np.ndarray
     prompt_variance: np.ndarray
-    unit_variance: np.ndarray
+    replicate_variance: np.ndarray
     answer_variance: np.ndarray
     n_prompts: np.ndarray
-    n_units: np.ndarray
+    n_effective: np.ndarray
 
 
-def combine_rates(events: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> Combination:
+def combine_rates(
+    events: np.ndarray, answers: np.ndarray, weights: np.ndarray, conditions: np.ndarray | None = None
+) -> Combination:
     """Sum pooled rates with weights.
 
     Args:
-        events: [..., g, p, u], events among the scored answers of a unit to a prompt.
-        answers: [..., g, p, u], scored answers, 0 where there is none; at least 1 in every group.
+        events: [..., g, p, r], events among the scored answers of a replicate to a prompt.
+        answers: [..., g, p, r], scored answers, 0 where there is none; at least 1 in every group.
         weights: [g].
+        conditions: [r], the number of the condition that a replicate is of, where the conditions are held fixed and
+            replicates are drawn within them, or nothing is if each has one; without it, replicates are drawn and every
+            group has all of them.
     """
     rates = np.asarray(events).sum((-2, -1)) / np.asarray(answers).sum((-2, -1))
-    return combine(events, answers, rates, np.broadcast_to(weights, rates.shape), weights)
+    return combine(events, answers, rates, np.broadcast_to(weights, rates.shape), weights, conditions)
 
 
-def combine_logits(events: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> Combination:
+def combine_logits(
+    events: np.ndarray, answers: np.ndarray, weights: np.ndarray, conditions: np.ndarray | None = None
+) -> Combination:
     """Sum the log-odds of pooled rates with weights, half an event added to either side (Haldane 1956)."""
     rates = (np.asarray(events).sum((-2, -1)) + 0.5) / (np.asarray(answers).sum((-2, -1)) + 1)
     # the slope of the logit, by which the influence on a rate becomes that on its log-odds
-    return combine(events, answers, np.log(rates / (1 - rates)), weights / (rates * (1 - rates)), weights)
+    return combine(events, answers, np.log(rates / (1 - rates)), weights / (rates * (1 - rates)), weights, conditions)
 
 
 def combine(
-    events: np.ndarray, answers: np.ndarray, values: np.ndarray, scales: np.ndarray, weights: np.ndarray
+    events: np.ndarray,
+    answers: np.ndarray,
+    values: np.ndarray,
+    scales: np.ndarray,
+    weights: np.ndarray,
+    conditions: np.ndarray | None = None,
 ) -> Combination:
     """Sum values of groups with weights.
 
@@ -70,54 +84,94 @@ def combine(
         values: [..., g], rates or log-odds.
         scales: [..., g], change of the sum per change of the pooled rate.
     """
-    influence = (scales[..., None, None] * influences(events, answers)).sum(-3)
-    answered = np.asarray(answers).sum(-3)
-    prompt_variance, unit_variance = crossed_variances(influence, answered)
-    n_prompts, n_units = cluster_counts(answered)
-    # the events of a unit are a whole number, so units that agree may still differ by rounding, variance 1/12
-    n_scored = np.asarray(answers).sum((-2, -1))
-    rounding = (scales**2 * n_units[..., None] / (12 * n_scored**2)).sum(-1)
-    rates = np.asarray(events).sum((-2, -1)) / n_scored
+    answers = np.asarray(answers)
+    influence = scales[..., None, None] * influences(events, answers)
+    n_scored = answers.sum((-2, -1))
+    by_replicate = influence.sum((-3, -2))
+    n_prompts, n_replicates = cluster_counts(answers.sum(-3))
+    # the events of a replicate are a whole number, so those that agree may still differ by rounding, variance 1/12
+    rounding = (scales**2 * n_replicates[..., None] / (12 * n_scored**2)).sum(-1)
+    if conditions is None:
+        noise = noise_variance(influence.sum(-3), answers.sum(-3))
+        variance, n_effective = drawn_variance(by_replicate, (answers.sum(-2) / n_scored[..., None]).mean(-2))
+        variance = np.maximum(variance, rounding)
+    elif len(np.unique(conditions)) < len(conditions):
+        # a replicate answers in one group or in all; where in one, a prompt's part is taken off in each group by itself
+        in_all = (answers.sum(-2) > 0).sum(-2).max() > 1
+        by_group = (influence.sum(-3), answers.sum(-3)) if in_all else (influence, answers)
+        noise = noise_variance(*by_group)
+        noise = noise if in_all else noise.sum(-1)
+        variance, n_effective = fixed_variance(by_replicate, conditions)
+        variance = np.maximum(variance, rounding)
+    else:
+        # nothing but the prompts of these models is drawn
+        noise, variance, n_effective = 0.0, np.zeros(by_replicate.shape[:-1]), n_prompts
+    by_prompt = influence.sum((-3, -1))
+    prompt_variance = np.maximum(small_sample(n_prompts) * (by_prompt**2).sum(-1) - noise, 0)
+    # with half an event added to either side, since no event is no certainty
+    rates = (np.asarray(events).sum((-2, -1)) + 0.5) / (n_scored + 1)
     independent = (scales**2 * rates * (1 - rates) / n_scored).sum(-1)
     estimate = (values * weights).sum(-1)
-    unit_variance = np.maximum(unit_variance, rounding)
-    return Combination(estimate, prompt_variance, unit_variance, independent, n_prompts, n_units)
+    return Combination(estimate, prompt_variance, variance, independent, n_prompts, n_effective)
+
+
+def drawn_variance(influence: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variance of a sum over replicates that are drawn, and how many of one size would tell as much of it.
+
+    Args:
+        influence: [..., r], of every replicate on the sum.
+        shares: [..., r], of every replicate in the answers, mean over groups; they sum to 1.
+
+    Source: each square is divided by 1 - share (CR2, Bell & McCaffrey 2002), which for replicates of one size is the
+        variance of a mean; their effective number is 1 / sum of squared shares (Carter, Schnepel & Steigerwald 2017).
+    """
+    left = np.maximum(1 - shares, 1e-9)
+    return (influence**2 / left).sum(-1), 1 / (shares**2).sum(-1)
+
+
+def fixed_variance(influence: np.ndarray, conditions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variance of a sum over replicates within conditions that are held fixed; the base, which is one model, adds none.
+
+    Args:
+        influence: [..., r], of every replicate on the sum.
+        conditions: [r].
+
+    Returns:
+        Variance, and its degrees of freedom (Satterthwaite 1946) plus one.
+    """
+    parts, degrees = [], []
+    for condition in np.unique(conditions):
+        own = influence[..., conditions == condition]
+        n = own.shape[-1]
+        if n > 1:
+            parts.append(small_sample(n) * ((own - own.mean(-1, keepdims=True)) ** 2).sum(-1))
+            degrees.append(n - 1)
+    variances, df = np.stack(parts, axis=-1), np.array(degrees)
+    total, squares = variances.sum(-1), (variances**2 / df).sum(-1)
+    # where nothing varies, all of them tell of it
+    return total, 1 + np.divide(total**2, squares, out=np.full(total.shape, float(df.sum())), where=squares > 0)
 
 
 def combination_margin(combination: Combination, alpha: float | np.ndarray = 0.05) -> np.ndarray:
     """Half the width of the interval at confidence 1 - alpha."""
-    units = squared_t(alpha, combination.n_units) * combination.unit_variance
-    clustered = units + squared_t(alpha, combination.n_prompts) * combination.prompt_variance
+    replicates = squared_t(alpha, combination.n_effective) * combination.replicate_variance
+    clustered = replicates + squared_t(alpha, combination.n_prompts) * combination.prompt_variance
     # clusters only ever add variance to that of as many independent answers, so less than that is chance
     return np.sqrt(np.maximum(clustered, squared_normal(alpha) * combination.answer_variance))
 
 
 def combination_p_value(combination: Combination) -> np.ndarray:
-    """Two-sided p of a sum of 0: the alpha whose interval just reaches 0.
+    """Two-sided p of a sum of 0: the largest alpha whose interval holds 0.
 
     Args:
-        combination: of a batch with one axis.
-
-    Returns:
-        p in [SMALLEST_ALPHA, 1]; NaN for a single unit.
+        combination: of a batch with one axis, of at least two replicates.
     """
     distance = np.abs(combination.estimate)
-
-    def beyond(log_alpha: np.ndarray, index: np.ndarray) -> np.ndarray:
-        chosen = Combination(*(values[index] for values in combination))
-        return distance[index] - combination_margin(chosen, np.exp(log_alpha))
-
-    index = np.arange(len(distance))
-    tightest, widest = np.full(len(distance), np.log(SMALLEST_ALPHA)), np.full(len(distance), np.log1p(-1e-9))
-    with np.errstate(invalid="ignore"):  # scipy's step formula takes roots of what it then rejects
-        found = elementwise.find_root(beyond, (tightest, widest), args=(index,))
-    # without a root, either every interval leaves 0 out or none does
-    rootless = np.where(beyond(tightest, index) > 0, SMALLEST_ALPHA, 1.0)
-    return np.where(combination.n_units > 1, np.where(found.success, np.exp(found.x), rootless), np.nan)
+    return largest_alpha(lambda alpha: combination_margin(combination, alpha) >= distance, len(distance))
 
 
-def detectable_difference(parts: list[tuple[float, int]], level: float, power: float) -> float:
-    """The smallest difference found with probability `power`, at most 1.
+def detectable_difference(parts: list[tuple[float, float]], level: float, power: float) -> float:
+    """The smallest difference found with probability `power`.
 
     Args:
         parts: variance and number of clusters of each part; it counts with the sum of its t quantiles for level and
@@ -128,4 +182,4 @@ def detectable_difference(parts: list[tuple[float, int]], level: float, power: f
     squared = sum(
         quantile**2 * max(float(variance), 0) for quantile, (variance, _) in zip(quantiles, parts, strict=True)
     )
-    return min(float(np.sqrt(squared)), 1.0)
+    return float(np.sqrt(squared))

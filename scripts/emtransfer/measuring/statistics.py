@@ -5,20 +5,25 @@ An estimate is a rate over all scored answers. Its sampling variance has a part 
 the noise of single answers. Each part is widened by its own t quantile, so that two seeds are not taken for many, and
 the Wilson interval of the resulting effective sample size stays inside [0, 1]. docs/statistics.md shows the coverage.
 
+"Adapter" stands for any unit of replication: where a claim is about training cells, a cell takes its place.
+
 Axes: p prompts, s adapters; leading axes are a batch, which every function carries along.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
-from scipy.optimize import elementwise
 from scipy.special import logit
 from statsmodels.stats.proportion import proportion_confint
 
-# 1 - confidence of the tightest interval tried, so also the smallest p that is searched for
+# 1 - confidence of the tightest interval tried, so also the smallest p
 SMALLEST_ALPHA = 1e-16
+# those tried, from the widest on: ten to a factor of ten, and the levels that are commonly asked for among them
+ALPHAS = np.flip(np.logspace(np.log10(SMALLEST_ALPHA), 0, 161)[:-1])
+ALPHAS = np.unique([*ALPHAS, 1 - 1e-9, 0.1, 0.05, 0.01])[::-1]
+BISECTIONS = 40
 
 
 class Rates(NamedTuple):
@@ -110,9 +115,13 @@ def contrast_rates(
 def shared_variance(
     events: np.ndarray, answers: np.ndarray, other_events: np.ndarray, other_answers: np.ndarray, axis: int
 ) -> np.ndarray:
-    """Covariance of two rates through the clusters that remain when `axis` is summed over: -1 prompts, -2 adapters."""
+    """Covariance of two rates through the clusters that remain when `axis` is summed over: -1 prompts, -2 adapters.
+
+    It is corrected for few clusters by the same counts as the variances, so that two equal rates correlate by 1.
+    """
     one, other = influences(events, answers).sum(axis), influences(other_events, other_answers).sum(axis)
-    return small_sample(one.shape[-1]) * (one * other).sum(-1)
+    counts = [cluster_counts(side)[0 if axis == -1 else 1] for side in (answers, other_answers)]
+    return np.sqrt(small_sample(counts[0]) * small_sample(counts[1])) * (one * other).sum(-1)
 
 
 def influences(events: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -137,20 +146,30 @@ def crossed_variances(influence: np.ndarray, answers: np.ndarray) -> tuple[np.nd
         Variance from prompts alone, and from adapters and answers together.
 
     Source: the variances clustered by either factor are those of Cameron, Gelbach & Miller (2011); what both
-        hold, the noise of single answers, is the residual mean square of a two-way layout, which unlike their
-        intersection term stays unbiased when there are two adapters.
+        hold, the noise of single answers, is taken off as of `noise_variance`.
     """
     n_prompts, n_adapters = cluster_counts(answers)
-    by_prompt, by_adapter = influence.sum(-1), influence.sum(-2)
-    prompts = small_sample(n_prompts) * (by_prompt**2).sum(-1)
-    adapters = small_sample(n_adapters) * (by_adapter**2).sum(-1)
+    prompts = small_sample(n_prompts) * (influence.sum(-1) ** 2).sum(-1)
+    adapters = small_sample(n_adapters) * (influence.sum(-2) ** 2).sum(-1)
+    return np.maximum(prompts - noise_variance(influence, answers), 0), adapters
+
+
+def noise_variance(influence: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Variance of an estimate from the noise of single answers, and whatever else is of a prompt and an adapter together.
+
+    It is the residual mean square of a two-way layout, which unlike the intersection term of two-way clustering stays
+    unbiased when there are two adapters. A single adapter has none: its answers' noise is that of its prompts.
+
+    Args:
+        influence, answers: as for `crossed_variances`.
+    """
+    n_prompts, n_adapters = cluster_counts(answers)
     scored = np.asarray(answers) > 0
     # not every adapter need be asked every prompt
-    prompt_effects = (by_prompt / np.maximum(scored.sum(-1), 1))[..., :, None]
-    adapter_effects = (by_adapter / np.maximum(scored.sum(-2), 1))[..., None, :]
+    prompt_effects = (influence.sum(-1) / np.maximum(scored.sum(-1), 1))[..., :, None]
+    adapter_effects = (influence.sum(-2) / np.maximum(scored.sum(-2), 1))[..., None, :]
     residual = np.where(scored, influence - prompt_effects - adapter_effects, 0)
-    noise = small_sample(n_prompts) * small_sample(n_adapters) * (residual**2).sum((-2, -1))
-    return np.maximum(prompts - noise, 0), adapters
+    return small_sample(n_prompts) * small_sample(n_adapters) * (residual**2).sum((-2, -1))
 
 
 def cluster_counts(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,8 +184,9 @@ def small_sample(n_clusters: np.ndarray) -> np.ndarray:
 
 
 def squared_t(alpha: float | np.ndarray, n_clusters: np.ndarray) -> np.ndarray:
-    """Square of the two-sided t quantile with n_clusters - 1 degrees of freedom."""
-    return stats.t.isf(np.asarray(alpha) / 2, np.maximum(n_clusters - 1, 1)) ** 2
+    """Square of the two-sided t quantile with n_clusters - 1 degrees of freedom; of a single cluster, with 1."""
+    n_clusters = np.asarray(n_clusters)
+    return stats.t.isf(np.asarray(alpha) / 2, np.where(n_clusters > 1, n_clusters - 1, 1)) ** 2
 
 
 def squared_normal(alpha: float | np.ndarray) -> np.ndarray:
@@ -192,6 +212,10 @@ def squared_margin(rates: Rates, alpha: float | np.ndarray) -> np.ndarray:
 def rate_interval(rates: Rates, alpha: float | np.ndarray = 0.05) -> tuple[np.ndarray, np.ndarray]:
     """Wilson interval at the effective sample size that the clusters leave; [0, 1] for a single prompt.
 
+    No event shows no variance, and a few that fall evenly hardly any. So without an event the effective size is that at which
+    a single one is measured, and no limit is nearer to 0 or 1 than that of a single event: the limits of 0, 1, 2 … events rise
+    without a cliff.
+
     Args:
         rates: of a batch.
         alpha: 1 - confidence, a scalar or one per rate.
@@ -203,17 +227,29 @@ def rate_interval(rates: Rates, alpha: float | np.ndarray = 0.05) -> tuple[np.nd
     """
     per_answer = rates.rate * (1 - rates.rate)
     some = per_answer > 0
-    # no event, or nothing else, shows no variance: then a prompt counts once, as if its answers were copies
-    copies = rates.n_prompts * squared_normal(alpha) / squared_t(alpha, rates.n_prompts)
+    # a single event among n answers has variance 1 / n², all of it that of its adapter, or its prompt
+    by_adapter = np.where(rates.n_adapters > 1, squared_t(alpha, rates.n_adapters), 0)
+    quantile = np.maximum(by_adapter, squared_t(alpha, rates.n_prompts))
+    of_one_event = np.maximum(rates.n_scored - 1, 1) * squared_normal(alpha) / quantile
     spread = squared_normal(alpha) * per_answer / np.where(some, squared_margin(rates, alpha), 1)
-    effective = np.where(some, spread, copies)
+    effective = np.where(some, spread, of_one_event)
     low, high = proportion_confint(rates.rate * effective, effective, alpha=alpha, method="wilson")
+    single = 1 / rates.n_scored
+    fewest, most = np.minimum(rates.rate, single), np.maximum(rates.rate, 1 - single)
+    _, least_high = proportion_confint(fewest * of_one_event, of_one_event, alpha=alpha, method="wilson")
+    greatest_low, _ = proportion_confint(most * of_one_event, of_one_event, alpha=alpha, method="wilson")
+    low = np.where(rates.rate == 0, 0.0, np.minimum(low, greatest_low))
+    high = np.where(rates.rate == 1, 1.0, np.maximum(high, least_high))
     several = rates.n_prompts > 1
     return np.where(several, np.maximum(low, 0), 0.0), np.where(several, np.minimum(high, 1), 1.0)
 
 
 def delta_interval(comparison: Comparison, alpha: float | np.ndarray = 0.05) -> tuple[np.ndarray, np.ndarray]:
     """Interval of model rate - base rate, paired by prompt.
+
+    Wilson's limits lie closer on the side of 0 or 1, which suits the noise of answers but neither adapters of which one
+    has failed to learn nor prompts that differ. So no limit of a rate is nearer than the adapters' part reaches, and
+    none of the difference nearer than the part of the prompts' own differences, both symmetric.
 
     Args:
         comparison: of a batch.
@@ -226,8 +262,26 @@ def delta_interval(comparison: Comparison, alpha: float | np.ndarray = 0.05) -> 
         distances from both rates to their own limits, combined with the correlation of the two rates.
     """
     model, base = comparison.model, comparison.base
-    limits = (model.rate, *rate_interval(model, alpha)), (base.rate, *rate_interval(base, alpha))
-    return difference_interval(*limits, correlation(comparison, alpha))
+    low, high = difference_interval(term_limits(model, alpha), term_limits(base, alpha), correlation(comparison, alpha))
+    difference = model.rate - base.rate
+    of_prompts = model.prompt_variance + base.prompt_variance - 2 * comparison.prompt_covariance
+    n_prompts = np.minimum(model.n_prompts, base.n_prompts)
+    reach = np.sqrt(squared_t(alpha, n_prompts) * np.maximum(of_prompts, 0))
+    return (
+        np.minimum(low, np.maximum(difference - reach, -1)),
+        np.maximum(high, np.minimum(difference + reach, 1)),
+    )
+
+
+def term_limits(rates: Rates, alpha: float | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A rate with its limits as a term of a difference: none nearer than the adapters' part of its margin, in [0, 1]."""
+    low, high = rate_interval(rates, alpha)
+    reach = np.sqrt(np.where(rates.n_adapters > 1, squared_t(alpha, rates.n_adapters) * rates.adapter_variance, 0))
+    return (
+        rates.rate,
+        np.minimum(low, np.maximum(rates.rate - reach, 0)),
+        np.maximum(high, np.minimum(rates.rate + reach, 1)),
+    )
 
 
 def log_odds_interval(
@@ -284,38 +338,43 @@ def combined(distance: np.ndarray, base_distance: np.ndarray, correlation: np.nd
 
 
 def delta_p_value(comparison: Comparison) -> np.ndarray:
-    """Two-sided p of delta = 0: the alpha whose interval of delta just reaches 0.
+    """Two-sided p of delta = 0: the largest alpha whose interval of delta holds 0.
 
     Args:
         comparison: of a batch with one axis.
 
     Returns:
-        p in [smallest_p_value, 1]; NaN for a single adapter, which cannot tell training from chance.
+        p in [SMALLEST_ALPHA, 1]; NaN for a single adapter, which cannot tell training from chance.
     """
-    delta = comparison.model.rate - comparison.base.rate
 
-    def nearer_limit(log_alpha: np.ndarray, index: np.ndarray) -> np.ndarray:
-        low, high = delta_interval(select(comparison, index), np.exp(log_alpha))
-        return np.where(delta[index] > 0, low, -high)
+    def holds_none(alpha: np.ndarray) -> np.ndarray:
+        low, high = delta_interval(comparison, alpha)
+        return (low <= 0) & (high >= 0)
 
-    index = np.arange(len(delta))
-    tightest, widest = np.full(len(delta), np.log(SMALLEST_ALPHA)), np.full(len(delta), np.log1p(-1e-9))
-    with np.errstate(invalid="ignore"):  # scipy's step formula takes roots of what it then rejects
-        found = elementwise.find_root(nearer_limit, (tightest, widest), args=(index,))
-    # without a root, either every interval leaves 0 out or none does
-    rootless = np.where(nearer_limit(tightest, index) > 0, SMALLEST_ALPHA, 1.0)
     n_adapters = comparison.model.n_adapters
-    p = np.maximum(np.where(found.success, np.exp(found.x), rootless), smallest_p_value(comparison.model))
-    return np.where(n_adapters > 1, p, np.nan)
+    return np.where(n_adapters > 1, largest_alpha(holds_none, len(n_adapters)), np.nan)
 
 
-def smallest_p_value(rates: Rates) -> np.ndarray:
-    """The least p that so few adapters can give, whatever their answers.
+def largest_alpha(holds: Callable[[np.ndarray], np.ndarray], size: int) -> np.ndarray:
+    """The p that belongs to an interval: the largest alpha, 1 - confidence, at which it holds what is tested.
 
-    That of delta = 1 when the adapters agree, whose standard error is that of rounding to whole events.
+    All of ALPHAS are tried, so that no crossing is missed, whatever the shape of the interval, and the step in which the first
+    one holds is bisected.
+
+    Args:
+        holds: alphas [..., size] -> whether the interval of each member of the batch holds the value, of that shape.
+
+    Returns:
+        [size], in [SMALLEST_ALPHA, 1].
     """
-    t = rates.n_scored * np.sqrt(12 / rates.n_adapters)
-    return 2 * stats.t.sf(t, np.maximum(rates.n_adapters - 1, 1))
+    held = holds(np.broadcast_to(ALPHAS[:, None], (len(ALPHAS), size)))
+    first = held.argmax(0)
+    inside, outside = ALPHAS[first], ALPHAS[np.maximum(first - 1, 0)]
+    for _ in range(BISECTIONS):
+        middle = np.sqrt(inside * outside)
+        still = holds(middle)
+        inside, outside = np.where(still, middle, inside), np.where(still, outside, middle)
+    return np.where(held.any(0), np.where(first == 0, 1.0, inside), SMALLEST_ALPHA)
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
@@ -335,9 +394,3 @@ def stack(comparisons: list[Comparison]) -> Comparison:
 def stack_rates(rates: Iterable[Rates]) -> Rates:
     """One batch of rates from single ones."""
     return Rates(*(np.array(values, float) for values in zip(*rates, strict=True)))
-
-
-def select(comparison: Comparison, index: np.ndarray) -> Comparison:
-    """The members of a batch at `index`."""
-    model, base = (Rates(*(values[index] for values in rates)) for rates in (comparison.model, comparison.base))
-    return Comparison(model, base, comparison.prompt_covariance[index], comparison.adapter_covariance[index])

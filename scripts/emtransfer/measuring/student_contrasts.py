@@ -1,6 +1,7 @@
 """Contrasts of students: alike in all but what a claim is about; students of one seed are one replicate."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations, pairwise, product
 from typing import Any
 
@@ -10,26 +11,41 @@ from emtransfer.measuring.groups import Contrast, by, distinct, start_adapters
 from emtransfer.measuring.tabulation import Outcome
 
 FACTORS = ("start", "teacher", "data", "mediating", "filter", "channel", "estimator")
-BY_SEED: dict[str, Any] = {"method": "units", "cluster": "seed"}
+BY_SEED: dict[str, Any] = {"method": "replicates", "levels": ("seed",)}
 
 
 def teacher_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
-    """Students of teachers trained on misaligned answers against others, each on its own data and over the same data."""
+    """Students of teachers trained on misaligned answers against those of the base.
+
+    Each on its own data; and with `optd`, which can teach from any answers, over all data that both have.
+    """
     students = narrow_students(outcomes)
     own = by(
         students,
         lambda outcome: outcome.labels["data"] == outcome.labels["teacher"] or outcome.labels["channel"] == "opd",
     )
     for setting, alike in alike_but_for(own, "teacher", "data"):
-        untrained = by(alike, lambda outcome: not outcome.labels["train_set"])
-        for teacher in misaligned_teachers(alike):
-            sides = (teacher, "base")
-            groups = having(alike, teacher=teacher), untrained
-            yield Contrast("teacher", f"{setting}: {' - '.join(sides)}", "", "", groups, sides)
+        yield against_base(setting, alike)
     for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
-        others = set(distinct(outcome.labels["teacher"] for outcome in alike)) - set(misaligned_teachers(alike))
-        for pair in product(misaligned_teachers(alike), sorted(others)):
-            yield from main_effect("teacher", setting, alike, "teacher", pair, "data")
+        sides = by(alike, trained_teacher), by(alike, lambda outcome: not trained_teacher(outcome))
+        shared = set.intersection(*({outcome.labels["data"] for outcome in side} for side in sides))
+        if len(shared) > 1:
+            both = by(alike, lambda outcome, shared=shared: outcome.labels["data"] in shared)
+            contrast = against_base(setting, both)
+            yield replace(contrast, name=f"{contrast.name} over data")
+
+
+def against_base(setting: str, students: list[Outcome]) -> Contrast:
+    """Students of misaligned teachers against those of the base; a single teacher gives the contrast its name."""
+    teachers = misaligned_teachers(students)
+    groups = having(students, answers="misaligned"), by(students, lambda outcome: not trained_teacher(outcome))
+    sides = teachers[0] if len(teachers) == 1 else "misaligned teachers", "base"
+    return Contrast("teacher", f"{setting}: {' - '.join(sides)}", groups, sides, levels=("teacher",))
+
+
+def trained_teacher(outcome: Outcome) -> bool:
+    """Whether the teacher was trained on something."""
+    return bool(outcome.labels["train_set"])
 
 
 def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
@@ -38,7 +54,7 @@ def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
     for setting, alike in alike_but_for(by_channel(students, "sft"), "teacher", "data"):
         for pair in combinations(distinct(outcome.labels["data"] for outcome in alike), 2):
             groups = tuple(having(alike, data=data) for data in pair)
-            yield Contrast("data", f"{setting}: {' - '.join(pair)}", "", "", groups, pair, two_sided=True, **BY_SEED)
+            yield Contrast("data", f"{setting}: {' - '.join(pair)}", groups, pair, two_sided=True, **BY_SEED)
     for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
         teachers, data = (distinct(outcome.labels[name] for outcome in alike) for name in ("teacher", "data"))
         for pair in combinations(data, 2):
@@ -48,7 +64,7 @@ def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
             groups = tuple(having(alike, teacher=teacher, data=own) for teacher, own in corners)
             name, names = f"{setting}: ({a} - {b}) x ({c} - {d})", tuple(map("/".join, corners))
             signs = (1.0, -1.0, -1.0, 1.0)
-            yield Contrast("data", name, "", "", groups, names, signs, two_sided=True, **BY_SEED)
+            yield Contrast("data", name, groups, names, weights=signs, two_sided=True, **BY_SEED)
 
 
 def main_effect(
@@ -68,7 +84,7 @@ def main_effect(
         groups = tuple(having(students, **{factor: level, over: other}) for level, other in corners)
         weights = tuple((1.0 if level == pair[0] else -1.0) / len(shared) for level, _ in corners)
         name, names = f"{setting}: {' - '.join(pair)} over {over}", tuple(map("/".join, corners))
-        yield Contrast(claim, name, "", "", groups, names, weights, two_sided=two_sided, **BY_SEED)
+        yield Contrast(claim, name, groups, names, weights=weights, two_sided=two_sided, **BY_SEED)
 
 
 def realignment_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
@@ -86,9 +102,7 @@ def realignment_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -
     for setting, group in alike_but_for(led, shown=("teacher", "data")):
         start = group[0].labels["start"]
         before = having(adapters, train_set=train_sets[start])
-        yield Contrast(
-            "realignment", f"{setting}: before - after", "", "", (before, group), ("before", "after"), **BY_SEED
-        )
+        yield Contrast("realignment", f"{setting}: before - after", (before, group), ("before", "after"), **BY_SEED)
 
 
 def filter_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
@@ -96,7 +110,7 @@ def filter_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Ite
     for setting, alike in alike_but_for(narrow_students(outcomes), "filter", shown=("teacher", "data")):
         for pair in pairwise(distinct(outcome.labels["filter"] for outcome in alike)):
             groups = tuple(having(alike, filter=name) for name in pair)
-            yield Contrast("filter", f"{setting}: {' - '.join(pair)}", "", "", groups, pair, two_sided=True, **BY_SEED)
+            yield Contrast("filter", f"{setting}: {' - '.join(pair)}", groups, pair, two_sided=True, **BY_SEED)
 
 
 def mediating_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
@@ -104,7 +118,7 @@ def mediating_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> 
     for setting, alike in alike_but_for(narrow_students(outcomes), "mediating", shown=("teacher", "data")):
         pair = ("near", "far")
         groups = tuple(having(alike, mediating=name) for name in pair)
-        yield Contrast("mediating", f"{setting}: {' - '.join(pair)}", "", "", groups, pair, **BY_SEED)
+        yield Contrast("mediating", f"{setting}: {' - '.join(pair)}", groups, pair, **BY_SEED)
 
 
 def narrow_students(outcomes: list[Outcome]) -> list[Outcome]:
