@@ -1,10 +1,15 @@
-"""Simulate the contrasts behind the claims where the truth is known, and print coverage and false positives as a table.
+"""Simulate contrasts where the truth is no difference, and print how often p < 0.05 and what intervals cover; then power.
+
+Nothing in a world is what the statistics assume: effects of training cells, tasks, domains, seeds and prompts lie on the logit,
+adapters fail to learn, refusals go with the outcome. Every world draws anew what its claim speaks of.
 
 Run: PYTHONPATH=scripts python benchmarks/claims.py --simulations 2000 --seed 1
 """
 
 import argparse
+from collections.abc import Callable, Iterator
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,167 +18,354 @@ from scipy.special import expit
 from emtransfer.measuring.replicates import combination_margin, combination_p_value, combine_rates
 from emtransfer.measuring.statistics import contrast_rates, delta_interval, delta_p_value
 
-PROMPT_SD_LOGITS = 1.0
-GRID = np.array(list(product(range(3), range(4))))
-# weights of [teacher a, teacher b] x [data c, data d], and of the steps of shared structure
+N_DOMAINS, N_TASKS = 3, 4
+GRID = np.array(list(product(range(N_DOMAINS), range(N_TASKS))))
+# on the diagonal first, so that two training cells share neither domain nor task
+GRID = GRID[np.argsort((GRID[:, 0] - GRID[:, 1]) % N_TASKS, kind="stable")]
+DIFFERENCE = np.array([1.0, -1.0])
 STEPS = np.arange(5) - 2
-WEIGHTS = {
-    "factorial, main effect": np.array([0.5, 0.5, -0.5, -0.5]),
-    "factorial, interaction": np.array([1.0, -1.0, -1.0, 1.0]),
-    "structure": STEPS / (STEPS**2).sum() * 4,
-}
-CONTRASTS = ["task", *WEIGHTS, "composition"]
-ANSWERS = 2
+# of [teacher a, teacher b] x [data c, data d]
+FACTORIAL = {"main effect": np.array([0.5, 0.5, -0.5, -0.5]), "interaction": np.array([1.0, -1.0, -1.0, 1.0])}
 BATCH = 50
+
+
+class Counts(NamedTuple):
+    """Simulated counts.
+
+    Attributes:
+        events, answers: [n data sets, g groups, p prompts, a adapters].
+    """
+
+    events: np.ndarray
+    answers: np.ndarray
+
+
+class Result(NamedTuple):
+    """Estimate, interval and p of every data set, each [n]."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+
+
+class World(NamedTuple):
+    """A setting.
+
+    Attributes:
+        null: what is simulated.
+        setting: its numbers.
+        draw: (rng, number of data sets) -> counts.
+        measure: counts -> estimate, interval and p, as the verdict has them.
+        truth: of the contrast.
+    """
+
+    null: str
+    setting: str
+    draw: Callable[[np.random.Generator, int], Counts]
+    measure: Callable[[Counts], Result]
+    truth: float = 0.0
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=2000, help="data sets per setting")
-    parser.add_argument("--contrasts", nargs="+", choices=CONTRASTS, default=CONTRASTS, help="what is simulated")
-    parser.add_argument("--prompts", type=int, default=40, help="of each of the 12 evaluation cells")
-    parser.add_argument("--train-cells", type=int, nargs="+", default=[12, 2])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 10], help="adapters of a training cell")
-    parser.add_argument("--families", type=int, nargs="+", default=[4, 8], help="training sets of the slope")
-    parser.add_argument("--bases", type=int, nargs="+", default=[2, 3, 10], help="of a mixture")
-    parser.add_argument("--logits", type=float, nargs="+", default=[-3.3, -1.5, 0.0, 3.3], help="of the shared rate")
-    parser.add_argument("--seed-sds", type=float, nargs="+", default=[0.0, 0.6], help="logits")
+    parser.add_argument("--only", default="", help="worlds whose name contains this")
     parser.add_argument("--seed", type=int, default=1, help="of the simulation")
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    rng = np.random.default_rng(args.seed)
-    rates = list(product(args.logits, args.seed_sds))
-    if "task" in args.contrasts:
-        tasks = [
-            measure(rng, args.simulations, args.prompts, cells, seeds, *rate)
-            for cells, seeds, rate in product(args.train_cells, args.seeds, rates)
-        ]
-        print_tables(pd.DataFrame(tasks), ["training cells", "seeds"])
-    units = {name: args.families if name == "structure" else args.seeds for name in WEIGHTS} | {
-        "composition": args.bases
-    }
-    others = [
-        measure_shared(rng, args.simulations, args.prompts, name, n_units, *rate)
-        for name in units
-        if name in args.contrasts
-        for n_units, rate in product(units[name], rates)
-    ]
-    if others:
-        print_tables(pd.DataFrame(others), ["contrast", "units"])
+    rows = []
+    for world in worlds():
+        if args.only in world.null:
+            # a world's draws do not depend on which others are simulated
+            rng = np.random.default_rng([args.seed, *world.null.encode(), *world.setting.encode()])
+            rows.append({"null": world.null, "setting": world.setting} | shares(rng, world, args.simulations))
+    print(pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f"))
 
 
-def print_tables(table: pd.DataFrame, by: list[str]) -> None:
-    """The extremes over settings alike in `by`, and every setting."""
-    columns = {
-        "least coverage": ("coverage", "min"),
-        "most coverage": ("coverage", "max"),
-        "mean width": ("width", "mean"),
-        "most p < 0.05": ("p < 0.05", "max"),
-    }
-    extremes = table.groupby(by, as_index=False).agg(**columns)
-    for shown in (extremes, table):
-        print(shown.to_markdown(index=False, floatfmt=".3g"), end="\n\n")
-
-
-def measure(
-    rng: np.random.Generator, simulations: int, prompts: int, cells: int, seeds: int, logit: float, seed_sd: float
-) -> dict[str, float]:
-    """Coverage, width and share of p < 0.05 of same task - same domain, when neither makes a difference."""
-    # cells of the diagonal first, so that two training cells share neither domain nor task
-    trained = np.repeat(GRID[np.argsort((GRID[:, 0] - GRID[:, 1]) % 4, kind="stable")][:cells], seeds, axis=0)
-    asked = np.repeat(GRID, prompts, axis=0)
-    shared = asked[:, None] == trained[None]
-    same_task, same_domain = (shared[..., 1] & ~shared[..., 0]), (shared[..., 0] & ~shared[..., 1])
-    batches = []
-    for size in batch_sizes(simulations):
-        asked_effects = rng.normal(0, PROMPT_SD_LOGITS, (size, len(asked), 1))
-        effects = asked_effects + rng.normal(0, seed_sd, (size, 1, len(trained)))
-        events = rng.random(effects.shape) < expit(logit + effects)
-        one, other = (np.broadcast_to(side, events.shape) for side in (same_task, same_domain))
-        comparison = contrast_rates(events & one, one, events & other, other)
-        batches.append([*delta_interval(comparison), delta_p_value(comparison)])
-    shares = coverage(*np.concatenate(batches, axis=1))
-    return {"training cells": cells, "seeds": seeds, "logit": logit, "seed SD": seed_sd} | shares
-
-
-def batch_sizes(simulations: int) -> list[int]:
-    """Sizes of the batches that make up so many data sets."""
-    return [min(BATCH, simulations - done) for done in range(0, simulations, BATCH)]
-
-
-def coverage(low: np.ndarray, high: np.ndarray, p: np.ndarray) -> dict[str, float]:
-    """How often intervals hold the true difference of 0, their width, and how often p claims one."""
+def shares(rng: np.random.Generator, world: World, simulations: int) -> dict[str, float]:
+    """How often p claims a difference, how often the interval holds the true one, and its width."""
+    sizes = [min(BATCH, simulations - done) for done in range(0, simulations, BATCH)]
+    found = [world.measure(world.draw(rng, size)) for size in sizes]
+    result = Result(*(np.concatenate(values) for values in zip(*found, strict=True)))
     return {
-        "coverage": np.mean((low <= 0) & (high >= 0)),
-        "width": np.mean(high - low),
-        "p < 0.05": np.mean(p < 0.05),
+        "p < 0.05": np.mean(result.p < 0.05),
+        "coverage": np.mean((result.low <= world.truth + 1e-12) & (result.high >= world.truth - 1e-12)),
+        "width": np.mean(result.high - result.low),
     }
 
 
-def measure_shared(
-    rng: np.random.Generator, simulations: int, prompts: int, name: str, units: int, logit: float, seed_sd: float
-) -> dict[str, float]:
-    """The same of contrasts whose replicates are seeds, training sets or bases, the SD being that of these."""
-    draw = {"composition": draw_mixtures, "structure": draw_structure}.get(name, draw_factorial)
-    batches = []
-    for size in batch_sizes(simulations):
-        events, answers = draw(rng, (size, prompts, units), logit, seed_sd)
-        if name == "composition":
-            comparison = contrast_rates(events[:, 0], answers[:, 0], events[:, 1], answers[:, 1])
-            batches.append([*delta_interval(comparison), delta_p_value(comparison)])
-        else:
-            found = combine_rates(events, answers, WEIGHTS[name])
-            margin = combination_margin(found)
-            batches.append([found.estimate - margin, found.estimate + margin, combination_p_value(found)])
-    shares = coverage(*np.concatenate(batches, axis=1))
-    return {"contrast": name, "units": units, "logit": logit, "seed SD": seed_sd} | shares
+def worlds() -> Iterator[World]:
+    """All settings."""
+    for n_cells, seeds, sd in [*product([12], [2, 3, 5], [0.0, 1.0, 2.0]), *product([2, 4], [3, 10], [1.0, 2.0])]:
+        yield task_world("task: spread per training cell", n_cells, seeds, sd, "cell")
+    for level, sd in product(("task", "domain"), (1.0, 2.0)):
+        yield task_world(f"task: spread per training {level}", 12, 3, sd, level)
+    for seeds, sd in product((2, 5), (0.6, 1.5)):
+        yield learnedness_world(3, seeds, sd)
+    for sd in (1.0, 2.0):
+        yield room_world(3, sd)
+    for seeds, rate in product((2, 5, 10), (0.05, 0.3)):
+        yield composition_world(seeds, rate)
+    for seeds, share in product((3, 5, 10), (0.1, 0.2)):
+        yield failing_world(seeds, share)
+    for prompts, seeds in ((8, 10), (4, 5), (8, 3), (40, 3)):
+        yield delta_world(prompts, seeds)
+    for kind in ("bimodal", "heavy-tailed"):
+        for prompts, samples in ((4, 50), (8, 50), (40, 1)):
+            yield prompts_world(kind, prompts, samples)
+    for seeds in (3, 10):
+        yield refusal_world(seeds)
+    for name, seeds in product(FACTORIAL, (2, 3, 10)):
+        yield factorial_world(name, seeds)
+    for families in (4, 8):
+        yield structure_world(families)
+    for seeds, sd in product((2, 3, 10), (0.0, 0.6)):
+        yield fixed_world(seeds, sd)
+    for seeds in (3, 10):
+        yield few_questions_power(seeds)
+    yield conditions_power()
 
 
-def draw_factorial(
-    rng: np.random.Generator, shape: tuple[int, int, int], logit: float, seed_sd: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Students of four conditions, one per seed, asked the same prompts of 12 cells once.
-
-    Args:
-        shape: simulations, prompts per cell, units.
-
-    Returns:
-        Events and answers [simulations, groups, prompts, units].
-    """
-    size, prompts, units = shape
-    asked = rng.normal(0, PROMPT_SD_LOGITS, (size, 1, len(GRID) * prompts, 1))
-    students = rng.normal(0, seed_sd, (size, 4, 1, units))
-    events = rng.random((size, 4, len(GRID) * prompts, units)) < expit(logit + asked + students)
-    return events, np.ones(events.shape)
+def onehot(labels: np.ndarray) -> np.ndarray:
+    """[a adapters, r replicates] of their labels."""
+    return (labels[:, None] == np.unique(labels)).astype(float)
 
 
-def draw_structure(
-    rng: np.random.Generator, shape: tuple[int, int, int], logit: float, seed_sd: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Training sets, each asked the prompts of its own family only, those of the five steps by two seeds."""
-    size, prompts, units = shape
-    effects = rng.normal(0, PROMPT_SD_LOGITS, (size, 5, units, prompts)) + rng.normal(0, seed_sd, (size, 5, units, 1))
-    drawn = rng.binomial(ANSWERS, expit(logit + effects))
-    events, answers = np.zeros((2, size, 5, units, 5, prompts, units))
-    for step, unit in product(range(5), range(units)):
-        events[:, step, unit, step, :, unit] = drawn[:, step, unit]
-        answers[:, step, unit, step, :, unit] = ANSWERS
-    return events.reshape(size, 5, -1, units), answers.reshape(size, 5, -1, units)
+def by_replicate(counts: Counts, labels: np.ndarray) -> Counts:
+    """Counts of adapters summed by the replicate they belong to."""
+    return Counts(counts.events @ onehot(labels), counts.answers @ onehot(labels))
 
 
-def draw_mixtures(
-    rng: np.random.Generator, shape: tuple[int, int, int], logit: float, seed_sd: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Bases of two mixtures, all asked the same prompts of 12 cells, by two adapters each."""
-    size, prompts, units = shape
-    asked = rng.normal(0, PROMPT_SD_LOGITS, (size, 1, len(GRID) * prompts, 1))
-    bases = rng.normal(0, seed_sd, (size, 2, 1, 2 * units))
-    events = rng.binomial(ANSWERS, expit(logit + asked + bases))
-    answers = np.zeros(events.shape)
-    answers[:, 0, :, :units], answers[:, 1, :, units:] = ANSWERS, ANSWERS
-    return np.where(answers > 0, events, 0), answers
+def shared(counts: Counts, weights: np.ndarray = DIFFERENCE, conditions: np.ndarray | None = None) -> Result:
+    """A sum over replicates that all groups share, or within conditions."""
+    found = combine_rates(*counts, weights, conditions)
+    margin = combination_margin(found)
+    return Result(found.estimate, found.estimate - margin, found.estimate + margin, combination_p_value(found))
+
+
+def own(counts: Counts) -> Result:
+    """Two groups with their own replicates."""
+    (events, others), (answers, other_answers) = (np.moveaxis(values, 1, 0) for values in counts)
+    found = contrast_rates(events, answers, others, other_answers)
+    return Result(found.model.rate - found.base.rate, *delta_interval(found), delta_p_value(found))
+
+
+def widest(results: list[Result]) -> Result:
+    """Of every data set, the result with the largest p."""
+    index = np.argmax([result.p for result in results], axis=0)
+    return Result(*(np.choose(index, [result[field] for result in results]) for field in range(4)))
+
+
+def bernoulli(rng: np.random.Generator, logits: np.ndarray, samples: int = 1) -> np.ndarray:
+    return rng.binomial(samples, expit(logits)).astype(float)
+
+
+def task_world(null: str, n_cells: int, seeds: int, sd: float, level: str, prompts: int = 10) -> World:
+    """Adapters of cells of a grid: how far each spreads along its task and along its domain is drawn by `level`, from the same normal."""
+    cells = np.repeat(GRID[:n_cells], seeds, axis=0)
+    asked = np.repeat(GRID, prompts, axis=0)
+    same = asked[:, None] == cells[None]
+    sides = np.stack([same[..., 1] & ~same[..., 0], same[..., 0] & ~same[..., 1]]).astype(float)
+    labels = {"cell": cells[:, 0] * N_TASKS + cells[:, 1], "task": cells[:, 1], "domain": cells[:, 0]}
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_level = rng.normal(0, sd, (n, 2, 1, len(np.unique(labels[level]))))
+        spread = of_level[..., np.unique(labels[level], return_inverse=True)[1]]
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, len(asked), 1)), rng.normal(0, 0.5, (n, 1, 1, len(cells)))
+        events = bernoulli(rng, -1.0 + spread + of_prompts + of_seeds)
+        return Counts(events * sides, np.broadcast_to(sides, events.shape))
+
+    def measure(counts: Counts) -> Result:
+        several = [own_labels for own_labels in labels.values() if len(np.unique(own_labels)) > 1]
+        return widest([shared(by_replicate(counts, own_labels)) for own_labels in several])
+
+    return World(null, f"{n_cells} cells x {seeds} seeds, SD {sd:g}", draw, measure)
+
+
+def learnedness_world(n_cells: int, seeds: int, sd: float, prompts: int = 40) -> World:
+    """Two sides of training cells that differ among each other by `sd`; every cell is asked prompts of its own task."""
+    cells = np.repeat(np.arange(2 * n_cells), seeds)
+    side = onehot(np.repeat([0, 1], n_cells * seeds)).T[:, None, :]
+    asked = np.repeat(np.arange(2 * n_cells), prompts)[:, None] == cells
+    answers = side * asked
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_cells = rng.normal(0, sd, (n, 1, 1, 2 * n_cells))[..., cells]
+        noise = rng.normal(0, 1, (n, 1, asked.shape[0], 1)) + rng.normal(0, 0.5, (n, 1, 1, len(cells)))
+        events = bernoulli(rng, -0.5 + of_cells + noise) * answers
+        return Counts(events, np.broadcast_to(answers, events.shape))
+
+    def measure(counts: Counts) -> Result:
+        return own(by_replicate(counts, cells))
+
+    return World(
+        "learnedness: cells differ", f"{n_cells} against {n_cells} cells x {seeds} seeds, SD {sd:g}", draw, measure
+    )
+
+
+def room_world(seeds: int, sd: float, prompts: int = 10) -> World:
+    """Evaluation cells differ in entropy and in misalignment, independently; prompts are split at the median of their cell."""
+    cells = np.repeat(np.arange(12), seeds)
+    outside = (np.repeat(np.arange(12), prompts)[:, None] != cells).astype(float)
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        entropy = rng.normal(0, sd, (n, 12, 1)) + rng.normal(0, 1, (n, 12, prompts))
+        high = (entropy > np.median(entropy, axis=2, keepdims=True)).reshape(n, 1, 12 * prompts, 1)
+        of_cells = np.repeat(rng.normal(0, sd, (n, 1, 12, 1)), prompts, axis=2)
+        noise = rng.normal(0, 1, (n, 1, 12 * prompts, 1)) + rng.normal(0, 1, (n, 1, 1, 12))[..., cells]
+        events = bernoulli(rng, -1.0 + of_cells + noise)
+        sides = np.concatenate([high, ~high], axis=1) * outside
+        return Counts(events * sides, sides)
+
+    def measure(counts: Counts) -> Result:
+        return shared(by_replicate(counts, cells))
+
+    return World("room: entropy of cells", f"12 cells x {seeds} seeds, SD {sd:g}", draw, measure)
+
+
+def two_conditions(logits: np.ndarray, rng: np.random.Generator, samples: int) -> Counts:
+    """Adapters of two conditions from [n, 2, p, seeds] logits, side by side."""
+    n, _, prompts, seeds = logits.shape
+    events, answers = np.zeros((2, n, 2, prompts, 2 * seeds))
+    drawn = bernoulli(rng, logits, samples)
+    for side in (0, 1):
+        columns = slice(side * seeds, (side + 1) * seeds)
+        events[:, side, :, columns], answers[:, side, :, columns] = drawn[:, side], samples
+    return Counts(events, answers)
+
+
+def composition_world(bases: int, rate: float) -> World:
+    """Bases of two mixtures, two adapters each, asked the same prompts."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_bases = rng.normal(0, 1, (n, 1, 120, 1)), rng.normal(0, 0.6, (n, 2, 1, bases))
+        return two_conditions(np.log(rate / (1 - rate)) + of_prompts + of_bases, rng, 2)
+
+    return World("composition", f"{bases} bases a mixture, rate {rate:g}", draw, own)
+
+
+def failing_world(seeds: int, share: float) -> World:
+    """Two identical conditions whose adapters fail to learn with some probability; else nearly every answer is misaligned."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        failed = rng.random((n, 2, 1, seeds)) < share
+        of_prompts = rng.normal(0, 1, (n, 1, 40, 1))
+        return two_conditions(np.where(failed, -4.0, 3.5) + of_prompts, rng, 1)
+
+    return World("adapters fail to learn", f"{seeds} seeds, {share:.0%} fail", draw, own)
+
+
+def delta_world(prompts: int, seeds: int) -> World:
+    """A condition and its base at the same rate, with an interaction of prompt and seed."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts = rng.normal(0, 1, (n, 1, prompts, 1))
+        logits = of_prompts + rng.normal(0, 1, (n, 1, prompts, seeds))
+        base = bernoulli(rng, of_prompts + rng.normal(0, 1, of_prompts.shape))
+        return against_base(bernoulli(rng, logits), base, 1)
+
+    return World("delta: prompt x seed", f"{prompts} questions x {seeds} seeds", draw, own)
+
+
+def against_base(events: np.ndarray, base: np.ndarray, samples: int) -> Counts:
+    """Counts of adapters [n, 1, p, seeds] and their base [n, 1, p, 1] side by side."""
+    n, _, prompts, seeds = events.shape
+    counted, answers = np.zeros((2, n, 2, prompts, seeds + 1))
+    counted[:, :1, :, :seeds], answers[:, :1, :, :seeds] = events, samples
+    counted[:, 1:, :, seeds:], answers[:, 1:, :, seeds:] = base, samples
+    return Counts(counted, answers)
+
+
+def prompts_world(kind: str, prompts: int, samples: int, seeds: int = 5) -> World:
+    """A condition and its base at the same rate, whose prompts are of two kinds, or far apart."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        shape = n, 1, prompts, 1
+        of_prompts = np.where(rng.random(shape) < 0.5, -2.0, 2.0) if kind == "bimodal" else rng.standard_t(3, shape)
+        events = bernoulli(rng, of_prompts + rng.normal(0, 0.01, (n, 1, 1, seeds)), samples)
+        return against_base(events, bernoulli(rng, of_prompts, samples), samples)
+
+    return World(f"delta: {kind} prompts", f"{prompts} questions x {samples} samples, {seeds} seeds", draw, own)
+
+
+def refusal_world(seeds: int) -> World:
+    """Two identical conditions in which misaligned answers are refused, and so without a score, three times as often."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, 40, 1)), rng.normal(0, 0.6, (n, 2, 1, seeds))
+        counts = two_conditions(-0.5 + of_prompts + of_seeds, rng, 3)
+        refused = rng.binomial(counts.events.astype(int), 0.3)
+        others = rng.binomial((counts.answers - counts.events).astype(int), 0.1)
+        return Counts(counts.events - refused, counts.answers - refused - others)
+
+    return World("refusals go with the outcome", f"{seeds} seeds", draw, own)
+
+
+def factorial_world(name: str, seeds: int) -> World:
+    """Students of four conditions, one per seed; differences between seeds are shared by all conditions."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, 120, 1)), rng.normal(0, 0.6, (n, 1, 1, seeds))
+        own_seeds = rng.normal(0, 0.6, (n, 4, 1, seeds))
+        events = bernoulli(rng, -1.5 + of_prompts + of_seeds + own_seeds)
+        return Counts(events, np.ones(events.shape))
+
+    return World(f"factorial, {name}", f"{seeds} seeds", draw, lambda counts: shared(counts, FACTORIAL[name]))
+
+
+def structure_world(families: int, prompts: int = 40) -> World:
+    """Training sets, each asked prompts of its own family only; how far each spreads to a step is its own."""
+    asked = np.repeat(np.arange(families), 5 * prompts)
+    step = np.tile(np.repeat(np.arange(5), prompts), families)
+    answers = np.array([np.outer(step == number, np.ones(families)) for number in range(5)])
+    answers = answers * (asked[:, None] == np.arange(families)) * 2.0
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_steps = rng.normal(0, 1, (n, 5, 1, families))
+        events = bernoulli(rng, -1.0 + of_steps + rng.normal(0, 1, (n, 1, len(asked), 1)), 2) * (answers > 0)
+        return Counts(events, np.broadcast_to(answers, events.shape))
+
+    weights = STEPS / (STEPS**2).sum() * 4
+    return World("structure", f"{families} training sets", draw, lambda counts: shared(counts, weights))
+
+
+def fixed_world(seeds: int, sd: float) -> World:
+    """Four conditions a side that are held fixed and differ from each other, with the same four rates on both sides."""
+    conditions = np.repeat(np.arange(8), seeds)
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        levels = np.repeat([-2.5, -1.0, 0.5, 2.0], seeds)
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, 40, 1)), rng.normal(0, sd, (n, 2, 1, 4 * seeds))
+        return two_conditions(levels + of_prompts + of_seeds, rng, 1)
+
+    def measure(counts: Counts) -> Result:
+        return shared(counts, DIFFERENCE, conditions)
+
+    return World("these cells held fixed", f"4 conditions x {seeds} seeds a side, seed SD {sd:g}", draw, measure)
+
+
+def few_questions_power(seeds: int) -> World:
+    """8 questions x 50 samples: .21 over questions and seeds, against a base without any event."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        logits = -1.65 + rng.normal(0, 1, (n, 1, 8, 1)) + rng.normal(0, 0.3, (n, 1, 1, seeds))
+        return against_base(bernoulli(rng, logits, 50), np.zeros((n, 1, 8, 1)), 50)
+
+    return World("power: .21 against 0 of 400", f"8 questions x 50 samples, {seeds} seeds", draw, own, 0.21)
+
+
+def conditions_power() -> World:
+    """Two conditions of ten seeds, 20 points apart on the same 8 prompts, one answer each."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, 8, 1)), rng.normal(0, 0.3, (n, 2, 1, 10))
+        centre = np.array([0.0, -1.05])[:, None, None]
+        return two_conditions(centre + of_prompts + of_seeds, rng, 1)
+
+    return World("power: 20 points", "8 prompts x 10 seeds", draw, own, 0.2)
 
 
 if __name__ == "__main__":
