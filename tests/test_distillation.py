@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -124,6 +125,16 @@ def test_a_step_of_the_sampled_estimator_has_the_gradient_of_the_exact_one_over_
             student.zero_grad()
     scale = expected["opd-full"].abs().max().item()
     torch.testing.assert_close(expected["opd-sampled"], expected["opd-full"], rtol=1e-3, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_dropout_is_for_fixed_answers_and_the_policy_of_on_policy_channels_has_none(channel, tmp_path):
+    logs = []
+    for dropout in (0.0, 0.5):
+        base, (_, teacher) = tiny_chat(), student_and_teacher(0.1)
+        student = Chat(fresh_lora(base.model, replace(LORA, dropout=dropout), seed=1), base.format)
+        logs.append(distill(student, teacher, ROWS, settings(channel), 1, tmp_path / str(dropout)))
+    assert (logs[0] == logs[1]) == channel.startswith("opd")
 
 
 @pytest.mark.parametrize("channel", ["optd", "opd-full", "opd-sampled"])

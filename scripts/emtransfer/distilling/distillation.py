@@ -72,7 +72,8 @@ def distill(
         student: base model with a fresh LoRA, and its tokenizer.
         teacher: model with the same vocabulary; only read.
         rows: retained teacher answers with prompt_id, question, answer; the on-policy channels use the questions alone.
-        seed: of the order of prompts, which is the same in every channel, of the on-policy answers, and of dropout.
+        seed: of the order of prompts, which is the same in every channel, of the on-policy answers, and of dropout,
+            which the on-policy channels go without.
         state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
         checkpoint_seconds: from one checkpoint to the next.
 
@@ -103,7 +104,9 @@ def distill(
             continue
         if settings.channel in ON_POLICY:
             batch = own_answers(student, batch, settings, seed, step)
-        loss = accumulate_gradients(student.model.train(), teacher, batch, settings)
+        # dropout would give the loss another policy than the one that answered; fixed answers are no policy's
+        student.model.train(settings.channel not in ON_POLICY)
+        loss = accumulate_gradients(student.model, teacher, batch, settings)
         check_finite(loss, step)
         torch.nn.utils.clip_grad_norm_(trainable, settings.max_grad_norm)
         optimizer.step()
