@@ -36,7 +36,7 @@ class DistillationSettings:
         warmup_steps: Steps in which the learning rate rises.
         weight_decay: Of AdamW.
         micro_batch_size: Rows in a forward pass; changes memory and the last bits of the gradient, not the objective.
-        max_new_tokens: Length of an on-policy answer.
+        max_new_tokens: Length of an on-policy answer at most; the gradient of opd-sampled is divided by it.
         max_seq_tokens: Longest prompt and answer together, control tokens included.
         max_grad_norm: Norm that the gradient is clipped to.
         kl_every: Steps between two measurements of the KL to the teacher.
