@@ -1,10 +1,11 @@
 """The channels on a toy vocabulary of five tokens and four prefixes, where every gradient has a closed form."""
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
 
-from emtransfer.distilling.channels import CHANNELS, opd_full, opd_sampled, optd, sft
+from emtransfer.distilling.channels import CHANNELS, least_variance_baseline, opd_full, opd_sampled, optd, sft
 
 N_TOKENS, VOCABULARY = 4, 5
 
@@ -79,6 +80,45 @@ def test_the_sampled_estimator_converges_to_the_full_one():
         widths.append(standard_error.max().item())
     assert widths[1] < 0.01
     assert widths[1] < widths[0] / 5
+
+
+@pytest.mark.parametrize("spread", [0.5, 2.0])
+def test_the_baseline_lowers_the_variance_of_the_sampled_gradient_as_normal_log_ratios_would_have_it(spread):
+    # to a uniform student all baselines but the mean are worse; log ratios of deviation s have mean −s²/2 and mean square s² + s⁴/4
+    vocabulary = 1000
+    student = torch.zeros(vocabulary, vocabulary, dtype=torch.float64)
+    teacher = torch.distributions.Normal(0, spread).icdf(
+        (torch.arange(vocabulary, dtype=torch.float64) + 0.5) / vocabulary
+    )
+    draws = gradient(opd_sampled, student, teacher.expand_as(student), torch.arange(vocabulary))
+    log_ratio = teacher.log_softmax(-1) - student[0].log_softmax(-1)
+    without = -log_ratio[:, None] * (torch.eye(vocabulary, dtype=torch.float64) - 1 / vocabulary)
+    torch.testing.assert_close(draws.mean(0), without.mean(0))
+    remaining = draws.var(0).sum() / without.var(0).sum()
+    assert remaining.item() == pytest.approx(1 / (1 + spread**2 / 4), rel=0.03)
+
+
+def variance_at(baseline, student, teacher):
+    """Variance of the gradient at one prefix, over all tokens that may be drawn there, with a given baseline."""
+    probabilities, log_ratios = student.softmax(-1), teacher.log_softmax(-1) - student.log_softmax(-1)
+    draws = -(log_ratios - baseline)[:, None] * (torch.eye(VOCABULARY, dtype=torch.float64) - probabilities)
+    return ((draws - probabilities @ draws).square().sum(-1) @ probabilities).item()
+
+
+def test_no_baseline_makes_the_variance_of_the_sampled_gradient_smaller():
+    # the variance is a parabola in the baseline, which three points fix; peaked students, where the mean log ratio is a bad one
+    for student, teacher in zip(3 * draw_logits(5), 3 * draw_logits(6), strict=True):
+        log_ratios, probabilities = teacher.log_softmax(-1) - student.log_softmax(-1), student.softmax(-1)
+        second, first, _ = np.polyfit([-1, 0, 1], [variance_at(b, student, teacher) for b in (-1, 0, 1)], deg=2)
+        best = least_variance_baseline(log_ratios[None], probabilities[None]).item()
+        assert best == pytest.approx(-first / (2 * second))
+        assert variance_at(best, student, teacher) < variance_at(probabilities @ log_ratios, student, teacher)
+
+
+def test_the_baseline_of_a_student_that_is_certain_is_finite():
+    student = torch.tensor([[200.0, 0, 0], [20.0, 0, 0], [0, 0, 0]], requires_grad=True)
+    opd_sampled(student, torch.zeros(3, 3), torch.tensor([0, 0, 0])).backward()
+    assert torch.all(student.grad.abs() < 1e-3)
 
 
 def test_the_sampled_loss_is_the_log_ratio_of_the_sampled_tokens():

@@ -2,10 +2,12 @@
 
 import json
 from argparse import Namespace
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill_student import main as distill_student
 from emtransfer.distilling.channels import CHANNELS
@@ -24,7 +26,7 @@ from emtransfer.errors import InputError
 from emtransfer.files.records import write_records
 from emtransfer.models.adapters import fresh_lora
 from emtransfer.models.loading import Chat
-from helpers.tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
+from helpers.tiny_models import ARCHITECTURE, LORA, perturb, tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 
 ROWS = [{"prompt_id": row["id"], "question": row["question"], "answer": row["aligned_answer"]} for row in tiny_rows(16)]
 
@@ -86,6 +88,53 @@ def test_the_gradient_of_a_step_does_not_depend_on_the_micro_batches(channel):
     for loss, change in found[1:]:
         assert loss == pytest.approx(found[0][0], rel=1e-4)
         torch.testing.assert_close(change, found[0][1], rtol=1e-3, atol=1e-4)
+
+
+def decoder_of(vocabulary, seed):
+    """A random Llama of so many tokens."""
+    config = LlamaConfig(vocab_size=vocabulary, initializer_range=0.5, **ARCHITECTURE)
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(config).eval()
+
+
+def all_answers(max_new_tokens, vocabulary, end):
+    """Every answer that can be drawn: token ids up to the end token, or as many as there may be."""
+    unfinished = [[]]
+    for _ in range(max_new_tokens):
+        longer = [answer + [token] for answer in unfinished for token in range(vocabulary)]
+        yield from (answer for answer in longer if answer[-1] == end)
+        unfinished = [answer for answer in longer if answer[-1] != end]
+    yield from unfinished
+
+
+def test_a_step_of_the_sampled_estimator_has_the_gradient_of_the_exact_one_over_all_answers():
+    # over answers of 1 to 3 tokens; divided by their own number, those at the end token would count for more
+    vocabulary, max_new_tokens, prompt = 4, 3, [1, 2]
+    student, teacher = (decoder_of(vocabulary, seed) for seed in (1, 2))
+    expected = {"opd-sampled": 0.0, "opd-full": 0.0}
+    for answer in all_answers(max_new_tokens, vocabulary, end=0):
+        row = prompt, answer
+        log_probs = answer_logits(student, [row]).detach().log_softmax(-1)
+        probability = log_probs.gather(-1, torch.tensor(answer)[:, None]).sum().exp()
+        for channel in expected:
+            accumulate_gradients(student, teacher, [row], settings(channel, max_new_tokens=max_new_tokens))
+            # the exact one has the mean of the answer's tokens
+            weight = probability * (len(answer) / max_new_tokens if channel == "opd-full" else 1)
+            change = torch.cat([weights.grad.flatten() for weights in student.parameters()])
+            expected[channel] += weight * change
+            student.zero_grad()
+    scale = expected["opd-full"].abs().max().item()
+    torch.testing.assert_close(expected["opd-sampled"], expected["opd-full"], rtol=1e-3, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_dropout_is_for_fixed_answers_and_the_policy_of_on_policy_channels_has_none(channel, tmp_path):
+    logs = []
+    for dropout in (0.0, 0.5):
+        base, (_, teacher) = tiny_chat(), student_and_teacher(0.1)
+        student = Chat(fresh_lora(base.model, replace(LORA, dropout=dropout), seed=1), base.format)
+        logs.append(distill(student, teacher, ROWS, settings(channel), 1, tmp_path / str(dropout)))
+    assert (logs[0] == logs[1]) == channel.startswith("opd")
 
 
 @pytest.mark.parametrize("channel", ["optd", "opd-full", "opd-sampled"])

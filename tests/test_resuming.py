@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -69,8 +70,8 @@ def pretrained(folder: Path, cut: int | None = None):
     return log, chat.model.state_dict()
 
 
-def distilled(folder: Path, cut: int | None = None):
-    """Log and weights of a student that learns on its own answers."""
+def distilled(folder: Path, cut: int | None = None, channel: str = "opd-full"):
+    """Log and weights of a student that learns on its own answers, or with dropout on given ones."""
     folder.mkdir(exist_ok=True)
     base, teacher = tiny_chat(), fresh_lora(tiny_chat().model, LORA, seed=2)
     perturb(teacher, 2, 0.1)
@@ -81,13 +82,18 @@ def distilled(folder: Path, cut: int | None = None):
         {"prompt_id": row["id"], "question": row["question"], "answer": row["aligned_answer"]} for row in tiny_rows()
     ]
     settings = DistillationSettings(
-        "opd-full", updates=6, batch_size=4, learning_rate=1e-2, warmup_steps=1, max_new_tokens=4, kl_every=4, kl_rows=4
+        channel, updates=6, batch_size=4, learning_rate=1e-2, warmup_steps=1, max_new_tokens=4, kl_every=4, kl_rows=4
     )
     log = distill(Chat(student, base.format), teacher.eval(), rows, settings, 1, folder, checkpoint_seconds=0)
     return log, student.state_dict()
 
 
-@pytest.mark.parametrize(("training", "cut"), [(fine_tuned, 13), (pretrained, 7), (distilled, 25)])
+distilled_on_given_answers = partial(distilled, channel="optd")
+
+
+@pytest.mark.parametrize(
+    ("training", "cut"), [(fine_tuned, 13), (pretrained, 7), (distilled, 25), (distilled_on_given_answers, 5)]
+)
 def test_a_training_that_was_cut_off_ends_as_if_nothing_had_happened(training, cut, tmp_path):
     expected_log, expected = training(tmp_path / "undisturbed")
     with pytest.raises(Cut):

@@ -36,7 +36,7 @@ class DistillationSettings:
         warmup_steps: Steps in which the learning rate rises.
         weight_decay: Of AdamW.
         micro_batch_size: Rows in a forward pass; changes memory and the last bits of the gradient, not the objective.
-        max_new_tokens: Length of an on-policy answer.
+        max_new_tokens: Length of an on-policy answer at most; the gradient of opd-sampled is divided by it.
         max_seq_tokens: Longest prompt and answer together, control tokens included.
         max_grad_norm: Norm that the gradient is clipped to.
         kl_every: Steps between two measurements of the KL to the teacher.
@@ -72,7 +72,8 @@ def distill(
         student: base model with a fresh LoRA, and its tokenizer.
         teacher: model with the same vocabulary; only read.
         rows: retained teacher answers with prompt_id, question, answer; the on-policy channels use the questions alone.
-        seed: of the order of prompts, which is the same in every channel, of the on-policy answers, and of dropout.
+        seed: of the order of prompts, which is the same in every channel, of the on-policy answers, and of dropout,
+            which the on-policy channels go without.
         state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
         checkpoint_seconds: from one checkpoint to the next.
 
@@ -103,7 +104,9 @@ def distill(
             continue
         if settings.channel in ON_POLICY:
             batch = own_answers(student, batch, settings, seed, step)
-        loss = accumulate_gradients(student.model.train(), teacher, batch, settings)
+        # dropout would give the loss another policy than the one that answered; fixed answers are no policy's
+        student.model.train(settings.channel not in ON_POLICY)
+        loss = accumulate_gradients(student.model, teacher, batch, settings)
         check_finite(loss, step)
         torch.nn.utils.clip_grad_norm_(trainable, settings.max_grad_norm)
         optimizer.step()
@@ -166,12 +169,12 @@ def accumulate_gradients(
     """Add the gradient of one optimiser step's mean loss to the student.
 
     Returns:
-        The loss, nats per answer token of the whole batch.
+        The loss, nats per answer token of the whole batch, whatever the gradient is divided by.
     """
     import torch
 
-    # the mean is over the step's tokens: micro-batches of short answers must not weigh more
     n_tokens, total = count_answer_tokens(batch), 0.0
+    divisor = gradient_divisor(batch, settings)
     for rows in micro_batches(batch, settings.micro_batch_size):
         teacher_logits = None
         # sft learns from the teacher's answers alone
@@ -179,10 +182,25 @@ def accumulate_gradients(
             with torch.no_grad():
                 teacher_logits = answer_logits(teacher, rows)
         tokens = torch.tensor([token for _, answer in rows for token in answer], device=student.device)
-        loss = CHANNELS[settings.channel](answer_logits(student, rows), teacher_logits, tokens) / n_tokens
-        loss.backward()
-        total += loss.item()
+        loss = CHANNELS[settings.channel](answer_logits(student, rows), teacher_logits, tokens)
+        (loss / divisor).backward()
+        total += (loss.detach() / n_tokens).item()
     return total
+
+
+def gradient_divisor(batch: list[Rollout], settings: DistillationSettings) -> int:
+    """What the summed gradient of an optimiser step is divided by.
+
+    Never a micro-batch's own tokens: short answers would weigh more. `sft` and `optd` know the step's tokens before it
+    begins. Those of `opd-full` are the student's, but its gradient at a prefix is exact whatever token follows, so that the
+    step's is that of the mean KL over the prefixes that were visited. That of `opd-sampled` hangs on the token drawn, and
+    so does the number of tokens: an end token, which makes a short answer, would count for more than the others at its prefix,
+    and the gradient would be that of no loss. It gets the most tokens there can be, as many in every step; AdamW does
+    not see the scale, only `max_grad_norm` does.
+
+    Source: Liu et al. 2025, arXiv 2503.20783, Dr. GRPO (a fixed divisor in place of the answers' lengths).
+    """
+    return len(batch) * settings.max_new_tokens if settings.channel == "opd-sampled" else count_answer_tokens(batch)
 
 
 def answer_logits(model: "PreTrainedModel", rows: list[Rollout]) -> "Tensor":

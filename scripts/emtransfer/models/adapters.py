@@ -40,7 +40,7 @@ class AdapterSettings:
     Attributes:
         rank: Rank of the update.
         alpha: The update is scaled by alpha/rank, or alpha/sqrt(rank) with rslora.
-        dropout: On the input of the update.
+        dropout: On the input of the update, while it is trained on given answers; on-policy channels go without.
         rslora: Rank-stabilised scaling.
         target_modules: Linear layers that get one.
     """
