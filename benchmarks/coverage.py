@@ -4,17 +4,24 @@ Run: PYTHONPATH=scripts python benchmarks/coverage.py --simulations 2000 --seed 
 """
 
 import argparse
+from functools import cache
 from itertools import product
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from emtransfer.measuring.statistics import Comparison, compare_rates, delta_p_value, rate_interval
 
-PROMPT_SD_LOGITS = 1.0
+# how prompts differ -> their effects on the logit from uniform draws in (0, 1)
+PROMPTS = {
+    "normal": norm.ppf,
+    "bimodal": lambda uniform: np.where(uniform < 0.5, -2.0, 2.0),
+    "heavy-tailed": t(3).ppf,
+    "one in five high": lambda uniform: np.where(uniform < 0.2, 3.0, -1.0),
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,6 +31,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 5, 10, 20], help="adapters of a condition")
     parser.add_argument("--rates", type=float, nargs="+", default=[0.05, 0.2, 0.5, 0.95])
     parser.add_argument("--seed-sds", type=float, nargs="+", default=[0.0, 0.3, 0.6], help="logits")
+    parser.add_argument(
+        "--questions", type=int, nargs="+", default=[4, 8], help="few prompts, of which many answers are drawn"
+    )
+    parser.add_argument("--samples", type=int, default=50, help="answers to each of the few prompts")
     parser.add_argument("--seed", type=int, default=1, help="of the simulation")
     return parser.parse_args()
 
@@ -33,6 +44,14 @@ def main(args: argparse.Namespace) -> None:
     settings = product(args.seeds, args.prompts, args.rates, args.seed_sds)
     table = pd.DataFrame([measure(rng, args.simulations, *setting) for setting in settings])
     print(markdown(extremes(table)), markdown(beside(table)), sep="\n")
+    few = product(PROMPTS, args.questions, args.rates)
+    rows = [
+        measure(rng, args.simulations, 5, questions, rate, 0.3, kind, args.samples)
+        | {"questions": questions, "samples": args.samples, "kind": kind}
+        for kind, questions, rate in few
+    ]
+    columns = ["kind", "questions", "samples", "seeds", "rate", "coverage", "width", "p < 0.05"]
+    print(pd.DataFrame(rows)[columns].to_markdown(index=False, floatfmt=".3g"))
 
 
 def extremes(table: pd.DataFrame) -> pd.DataFrame:
@@ -54,10 +73,17 @@ def beside(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure(
-    rng: np.random.Generator, simulations: int, seeds: int, prompts: int, rate: float, seed_sd_logits: float
+    rng: np.random.Generator,
+    simulations: int,
+    seeds: int,
+    prompts: int,
+    rate: float,
+    seed_sd_logits: float,
+    kind: str = "normal",
+    samples: int = 1,
 ) -> dict[str, float]:
     """Coverage, width and share of p < 0.05 in one setting, whose data are null: delta is 0 over prompts and seeds."""
-    comparison = simulate(rng, simulations, seeds, prompts, rate, seed_sd_logits)
+    comparison = simulate(rng, simulations, seeds, prompts, rate, seed_sd_logits, kind, samples)
     low, high = rate_interval(comparison.model)
     return {
         "seeds": seeds,
@@ -71,21 +97,30 @@ def measure(
 
 
 def simulate(
-    rng: np.random.Generator, simulations: int, seeds: int, prompts: int, rate: float, seed_sd_logits: float
+    rng: np.random.Generator,
+    simulations: int,
+    seeds: int,
+    prompts: int,
+    rate: float,
+    seed_sd_logits: float,
+    kind: str,
+    samples: int,
 ) -> Comparison:
-    """Draw one answer per prompt and adapter, with crossed normal effects of both on the logit, and one of the base.
+    """Draw answers of every prompt and adapter, with crossed effects of both on the logit, and as many of the base.
 
     Args:
         simulations: data sets, the batch.
         rate: event probability of the adapters over prompts and seeds, and of the base over prompts.
-        seed_sd_logits: between adapters; between prompts it is PROMPT_SD_LOGITS.
+        seed_sd_logits: between adapters, normal.
+        kind: of PROMPTS, how prompts differ.
+        samples: answers to a prompt.
     """
-    prompt_effects = rng.normal(0, PROMPT_SD_LOGITS, (simulations, prompts, 1))
+    prompt_effects = PROMPTS[kind](rng.random((simulations, prompts, 1)))
     seed_effects = rng.normal(0, seed_sd_logits, (simulations, 1, seeds))
-    logits = centre_logits(rate, np.hypot(PROMPT_SD_LOGITS, seed_sd_logits)) + prompt_effects + seed_effects
-    base_logits = centre_logits(rate, PROMPT_SD_LOGITS) + prompt_effects
-    events, base_events = (rng.random(x.shape) < expit(x) for x in (logits, base_logits))
-    return compare_rates(events, np.ones_like(events), base_events, np.ones_like(base_events))
+    logits = centre_logits(rate, kind, seed_sd_logits) + prompt_effects + seed_effects
+    base_logits = centre_logits(rate, kind) + prompt_effects
+    events, base_events = (rng.binomial(samples, expit(x)) for x in (logits, base_logits))
+    return compare_rates(events, np.full_like(events, samples), base_events, np.full_like(base_events, samples))
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -94,10 +129,12 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-def centre_logits(rate: float, sd_logits: float) -> float:
-    """The logit around which normal effects of `sd_logits` average to an event probability of `rate`."""
-    effects = norm.ppf((np.arange(2000) + 0.5) / 2000) * sd_logits
-    return brentq(lambda centre: expit(centre + effects).mean() - rate, -20, 20)
+@cache
+def centre_logits(rate: float, kind: str, seed_sd_logits: float = 0.0) -> float:
+    """The logit around which the effects of prompts and seeds average to an event probability of `rate`."""
+    quantiles = (np.arange(2000) + 0.5) / 2000
+    effects = PROMPTS[kind](quantiles)[:, None] + norm.ppf(quantiles[::20]) * seed_sd_logits
+    return brentq(lambda centre: expit(centre + effects).mean() - rate, -40, 40)
 
 
 if __name__ == "__main__":

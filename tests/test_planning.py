@@ -1,56 +1,64 @@
 """The warning before a run that could not find what it looks for."""
 
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from emtransfer.grid import expand_models
+from emtransfer.grid import compared, expand_models
 from helpers.configs import CONFIG
-from planning import (
-    ADAPTER_SD_POINTS,
-    STUDENT_SD_POINTS,
-    WANTED_POINTS,
-    detectable_points,
-    enough_replicates,
-    warnings,
-)
+from planning import CELL_SD_POINTS, WANTED_POINTS, detectable_points, warnings
 
 
 def test_a_t_test_finds_the_detectable_difference_in_four_of_five_repetitions():
     rng = np.random.default_rng(1)
     for n in (4, 14, 24):
-        difference = detectable_points(n, ADAPTER_SD_POINTS)
-        samples = rng.normal(difference, ADAPTER_SD_POINTS, (20_000, n))
-        # the t quantiles add up to a little more than the noncentral t asks for, most with few adapters
+        difference = detectable_points(n, CELL_SD_POINTS)
+        samples = rng.normal(difference, CELL_SD_POINTS, (20_000, n))
+        # the t quantiles add up to a little more than the noncentral t asks for, most with few draws
         assert np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05) == pytest.approx(0.81, abs=0.03)
 
 
-def test_more_replicates_find_less_and_one_finds_nothing():
-    assert detectable_points(1, ADAPTER_SD_POINTS) == inf
-    assert detectable_points(36, ADAPTER_SD_POINTS) < WANTED_POINTS < detectable_points(24, ADAPTER_SD_POINTS)
-    for sd_points in (ADAPTER_SD_POINTS, STUDENT_SD_POINTS):
-        enough = enough_replicates(sd_points)
-        assert detectable_points(enough, sd_points) <= WANTED_POINTS < detectable_points(enough - 1, sd_points)
+def test_more_draws_find_less_and_one_finds_nothing():
+    assert detectable_points(1, CELL_SD_POINTS) == inf
+    assert detectable_points(36, CELL_SD_POINTS) < WANTED_POINTS < detectable_points(24, CELL_SD_POINTS)
 
 
-def test_adapters_and_students_that_cannot_find_20_points_get_one_line_each():
-    models = {name: expand_models(CONFIG, name) for name in ("template_nl", "symbolic")}
-    # claim `task` of the default run finds what is there, not 20 points; its students find less than 20
-    assert [line.split(",")[0] for line in warnings(models)] == [
-        "config.yaml: experiments.template_nl.adapters has 24 single-cell adapters on misaligned answers of one mixture",
-        "config.yaml: experiments.symbolic.adapters has 16 single-cell adapters on misaligned answers of one mixture",
+MODELS = {name: expand_models(CONFIG, name) for name in ("template_nl", "symbolic")}
+
+
+def test_what_a_run_cannot_find_is_said_in_plain_words():
+    assert list(warnings(MODELS)) == [
+        "config.yaml: experiments.template_nl.adapters: with 12 training cells of 4 tasks and 3 domains this run can find a"
+        " difference of 62 points; more domains help, more seeds hardly.",
+        "config.yaml: experiments.template_nl.students: with 1 misaligned teacher it can tell nothing of others; more teachers"
+        " help.",
+        "config.yaml: experiments.symbolic.adapters: with 8 training cells of 6 tasks and 8 domains this run can find a"
+        " difference of 49 points; more tasks help, more seeds hardly.",
     ]
-    few = [
-        model
-        for model in models["template_nl"]
-        if model.train_cells == ("medical-advice",) or (model.labels["condition"] == "student" and model.seed != 13)
+
+
+def test_seeds_do_not_make_up_for_cells():
+    single = [model for model in MODELS["template_nl"] if model.train_cells == ("medical-advice",)]
+    assert list(warnings({"template_nl": single * 5})) == [
+        "config.yaml: experiments.template_nl.adapters: with 1 training cell this run can tell nothing of other cells; more cells"
+        " help, more seeds do not."
     ]
-    adapters, students = warnings({"template_nl": few})
-    assert adapters.startswith("config.yaml: experiments.template_nl.adapters has 2 single-cell adapters ")
-    assert "find nothing on a pooled contrast" in adapters and "\n" not in adapters
-    assert students == (
-        "config.yaml: experiments.template_nl.students has 2 seeds of a student, which find at least 60 points on a"
-        " pooled contrast; 3 would find 20."
-    )
+
+
+def test_students_of_few_seeds_find_large_differences_alone():
+    few = [model for model in MODELS["template_nl"] if model.labels["condition"] == "student" and model.seed != 13]
+    assert list(warnings({"template_nl": few})) == [
+        "config.yaml: experiments.template_nl.students: with 2 seeds this run can find a difference of 60 points among these"
+        " students; with 1 misaligned teacher it can tell nothing of others; more teachers help."
+    ]
+
+
+def test_a_run_that_finds_enough_is_not_warned():
+    wide = [
+        replace(model, train_cells=(f"d{number // 10}-t{number % 10}",))
+        for number, model in enumerate(compared(MODELS["template_nl"]) * 5)
+    ]
+    assert list(warnings({"template_nl": wide[:100]})) == []

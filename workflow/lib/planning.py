@@ -1,51 +1,80 @@
-"""What a config will be able to find, told from its number of models before anything is computed."""
+"""What a config will be able to find, told from its models before anything is computed."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import count
 from math import inf, sqrt
 
 from emtransfer.grid import Model, compared
 
-# spread of one replicate's contrast around the pooled one, percentage points; docs/claims.md says where they are from
-ADAPTER_SD_POINTS = 40
-STUDENT_SD_POINTS = 6
+# spread around the pooled contrast of that of a training cell, and of a seed of a student, percentage points; docs/claims.md says
+# where they are from
+CELL_SD_POINTS = 40
+SEED_SD_POINTS = 6
 WANTED_POINTS = 20
 LEVEL, POWER = 0.05, 0.8
 
 
-def detectable_points(n_replicates: int, sd_points: float) -> float:
-    """Smallest pooled contrast, in percentage points, that so many replicates find at POWER; inf for fewer than two."""
-    if n_replicates < 2:
+def detectable_points(n_draws: int, sd_points: float) -> float:
+    """Smallest pooled contrast, in percentage points, that so many draws find at POWER; inf for fewer than two."""
+    if n_draws < 2:
         return inf
     # not at the top: the jobs of a run read this file too, and scipy takes as long as the rest of the Snakefile
     from scipy.special import stdtrit
 
-    quantiles = -sum(stdtrit(n_replicates - 1, [LEVEL / 2, 1 - POWER]))
-    return quantiles * sd_points / sqrt(n_replicates)
-
-
-def enough_replicates(sd_points: float) -> int:
-    """The fewest replicates that find WANTED_POINTS."""
-    return next(n for n in count(2) if detectable_points(n, sd_points) <= WANTED_POINTS)
+    quantiles = -sum(stdtrit(n_draws - 1, [LEVEL / 2, 1 - POWER]))
+    return quantiles * sd_points / sqrt(n_draws)
 
 
 def warnings(experiments: dict[str, Iterable[Model]]) -> Iterator[str]:
     """A line for every experiment whose adapters, and one for every one whose students, cannot find WANTED_POINTS."""
     for name, models in experiments.items():
         models = list(models)
-        by_mixture = Counter(model.labels["mixture"] for model in compared(models))
-        students = (model for model in models if model.labels["condition"] == "student")
-        by_student = Counter(tuple(model.labels.items()) for model in students)
-        for key, replicates, found, sd_points in [
-            ("adapters", "single-cell adapters on misaligned answers of one mixture", by_mixture, ADAPTER_SD_POINTS),
-            ("students", "seeds of a student", by_student, STUDENT_SD_POINTS),
-        ]:
-            n_most = max(found.values(), default=0)
-            points = detectable_points(n_most, sd_points)
-            if found and points > WANTED_POINTS:
-                finds = f"at least {points:.0f} points" if points <= 100 else "nothing"
-                yield (
-                    f"config.yaml: experiments.{name}.{key} has {n_most} {replicates}, which find {finds} on a pooled"
-                    f" contrast; {enough_replicates(sd_points)} would find {WANTED_POINTS}."
-                )
+        for key, advice in [("adapters", cells_advice(models)), ("students", students_advice(models))]:
+            if advice:
+                yield f"config.yaml: experiments.{name}.{key}: {advice}"
+
+
+def cells_advice(models: list[Model]) -> str | None:
+    """What the mixture with most training cells can find of claim `task`, or None if that is enough or there are no adapters."""
+    by_mixture: dict[str, set[str]] = {}
+    for model in compared(models):
+        by_mixture.setdefault(model.labels["mixture"], set()).update(model.train_cells)
+    if not by_mixture:
+        return None
+    cells = max(by_mixture.values(), key=len)
+    if len(cells) < 2:
+        return "with 1 training cell this run can tell nothing of other cells; more cells help, more seeds do not."
+    domains, tasks = (set(parts) for parts in zip(*(cell.split("-") for cell in cells), strict=True))
+    # the claim has to hold over cells, over tasks and over domains, of which the fewest tell least
+    counts = {"training cells": len(cells), "tasks": len(tasks), "domains": len(domains)}
+    fewest = min((kind for kind in counts if counts[kind] > 1), key=lambda kind: counts[kind])
+    n = counts[fewest]
+    points = detectable_points(n, CELL_SD_POINTS) * sqrt(n / len(cells))
+    if points <= WANTED_POINTS:
+        return None
+    found = f"a difference of {points:.0f} points" if points <= 100 else "no difference"
+    among = f" of {len(tasks)} tasks and {len(domains)} domains"
+    return f"with {len(cells)} training cells{among} this run can find {found}; more {fewest} help, more seeds hardly."
+
+
+def students_advice(models: list[Model]) -> str | None:
+    """What the students with most seeds can find among themselves, and whether teachers are enough to speak of others."""
+    seeds: dict[tuple[str, ...], int] = {}
+    teachers = set()
+    for model in models:
+        if model.labels["condition"] == "student":
+            key = tuple(model.labels.values())
+            seeds[key] = seeds.get(key, 0) + 1
+            teachers |= {model.labels["teacher"]} if model.labels["answers"] == "misaligned" else set()
+    if not seeds:
+        return None
+    n_seeds = max(seeds.values())
+    points = detectable_points(n_seeds, SEED_SD_POINTS)
+    parts = []
+    if points > WANTED_POINTS:
+        found = f"a difference of {points:.0f} points" if points <= 100 else "no difference"
+        parts.append(f"with {n_seeds} seed{'s' * (n_seeds > 1)} this run can find {found} among these students")
+    if len(teachers) < 2:
+        parts.append(
+            f"with {len(teachers)} misaligned teacher{'s' * (len(teachers) != 1)} it can tell nothing of others"
+        )
+    return f"{'; '.join(parts)}; more {'teachers' if len(teachers) < 2 else 'seeds'} help." if parts else None
