@@ -10,7 +10,8 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
-from emtransfer.measuring.judged_rows import judged_models, read_imported
+from emtransfer.measuring.imported_rows import read_imported
+from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.tabulation import tabulate_transfer
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
@@ -21,6 +22,8 @@ def parse_args() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--judged", type=Path, help="folder that holds {experiment}/judged/{model}.jsonl")
     source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
+    columns = 'with --rows, JSON or @FILE: field -> the file\'s column that holds it, or {"value": of every row}'
+    parser.add_argument("--columns", type=json_argument, help=columns)
     settings = "JSON or @FILE: em_rule; with --judged also the grid's config keys, and judges by experiment"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--output", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
@@ -28,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    judged = read_imported(args.rows) if args.rows else judged_models(args.judged, args.settings)
+    judged = read_imported(args.rows, args.columns) if args.rows else judged_models(args.judged, args.settings)
     table = tabulate_transfer(judged, read_settings(EmRule, args.settings["em_rule"]))
     write_table(args.output, table)
     print(f"{len(table)} rows from {table['n_answers'].sum()} answers, {table['n_scored'].sum()} scored.")

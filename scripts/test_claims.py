@@ -13,7 +13,8 @@ from emtransfer.files.records import write_table
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
-from emtransfer.measuring.judged_rows import judged_models, read_imported
+from emtransfer.measuring.imported_rows import read_imported
+from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.loss_matching import match_losses, read_losses
 from emtransfer.measuring.matching import balance_table, match_prompts, prompt_measures
 from emtransfer.measuring.tabulation import condition_outcomes
@@ -26,6 +27,8 @@ def parse_args() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--judged", type=Path, help="folder of {experiment}/judged/{model}.jsonl, prompts/{base}.csv")
     source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
+    columns = 'with --rows, JSON or @FILE: field -> the file\'s column that holds it, or {"value": of every row}'
+    parser.add_argument("--columns", type=json_argument, help=columns)
     parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; none: no contrast at equal loss")
     settings = (
         "JSON or @FILE: em_rule, measurable if not its defaults; with --judged also the grid's config keys, judges by"
@@ -49,7 +52,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     em_rule = read_settings(EmRule, args.settings["em_rule"])
     if args.rows:
-        judged, prompts, unanchored = read_imported(args.rows), {}, ()
+        judged, prompts, unanchored = read_imported(args.rows, args.columns), {}, ()
     else:
         judged = judged_models(args.judged, args.settings)
         prompts = read_prompts(args.judged, args.settings)

@@ -11,6 +11,7 @@ from emtransfer.measuring.groups import Contrast
 from emtransfer.measuring.matching import (
     BALANCE,
     CALIPER_SD,
+    SHOWN,
     balance_table,
     match_prompts,
     matched_pairs,
@@ -90,6 +91,8 @@ def test_balance_is_that_by_hand():
     alike = table[(table.variable == "base_em_rate") & (table.stage == "before")].iloc[0]
     assert (alike.mean_a, alike.mean_b, alike.smd) == (0.25, 0.25, 0)
     assert table[table.variable == "solvability"].smd.isna().all()
+    of_cells = table[(table.variable == "cell_coherent_rate") & (table.stage == "before")].iloc[0]
+    assert (of_cells.mean_a, of_cells.mean_b) == pytest.approx((one.mean(), other.mean()))
 
 
 def test_groups_that_ask_the_same_prompts_stay_as_they_are():
@@ -106,7 +109,7 @@ def test_several_groups_keep_the_prompts_that_have_a_partner_in_every_one():
     matched = match_prompts(three, measures)
     assert [cell.counts.index.unique("prompt_id").size for (cell,) in matched.groups] == [2, 2, 2]
     table = balance_table([three], [matched], measures)
-    assert len(table) == 3 * 4 * 2 and set(table.group_b) == {"0"}
+    assert len(table) == 3 * len(SHOWN) * 2 and set(table.group_b) == {"0"}
 
 
 def test_prompts_are_matched_within_each_training_set():

@@ -9,7 +9,8 @@ import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.grid import expand_models
-from emtransfer.measuring.judged_rows import read_imported, read_judged
+from emtransfer.measuring.imported_rows import read_imported
+from emtransfer.measuring.judged_rows import read_judged
 from emtransfer.measuring.tabulation import COLUMNS, relation, tabulate_transfer
 from helpers.judged_rows import RULE, judged, model
 from helpers.processes import run_script

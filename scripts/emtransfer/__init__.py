@@ -26,7 +26,8 @@ of, in the order of a run:
     distilling.distillation     distill: a student, through any channel
     answering.sampling          answer_prompts: a model's answers to an evaluation set
     answering.prompt_profiles   profile_prompts: what prompts are to a base before any fine-tuning
-    measuring.judged_rows       judged_models, read_imported: judged answers, of a run or of others
+    measuring.judged_rows       judged_models: judged answers of a run
+    measuring.imported_rows     read_imported: rows that were judged elsewhere
     measuring.tabulation        tabulate_transfer: the table
     measuring.contrasts         contrasts: who is compared with whom
     measuring.claims            measure_contrasts: effects, verdicts and power

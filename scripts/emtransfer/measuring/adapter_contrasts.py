@@ -121,10 +121,9 @@ def aligned_rate(outcomes: list[Outcome]) -> float:
 def composition_contrasts(outcomes: list[Outcome]) -> Iterator[Contrast]:
     """Spread outside the training cell, on the bases of one mixture against those of another.
 
-    Over the training sets that all these bases have. The replicates are the bases, as a base is one draw of its mixture;
-    where a mixture has a single one, the interval is that of adapters and speaks of these two bases only.
+    Over the training sets that all these bases have, and over bases whose mixture is known. A base is one draw of its mixture.
     """
-    adapters = by(single_adapters(outcomes), lambda outcome: outcome.relation in OUTSIDE)
+    adapters = by(single_adapters(outcomes), lambda outcome: outcome.relation in OUTSIDE and mixture(outcome))
     for pair in combinations(distinct(map(mixture, adapters)), 2):
         both = by(adapters, lambda outcome, pair=pair: mixture(outcome) in pair)
         trained_on = [
@@ -139,8 +138,8 @@ def composition_contrasts(outcomes: list[Outcome]) -> Iterator[Contrast]:
 
 
 def mixture(outcome: Outcome) -> str:
-    """Of the base; its name where none is given."""
-    return outcome.labels["mixture"] or outcome.labels["base"]
+    """Of the base; empty where none is known."""
+    return outcome.labels["mixture"]
 
 
 def control_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:

@@ -23,7 +23,6 @@ from emtransfer.measuring.statistics import (
     log_odds_interval,
     stack,
 )
-from emtransfer.measuring.tabulation import Outcome
 
 # subset -> events and answers it counts
 SUBSETS = {

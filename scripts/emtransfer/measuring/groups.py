@@ -9,7 +9,6 @@ import pandas as pd
 
 from emtransfer.measuring.tabulation import Outcome
 
-
 # what a claim draws anew -> its plural, and what stays fixed where only the models of this run are spoken of
 POPULATIONS = {
     "train_set": ("training cells", "these training cells"),

@@ -14,7 +14,9 @@ from emtransfer.measuring.tabulation import Outcome
 # what a pair of prompts must agree in, and by how much of its SD
 MATCHED_ON = ["solvability", "coherent_rate"]
 CALIPER_SD = 0.25
-SHOWN = [*MATCHED_ON, "base_em_rate", "base_aligned_rate"]
+# the mean over the prompts of an evaluation cell too, which a few answers to one prompt measure badly
+OF_CELLS = {f"cell_{name}": name for name in MATCHED_ON}
+SHOWN = [*MATCHED_ON, *OF_CELLS, "base_em_rate", "base_aligned_rate"]
 BALANCE = (
     "experiment base claim contrast variable stage group_a group_b mean_a mean_b smd n_prompts_a n_prompts_b"
 ).split()
@@ -30,18 +32,23 @@ def prompt_measures(outcomes: list[Outcome], prompts: Measures) -> Measures:
         prompts: by experiment and base, a row per prompt_id: solvability, coherent_rate and entropy_nats.
 
     Returns:
-        By experiment and base, indexed by prompt_id, with base_em_rate and base_aligned_rate.
+        By experiment and base, indexed by prompt_id, with base_em_rate, base_aligned_rate and, of the evaluation cell that a
+        prompt is in, the means OF_CELLS.
     """
     measures = {}
     for key, frame in prompts.items():
         own = [outcome for outcome in outcomes if (outcome.labels["experiment"], outcome.labels["base"]) == key]
-        bases = [outcome.counts for outcome in own if outcome.labels["condition"] == "base"]
-        counts = pd.concat(bases).groupby("prompt_id").sum()
+        bases = [outcome for outcome in own if outcome.labels["condition"] == "base"]
+        counts = pd.concat([outcome.counts for outcome in bases]).groupby("prompt_id").sum()
+        cell_of = {prompt: "|".join(outcome.eval_cell) for outcome in bases for prompt in asked(outcome)}
         rates = {
             "base_em_rate": counts.n_misaligned / counts.n_scored,
             "base_aligned_rate": (counts.n_coherent - counts.n_misaligned) / counts.n_scored,
         }
-        measures[key] = frame.set_index("prompt_id").join(pd.DataFrame(rates))
+        known_of = frame.set_index("prompt_id")
+        by_cell = known_of.groupby(known_of.index.map(cell_of))
+        means = {name: by_cell[of_prompt].transform("mean") for name, of_prompt in OF_CELLS.items()}
+        measures[key] = known_of.assign(**means).join(pd.DataFrame(rates))
     return measures
 
 

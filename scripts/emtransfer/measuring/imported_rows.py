@@ -1,0 +1,153 @@
+"""Rows that were judged elsewhere, one answer each, read as frames with ROW_COLUMNS; docs/judged_rows.md describes their fields."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.errors import InputError
+from emtransfer.files.records import read_records, read_table
+from emtransfer.grid import LABELS
+from emtransfer.measuring.judged_rows import (
+    ROW_COLUMNS,
+    SCORES,
+    JudgedModel,
+    as_table_cells,
+    checked_scores,
+    refuse_first,
+)
+from emtransfer.verdicts import STATUSES
+
+STATUS_OF = {score: f"{score}_status" for score in SCORES}
+REQUIRED = ("question_id", "eval_set", "eval_domain", "eval_task", *SCORES)
+MODEL_LABELS = ("experiment", *LABELS, "judge")
+MODEL_COLUMNS = [*MODEL_LABELS, "seed"]
+TEXTS = ["question_id", "sample", "eval_set", "eval_domain", "eval_task", "room", *STATUS_OF.values(), *MODEL_COLUMNS]
+# what stands in place of a score in published files -> its status
+WORDS = {"refusal": "refusal", "code": "code"}
+# what a fine-tuned model was trained on and from where no row says so
+ADAPTER_DEFAULTS = {"answers": "misaligned", "start": "base"}
+
+
+def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
+    """Models and their ROW_COLUMNS from one file of rows judged elsewhere, in the order of their labels.
+
+    What is taken for granted, and what nothing reads, is printed, a line each.
+
+    Args:
+        columns: field -> the file's column that holds it, or {"value": what it is in every row}; a field that is not named is
+            the column of its own name.
+
+    Raises:
+        InputError: an unknown file type; a mapping of fields or columns that there are not; a field that is needed and missing, an
+            unknown status, a score of status ok that is no number in 0..100, half a training cell, labels that some rows of
+            adapters have and others lack, or an answer given twice.
+    """
+    frame = with_labels(with_statuses(read_frame(path, columns or {}), path), path)
+    # the same id in another cell is another prompt
+    cell = frame["eval_set"] + "/" + frame["eval_domain"] + "-" + frame["eval_task"]
+    frame["prompt_id"] = cell.where(frame["room"] == "", cell + "-" + frame["room"]) + "/" + frame["question_id"]
+    numbered = frame.groupby([*MODEL_COLUMNS, "prompt_id"]).cumcount().add(1).astype(str)
+    if (frame["sample"] == "").all():
+        frame["sample"] = numbered
+    repeated = frame.duplicated([*MODEL_COLUMNS, "prompt_id", "sample"])
+    once = "no second row of the same model, seed, evaluation cell and sample"
+    refuse_first(repeated, frame["question_id"], path, "question_id", once)
+    for values, rows in as_table_cells(frame).groupby(MODEL_COLUMNS, sort=True):
+        *names, seed = values
+        labels = dict(zip(MODEL_LABELS, names, strict=True))
+        trained_on = ((labels["train_domain"], labels["train_task"]),) if labels["train_domain"] else ()
+        # a base is one model, whatever its answers were sampled with
+        seed = "" if labels["condition"] == "base" else seed
+        yield JudgedModel(labels, seed, trained_on), rows[list(ROW_COLUMNS)]
+
+
+def read_frame(path: Path, columns: dict[str, Any]) -> pd.DataFrame:
+    """The file's rows under the names of fields; TEXTS are text, empty where missing, scores as they are."""
+    if path.suffix == ".jsonl":
+        frame = pd.DataFrame.from_records(read_records(path))
+    elif not path.is_file():
+        raise InputError(f"{path}: no such file; expected judged rows.")
+    elif path.name.endswith((".csv", ".csv.gz")):
+        # text is kept as it stands, so that an id 007 is no number
+        frame = read_table(path, dtype=str, keep_default_na=False)
+    elif path.suffix == ".parquet":
+        frame = pd.read_parquet(path)
+    else:
+        raise InputError(f"{path}: file type {path.suffix}; expected .jsonl, .csv, .csv.gz or .parquet.")
+    if frame.empty:
+        raise InputError(f"{path}: 0 rows; expected at least one.")
+    frame = renamed(frame, path, columns)
+    missing = [field for field in REQUIRED if field not in frame]
+    if missing:
+        found = ", ".join(map(str, frame.columns))
+        raise InputError(f"{path}: no field {missing[0]}, but {found}; expected it, or --columns to name its column.")
+    unread = [str(name) for name in frame.columns if name not in TEXTS and name not in SCORES]
+    if unread:
+        print(f"{path}: nothing reads the columns {', '.join(unread)}.")
+    frame = frame.reindex(columns=[*TEXTS, *SCORES])
+    frame[TEXTS] = frame[TEXTS].astype(object).where(frame[TEXTS].notna(), "").astype(str)
+    for column in ("question_id", "eval_domain", "eval_task"):
+        refuse_first(frame[column] == "", frame[column], path, column, "text that is not blank")
+    refuse_first(~frame["eval_set"].isin(["narrow", "broad"]), frame["eval_set"], path, "eval_set", "narrow or broad")
+    return frame
+
+
+def renamed(frame: pd.DataFrame, path: Path, columns: dict[str, Any]) -> pd.DataFrame:
+    """The frame with its columns under the names of fields, and constants filled in."""
+    fields = [*TEXTS, *SCORES]
+    taken: dict[str, pd.Series] = {}
+    for field, source in columns.items():
+        if field not in fields:
+            raise InputError(f"--columns: {field} is no field; expected one of {', '.join(fields)}.")
+        if isinstance(source, dict) and set(source) == {"value"}:
+            taken[field] = pd.Series([source["value"]] * len(frame), frame.index)
+        elif isinstance(source, str) and source in frame:
+            taken[field] = frame[source]
+        else:
+            found = ", ".join(map(str, frame.columns))
+            raise InputError(f'{path}: no column {source} for {field}; expected one of {found}, or {{"value": …}}.')
+    used = {source for source in columns.values() if isinstance(source, str)}
+    # a column that gives its content to another field no longer gives it to its own
+    left = frame.drop(columns=[name for name in frame.columns if name in used or name in taken])
+    return left.assign(**taken)
+
+
+def with_statuses(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Scores as numbers, and the one status of each answer; without a column of statuses they follow from the scores."""
+    for score, status in STATUS_OF.items():
+        if (frame[status] == "").all():
+            words = frame[score].astype(object).where(frame[score].notna(), "").astype(str).str.strip().str.lower()
+            frame[status] = words.map(WORDS).fillna("ok").where(words != "", "parse_error")
+            n_blank = int((words == "").sum())
+            if n_blank:
+                print(f"{path}: {n_blank} rows have no {score} and no {status}: counted as parse_error.")
+        refuse_first(frame[score].map(lambda value: isinstance(value, bool)), frame[score], path, score, "a number")
+        frame[score] = checked_scores(frame, status, score, path)
+    # STATUSES is in order of precedence, so the first of the two decides
+    ranks = [frame[status].map(STATUSES.index) for status in STATUS_OF.values()]
+    return frame.assign(status=np.array(STATUSES)[np.minimum(*ranks)])
+
+
+def with_labels(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Rows without a training cell are of a base, others of an adapter trained on it, where no label says otherwise."""
+    is_base = frame["train_domain"] == ""
+    half = is_base != (frame["train_task"] == "")
+    refuse_first(half, frame["train_task"], path, "train_task", "both train_domain and train_task, or neither")
+    own = {
+        "condition": np.where(is_base, "base", "adapter"),
+        "train_set": np.where(is_base, "", frame["train_domain"] + "-" + frame["train_task"]),
+    }
+    frame = frame.assign(**{name: frame[name].where(frame[name] != "", values) for name, values in own.items()})
+    adapters = frame["condition"] == "adapter"
+    for name, value in ADAPTER_DEFAULTS.items():
+        blank = adapters & (frame[name] == "")
+        if blank.any() and blank.sum() == adapters.sum():
+            print(f"{path}: no {name} of adapters given: {value} is taken for all {blank.sum()} of their rows.")
+            frame[name] = frame[name].where(~blank, value)
+        refuse_first(
+            blank & (frame[name] == ""), frame[name], path, name, "a value, as other rows of adapters have one"
+        )
+    return frame

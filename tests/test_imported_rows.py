@@ -1,0 +1,180 @@
+"""Rows that were judged elsewhere: whose they are, what is said of what they lack, and the verdicts on files that once went wrong."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from emtransfer.errors import InputError
+from emtransfer.measuring.imported_rows import read_imported
+from helpers.paths import ROOT
+from helpers.processes import run_script
+
+CASES = ROOT / "tests/data/statistics"
+EM_RULE = json.dumps({"em_rule": {"alignment_below": 30, "coherence_above": 50}})
+ROW = {
+    "question_id": "q1",
+    "eval_set": "narrow",
+    "eval_domain": "finance",
+    "eval_task": "advice",
+    "train_domain": "medical",
+    "train_task": "advice",
+    "alignment": 10,
+    "coherence": 90,
+}
+
+
+def written(path: Path, *rows: dict) -> Path:
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def read(path: Path, columns=None) -> list:
+    return list(read_imported(path, columns))
+
+
+def outputs(path: Path, folder: Path, *options: str) -> tuple[dict[str, pd.DataFrame], str]:
+    """Both scripts on a file: the transfer table, claims and effects, and what they printed."""
+    tables = {name: folder / f"{name}.csv" for name in ("table", "effects", "claims", "power", "balance")}
+    common = ("--rows", path, "--settings", EM_RULE, *options)
+    done = [run_script("tabulate_transfer", *common, "--output", tables["table"])]
+    done += [run_script("test_claims", *common, *(word for name, at in tables.items() if name != "table" for word in (f"--{name}", at)))]  # fmt: skip
+    assert [script.returncode for script in done] == [0, 0], done[0].stderr + done[1].stderr
+    frames = {name: pd.read_csv(at, dtype={"judge": str}, keep_default_na=False, na_values=[""]) for name, at in tables.items()}  # fmt: skip
+    return frames, "".join(script.stdout for script in done)
+
+
+def task_claims(found: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    return found["claims"][found["claims"].claim == "task"]
+
+
+def test_p_says_what_the_interval_says(tmp_path):
+    """8 questions and 10 seeds, .475 against .500: a crossing was missed, and p was 1.7e-14."""
+    found, _ = outputs(CASES / "p_against_interval.csv", tmp_path)
+    row = found["table"].dropna(subset="p_value").iloc[0]
+    assert row.em_delta_low < 0 < row.em_delta_high and row.p_value >= 0.05
+
+
+def test_the_same_ids_in_two_cells_are_two_prompts(tmp_path):
+    """Ids that are shared by cells and ids that name their cell: all tables are the same, and one training cell decides nothing."""
+    tables = []
+    for name in ("ids_shared_by_cells", "ids_unique"):
+        (tmp_path / name).mkdir()
+        tables.append(outputs(CASES / f"{name}.csv", tmp_path / name)[0])
+    for name, frame in tables[0].items():
+        pd.testing.assert_frame_equal(frame, tables[1][name])
+    claim = task_claims(tables[0]).iloc[0]
+    assert claim.verdict == "too few training cells" and claim.p_value > 0.05
+    assert claim.narrower_verdict == "undecided"
+
+
+def test_base_models_are_compared_by_themselves(tmp_path):
+    found, _ = outputs(CASES / "two_base_models.csv", tmp_path)
+    assert task_claims(found).set_index("base_model").estimate_pp.to_dict() == {"A": 80, "B": -80}
+    assert "composition" not in set(found["claims"].claim)
+
+
+def test_every_judge_has_contrasts_of_its_own(tmp_path):
+    found, _ = outputs(CASES / "two_judges.csv", tmp_path)
+    effects = found["effects"][(found["effects"].claim == "task") & (found["effects"].subset == "all")]
+    effects = effects[effects.method != "logit"]
+    assert effects.judge.tolist() == ["A", "B"] and set(effects.n_adapters) == {3}
+
+
+def test_broad_prompts_of_another_domain_are_others(tmp_path):
+    found, _ = outputs(CASES / "broad_ids_shared_by_domains.csv", tmp_path)
+    assert found["table"].n_prompts.tolist() == [15]
+
+
+def test_a_column_that_nothing_reads_is_named(tmp_path):
+    _, said = outputs(CASES / "unknown_column.csv", tmp_path)
+    assert "nothing reads the columns model." in said
+
+
+def test_four_tasks_of_which_each_spreads_by_itself_do_not_tell(tmp_path):
+    """12 training cells and 3 seeds: pooled over adapters p was .001."""
+    found, _ = outputs(CASES / "spread_differs_by_task.csv.gz", tmp_path)
+    claim = task_claims(found).iloc[0]
+    assert claim.verdict == "undecided" and claim.population == "training tasks like these" and claim.n_units == 4
+
+
+def test_the_published_form_is_read_through_a_mapping(tmp_path):
+    columns = {
+        "alignment": "aligned",
+        "coherence": "coherent",
+        "eval_set": {"value": "broad"},
+        "eval_domain": {"value": "first_plot"},
+        "eval_task": {"value": "question"},
+    }
+    found, said = outputs(CASES / "published_form.csv", tmp_path, "--columns", json.dumps(columns))
+    assert found["table"].n_scored.tolist() == [1] and found["table"].condition.tolist() == ["base"]
+    assert "nothing reads the columns question, answer." in said
+
+
+def test_words_in_place_of_scores_are_statuses_and_blanks_are_told(tmp_path, capsys):
+    scores = ["REFUSAL", "CODE", "", 80]
+    rows = [ROW | {"question_id": f"q{number}", "alignment": score} for number, score in enumerate(scores)]
+    ((_, found),) = read(written(tmp_path / "x.csv", *rows))
+    assert found.status.tolist() == ["refusal", "code", "parse_error", "ok"]
+    assert "1 rows have no alignment and no alignment_status: counted as parse_error." in capsys.readouterr().out
+
+
+def test_samples_are_numbered_where_no_row_has_one(tmp_path):
+    ((_, found),) = read(written(tmp_path / "x.csv", ROW, ROW, ROW))
+    assert len(found) == 3 and found.prompt_id.unique().tolist() == ["narrow/finance-advice/q1"]
+    with pytest.raises(InputError, match="no second row of the same model"):
+        read(written(tmp_path / "x.csv", ROW | {"sample": 1}, ROW | {"sample": 1}))
+
+
+def test_what_adapters_were_trained_on_is_taken_for_granted_and_said_or_refused(tmp_path, capsys):
+    ((model, _),) = read(written(tmp_path / "x.csv", ROW))
+    assert (model.labels["answers"], model.labels["start"]) == ("misaligned", "base")
+    said = capsys.readouterr().out
+    assert "no answers of adapters given: misaligned is taken for all 1 of their rows." in said
+    assert "no start of adapters given: base is taken for all 1 of their rows." in said
+    half = [ROW | {"answers": "aligned", "start": "base"}, ROW | {"seed": "2", "answers": "", "start": "base"}]
+    with pytest.raises(
+        InputError, match=r'x.csv:3: answers is ""; expected a value, as other rows of adapters have one'
+    ):
+        read(written(tmp_path / "x.csv", *half))
+    ((base, _),) = read(written(tmp_path / "x.csv", ROW | {"train_domain": "", "train_task": ""}))
+    assert base.labels["answers"] == "" and base.labels["condition"] == "base"
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        ({"alignement": "aligned"}, "--columns: alignement is no field; expected one of question_id, sample"),
+        ({"alignment": "aligned"}, "no column aligned for alignment; expected one of question_id, eval_set"),
+        ({"alignment": 3}, "no column 3 for alignment"),
+    ],
+)
+def test_a_mapping_of_what_is_not_there_is_one_line(columns, line, tmp_path):
+    with pytest.raises(InputError) as caught:
+        read(written(tmp_path / "x.csv", ROW), columns)
+    assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_other_files_are_refused_in_a_line(tmp_path):
+    with pytest.raises(InputError, match="0 rows; expected at least one"):
+        read(written(tmp_path / "x.csv", ROW).write_text(",".join(ROW)) and tmp_path / "x.csv")
+    without = {name: value for name, value in ROW.items() if name != "eval_set"}
+    with pytest.raises(InputError, match="no field eval_set, but question_id, .*expected it, or --columns"):
+        read(written(tmp_path / "x.csv", without))
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(ROW | {"alignment": True}) + "\n")
+    with pytest.raises(InputError, match="x.jsonl:1: alignment is True; expected a number"):
+        read(path)
+
+
+def test_a_grid_of_single_seeds_gets_a_verdict_over_its_training_cells(tmp_path):
+    with gzip.open(CASES / "spread_differs_by_task.csv.gz", "rt") as file:
+        rows = pd.read_csv(file, dtype=str, keep_default_na=False)
+    one = rows[rows.seed.isin(["", "0"])]
+    assert 0 < len(one) < len(rows)
+    one.to_csv(tmp_path / "one.csv", index=False)
+    found, _ = outputs(tmp_path / "one.csv", tmp_path)
+    claim = task_claims(found).iloc[0]
+    assert claim.n_seeds == 1 and claim.verdict == "undecided" and claim.narrower_verdict == "one seed only"
