@@ -105,7 +105,8 @@ def combine(
         variance = np.maximum(variance, rounding)
     else:
         # nothing but the prompts of these models is drawn
-        noise, variance, n_effective = 0.0, np.zeros(by_replicate.shape[:-1]), n_prompts
+        noise = variance = np.zeros(by_replicate.shape[:-1])
+        n_effective = n_prompts
     by_prompt = influence.sum((-3, -1))
     prompt_variance = np.maximum(small_sample(n_prompts) * (by_prompt**2).sum(-1) - noise, 0)
     # with half an event added to either side, since no event is no certainty

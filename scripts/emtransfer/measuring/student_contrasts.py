@@ -58,7 +58,7 @@ def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
     for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
         teachers, data = (distinct(outcome.labels[name] for outcome in alike) for name in ("teacher", "data"))
         for pair in combinations(data, 2):
-            yield from main_effect("data", setting, alike, "data", pair, "teacher", two_sided=True)
+            yield from over_teachers(setting, alike, pair)
         for (a, b), (c, d) in product(combinations(teachers, 2), combinations(data, 2)):
             corners = ((a, c), (a, d), (b, c), (b, d))
             groups = tuple(having(alike, teacher=teacher, data=own) for teacher, own in corners)
@@ -67,24 +67,16 @@ def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
             yield Contrast("data", name, groups, names, weights=signs, two_sided=True, **BY_SEED)
 
 
-def main_effect(
-    claim: str,
-    setting: str,
-    students: list[Outcome],
-    factor: str,
-    pair: tuple[str, str],
-    over: str,
-    two_sided: bool = False,
-) -> Iterator[Contrast]:
-    """One level of a factor against another, averaged with equal weights over what both have of a second factor."""
-    had = [{outcome.labels[over] for outcome in having(students, **{factor: level})} for level in pair]
+def over_teachers(setting: str, students: list[Outcome], pair: tuple[str, str]) -> Iterator[Contrast]:
+    """One set of data against another, averaged with equal weights over the teachers that have both."""
+    had = [{outcome.labels["teacher"] for outcome in having(students, data=data)} for data in pair]
     shared = sorted(had[0] & had[1])
     if len(shared) > 1:
         corners = list(product(pair, shared))
-        groups = tuple(having(students, **{factor: level, over: other}) for level, other in corners)
-        weights = tuple((1.0 if level == pair[0] else -1.0) / len(shared) for level, _ in corners)
-        name, names = f"{setting}: {' - '.join(pair)} over {over}", tuple(map("/".join, corners))
-        yield Contrast(claim, name, groups, names, weights=weights, two_sided=two_sided, **BY_SEED)
+        groups = tuple(having(students, data=data, teacher=teacher) for data, teacher in corners)
+        weights = tuple((1.0 if data == pair[0] else -1.0) / len(shared) for data, _ in corners)
+        name, names = f"{setting}: {' - '.join(pair)} over teacher", tuple(map("/".join, corners))
+        yield Contrast("data", name, groups, names, weights=weights, two_sided=True, **BY_SEED)
 
 
 def realignment_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
