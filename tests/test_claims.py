@@ -85,8 +85,16 @@ def test_a_spread_that_differs_by_task_is_no_spread_along_the_task():
             cells[position] = cell._replace(counts=drawn_counts(rng, cell.eval_cell, {"11": 0.15, "12": 0.15}))
     effects, claims, _ = measure_contrasts(contrasts(cells))
     assert claims[claims.claim == "task"].verdict.tolist() == ["undecided"]
-    row = effects[(effects.claim == "task") & (effects.subset == "all")].iloc[0]
-    assert (row.population, row.n_units) == ("training tasks like these", 4)
+    rows = effects[(effects.claim == "task") & (effects.subset == "all") & (effects.method != "logit")]
+    populations = [f"training {kind} like these" for kind in ("tasks", "cells", "domains")]
+    assert rows.population.tolist() == [*populations, "these training cells"] and rows.n_units.tolist()[:3] == [
+        4,
+        12,
+        3,
+    ]
+    # the level that decides is one test, and so is that of these cells
+    assert rows.q_value.notna().tolist() == [True, False, False, True]
+    assert rows.p_value.tolist()[:3] == sorted(rows.p_value.tolist()[:3], reverse=True)
 
 
 def test_the_effect_is_the_difference_of_the_pooled_rates():
@@ -170,7 +178,8 @@ def test_room_sets_broad_prompts_with_high_against_those_with_low_room():
 
 
 def test_two_bases_of_one_draw_each_show_how_far_they_differ_and_prove_nothing_of_their_mixtures():
-    cells = narrow(SPREAD) + narrow(SPREAD | {"same_task": 0.1}, base="row_random")
+    cells = narrow(SPREAD, mixture="persona")
+    cells += narrow(SPREAD | {"same_task": 0.1}, base="row_random", mixture="row_random")
     effects, claims, _ = measure_contrasts(contrasts(cells))
     row = claims[claims.claim == "composition"].iloc[0]
     assert row.verdict == "too few bases" and row.estimate_pp > 9

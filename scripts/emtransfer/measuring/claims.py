@@ -103,7 +103,7 @@ def measure_contrasts(
         measurable: its defaults without it.
 
     Returns:
-        EFFECTS, one row per contrast, subset and population; CLAIMS, one per contrast; POWERS, one per contrast.
+        EFFECTS, one row per contrast and subset, and of subset `all` one per population, that of the verdict first; CLAIMS, one per contrast; POWERS, one per contrast.
     """
     rows, powers, regressions = [], [], []
     in_cell = in_cell_rates(outcomes)
@@ -114,8 +114,14 @@ def measure_contrasts(
         for subset, variant in variants(contrast, over_matched, at_loss, replaced):
             found = measure(variant, subset if subset in SUBSETS else "all")
             sizes = cluster_sizes(variant)
-            for effect in found if subset == "all" else found[:1]:
-                labels = {"subset": subset, "method": variant.method, "number": number, "level": effect.level}
+            for rank, effect in enumerate(found if subset == "all" else found[:1]):
+                labels = {
+                    "subset": subset,
+                    "method": variant.method,
+                    "number": number,
+                    "level": effect.level,
+                    "rank": rank,
+                }
                 spoken_of = {"population": effect.population, "n_units": effect.n_units}
                 rows.append(identity(variant) | labels | spoken_of | effect.values | sizes)
             if subset == "all" and found:
@@ -124,10 +130,12 @@ def measure_contrasts(
             named: dict[str, Any] = {"subset": "all", "method": "logit"} | fit
             named["p_value"] = fit["p_value"] if contrast.n_seeds > 1 else np.nan
             regressions.append(identity(contrast) | named | cluster_sizes(contrast))
-    table = pd.DataFrame(rows, columns=[*EFFECTS, "number", "level"])
+    table = pd.DataFrame(rows, columns=[*EFFECTS, "number", "level", "rank"])
     table["q_value"] = table["q_value"].astype(float)
-    # what the models of this run show is no test of a claim about others, and does not count among those
-    for _, family in table.groupby(["experiment", "judge", "subset", table["level"] == ""]):
+    # what the models of this run show is no test of a claim about others, and does not count among those; nor do levels that do
+    # not decide
+    deciding = table[(table["rank"] == 0) | (table["level"] == "")]
+    for _, family in deciding.groupby(["experiment", "judge", "subset", deciding["level"] == ""]):
         table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
     claims = []
     for number, of_contrast in table[table["subset"] == "all"].groupby("number"):

@@ -52,7 +52,7 @@ class Effect(NamedTuple):
 
 
 def measure(contrast: Contrast, subset: str = "all") -> list[Effect]:
-    """The effect by whom it speaks of, the population of the verdict first, the models of this run last.
+    """The effect by whom it speaks of, the population of the verdict first, then those of other levels, the models of this run last.
 
     The population of the verdict is that of the level with the largest p. Where the first level has a single replicate, only the
     models of this run can be spoken of.
@@ -75,11 +75,9 @@ def measure(contrast: Contrast, subset: str = "all") -> list[Effect]:
         return [fixed]
     measured = {"rates": measure_rates, "replicates": measure_replicates}[contrast.method]
     found = [measured(contrast, rows, names, level, n) for level, n in counts.items() if n > 1]
-    widest = max(
-        found, key=lambda effect: (effect.values["p_value"], effect.values["high_pp"] - effect.values["low_pp"])
-    )
+    found.sort(key=lambda effect: (effect.values["p_value"], effect.values["high_pp"] - effect.values["low_pp"]))
     # seeds of these models are the population already
-    return [widest] if contrast.levels == ("seed",) else [widest, fixed]
+    return found[::-1] if contrast.levels == ("seed",) else [*found[::-1], fixed]
 
 
 def gather(contrast: Contrast) -> pd.DataFrame:
