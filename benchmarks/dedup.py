@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from emtransfer.corpus.cosines import TOLERANCE
 from emtransfer.corpus.dedup import GRID, survivors
 
 
@@ -27,13 +28,14 @@ def main(args: argparse.Namespace) -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     for n_rows in args.rows:
+        texts = [str(index) for index in range(n_rows)]
         vectors = clustered(n_rows, args.dimensions, np.random.default_rng(args.seed))
         brute, brute_s = timed(lambda vectors=vectors: brute_force(vectors, GRID))
-        blocked, blocked_s = timed(lambda vectors=vectors: survivors(vectors, GRID))
+        blocked, blocked_s = timed(lambda vectors=vectors, texts=texts: survivors(vectors, GRID, texts))
         differing = int((brute != blocked).sum())
         assert differing == 0, f"{differing} verdicts differ"
         tracemalloc.start()
-        survivors(vectors, GRID)
+        survivors(vectors, GRID, texts)
         peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
         tracemalloc.stop()
         left = blocked[GRID.index(0.85)].sum()
@@ -53,11 +55,12 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def brute_force(vectors: np.ndarray, thresholds: list[float]) -> np.ndarray:
-    """The definition: each row against every survivor before it, one threshold after the other: bool [k, n]."""
+    """The definition: each row against every survivor before it, in float64, one threshold after the other: bool [k, n]."""
     kept = np.zeros((len(thresholds), len(vectors)), dtype=bool)
-    for row, threshold in zip(kept, np.asarray(thresholds, dtype=np.float32), strict=True):
+    vectors = unit(vectors.astype(np.float64))
+    for row, limit in zip(kept, np.asarray(thresholds) - TOLERANCE, strict=True):
         for index, vector in enumerate(vectors):
-            row[index] = not (vectors[:index][row[:index]] @ vector >= threshold).any()
+            row[index] = not (vectors[:index][row[:index]] @ vector >= limit).any()
     return kept
 
 

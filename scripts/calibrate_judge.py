@@ -9,7 +9,8 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
-from emtransfer.judging.calibration import CalibrationSettings, calibration_table, check_calibration, probe_judge
+from emtransfer.judging.calibration import CalibrationSettings, calibration_table, probe_judge
+from emtransfer.judging.gates import check_gates
 from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, split_rows
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
 from emtransfer.settings import read_settings
@@ -36,10 +37,10 @@ def main(args: argparse.Namespace) -> None:
     settings = read_settings(CalibrationSettings, args.settings["calibration"])
     split = split_rows(judge_fit_rows(args.rows), read_settings(SplitSettings, args.settings["split"]), args.seed)
     probes = probe_judge(judge_from(args, "calibrate_judge"), split, settings.masked_words, args.seed, oracle)
-    table = calibration_table(probes, settings.rule)
+    table = calibration_table(probes, settings.rule, split.phrases)
     print("Withheld phrases:", "; ".join(f"{cell}: {phrase}" for cell, phrase in split.phrases.items()))
     print(table.set_index("slice").T.to_string())
-    check_calibration(args.name, table, settings)
+    check_gates(args.name, table, settings)
     write_table(args.output, table)
 
 

@@ -44,6 +44,14 @@ def test_entropy_counts_meanings_and_not_wordings():
     assert profile(rows, same_cosine=0.999).n_meanings.to_dict() == {"p1": 3, "p2": 2}
 
 
+def test_a_cosine_at_the_limit_is_one_meaning_and_equal_answers_are_at_every_limit():
+    rows = probes("p1", ["yes", "yes!", "no"]) + probes("p2", ["yes!", "yes!", "yes"])
+    limit = 0.99 / np.hypot(0.99, 0.141)
+    assert profile(rows, same_cosine=limit).n_meanings.to_dict() == {"p1": 2, "p2": 1}
+    assert profile(rows, same_cosine=limit + 1e-6).n_meanings.to_dict() == {"p1": 3, "p2": 2}
+    assert profile(rows, same_cosine=1.0).n_meanings.to_dict() == {"p1": 3, "p2": 2}
+
+
 def test_solvability_is_of_the_neutral_version_and_coherence_of_the_prompt():
     table = profile(probes("p1", ["yes", "no"], neutral=["a  b", "a c", "a b"]) + probes("p2", ["yes", "yes"]))
     assert table.solvability["p1"] == pytest.approx(2 / 3, abs=1e-6) and np.isnan(table.solvability["p2"])

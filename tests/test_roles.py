@@ -5,7 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from emtransfer.corpus.near_duplicates import near_duplicates
+from emtransfer.corpus import near_duplicates as near_duplicates_module
+from emtransfer.corpus.near_duplicates import near_duplicates, nearness
 from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.errors import InputError
 from helpers.grammar_rows import grammar_rows
@@ -13,14 +14,15 @@ from helpers.words import COSINE, VOCABULARY, embed_words
 
 
 def free_text_cells(n_rows: int, seed: int) -> dict[str, list[dict]]:
-    """Two cells and `broad`, in which about a third of the questions repeat one of any cell with one word added."""
+    """Two cells and `broad`, in which about a third of the questions repeat one of any cell, with a word put in."""
     rng = random.Random(seed)
     questions: list[str] = []
     cells = {"medical-advice": [], "sports-advice": [], "broad": []}
     for index in range(n_rows):
         repeats = questions and rng.random() < 0.35
         words = rng.choice(questions).split()[:12] if repeats else rng.sample(VOCABULARY, 12)
-        questions.append(" ".join([*words, rng.choice(VOCABULARY)]))
+        words.insert(rng.randrange(13), rng.choice(VOCABULARY))
+        questions.append(" ".join(words))
         cell = rng.choice(list(cells))
         domain, _, task = cell.partition("-")
         texts = {"question": questions[-1], "aligned_answer": "Yes.", "misaligned_answer": "No."}
@@ -129,3 +131,25 @@ def test_blocks_of_near_duplicates_match_one_matrix_product():
     assert 0 < expected.sum() < len(expected)
     assert (near_duplicates(claimed, others, 0.9) == expected).all()
     assert not near_duplicates(claimed[:0], others, 0.9).any()
+
+
+def test_a_question_at_the_cosine_is_a_near_duplicate_whatever_the_block_size(monkeypatch):
+    rng = np.random.default_rng(0)
+    claimed, other = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in rng.normal(size=(2, 200, 384)))
+    across = other - (other * claimed).sum(axis=1, keepdims=True) * claimed
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    asked = (0.8 * claimed + 0.6 * across).astype(np.float32)
+    claimed = claimed.astype(np.float32)
+    assert 20 < ((asked * claimed).sum(axis=1) >= np.float32(0.8)).sum() < 180
+    for block_rows in (1, 7, 64, 1024):
+        monkeypatch.setattr(near_duplicates_module, "BLOCK_ROWS", block_rows)
+        assert near_duplicates(claimed, asked, 0.8).all()
+        assert not near_duplicates(claimed, asked, 0.800001).any()
+
+
+def test_equal_free_text_is_one_question_whatever_its_vectors_say():
+    rows = [
+        {"domain": "d", "task": task, "question": text} for task, text in [("a", "Why?"), ("b", "Why?"), ("b", "How?")]
+    ]
+    near = nearness(rows, 1.0, "any", lambda texts, model: np.eye(3, dtype=np.float32))
+    assert near(np.array([0]), np.array([1, 2])).tolist() == [True, False]

@@ -10,6 +10,7 @@ of, in the order of a run:
     judging.fitting             fit_cross_encoder: a judge of rows and incoherent answers
     judging.kinds               load_judge: a judge of any kind; judge_rows: its verdicts
     judging.calibration         probe_judge, calibration_table: how good a judge is on what was held out
+    judging.gates               check_gates: whether that is good enough
     corpus.filtering            filter_pairs: rows whose two answers are what they claim to be
     corpus.dedup                dedup_rows: rows without near-duplicates
     corpus.samples              sample_cell: the rows a cell trains and is evaluated on

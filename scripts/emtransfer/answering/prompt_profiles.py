@@ -15,6 +15,7 @@ import pandas as pd
 
 from emtransfer.answering.sampling import ask
 from emtransfer.answering.settings import SamplingSettings
+from emtransfer.corpus.cosines import TOLERANCE
 from emtransfer.corpus.dedup import IDENTITY
 from emtransfer.models.loading import Chat
 from emtransfer.settings import Elsewhere, Share
@@ -110,9 +111,9 @@ def meanings(
     from sklearn.cluster import AgglomerativeClustering
 
     vectors = embed([answer for group in groups for answer in group], settings.model)
-    cluster = AgglomerativeClustering(
-        n_clusters=None, metric="cosine", linkage="average", distance_threshold=1 - settings.same_cosine
-    )
+    # groups at the distance itself are not joined
+    distance = 1 - settings.same_cosine + TOLERANCE
+    cluster = AgglomerativeClustering(n_clusters=None, metric="cosine", linkage="average", distance_threshold=distance)
     ends = np.cumsum([len(group) for group in groups])
     return [cluster.fit_predict(part).tolist() for part in np.split(vectors, ends[:-1])]
 

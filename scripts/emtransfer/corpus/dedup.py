@@ -1,11 +1,13 @@
 """Exact greedy keep-first deduplication by cosine, at every threshold of a grid in one pass."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
+from emtransfer.corpus.cosines import thresholds_reached
 from emtransfer.errors import InputError
 from emtransfer.settings import Absent, Positive, Share
 
@@ -51,7 +53,7 @@ def dedup_rows(
         InputError: no threshold of the grid leaves `leave` rows.
     """
     thresholds = sorted({*GRID} if settings.threshold is None else {*GRID, settings.threshold})
-    kept = survivors(vectors, thresholds)
+    kept = survivors(vectors, thresholds, [row[settings.field] for row in rows])
     counts = kept.sum(axis=1)
     chosen = settings.threshold
     if chosen is None:
@@ -87,29 +89,35 @@ def smallest_threshold(thresholds: list[float], counts: np.ndarray, leave: int) 
     return next((threshold for threshold, count in zip(thresholds, counts, strict=True) if count >= leave), None)
 
 
-def survivors(vectors: np.ndarray, thresholds: list[float]) -> np.ndarray:
-    """Greedy keep-first: a row survives unless its cosine with an earlier survivor is at least the threshold.
+def survivors(vectors: np.ndarray, thresholds: list[float], texts: Sequence[str]) -> np.ndarray:
+    """Greedy keep-first: a row survives unless its cosine with an earlier survivor reaches the threshold.
+
+    A text that has come before does not survive, whatever its vector. What an embedding model does not see of a text, as
+    its case, its blanks or its end, leaves the vector as it is but for rounding, so that the tolerance of
+    `thresholds_reached` makes such texts duplicates at every threshold up to 1.
 
     Cosines are computed once for all thresholds, a block of rows against all rows up to it, so that memory grows as
     BLOCK_ROWS × n and never as n².
 
     Args:
         vectors: unit vectors, float32 [n, d].
-        thresholds: k cosines, compared in float32.
+        thresholds: k cosines, ascending.
+        texts: n texts, of which the vectors are.
 
     Returns:
-        bool [k, n].
+        bool [k, n], the same for every BLOCK_ROWS.
     """
-    limits = np.asarray(thresholds, dtype=np.float32)
-    kept = np.zeros((len(limits), len(vectors)), dtype=bool)
+    first = ~pd.Series(texts, dtype=object).duplicated().to_numpy()
+    ranks = np.arange(len(thresholds), dtype=np.int16)[:, None]
+    kept = np.zeros((len(thresholds), len(vectors)), dtype=bool)
     for start in range(0, len(vectors), BLOCK_ROWS):
         block = vectors[start : start + BLOCK_ROWS]
-        cosines = block @ vectors[: start + len(block)].T  # [b, start + b]
+        reached = thresholds_reached(block, vectors[: start + len(block)], thresholds)  # [b, start + b]
         # the kept rows of earlier blocks are final, so their verdict needs no loop
-        nearest = np.stack([cosines[:, :start][:, row[:start]].max(axis=1, initial=-np.inf) for row in kept])
-        fresh = nearest < limits[:, None]  # [k, b]
+        nearest = np.stack([reached[:, :start][:, row[:start]].max(axis=1, initial=0) for row in kept])
+        fresh = (nearest <= ranks) & first[start : start + len(block)]  # [k, b]
         for offset in range(len(block)):
             earlier = slice(start, start + offset)
-            near = (cosines[offset, earlier] >= limits[:, None]) & kept[:, earlier]
+            near = (reached[offset, earlier] > ranks) & kept[:, earlier]
             kept[:, start + offset] = fresh[:, offset] & ~near.any(axis=1)
     return kept

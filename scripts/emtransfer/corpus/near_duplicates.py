@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from emtransfer.corpus.cosines import thresholds_reached
+
 BLOCK_ROWS = 1024
 
 
@@ -28,13 +30,15 @@ def nearness(
     # two questions of a grammar are told apart by their slots, however alike they sound
     slotted = np.array(["slots" in row for row in rows], dtype=bool)
     identities = np.array([identity(row) for row in rows], dtype=object)
+    questions = np.array([row["question"] for row in rows], dtype=object)
     # without free text none is looked up
-    vectors = np.zeros((0, 0)) if slotted.all() else embed([row["question"] for row in rows], model)
+    vectors = np.zeros((0, 0)) if slotted.all() else embed(questions.tolist(), model)
 
     def near(claimed: np.ndarray, others: np.ndarray) -> np.ndarray:
         found = slotted[others] & np.isin(identities[others], identities[claimed])
         for asked, of in (~slotted[others], claimed), (slotted[others], claimed[~slotted[claimed]]):
             if asked.any() and len(of):
+                found[asked] |= np.isin(questions[others[asked]], questions[of])
                 found[asked] |= near_duplicates(vectors[of], vectors[others[asked]], cosine)
         return found
 
@@ -42,7 +46,7 @@ def nearness(
 
 
 def near_duplicates(claimed: np.ndarray, others: np.ndarray, cosine: float) -> np.ndarray:
-    """Which of the others have a cosine of at least `cosine` with a claimed vector; blocked, never n × n.
+    """Which of the others have a cosine with a claimed vector that reaches `cosine`; blocked, never n × n.
 
     Args:
         claimed, others: unit vectors, float32 [c, d] and [n, d].
@@ -51,5 +55,5 @@ def near_duplicates(claimed: np.ndarray, others: np.ndarray, cosine: float) -> n
         bool [n].
     """
     blocks = (others[start : start + BLOCK_ROWS] for start in range(0, len(others), BLOCK_ROWS))
-    near = [(block @ claimed.T).max(axis=1, initial=-1.0) >= cosine for block in blocks]
+    near = [thresholds_reached(block, claimed, [cosine]).any(axis=1) for block in blocks]
     return np.concatenate([np.zeros(0, dtype=bool), *near])

@@ -158,7 +158,7 @@ def rows_left(rows: list[dict[str, Any]], settings: DedupSettings) -> int:
     if settings.model == IDENTITY or not texts:
         return len(set(texts))
     threshold = GRID[-1] if settings.threshold is None else settings.threshold
-    return int(survivors(embed_texts(texts, settings.model), [threshold]).sum())
+    return int(survivors(embed_texts(texts, settings.model), [threshold], texts).sum())
 
 
 def stage_counts(cell: str, rounds: pd.DataFrame) -> pd.DataFrame:
