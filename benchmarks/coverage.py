@@ -13,8 +13,10 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import norm, t
 
-from emtransfer.measuring.statistics import Comparison, compare_rates, delta_p_value, rate_interval
+from emtransfer.measuring.statistics import Comparison, compare_rates, delta_p_value, estimate_rates, rate_interval
 
+# of the prompts' mean, of an adapter that has learned nothing and of one that has learned what it was taught
+FAILED_LOGIT, LEARNED_LOGIT = -4.0, 3.5
 # how prompts differ -> their effects on the logit from uniform draws in (0, 1)
 PROMPTS = {
     "normal": norm.ppf,
@@ -51,7 +53,9 @@ def main(args: argparse.Namespace) -> None:
         for kind, questions, rate in few
     ]
     columns = ["kind", "questions", "samples", "seeds", "rate", "coverage", "width", "p < 0.05"]
-    print(pd.DataFrame(rows)[columns].to_markdown(index=False, floatfmt=".3g"))
+    print(pd.DataFrame(rows)[columns].to_markdown(index=False, floatfmt=".3g"), end="\n\n")
+    failing = [measure_failing(rng, args.simulations, seeds, share) for seeds, share in product(args.seeds, (0.1, 0.2))]
+    print(pd.DataFrame(failing).to_markdown(index=False, floatfmt=".3g"))
 
 
 def extremes(table: pd.DataFrame) -> pd.DataFrame:
@@ -94,6 +98,21 @@ def measure(
         "width": np.mean(high - low),
         "p < 0.05": np.mean(delta_p_value(comparison) < 0.05),
     }
+
+
+def measure_failing(rng: np.random.Generator, simulations: int, seeds: int, share: float) -> dict[str, float]:
+    """Coverage and width of the rate where an adapter fails to learn with probability `share`; 40 prompts."""
+    prompt_effects = rng.normal(0, 1, (simulations, 40, 1))
+    failed = rng.random((simulations, 1, seeds)) < share
+    events = rng.random((simulations, 40, seeds)) < expit(
+        np.where(failed, FAILED_LOGIT, LEARNED_LOGIT) + prompt_effects
+    )
+    effects = norm.ppf((np.arange(2000) + 0.5) / 2000)
+    rates = [expit(logit + effects).mean() for logit in (FAILED_LOGIT, LEARNED_LOGIT)]
+    truth = share * rates[0] + (1 - share) * rates[1]
+    low, high = rate_interval(estimate_rates(events, np.ones_like(events)))
+    covered = np.mean((low <= truth) & (truth <= high))
+    return {"adapters fail": share, "seeds": seeds, "rate": truth, "coverage": covered, "width": np.mean(high - low)}
 
 
 def simulate(
