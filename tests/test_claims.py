@@ -202,6 +202,17 @@ def test_learnedness_splits_training_cells_by_what_the_base_answers_before_any_t
     assert all(cell.relation == "same_task" for group in contrast.groups for cell in group)
 
 
+def test_sides_of_one_task_each_are_no_difference_in_learnedness():
+    """Advice alone was learned well, and spreads; so much may be advice."""
+    cells = narrow(SPREAD)
+    for cell in cells:
+        if cell.labels["condition"] == "base" and cell.eval_cell[2] != "advice":
+            cell.counts["n_coherent"] = (np.arange(len(cell.counts)) < 5).astype(int)
+        elif cell.relation == "same_task" and cell.labels["train_task"] != "advice":
+            cell.counts["n_misaligned"] = 0
+    assert verdicts(cells)["learnedness", "better learned - others"] == "too few training tasks"
+
+
 @pytest.mark.parametrize("rate, expected", [(0.6, "supported"), (0.0, "undecided")])
 def test_a_student_of_a_misaligned_teacher_is_set_against_one_of_the_base(rate, expected):
     rng = np.random.default_rng(4)

@@ -63,7 +63,8 @@ def room_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
 def learnedness_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
     """Spread along the task, from training cells that the base answered better against the others, split at the median.
 
-    How well a cell was learned is the share of aligned answers of the base to it, before any fine-tuning.
+    How well a cell was learned is the share of aligned answers of the base to it, before any fine-tuning. Tasks come first: two
+    sides of one task each differ in whatever these tasks differ in.
     """
     adapters = by(single_adapters(outcomes), lambda outcome: outcome.relation == "same_task")
     trained_on = set(map(train_cell, adapters))
@@ -78,7 +79,7 @@ def learnedness_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -
         sides = better, learned.keys() - better
         groups = tuple(by(adapters, lambda outcome, side=side: train_cell(outcome) in side) for side in sides)
         names = ("better learned", "others")
-        yield Contrast("learnedness", " - ".join(names), groups, names, levels=("train_set", "train_task"))
+        yield Contrast("learnedness", " - ".join(names), groups, names, levels=("train_task", "train_set"))
 
 
 def learnedness_slope(outcomes: list[Outcome]) -> Iterator[Contrast]:
