@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.measuring.contrasts import SENTENCES
-from emtransfer.measuring.effects import SUBSETS, Effect, measure
+from emtransfer.measuring.effects import SUBSETS, measure
 from emtransfer.measuring.groups import (
     POPULATIONS,
     Contrast,
@@ -103,57 +103,71 @@ def measure_contrasts(
         measurable: its defaults without it.
 
     Returns:
-        EFFECTS, one row per contrast and subset, and of subset `all` one per population, that of the verdict first; CLAIMS, one per contrast; POWERS, one per contrast.
+        EFFECTS, one row per contrast and subset, and of subset `all` one per population, that of the verdict first; CLAIMS, one
+        per contrast; POWERS, one per contrast.
     """
-    rows, powers, regressions = [], [], []
-    in_cell = in_cell_rates(outcomes)
+    in_cell, limits = in_cell_rates(outcomes), measurable or MeasurableSettings()
     none = [None] * len(contrasts)
-    for number, (contrast, over_matched, at_loss) in enumerate(
-        zip(contrasts, matched or none, loss_matched or none, strict=True)
-    ):
-        for subset, variant in variants(contrast, over_matched, at_loss, replaced):
-            found = measure(variant, subset if subset in SUBSETS else "all")
-            sizes = cluster_sizes(variant)
-            for rank, effect in enumerate(found if subset == "all" else found[:1]):
-                labels = {
-                    "subset": subset,
-                    "method": variant.method,
-                    "number": number,
-                    "level": effect.level,
-                    "rank": rank,
-                }
-                spoken_of = {"population": effect.population, "n_units": effect.n_units}
-                rows.append(identity(variant) | labels | spoken_of | effect.values | sizes)
-            if subset == "all" and found:
-                powers.append(identity(variant) | detectable(variant, found[0]) | sizes)
-        if contrast.claim == "task" and (fit := task_against_domain([*contrast.context])):
-            named: dict[str, Any] = {"subset": "all", "method": "logit"} | fit
-            named["p_value"] = fit["p_value"] if contrast.n_seeds > 1 else np.nan
-            regressions.append(identity(contrast) | named | cluster_sizes(contrast))
-    table = pd.DataFrame(rows, columns=[*EFFECTS, "number", "level", "rank"])
-    table["q_value"] = table["q_value"].astype(float)
-    # what the models of this run show is no test of a claim about others, and does not count among those; nor do levels that do
-    # not decide
-    deciding = table[(table["rank"] == 0) | (table["level"] == "")]
-    for _, family in deciding.groupby(["experiment", "judge", "subset", deciding["level"] == ""]):
-        table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
-    claims = []
-    for number, of_contrast in table[table["subset"] == "all"].groupby("number"):
-        contrast = contrasts[int(str(number))]
-        first = of_contrast.iloc[0].to_dict()
-        reason = unmeasurable(contrast, in_cell, measurable or MeasurableSettings())
-        verdicts = {
-            "verdict": reason or verdict(contrast, first),
-            "narrower_verdict": reason or narrower_verdict(contrast, of_contrast.iloc[-1].to_dict()),
-        }
-        claims.append(first | verdicts | {"sentence": SENTENCES[contrast.claim]})
-    effects = table[EFFECTS]
-    effects = pd.concat([effects, pd.DataFrame(regressions, columns=EFFECTS)]) if regressions else effects
+    rows: list[dict[str, Any]] = []
+    regressions: list[dict[str, Any]] = []
+    for contrast, over_matched, at_loss in zip(contrasts, matched or none, loss_matched or none, strict=True):
+        reason = unmeasurable(contrast, in_cell, limits)
+        subsets = variants(contrast, over_matched, at_loss, replaced)
+        rows += [row | {"reason": reason} for row in effect_rows(contrast, subsets)]
+        regressions += regression_rows(contrast)
+    rows = with_q_values(rows)
+    of_claims = [row for row in rows if row["subset"] == "all" and row["rank"] == 0]
+    # the last of a contrast's rows is about its own models
+    own = {id(row["of"]): row for row in rows if row["subset"] == "all"}
+    claims = [row | verdicts(row, own[id(row["of"])]) for row in of_claims]
+    powers = [row | detectable(row) for row in of_claims]
     return (
-        rounded(effects),
+        rounded(pd.DataFrame([*rows, *regressions], columns=EFFECTS)),
         rounded(pd.DataFrame(claims, columns=CLAIMS)),
         rounded(pd.DataFrame(powers, columns=POWERS)),
     )
+
+
+def effect_rows(contrast: Contrast, subsets: Iterator[tuple[str, Contrast]]) -> Iterator[dict[str, Any]]:
+    """Rows of EFFECTS of a contrast but for q, each with what verdicts go by.
+
+    Those of subset `all` in the order of `measure`, `rank` counting from the population of the verdict, of the others that alone; `of`,
+    the contrast; `level` and `parts` of the effect.
+    """
+    for subset, variant in subsets:
+        found = measure(variant, subset if subset in SUBSETS else "all")
+        for rank, effect in enumerate(found if subset == "all" else found[:1]):
+            yield {
+                **identity(variant),
+                **{"subset": subset, "method": variant.method},
+                **{"population": effect.population, "n_units": effect.n_units},
+                **effect.values,
+                **cluster_sizes(variant),
+                **{"of": contrast, "rank": rank, "level": effect.level, "parts": effect.parts},
+            }
+
+
+def regression_rows(contrast: Contrast) -> Iterator[dict[str, Any]]:
+    """The row of EFFECTS beside claim `task`, if there is an estimate."""
+    if contrast.claim == "task" and (fit := task_against_domain([*contrast.context])):
+        p = {} if contrast.n_seeds > 1 else {"p_value": np.nan}
+        yield identity(contrast) | {"subset": "all", "method": "logit"} | fit | p | cluster_sizes(contrast)
+
+
+def with_q_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the q of their family: what one experiment and judge say in a subset, of others or of their own models.
+
+    Levels that do not decide, and contrasts that cannot be measured, are no tests.
+    """
+    families: dict[tuple[Any, ...], list[int]] = {}
+    for number, row in enumerate(rows):
+        if (row["rank"] == 0 or not row["level"]) and not row["reason"]:
+            key = row["experiment"], row["judge"], row["subset"], bool(row["level"])
+            families.setdefault(key, []).append(number)
+    q_values = np.full(len(rows), np.nan)
+    for family in families.values():
+        q_values[family] = benjamini_hochberg(np.array([rows[number]["p_value"] for number in family], float))
+    return [row | {"q_value": q} for row, q in zip(rows, q_values, strict=True)]
 
 
 def variants(
@@ -198,15 +212,14 @@ def cluster_sizes(contrast: Contrast) -> dict[str, Any]:
     }
 
 
-def detectable(contrast: Contrast, effect: Effect) -> dict[str, Any]:
-    """Columns of POWERS about the effect whose verdict is given; no difference is large enough where draws are too few."""
+def detectable(row: dict[str, Any]) -> dict[str, Any]:
+    """Columns of POWERS for a row whose verdict is given; no difference is large enough where draws are too few."""
     points = np.nan
-    if effect.level:
-        points = 100 * detectable_difference(effect.parts, LEVEL, POWER)
+    if row["level"]:
+        points = 100 * detectable_difference(row["parts"], LEVEL, POWER)
         # replicates that agree show no variance, while the interval still has a width
-        points = max(points, (effect.values["high_pp"] - effect.values["low_pp"]) / 2)
-    found = {"detectable_pp": points, "power": POWER, "level": LEVEL}
-    return found | {"population": effect.population, "n_units": effect.n_units}
+        points = max(points, (row["high_pp"] - row["low_pp"]) / 2)
+    return {"detectable_pp": points, "power": POWER, "level": LEVEL}
 
 
 def unmeasurable(
@@ -244,23 +257,25 @@ def trained_as(outcome: Outcome) -> tuple[str, ...]:
     return tuple(outcome.labels[name] for name in ("experiment", "base_model", "base", "judge", "train_set", "answers"))
 
 
-def verdict(contrast: Contrast, row: dict[str, Any]) -> str:
-    """The rule of docs/claims.md, for the population of the claim."""
-    return decided(contrast, row) if row["level"] else f"too few {POPULATIONS[contrast.levels[0]][0]}"
-
-
-def narrower_verdict(contrast: Contrast, row: dict[str, Any]) -> str:
-    """The same for the models of this run, whose training cells, teachers or bases are held fixed."""
+def verdicts(row: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
+    """The rule of docs/claims.md: for the population of the claim, and for the models of this run, whose row is `own`."""
+    contrast: Contrast = row["of"]
+    verdict = decided(row) if row["level"] else f"too few {POPULATIONS[contrast.levels[0]][0]}"
+    narrower = decided(own) if contrast.n_seeds > 1 else "one seed only"
     if contrast.method == "ols":
-        return ""
-    return decided(contrast, row) if contrast.n_seeds > 1 else "one seed only"
+        narrower = ""
+    return {
+        "verdict": row["reason"] or verdict,
+        "narrower_verdict": row["reason"] or narrower,
+        "sentence": SENTENCES[contrast.claim],
+    }
 
 
-def decided(contrast: Contrast, row: dict[str, Any]) -> str:
+def decided(row: dict[str, Any]) -> str:
     """What a test says, and of whom."""
     if not row["q_value"] < LEVEL:
         return "undecided"
-    agrees = contrast.two_sided or row["estimate_pp"] > 0
+    agrees = row["of"].two_sided or row["estimate_pp"] > 0
     return f"{'supported' if agrees else 'contradicted'} for {row['population']}"
 
 
