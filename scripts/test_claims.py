@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--judged", type=Path, help="folder of {experiment}/judged/{model}.jsonl, prompts/{base}.csv")
     source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
-    columns = 'with --rows, JSON or @FILE: field -> the file\'s column that holds it, or {"value": of every row}'
+    columns = 'JSON or @FILE: with --rows, field -> the file\'s column that holds it, or {"value": of every row}'
     parser.add_argument("--columns", type=json_argument, help=columns)
     parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; none: no contrast at equal loss")
     settings = (

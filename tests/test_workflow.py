@@ -202,6 +202,7 @@ SMOKE = "workflow/configs/smoke.yaml"
 MATRIX = {
     "a comment": ("scripts/emtransfer/corpus/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
     "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_confounds", *TABLES}),
+    "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {"test_claims"}),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", *TABLES}),
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", "test_claims"}),
     "remote": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
