@@ -15,13 +15,15 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from emtransfer.measuring.replicates import combination_margin, combination_p_value, combine_rates
+from emtransfer.measuring.replicates import (
+    Combination,
+    combination_margin,
+    combination_p_value,
+    combine_rates,
+    crossed,
+)
 from emtransfer.measuring.statistics import contrast_rates, delta_interval, delta_p_value
 
-N_DOMAINS, N_TASKS = 3, 4
-GRID = np.array(list(product(range(N_DOMAINS), range(N_TASKS))))
-# on the diagonal first, so that two training cells share neither domain nor task
-GRID = GRID[np.argsort((GRID[:, 0] - GRID[:, 1]) % N_TASKS, kind="stable")]
 DIFFERENCE = np.array([1.0, -1.0])
 STEPS = np.arange(5) - 2
 # of [teacher a, teacher b] x [data c, data d]
@@ -103,14 +105,24 @@ def worlds() -> Iterator[World]:
         yield task_world("task: spread per training cell", n_cells, seeds, sd, "cell")
     for level, sd in product(("task", "domain"), (1.0, 2.0)):
         yield task_world(f"task: spread per training {level}", 12, 3, sd, level)
+    for n_domains, n_tasks, sd in ((3, 4, 1.5), (8, 8, 1.5)):
+        yield task_world("task: spread per task and per domain", 0, 1, sd, "both", 3, (n_domains, n_tasks))
+    for sd in (4.0, 8.0):
+        yield task_world("task: spread per domain, saturated", 12, 1, sd, "domain")
     for seeds, sd in product((2, 5), (0.6, 1.5)):
         yield learnedness_world(3, seeds, sd)
     for sd in (1.0, 2.0):
         yield room_world(3, sd)
     for seeds, rate in product((2, 5, 10), (0.05, 0.3)):
         yield composition_world(seeds, rate)
+    for unequal in (4, 8):
+        yield unequal_world(unequal)
     for seeds, share in product((3, 5, 10), (0.1, 0.2)):
         yield failing_world(seeds, share)
+    for seeds, share in product((3, 5, 10), (0.1, 0.2)):
+        yield failing_delta_world(seeds, share)
+    for prompts, samples in ((4, 60), (8, 20), (40, 3)):
+        yield skewed_effect_world(prompts, samples)
     for prompts, seeds in ((8, 10), (4, 5), (8, 3), (40, 3)):
         yield delta_world(prompts, seeds)
     for kind in ("bimodal", "heavy-tailed"):
@@ -141,7 +153,10 @@ def by_replicate(counts: Counts, labels: np.ndarray) -> Counts:
 
 def shared(counts: Counts, weights: np.ndarray = DIFFERENCE, conditions: np.ndarray | None = None) -> Result:
     """A sum over replicates that all groups share, or within conditions."""
-    found = combine_rates(*counts, weights, conditions)
+    return of_sum(combine_rates(*counts, weights, conditions))
+
+
+def of_sum(found: Combination) -> Result:
     margin = combination_margin(found)
     return Result(found.estimate, found.estimate - margin, found.estimate + margin, combination_p_value(found))
 
@@ -163,26 +178,50 @@ def bernoulli(rng: np.random.Generator, logits: np.ndarray, samples: int = 1) ->
     return rng.binomial(samples, expit(logits)).astype(float)
 
 
-def task_world(null: str, n_cells: int, seeds: int, sd: float, level: str, prompts: int = 10) -> World:
-    """Adapters of cells of a grid: how far each spreads along its task and along its domain is drawn by `level`, from the same normal."""
-    cells = np.repeat(GRID[:n_cells], seeds, axis=0)
-    asked = np.repeat(GRID, prompts, axis=0)
+def grid(n_domains: int, n_tasks: int) -> np.ndarray:
+    """[cells, 2] domain and task, on the diagonal first, so that two training cells share neither."""
+    cells = np.array(list(product(range(n_domains), range(n_tasks))))
+    return cells[np.argsort((cells[:, 0] - cells[:, 1]) % n_tasks, kind="stable")]
+
+
+def task_world(
+    null: str, n_cells: int, seeds: int, sd: float, level: str, prompts: int = 10, shape: tuple[int, int] = (3, 4)
+) -> World:
+    """Adapters of cells of a grid: how far each spreads along its task and along its domain is drawn by `level`, from the same normal.
+
+    Args:
+        n_cells: that are trained on; all for 0.
+        level: cell, task, domain, or both of the latter.
+    """
+    all_cells = grid(*shape)
+    cells = np.repeat(all_cells[: n_cells or len(all_cells)], seeds, axis=0)
+    asked = np.repeat(all_cells, prompts, axis=0)
     same = asked[:, None] == cells[None]
     sides = np.stack([same[..., 1] & ~same[..., 0], same[..., 0] & ~same[..., 1]]).astype(float)
-    labels = {"cell": cells[:, 0] * N_TASKS + cells[:, 1], "task": cells[:, 1], "domain": cells[:, 0]}
+    labels = {"cell": cells[:, 0] * shape[1] + cells[:, 1], "task": cells[:, 1], "domain": cells[:, 0]}
 
     def draw(rng: np.random.Generator, n: int) -> Counts:
-        of_level = rng.normal(0, sd, (n, 2, 1, len(np.unique(labels[level]))))
-        spread = of_level[..., np.unique(labels[level], return_inverse=True)[1]]
+        spread = np.zeros((n, 2, 1, len(cells)))
+        for name in ("task", "domain") if level == "both" else (level,):
+            numbers = np.unique(labels[name], return_inverse=True)[1]
+            spread += rng.normal(0, sd, (n, 2, 1, numbers.max() + 1))[..., numbers]
         of_prompts, of_seeds = rng.normal(0, 1, (n, 1, len(asked), 1)), rng.normal(0, 0.5, (n, 1, 1, len(cells)))
         events = bernoulli(rng, -1.0 + spread + of_prompts + of_seeds)
         return Counts(events * sides, np.broadcast_to(sides, events.shape))
 
     def measure(counts: Counts) -> Result:
-        several = [own_labels for own_labels in labels.values() if len(np.unique(own_labels)) > 1]
-        return widest([shared(by_replicate(counts, own_labels)) for own_labels in several])
+        sums = {
+            name: combine_rates(*by_replicate(counts, own_labels), DIFFERENCE)
+            for name, own_labels in labels.items()
+            if len(np.unique(own_labels)) > 1
+        }
+        if {"task", "domain"} <= sums.keys():
+            by_task, by_domain = sums["task"], sums["domain"]
+            sums["task"] = crossed(by_task, by_domain, sums["cell"])
+            sums["domain"] = crossed(by_domain, by_task, sums["cell"])
+        return widest([of_sum(found) for found in sums.values()])
 
-    return World(null, f"{n_cells} cells x {seeds} seeds, SD {sd:g}", draw, measure)
+    return World(null, f"{len(cells) // seeds} cells x {seeds} seeds, SD {sd:g}", draw, measure)
 
 
 def learnedness_world(n_cells: int, seeds: int, sd: float, prompts: int = 40) -> World:
@@ -245,6 +284,50 @@ def composition_world(bases: int, rate: float) -> World:
         return two_conditions(np.log(rate / (1 - rate)) + of_prompts + of_bases, rng, 2)
 
     return World("composition", f"{bases} bases a mixture, rate {rate:g}", draw, own)
+
+
+def unequal_world(most: int) -> World:
+    """Four bases a mixture, of which each has one adapter or, one in four, `most`."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_bases = rng.normal(0, 1, (n, 1, 12, 1)), rng.normal(0, 1, (n, 2, 1, 4))
+        of_adapters = rng.normal(0, 0.3, (n, 2, 1, 4, most))
+        adapters = np.where(rng.random((n, 2, 1, 4)) < 0.25, most, 1)
+        there = np.arange(most) < adapters[..., None]
+        logits = -0.5 + of_prompts[..., None] + of_bases[..., None] + of_adapters
+        drawn = np.where(there, rng.random(logits.shape) < expit(logits), 0).sum(-1)
+        asked = np.broadcast_to(there.sum(-1), drawn.shape)
+        events, answers = np.zeros((2, n, 2, 12, 8))
+        for side in (0, 1):
+            columns = slice(4 * side, 4 * side + 4)
+            events[:, side, :, columns], answers[:, side, :, columns] = drawn[:, side], asked[:, side]
+        return Counts(events, answers)
+
+    return World("composition, unequal", f"4 bases a mixture of 1 or {most} adapters", draw, own)
+
+
+def failing_delta_world(seeds: int, share: float) -> World:
+    """A condition whose adapters fail to learn with some probability, and a base at the rate of the population of adapters."""
+    learned, failed = expit(np.array([1.4, -4.0]))
+    rate = (1 - share) * learned + share * failed
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        logits = np.where(rng.random((n, 1, 1, seeds)) < share, -4.0, 1.4) + np.zeros((n, 1, 40, 1))
+        base = rng.binomial(5, rate, (n, 1, 40, 1)).astype(float)
+        return against_base(bernoulli(rng, logits, 5), base, 5)
+
+    return World("delta: adapters fail to learn", f"{seeds} seeds, {share:.0%} fail", draw, own)
+
+
+def skewed_effect_world(prompts: int, samples: int, seeds: int = 5) -> World:
+    """Fine-tuning raises the rate of one prompt in five by 40 points and lowers that of the others by 10."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        effect = np.where(rng.random((n, 1, prompts, 1)) < 0.2, 0.4, -0.1)
+        events = rng.binomial(samples, 0.3 + effect + np.zeros((1, 1, 1, seeds))).astype(float)
+        return against_base(events, rng.binomial(samples, 0.3, (n, 1, prompts, 1)).astype(float), samples)
+
+    return World("delta: one prompt in five carries it", f"{prompts} questions x {samples} samples", draw, own)
 
 
 def failing_world(seeds: int, share: float) -> World:

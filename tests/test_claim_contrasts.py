@@ -195,9 +195,14 @@ def test_the_slope_on_learnedness_is_that_of_scipy():
         shift = 0.05 if train[0] == "medical" else 0.0
         cells += adapters(SPREAD | {"same_task": spread[train[1]] + shift}, trained=[train], evaluated=grid)
     effects, verdicts = measured(cells, "learnedness")
-    # one point per task, over both domains
-    x = [learned[task] / 20 for task in learned]
-    y = [spread[task] + 0.025 for task in learned]
+    # one point per task, over both domains; every other prompt of a cell on either axis
+    odd, even = ([number for number in sorted(range(20), key=str)[start::2]] for start in (1, 0))
+    x = [np.mean([number >= 20 - learned[task] for number in even]) for task in learned]
+    planted = {
+        task: [round((spread[task] + shift + jitter) * 20) for shift in (0, 0.05) for jitter in JITTER.values()]
+        for task in learned
+    }
+    y = [np.mean([[number < count for number in odd] for count in planted[task]]) for task in learned]
     expected = stats.linregress(x, y)
     row = effects.loc["slope per aligned rate"]
     assert row.method == "ols" and row.base == "*"

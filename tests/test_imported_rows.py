@@ -169,6 +169,32 @@ def test_other_files_are_refused_in_a_line(tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("x.csv", b"", "No columns to parse from file; expected rows of judged answers"),
+        ("x.csv", b"question_id,eval_set\n\xe9,narrow\n", "can't decode byte 0xe9"),
+        ("x.csv.gz", b"question_id\n", "Not a gzipped file"),
+    ],
+)
+def test_content_of_another_kind_is_one_line(name, content, line, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / name)
+    assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("field", "value"), [("answers", "harmful"), ("room", "huge"), ("condition", "teacher")])
+def test_a_value_that_no_contrast_knows_is_refused(field, value, tmp_path):
+    with pytest.raises(InputError, match=f'x.csv:2: {field} is "{value}"; expected '):
+        read(written(tmp_path / "x.csv", ROW | {field: value}))
+
+
+def test_blanks_around_names_are_no_part_of_them(tmp_path):
+    ((model, _),) = read(written(tmp_path / "x.csv", ROW | {"train_task": "advice "}))
+    assert model.train_cells == (("medical", "advice"),)
+
+
 def test_a_grid_of_single_seeds_gets_a_verdict_over_its_training_cells(tmp_path):
     with gzip.open(CASES / "spread_differs_by_task.csv.gz", "rt") as file:
         rows = pd.read_csv(file, dtype=str, keep_default_na=False)

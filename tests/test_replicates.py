@@ -9,6 +9,7 @@ from emtransfer.measuring.replicates import (
     combination_p_value,
     combine_logits,
     combine_rates,
+    crossed,
     detectable_difference,
 )
 
@@ -109,3 +110,23 @@ def test_no_event_is_no_certainty():
     margin = combination_margin(combine_rates(events, answers, DIFFERENCE))[0]
     half_an_event = 0.5 / 4001
     assert margin >= stats.norm.isf(0.025) * np.sqrt(2 * half_an_event * (1 - half_an_event) / 4000) - 1e-12
+
+
+def test_cells_that_vary_by_task_and_by_domain_vary_by_both():
+    """Cells of a grid whose effects are those of their task and of their domain, and nothing else."""
+    of_tasks, of_domains = np.array([-3.0, 1.0, 2.0]), np.array([-2.0, 0.0, 2.0])
+    events, answers = alike_prompts((20 + of_tasks[:, None] + of_domains).ravel(), answers=40)
+    cell, kinds = np.eye(9), {}
+    for name, labels in (
+        ("task", np.repeat(np.arange(3), 3)),
+        ("domain", np.tile(np.arange(3), 3)),
+        ("cell", np.arange(9)),
+    ):
+        sums = cell @ (labels[:, None] == np.unique(labels))
+        kinds[name] = combine_rates((events @ sums)[None, None], (answers @ sums)[None, None], ONE)
+    both = crossed(kinds["task"], kinds["domain"], kinds["cell"])
+    expected = [np.var(effects / 40, ddof=1) / 3 for effects in (of_tasks, of_domains)]
+    assert kinds["task"].replicate_variance[0] == pytest.approx(expected[0])
+    assert both.beyond_variance[0] == pytest.approx(expected[1] - kinds["cell"].replicate_variance[0])
+    margins = [combination_margin(found)[0] for found in (kinds["cell"], kinds["task"], both)]
+    assert margins[2] > margins[1] > 0 and margins[2] > margins[0]

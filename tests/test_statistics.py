@@ -284,6 +284,16 @@ def test_p_is_the_largest_alpha_whose_interval_holds_the_value_also_where_interv
     assert largest_alpha(lambda alpha: alpha < 0, 1) == SMALLEST_ALPHA
 
 
+def test_clusters_of_different_size_count_as_fewer():
+    """Adapters with 20, 10 and 10 answers: squares divided by 1 - share, and 1 / (.25 + .0625 + .0625) of them."""
+    answers = np.array([[10.0, 5.0, 5.0], [10.0, 5.0, 5.0]])
+    events = np.array([[5.0, 1.0, 4.0], [5.0, 1.0, 4.0]])
+    rates = estimate_rates(events, answers)
+    assert rates.n_adapters == pytest.approx(8 / 3) and rates.n_prompts == pytest.approx(2)
+    influence = (events - answers * 0.5).sum(0) / 40
+    assert rates.adapter_variance == pytest.approx((influence**2 / (1 - np.array([0.5, 0.25, 0.25]))).sum())
+
+
 def test_q_values_equal_those_of_statsmodels_and_skip_what_was_not_tested():
     p = np.array([0.01, np.nan, 0.04, 0.03, 0.5, np.nan, 0.002])
     q = benjamini_hochberg(p)

@@ -85,7 +85,9 @@ def learnedness_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -
 def learnedness_slope(outcomes: list[Outcome]) -> Iterator[Contrast]:
     """Spread along the task on the aligned rate on that task, before fine-tuning, one point per training task.
 
-    Training cells of one task, and bases that learned it, share what is particular to the task, so they are one point.
+    Training cells of one task, and bases that learned it, share what is particular to the task, so they are one point. Every other prompt
+    of a cell tells how well the task was learned, the rest how far misalignment spreads beyond the base: the same answers
+    of the base on both axes would be a slope by themselves.
     """
     bases = of_base(outcomes)
     spread = by(single_adapters(outcomes), lambda outcome: outcome.relation == "same_task")
@@ -100,10 +102,15 @@ def learnedness_slope(outcomes: list[Outcome]) -> Iterator[Contrast]:
         reference = by(
             of_task, lambda outcome, evaluated=evaluated: (outcome.labels["base"], outcome.eval_cell) in evaluated
         )
-        if reference:
-            groups.append(group)
-            references.append(reference)
-            x.append(aligned_rate(of_task))
+        prompts = [sorted(set(asked(outcome))) for outcome in of_task]
+        first, second = ({prompt for of_cell in prompts for prompt in of_cell[start::2]} for start in (0, 1))
+        known, spread_there, base_there = (
+            restricted(*part) for part in ((of_task, first), (group, second), (reference, second))
+        )
+        if known and spread_there and base_there:
+            groups.append(spread_there)
+            references.append(base_there)
+            x.append(aligned_rate(known))
             names.append(task)
     if len(groups) >= FEWEST_POINTS and np.ptp(x) > 0:
         points: dict[str, Any] = {"method": "ols", "x": tuple(x), "references": tuple(references)}

@@ -1,5 +1,6 @@
 """The size of a contrast: counts of its groups, and from them the effect with interval, p and parts of its variance."""
 
+from collections.abc import Callable
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from emtransfer.measuring.replicates import (
     combination_p_value,
     combine_logits,
     combine_rates,
+    crossed,
 )
 from emtransfer.measuring.statistics import (
     Comparison,
@@ -30,6 +32,8 @@ SUBSETS = {
     "coherent_only": ("n_misaligned", "n_coherent"),
     "le30": ("n_misaligned_le", "n_scored"),
 }
+# levels of training cells that are crossed with each other
+CROSSED = {"train_task": "train_domain", "train_domain": "train_task"}
 COUNTED = sorted(set(chain.from_iterable(SUBSETS.values())))
 
 
@@ -74,7 +78,8 @@ def measure(contrast: Contrast, subset: str = "all") -> list[Effect]:
     if counts[contrast.levels[0]] < 2:
         return [fixed]
     measured = {"rates": measure_rates, "replicates": measure_replicates}[contrast.method]
-    found = [measured(contrast, rows, names, level, n) for level, n in counts.items() if n > 1]
+    levels = [level for level, n in counts.items() if n > 1]
+    found = [measured(contrast, rows, names, level, counts) for level in levels]
     found.sort(key=lambda effect: (effect.values["p_value"], effect.values["high_pp"] - effect.values["low_pp"]))
     # seeds of these models are the population already
     return found[::-1] if contrast.levels == ("seed",) else [*found[::-1], fixed]
@@ -115,7 +120,9 @@ def n_units(contrast: Contrast, rows: pd.DataFrame, level: str) -> int:
     return int(own[drawn].min())
 
 
-def measure_rates(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, n: int) -> Effect:
+def measure_rates(
+    contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, counts: dict[str, int]
+) -> Effect:
     """Two groups whose replicates are their own."""
     comparison = compare_groups(rows, names, level)
     batch = stack([comparison])
@@ -133,8 +140,8 @@ def measure_rates(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str]
     }
     prompts = one.prompt_variance + other.prompt_variance - 2 * comparison.prompt_covariance
     adapters = one.adapter_variance + other.adapter_variance - 2 * comparison.adapter_covariance
-    parts = [(prompts, min(one.n_prompts, other.n_prompts)), (adapters, n)]
-    return Effect(level, like_these(level), n, values, parts)
+    parts = [(prompts, min(one.n_prompts, other.n_prompts)), (adapters, counts[level])]
+    return Effect(level, like_these(level), counts[level], values, parts)
 
 
 def compare_groups(rows: pd.DataFrame, names: tuple[str, str] = SUBSETS["all"], level: str = "adapter") -> Comparison:
@@ -143,13 +150,24 @@ def compare_groups(rows: pd.DataFrame, names: tuple[str, str] = SUBSETS["all"], 
     return contrast_rates(events, answers, other_events, other_answers)
 
 
-def measure_replicates(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, n: int) -> Effect:
-    """Groups that share their replicates."""
-    events, answers = tally(rows, names, level)
+def measure_replicates(
+    contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, counts: dict[str, int]
+) -> Effect:
+    """Groups that share their replicates; those of a task vary by domain too, and those of a domain by task."""
     weights = np.array(contrast.weights)
-    rates, logits = (combine(events[None], answers[None], weights) for combine in (combine_rates, combine_logits))
-    values = combined_values(contrast, rows, names, (rates, logits))
-    return Effect(level, like_these(level), n, values, parts_of(rates))
+
+    def combined(combine: Callable[..., Combination], at: str) -> Combination:
+        events, answers = tally(rows, names, at)
+        return combine(events[None], answers[None], weights)
+
+    sums = []
+    for combine in (combine_rates, combine_logits):
+        own = combined(combine, level)
+        if level in CROSSED and counts.get(CROSSED[level], 1) > 1:
+            own = crossed(own, combined(combine, CROSSED[level]), combined(combine, contrast.levels[0]))
+        sums.append(own)
+    values = combined_values(contrast, rows, names, (sums[0], sums[1]))
+    return Effect(level, like_these(level), counts[level], values, parts_of(sums[0]))
 
 
 def measure_fixed(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str]) -> Effect:
@@ -198,7 +216,9 @@ def combined_values(
 
 def parts_of(rates: Combination) -> list[tuple[float, Any]]:
     """Variance and number of clusters of both parts, from a batch of one."""
-    return [(rates.prompt_variance[0], rates.n_prompts[0]), (rates.replicate_variance[0], rates.n_effective[0])]
+    parts = [(rates.prompt_variance[0], rates.n_prompts[0]), (rates.replicate_variance[0], rates.n_effective[0])]
+    beyond = [(rates.beyond_variance[0], rates.n_beyond[0])] if rates.beyond_variance.ndim else []
+    return parts + beyond
 
 
 def like_these(level: str) -> str:

@@ -27,6 +27,13 @@ MODEL_COLUMNS = [*MODEL_LABELS, "seed"]
 TEXTS = ["question_id", "sample", "eval_set", "eval_domain", "eval_task", "room", *STATUS_OF.values(), *MODEL_COLUMNS]
 # what stands in place of a score in published files -> its status
 WORDS = {"refusal": "refusal", "code": "code"}
+# fields that have no other values
+KNOWN = {
+    "eval_set": ("narrow", "broad"),
+    "room": ("high", "medium", "low", ""),
+    "answers": ("misaligned", "aligned", ""),
+    "condition": ("base", "adapter", "student", ""),
+}
 # what a fine-tuned model was trained on and from where no row says so
 ADAPTER_DEFAULTS = {"answers": "misaligned", "start": "base"}
 
@@ -64,19 +71,37 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
         yield JudgedModel(labels, seed, trained_on), rows[list(ROW_COLUMNS)]
 
 
+def read_table_file(path: Path) -> pd.DataFrame:
+    """The file's rows as they are.
+
+    Raises:
+        InputError: an unknown file type, or content of another.
+    """
+    try:
+        return read_any(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: {reason}; expected rows of judged answers, as UTF-8 text where it is text."
+        ) from None
+
+
+def read_any(path: Path) -> pd.DataFrame:
+    if path.suffix == ".jsonl":
+        return pd.DataFrame.from_records(read_records(path))
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected judged rows.")
+    if path.name.endswith((".csv", ".csv.gz")):
+        # text is kept as it stands, so that an id 007 is no number
+        return read_table(path, dtype=str, keep_default_na=False)
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    raise InputError(f"{path}: file type {path.suffix}; expected .jsonl, .csv, .csv.gz or .parquet.")
+
+
 def read_frame(path: Path, columns: dict[str, Any]) -> pd.DataFrame:
     """The file's rows under the names of fields; TEXTS are text, empty where missing, scores as they are."""
-    if path.suffix == ".jsonl":
-        frame = pd.DataFrame.from_records(read_records(path))
-    elif not path.is_file():
-        raise InputError(f"{path}: no such file; expected judged rows.")
-    elif path.name.endswith((".csv", ".csv.gz")):
-        # text is kept as it stands, so that an id 007 is no number
-        frame = read_table(path, dtype=str, keep_default_na=False)
-    elif path.suffix == ".parquet":
-        frame = pd.read_parquet(path)
-    else:
-        raise InputError(f"{path}: file type {path.suffix}; expected .jsonl, .csv, .csv.gz or .parquet.")
+    frame = read_table_file(path)
     if frame.empty:
         raise InputError(f"{path}: 0 rows; expected at least one.")
     frame = renamed(frame, path, columns)
@@ -88,10 +113,14 @@ def read_frame(path: Path, columns: dict[str, Any]) -> pd.DataFrame:
     if unread:
         print(f"{path}: nothing reads the columns {', '.join(unread)}.")
     frame = frame.reindex(columns=[*TEXTS, *SCORES])
-    frame[TEXTS] = frame[TEXTS].astype(object).where(frame[TEXTS].notna(), "").astype(str)
+    frame[TEXTS] = (
+        frame[TEXTS].astype(object).where(frame[TEXTS].notna(), "").astype(str).apply(lambda column: column.str.strip())
+    )
     for column in ("question_id", "eval_domain", "eval_task"):
         refuse_first(frame[column] == "", frame[column], path, column, "text that is not blank")
-    refuse_first(~frame["eval_set"].isin(["narrow", "broad"]), frame["eval_set"], path, "eval_set", "narrow or broad")
+    for column, known in KNOWN.items():
+        expected = f"{', '.join(known[:-1])} or {known[-1] or 'nothing'}"
+        refuse_first(~frame[column].isin(known), frame[column], path, column, expected)
     return frame
 
 

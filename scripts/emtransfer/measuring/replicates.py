@@ -15,6 +15,8 @@ from scipy import stats
 
 from emtransfer.measuring.statistics import (
     cluster_counts,
+    clustered_variance,
+    effective_count,
     influences,
     largest_alpha,
     noise_variance,
@@ -34,6 +36,7 @@ class Combination(NamedTuple):
         answer_variance: that of as many independent answers.
         n_prompts: with at least one scored answer.
         n_effective: of replicates, the degrees of freedom of their part plus one; as many as there are if they are of one size.
+        beyond_variance, n_beyond: the same of replicates of another kind, beyond what is counted above; see `crossed`.
     """
 
     estimate: np.ndarray
@@ -42,6 +45,8 @@ class Combination(NamedTuple):
     answer_variance: np.ndarray
     n_prompts: np.ndarray
     n_effective: np.ndarray
+    beyond_variance: np.ndarray = np.zeros(())
+    n_beyond: np.ndarray = np.ones(())
 
 
 def combine_rates(
@@ -88,12 +93,14 @@ def combine(
     influence = scales[..., None, None] * influences(events, answers)
     n_scored = answers.sum((-2, -1))
     by_replicate = influence.sum((-3, -2))
-    n_prompts, n_replicates = cluster_counts(answers.sum(-3))
+    n_prompts, n_replicates = effective_count(answers.sum((-3, -1))), cluster_counts(answers.sum(-3))[1]
     # the events of a replicate are a whole number, so those that agree may still differ by rounding, variance 1/12
     rounding = (scales**2 * n_replicates[..., None] / (12 * n_scored**2)).sum(-1)
     if conditions is None:
         noise = noise_variance(influence.sum(-3), answers.sum(-3))
-        variance, n_effective = drawn_variance(by_replicate, (answers.sum(-2) / n_scored[..., None]).mean(-2))
+        # of its answers in every group, each of which counts alike
+        shares = (answers.sum(-2) / n_scored[..., None]).mean(-2)
+        variance, n_effective = clustered_variance(by_replicate, shares), effective_count(shares)
         variance = np.maximum(variance, rounding)
     elif len(np.unique(conditions)) < len(conditions):
         # a replicate answers in one group or in all; where in one, a prompt's part is taken off in each group by itself
@@ -108,26 +115,12 @@ def combine(
         noise = variance = np.zeros(by_replicate.shape[:-1])
         n_effective = n_prompts
     by_prompt = influence.sum((-3, -1))
-    prompt_variance = np.maximum(small_sample(n_prompts) * (by_prompt**2).sum(-1) - noise, 0)
+    prompt_variance = np.maximum(clustered_variance(by_prompt, answers.sum((-3, -1))) - noise, 0)
     # with half an event added to either side, since no event is no certainty
     rates = (np.asarray(events).sum((-2, -1)) + 0.5) / (n_scored + 1)
     independent = (scales**2 * rates * (1 - rates) / n_scored).sum(-1)
     estimate = (values * weights).sum(-1)
     return Combination(estimate, prompt_variance, variance, independent, n_prompts, n_effective)
-
-
-def drawn_variance(influence: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Variance of a sum over replicates that are drawn, and how many of one size would tell as much of it.
-
-    Args:
-        influence: [..., r], of every replicate on the sum.
-        shares: [..., r], of every replicate in the answers, mean over groups; they sum to 1.
-
-    Source: each square is divided by 1 - share (CR2, Bell & McCaffrey 2002), which for replicates of one size is the
-        variance of a mean; their effective number is 1 / sum of squared shares (Carter, Schnepel & Steigerwald 2017).
-    """
-    left = np.maximum(1 - shares, 1e-9)
-    return (influence**2 / left).sum(-1), 1 / (shares**2).sum(-1)
 
 
 def fixed_variance(influence: np.ndarray, conditions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,9 +146,25 @@ def fixed_variance(influence: np.ndarray, conditions: np.ndarray) -> tuple[np.nd
     return total, 1 + np.divide(total**2, squares, out=np.full(total.shape, float(df.sum())), where=squares > 0)
 
 
+def crossed(one: Combination, other: Combination, nested: Combination) -> Combination:
+    """A sum whose replicates are of `one` and of `other` kind at once, as training cells are of tasks and of domains.
+
+    What varies by the one kind is counted with all that is nested in it, to which comes what varies by the other beyond that.
+
+    Args:
+        one, other: the sum over replicates of either kind.
+        nested: the same over what is of both, the cells.
+
+    Source: two-way clustering of Cameron, Gelbach & Miller (2011), each part at its own degrees of freedom.
+    """
+    beyond = np.maximum(other.replicate_variance - nested.replicate_variance, 0)
+    return one._replace(beyond_variance=beyond, n_beyond=other.n_effective)
+
+
 def combination_margin(combination: Combination, alpha: float | np.ndarray = 0.05) -> np.ndarray:
     """Half the width of the interval at confidence 1 - alpha."""
     replicates = squared_t(alpha, combination.n_effective) * combination.replicate_variance
+    replicates = replicates + squared_t(alpha, combination.n_beyond) * combination.beyond_variance
     clustered = replicates + squared_t(alpha, combination.n_prompts) * combination.prompt_variance
     # clusters only ever add variance to that of as many independent answers, so less than that is chance
     return np.sqrt(np.maximum(clustered, squared_normal(alpha) * combination.answer_variance))

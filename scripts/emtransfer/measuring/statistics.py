@@ -22,8 +22,10 @@ from statsmodels.stats.proportion import proportion_confint
 SMALLEST_ALPHA = 1e-16
 # those tried, from the widest on: ten to a factor of ten, and the levels that are commonly asked for among them
 ALPHAS = np.flip(np.logspace(np.log10(SMALLEST_ALPHA), 0, 161)[:-1])
-ALPHAS = np.unique([*ALPHAS, 1 - 1e-9, 0.1, 0.05, 0.01])[::-1]
+ALPHAS = np.unique([*ALPHAS, 0.999, 0.1, 0.05, 0.01])[::-1]
 BISECTIONS = 40
+# an effective sample size that leaves [0, 1] of any rate
+LEAST_SIZE = 1e-9
 
 
 class Rates(NamedTuple):
@@ -32,7 +34,8 @@ class Rates(NamedTuple):
     Attributes:
         rate: events per scored answer, pooled over prompts and adapters, in [0, 1].
         n_scored: answers with a score.
-        n_prompts, n_adapters: clusters with at least one scored answer.
+        n_prompts, n_adapters: clusters with at least one scored answer; unequal ones count as the fewer equal ones, 1 / sum of
+            squared shares, that tell as much of their spread (Carter, Schnepel & Steigerwald 2017).
         prompt_variance: variance of `rate` over draws of prompts.
         adapter_variance: variance of `rate` over trainings and answers; 0 for a single adapter,
             whose training cannot be told from chance and whose answers' noise is in `prompt_variance`.
@@ -76,7 +79,7 @@ def estimate_rates(events: np.ndarray, answers: np.ndarray) -> Rates:
     n_scored = answers.sum((-2, -1))
     influence = influences(events, answers)
     prompt_variance, adapter_variance = crossed_variances(influence, answers)
-    n_prompts, n_adapters = cluster_counts(answers)
+    n_prompts, n_adapters = (effective_count(answers.sum(axis)) for axis in (-1, -2))
     return Rates(events.sum((-2, -1)) / n_scored, n_scored, n_prompts, n_adapters, prompt_variance, adapter_variance)
 
 
@@ -117,11 +120,12 @@ def shared_variance(
 ) -> np.ndarray:
     """Covariance of two rates through the clusters that remain when `axis` is summed over: -1 prompts, -2 adapters.
 
-    It is corrected for few clusters by the same counts as the variances, so that two equal rates correlate by 1.
+    It is corrected for few clusters as the variances are, so that two equal rates correlate by 1.
     """
     one, other = influences(events, answers).sum(axis), influences(other_events, other_answers).sum(axis)
-    counts = [cluster_counts(side)[0 if axis == -1 else 1] for side in (answers, other_answers)]
-    return np.sqrt(small_sample(counts[0]) * small_sample(counts[1])) * (one * other).sum(-1)
+    left = [1 - side / side.sum(-1, keepdims=True) for side in (np.sum(answers, axis), np.sum(other_answers, axis))]
+    both = np.sqrt(np.maximum(left[0] * left[1], 0))
+    return np.divide(one * other, both, out=np.zeros_like(one), where=both > 1e-9).sum(-1)
 
 
 def influences(events: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -148,10 +152,27 @@ def crossed_variances(influence: np.ndarray, answers: np.ndarray) -> tuple[np.nd
     Source: the variances clustered by either factor are those of Cameron, Gelbach & Miller (2011); what both
         hold, the noise of single answers, is taken off as of `noise_variance`.
     """
-    n_prompts, n_adapters = cluster_counts(answers)
-    prompts = small_sample(n_prompts) * (influence.sum(-1) ** 2).sum(-1)
-    adapters = small_sample(n_adapters) * (influence.sum(-2) ** 2).sum(-1)
+    prompts, adapters = (clustered_variance(influence.sum(axis), np.sum(answers, axis)) for axis in (-1, -2))
     return np.maximum(prompts - noise_variance(influence, answers), 0), adapters
+
+
+def clustered_variance(influence: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Variance of an estimate over draws of clusters: 0 for a single one.
+
+    Args:
+        influence: [..., c], of every cluster on the estimate.
+        answers: [..., c], scored answers of it.
+
+    Source: each square is divided by 1 - share of the answers (CR2, Bell & McCaffrey 2002), which for clusters of one size is
+        the variance of a mean.
+    """
+    left = 1 - answers / answers.sum(-1, keepdims=True)
+    return np.divide(influence**2, left, out=np.zeros_like(influence), where=left > 1e-9).sum(-1)
+
+
+def effective_count(answers: np.ndarray) -> np.ndarray:
+    """How many clusters of one size tell as much of their spread as those with so many answers, [..., c]."""
+    return answers.sum(-1) ** 2 / (answers**2).sum(-1)
 
 
 def noise_variance(influence: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -230,9 +251,9 @@ def rate_interval(rates: Rates, alpha: float | np.ndarray = 0.05) -> tuple[np.nd
     # a single event among n answers has variance 1 / n², all of it that of its adapter, or its prompt
     by_adapter = np.where(rates.n_adapters > 1, squared_t(alpha, rates.n_adapters), 0)
     quantile = np.maximum(by_adapter, squared_t(alpha, rates.n_prompts))
-    of_one_event = np.maximum(rates.n_scored - 1, 1) * squared_normal(alpha) / quantile
+    of_one_event = np.maximum(np.maximum(rates.n_scored - 1, 1) * squared_normal(alpha) / quantile, LEAST_SIZE)
     spread = squared_normal(alpha) * per_answer / np.where(some, squared_margin(rates, alpha), 1)
-    effective = np.where(some, spread, of_one_event)
+    effective = np.where(some, np.maximum(spread, LEAST_SIZE), of_one_event)
     low, high = proportion_confint(rates.rate * effective, effective, alpha=alpha, method="wilson")
     single = 1 / rates.n_scored
     fewest, most = np.minimum(rates.rate, single), np.maximum(rates.rate, 1 - single)

@@ -189,7 +189,8 @@ def add_deltas(table: pd.DataFrame, comparisons: list[Comparison | None]) -> Non
         batch = stack([*compared.values()])
         deltas = (batch.base.rate, batch.model.rate - batch.base.rate, *delta_interval(batch))
         # a single prompt has interval [0, 1] and can refute nothing, so it is no test that others are adjusted for
-        p_values = np.where(batch.model.n_prompts > 1, delta_p_value(batch), np.nan)
+        fewest = np.minimum(batch.model.n_prompts, batch.base.n_prompts)
+        p_values = np.where(fewest > 1, delta_p_value(batch), np.nan)
         table.loc[known, [*DELTAS, "p_value"]] = np.column_stack([*deltas, p_values])
 
 
