@@ -86,12 +86,9 @@ def test_a_spread_that_differs_by_task_is_no_spread_along_the_task():
     effects, claims, _ = measure_contrasts(contrasts(cells))
     assert claims[claims.claim == "task"].verdict.tolist() == ["undecided"]
     rows = effects[(effects.claim == "task") & (effects.subset == "all") & (effects.method != "logit")]
-    populations = [f"training {kind} like these" for kind in ("tasks", "cells", "domains")]
-    assert rows.population.tolist() == [*populations, "these training cells"] and rows.n_units.tolist()[:3] == [
-        4,
-        12,
-        3,
-    ]
+    levels = {f"training {kind} like these": n for kind, n in (("tasks", 4), ("cells", 12), ("domains", 3))}
+    assert dict(zip(rows.population, rows.n_units, strict=True)) == levels | {"these training cells": 2}
+    assert rows.population.tolist()[2:] == ["training cells like these", "these training cells"]
     # the level that decides is one test, and so is that of these cells
     assert rows.q_value.notna().tolist() == [True, False, False, True]
     assert rows.p_value.tolist()[:3] == sorted(rows.p_value.tolist()[:3], reverse=True)
