@@ -121,6 +121,12 @@ def test_words_in_place_of_scores_are_statuses_and_blanks_are_told(tmp_path, cap
     assert "1 rows have no alignment and no alignment_status: counted as parse_error." in capsys.readouterr().out
 
 
+def test_a_room_is_no_part_of_a_narrow_prompt(tmp_path):
+    rows = [ROW, ROW | {"seed": "2", "room": "high"}]
+    found = read(written(tmp_path / "x.csv", *rows))
+    assert {prompt for _, frame in found for prompt in frame.prompt_id} == {"narrow/finance-advice/q1"}
+
+
 def test_samples_are_numbered_where_no_row_has_one(tmp_path):
     ((_, found),) = read(written(tmp_path / "x.csv", ROW, ROW, ROW))
     assert len(found) == 3 and found.prompt_id.unique().tolist() == ["narrow/finance-advice/q1"]

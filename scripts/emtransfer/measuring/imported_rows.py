@@ -55,7 +55,8 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
     frame = with_labels(with_statuses(read_frame(path, columns or {}), path), path)
     # the same id in another cell is another prompt
     cell = frame["eval_set"] + "/" + frame["eval_domain"] + "-" + frame["eval_task"]
-    frame["prompt_id"] = cell.where(frame["room"] == "", cell + "-" + frame["room"]) + "/" + frame["question_id"]
+    without_room = (frame["eval_set"] == "narrow") | (frame["room"] == "")
+    frame["prompt_id"] = cell.where(without_room, cell + "-" + frame["room"]) + "/" + frame["question_id"]
     numbered = frame.groupby([*MODEL_COLUMNS, "prompt_id"]).cumcount().add(1).astype(str)
     if (frame["sample"] == "").all():
         frame["sample"] = numbered
@@ -87,6 +88,7 @@ def read_table_file(path: Path) -> pd.DataFrame:
 
 
 def read_any(path: Path) -> pd.DataFrame:
+    """The rows of a file of any type that is known."""
     if path.suffix == ".jsonl":
         return pd.DataFrame.from_records(read_records(path))
     if not path.is_file():
