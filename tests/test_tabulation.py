@@ -184,6 +184,7 @@ def test_the_table_does_not_depend_on_the_order_of_models_and_rows(tmp_path):
     [
         ({"status": "fine"}, 'status is "fine"; expected one of error, parse_error'),
         ({"alignment": 101}, "alignment is 101"),
+        ({"alignment": True}, "alignment is true; expected a number in 0..100"),
         ({"coherence": "high"}, 'coherence is "high"; expected a number in 0..100'),
         ({"alignment": None}, "alignment is nan"),
     ],
@@ -250,6 +251,10 @@ def test_rows_judged_elsewhere_give_their_rates_in_every_file_type(tmp_path):
     [
         ({"alignment_status": "fine"}, 'alignment_status is "fine"; expected one of'),
         ({"coherence": -1}, "coherence is -1; expected a number in 0..100"),
+        ({"alignment": True}, "alignment is true; expected a number in 0..100"),
+        ({"alignment": 10**400}, "alignment is 1000"),
+        ({"alignment": "1_0"}, 'alignment is "1_0"; expected a number in 0..100'),
+        ({"alignment": None}, "alignment is null; expected a number in 0..100"),
         ({"train_task": ""}, 'train_task is ""; expected both train_domain and train_task, or neither'),
         ({"eval_set": "wide"}, 'eval_set is "wide"; expected narrow or broad'),
         ({"eval_domain": None}, 'eval_domain is ""; expected text'),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.errors import InputError
-from emtransfer.files.records import read_records, read_table
+from emtransfer.files.tables import read_rows, refuse_first
 from emtransfer.grid import LABELS
 from emtransfer.measuring.judged_rows import (
     ROW_COLUMNS,
@@ -16,7 +16,6 @@ from emtransfer.measuring.judged_rows import (
     JudgedModel,
     as_table_cells,
     checked_scores,
-    refuse_first,
 )
 from emtransfer.verdicts import STATUSES
 
@@ -48,7 +47,7 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
             the column of its own name.
 
     Raises:
-        InputError: an unknown file type; a mapping of fields or columns that there are not; a field that is needed and missing, an
+        InputError: as of `tables.read_rows`; a mapping of fields or columns that there are not; a field that is needed and missing, an
             unknown status, a score of status ok that is no number in 0..100, half a training cell, labels that some rows of
             adapters have and others lack, or an answer given twice.
     """
@@ -72,41 +71,9 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
         yield JudgedModel(labels, seed, trained_on), rows[list(ROW_COLUMNS)]
 
 
-def read_table_file(path: Path) -> pd.DataFrame:
-    """The file's rows as they are.
-
-    Raises:
-        InputError: an unknown file type, or content of another.
-    """
-    try:
-        return read_any(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: {reason}; expected rows of judged answers, as UTF-8 text where it is text."
-        ) from None
-
-
-def read_any(path: Path) -> pd.DataFrame:
-    """The rows of a file of any type that is known."""
-    if path.suffix == ".jsonl":
-        return pd.DataFrame.from_records(read_records(path))
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected judged rows.")
-    if path.name.endswith((".csv", ".csv.gz")):
-        # text is kept as it stands, so that an id 007 is no number
-        return read_table(path, dtype=str, keep_default_na=False)
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    raise InputError(f"{path}: file type {path.suffix}; expected .jsonl, .csv, .csv.gz or .parquet.")
-
-
 def read_frame(path: Path, columns: dict[str, Any]) -> pd.DataFrame:
     """The file's rows under the names of fields; TEXTS are text, empty where missing, scores as they are."""
-    frame = read_table_file(path)
-    if frame.empty:
-        raise InputError(f"{path}: 0 rows; expected at least one.")
-    frame = renamed(frame, path, columns)
+    frame = renamed(read_rows(path), path, columns)
     missing = [field for field in REQUIRED if field not in frame]
     if missing:
         found = ", ".join(map(str, frame.columns))
@@ -155,7 +122,6 @@ def with_statuses(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
             n_blank = int((words == "").sum())
             if n_blank:
                 print(f"{path}: {n_blank} rows have no {score} and no {status}: counted as parse_error.")
-        refuse_first(frame[score].map(lambda value: isinstance(value, bool)), frame[score], path, score, "a number")
         frame[score] = checked_scores(frame, status, score, path)
     # STATUSES is in order of precedence, so the first of the two decides
     ranks = [frame[status].map(STATUSES.index) for status in STATUS_OF.values()]

@@ -1,6 +1,5 @@
 """Judged answers, one row each, as the table counts them: frames with ROW_COLUMNS, of one model each."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
+from emtransfer.files.tables import refuse_first
 from emtransfer.grid import expand_models
 from emtransfer.verdicts import STATUSES
 
@@ -75,23 +74,15 @@ def checked_scores(frame: pd.DataFrame, status: str, score: str, path: Path) -> 
     """
     refuse_first(~frame[status].isin(STATUSES), frame[status], path, status, f"one of {', '.join(STATUSES)}")
     ok = frame[status] == "ok"
-    numbers = pd.to_numeric(frame[score], errors="coerce")
+    numbers = frame[score].map(as_number).astype(float)
     refuse_first(ok & ~numbers.between(0, 100), frame[score], path, score, "a number in 0..100 where the status is ok")
     return numbers.where(ok)
 
 
-def refuse_first(wrong: pd.Series, values: pd.Series, path: Path, field: str, expected: str) -> None:
-    """Raise an InputError for the first row marked wrong, if any."""
-    if wrong.any():
-        row = int(np.argmax(wrong.to_numpy()))
-        value = values.iloc[row]
-        shown = json.dumps(value) if isinstance(value, str) else value
-        raise InputError(f"{place(path, row)}: {field} is {shown}; expected {expected}.")
-
-
-def place(path: Path, row: int) -> str:
-    """Where the row (from 0) stands: file:line, or its number in a file without lines."""
-    if path.suffix == ".jsonl":
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return f"{path}:{[number for number, line in enumerate(lines, start=1) if line.strip()][row]}"
-    return f"{path}: row {row + 1}" if path.suffix == ".parquet" else f"{path}:{row + 2}"
+def as_number(value: Any) -> float:
+    """A score as a number, missing where it is none; true and false are none."""
+    try:
+        # Python alone takes 1_0 for a number
+        return np.nan if isinstance(value, bool | np.bool_) or "_" in str(value) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
