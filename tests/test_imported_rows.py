@@ -155,12 +155,36 @@ def test_what_adapters_were_trained_on_is_taken_for_granted_and_said_or_refused(
         ({"alignement": "aligned"}, "--columns: alignement is no field; expected one of question_id, sample"),
         ({"alignment": "aligned"}, "no column aligned for alignment; expected one of question_id, eval_set"),
         ({"alignment": 3}, "no column 3 for alignment"),
+        ({"alignment": {"values": 3}}, "alignment has a value; expected a column, since"),
+        ({"experiment": {"values": 3}}, "no column {'values': 3} for experiment"),
+        ({"eval_task": {"value": "x"}}, "eval_task has a value; expected a column, since"),
+        ({"room": "answer", "judge": "answer"}, "room and judge are both answer; expected a column for one field"),
     ],
 )
 def test_a_mapping_of_what_is_not_there_is_one_line(columns, line, tmp_path):
     with pytest.raises(InputError) as caught:
         read(written(tmp_path / "x.csv", ROW), columns)
     assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_answer_given_twice_is_told_with_what_tells_the_two_apart(tmp_path):
+    rows = [ROW | {"sample": 1, "model": model, "note": "x"} for model in "AB"]
+    path = written(tmp_path / "x.csv", ROW | {"question_id": "q0"}, *rows)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert str(caught.value) == (
+        f'{path}:4: question_id is "q1"; expected no second row of the same model, seed, evaluation cell and sample,'
+        f" as {path}:3; they differ in model, which nothing reads unless --columns names a field for it."
+    )
+
+
+def test_a_prompt_of_two_rooms_is_two_and_one_with_a_room_in_some_rows_only_is_refused(tmp_path):
+    broad = ROW | {"eval_set": "broad"}
+    ((_, found),) = read(written(tmp_path / "x.csv", *(broad | {"room": room} for room in ("high", "low"))))
+    assert found["prompt_id"].nunique() == 2
+    path = written(tmp_path / "x.csv", broad | {"room": "high"}, broad | {"eval_task": "story"}, broad)
+    with pytest.raises(InputError, match=f'{path}:4: room is ""; expected a room, as other rows of this question_id'):
+        read(path)
 
 
 def test_other_files_are_refused_in_a_line(tmp_path):

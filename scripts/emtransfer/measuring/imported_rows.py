@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.errors import InputError
-from emtransfer.files.tables import read_rows, refuse_first
+from emtransfer.files.tables import place, read_rows, refuse_first
 from emtransfer.grid import LABELS
 from emtransfer.measuring.judged_rows import (
     ROW_COLUMNS,
@@ -51,7 +51,9 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
             unknown status, a score of status ok that is no number in 0..100, half a training cell, labels that some rows of
             adapters have and others lack, or an answer given twice.
     """
-    frame = with_labels(with_statuses(read_frame(path, columns or {}), path), path)
+    frame, unread = read_frame(path, columns or {})
+    frame = with_labels(with_statuses(frame, path), path)
+    refuse_half_rooms(frame, path)
     # the same id in another cell is another prompt
     cell = frame["eval_set"] + "/" + frame["eval_domain"] + "-" + frame["eval_task"]
     without_room = (frame["eval_set"] == "narrow") | (frame["room"] == "")
@@ -59,9 +61,7 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
     numbered = frame.groupby([*MODEL_COLUMNS, "prompt_id"]).cumcount().add(1).astype(str)
     if (frame["sample"] == "").all():
         frame["sample"] = numbered
-    repeated = frame.duplicated([*MODEL_COLUMNS, "prompt_id", "sample"])
-    once = "no second row of the same model, seed, evaluation cell and sample"
-    refuse_first(repeated, frame["question_id"], path, "question_id", once)
+    refuse_repeated(frame, unread, path)
     for values, rows in as_table_cells(frame).groupby(MODEL_COLUMNS, sort=True):
         *names, seed = values
         labels = dict(zip(MODEL_LABELS, names, strict=True))
@@ -71,16 +71,16 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
         yield JudgedModel(labels, seed, trained_on), rows[list(ROW_COLUMNS)]
 
 
-def read_frame(path: Path, columns: dict[str, Any]) -> pd.DataFrame:
-    """The file's rows under the names of fields; TEXTS are text, empty where missing, scores as they are."""
+def read_frame(path: Path, columns: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The file's rows under the names of fields, and its other columns; TEXTS are text, empty where missing, scores as they are."""
     frame = renamed(read_rows(path), path, columns)
     missing = [field for field in REQUIRED if field not in frame]
     if missing:
         found = ", ".join(map(str, frame.columns))
         raise InputError(f"{path}: no field {missing[0]}, but {found}; expected it, or --columns to name its column.")
-    unread = [str(name) for name in frame.columns if name not in TEXTS and name not in SCORES]
-    if unread:
-        print(f"{path}: nothing reads the columns {', '.join(unread)}.")
+    unread = frame.drop(columns=[name for name in frame.columns if name in TEXTS or name in SCORES])
+    if len(unread.columns):
+        print(f"{path}: nothing reads the columns {', '.join(unread.columns)}.")
     frame = frame.reindex(columns=[*TEXTS, *SCORES])
     frame[TEXTS] = (
         frame[TEXTS].astype(object).where(frame[TEXTS].notna(), "").astype(str).apply(lambda column: column.str.strip())
@@ -90,7 +90,30 @@ def read_frame(path: Path, columns: dict[str, Any]) -> pd.DataFrame:
     for column, known in KNOWN.items():
         expected = f"{', '.join(known[:-1])} or {known[-1] or 'nothing'}"
         refuse_first(~frame[column].isin(known), frame[column], path, column, expected)
-    return frame
+    return frame, unread
+
+
+def refuse_half_rooms(frame: pd.DataFrame, path: Path) -> None:
+    """Raise an InputError for the first broad prompt without a room that has one in other rows: it would count as two."""
+    broad = frame["eval_set"] == "broad"
+    roomless = broad & (frame["room"] == "")
+    ids = pd.MultiIndex.from_frame(frame[["eval_domain", "eval_task", "question_id"]])
+    half = roomless & ids.isin(ids[broad & ~roomless])
+    refuse_first(half, frame["room"], path, "room", "a room, as other rows of this question_id have one")
+
+
+def refuse_repeated(frame: pd.DataFrame, unread: pd.DataFrame, path: Path) -> None:
+    """Raise an InputError for the first answer given twice, with the columns that nothing reads and that tell the two apart."""
+    keys = [*MODEL_COLUMNS, "prompt_id", "sample"]
+    repeated = frame.duplicated(keys)
+    if repeated.any():
+        row = int(np.argmax(repeated.to_numpy()))
+        first = int(np.argmax((frame[keys] == frame[keys].iloc[row]).all(axis=1).to_numpy()))
+        once = f"no second row of the same model, seed, evaluation cell and sample, as {place(path, first)}"
+        differ = [name for name in unread.columns if str(unread[name].iloc[row]) != str(unread[name].iloc[first])]
+        if differ:
+            once += f"; they differ in {', '.join(differ)}, which nothing reads unless --columns names a field for it"
+        refuse_first(repeated, frame["question_id"], path, "question_id", once)
 
 
 def renamed(frame: pd.DataFrame, path: Path, columns: dict[str, Any]) -> pd.DataFrame:
@@ -100,6 +123,11 @@ def renamed(frame: pd.DataFrame, path: Path, columns: dict[str, Any]) -> pd.Data
     for field, source in columns.items():
         if field not in fields:
             raise InputError(f"--columns: {field} is no field; expected one of {', '.join(fields)}.")
+        other = next((name for name in columns if name != field and columns[name] == source), None)
+        if other and isinstance(source, str):
+            raise InputError(f"--columns: {field} and {other} are both {source}; expected a column for one field.")
+        if isinstance(source, dict) and field in frame:
+            raise InputError(f"--columns: {field} has a value; expected a column, since {path} has a {field}.")
         if isinstance(source, dict) and set(source) == {"value"}:
             taken[field] = pd.Series([source["value"]] * len(frame), frame.index)
         elif isinstance(source, str) and source in frame:
