@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from emtransfer.answering import sampling
-from emtransfer.answering.sampling import answer_prompts, draw, row_uniforms, sample, sample_ids
+from emtransfer.answering.sampling import (
+    answer_prompts,
+    choices_per_token,
+    draw,
+    draw_by_halves,
+    row_uniforms,
+    sample,
+    sample_ids,
+)
 from emtransfer.answering.settings import AnsweringSettings, SamplingSettings
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
@@ -18,6 +26,8 @@ from sample_answers import main as sample_answers
 QUESTIONS = [row["question"] for row in tiny_rows(24)]
 # prompts of different length, so that batches need padding
 QUESTIONS = [question if index % 3 else question[:20] for index, question in enumerate(QUESTIONS)]
+# of an instruct model
+REAL_VOCABULARY = 49152
 KEYS = [f"prompt {index}" for index in range(len(QUESTIONS))]
 
 
@@ -61,6 +71,117 @@ def test_cache_padding_and_settled_draws_give_what_every_row_gives_alone(chat, a
     # with so wide an edge every draw is unsure and made from a forward pass over the row alone
     monkeypatch.setattr(sampling, "EDGE", 2.0)
     assert sample(chat, QUESTIONS[:6], KEYS[:6], SamplingSettings(20), seed=1) == answers[:6]
+
+
+@pytest.fixture(scope="module")
+def wide_chat():
+    """A random model with as many tokens as an instruct model has, most of them rare and all of them possible."""
+    return tiny_chat(vocab_size=REAL_VOCABULARY)
+
+
+@pytest.fixture(scope="module")
+def wide_answers(wide_chat):
+    prompts = [wide_chat.format.prompt_ids(question) for question in QUESTIONS]
+    return sample_ids(wide_chat, prompts, KEYS, SamplingSettings(20, batch_size=64), seed=1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_answers_from_a_real_vocabulary_depend_on_neither_batch_size_nor_other_rows(
+    wide_chat, wide_answers, batch_size
+):
+    rows = random.Random(batch_size).sample(range(len(QUESTIONS)), 15)
+    prompts = [wide_chat.format.prompt_ids(QUESTIONS[row]) for row in rows]
+    keys = [KEYS[row] for row in rows]
+    again = sample_ids(wide_chat, prompts, keys, SamplingSettings(20, batch_size=batch_size), seed=1)
+    assert again == [wide_answers[row] for row in rows]
+
+
+def test_settled_draws_from_a_real_vocabulary_are_what_the_batch_gives(wide_chat, wide_answers, monkeypatch):
+    # with so much noise every draw is unsure and made from a forward pass over the row alone
+    monkeypatch.setattr(sampling, "LOGIT_NOISE", 1e9)
+    prompts = [wide_chat.format.prompt_ids(question) for question in QUESTIONS[:6]]
+    assert sample_ids(wide_chat, prompts, KEYS[:6], SamplingSettings(20), seed=1) == wide_answers[:6]
+
+
+def test_few_draws_from_a_real_vocabulary_need_a_pass_of_their_own(wide_chat, wide_answers, monkeypatch):
+    passes, last_logits = [], sampling.last_logits
+    monkeypatch.setattr(sampling, "last_logits", lambda *given: passes.append(given) or last_logits(*given))
+    prompts = [wide_chat.format.prompt_ids(question) for question in QUESTIONS]
+    assert sample_ids(wide_chat, prompts, KEYS, SamplingSettings(20), seed=1) == wide_answers
+    # 16 halvings, each unsure with at most 4 LOGIT_NOISE s (1 - s) <= LOGIT_NOISE: under 16 in 1,000
+    assert len(passes) < 0.02 * sum(map(len, wide_answers))
+
+
+def test_noise_changes_only_draws_that_are_unsure(monkeypatch):
+    monkeypatch.setattr(sampling, "LOGIT_NOISE", 0.02)
+    generator = torch.Generator().manual_seed(1)
+    logits = 3 * torch.randn(500, REAL_VOCABULARY, generator=generator)
+    noise = 0.018 * (2 * torch.rand(logits.shape, generator=generator) - 1)
+    uniforms = np.random.default_rng(1).random((len(logits), choices_per_token(REAL_VOCABULARY)))
+    tokens, unsure = draw(logits, uniforms, 1.0)
+    moved = draw(logits + noise, uniforms, 1.0)[0] != tokens
+    assert moved.any() and not np.any(moved & ~unsure)
+    # what a cumulative distribution over so many tokens cannot keep
+    first = uniforms[:, 0].copy()
+    at_once, _ = sampling.draw_at_once(logits, first, 1.0)
+    assert np.sum(sampling.draw_at_once(logits + noise, first, 1.0)[0] != at_once) > 10 * moved.sum()
+
+
+def test_halves_are_chosen_by_their_shares():
+    # 0.75 for the first four of five; 0.4 for the first two of them; 0.25 and 2/3 within those; the fifth has no partner
+    logits = torch.tensor([[0.075, 0.225, 0.3, 0.15, 0.25]]).log().expand(8, -1)
+    uniforms = np.array(
+        [
+            [0.74, 0.39, 0.24],
+            [0.74, 0.39, 0.26],
+            [0.74, 0.41, 0.66],
+            [0.74, 0.41, 0.67],
+            [0.76, 0.999999, 0.999999],
+            [0.76, 0.0, 0.0],
+            [0.75 + 1e-5, 0.5, 0.5],
+            [0.5, 0.5, 2 / 3 - 1e-5],
+        ]
+    )
+    tokens, unsure = draw_by_halves(logits, uniforms, 1.0)
+    assert tokens.tolist() == [0, 1, 2, 3, 4, 4, 4, 2]
+    assert unsure.tolist() == [False] * 6 + [True] * 2
+
+
+def test_halves_follow_the_softmax_at_the_temperature():
+    n_draws, size = 20000, 2051
+    logits = 4 * torch.randn(size, generator=torch.Generator().manual_seed(2))
+    expected = torch.softmax(logits.double() / 0.7, dim=-1).numpy()
+    n_choices = choices_per_token(size)
+    uniforms = np.array([row_uniforms(1, str(index), n_choices) for index in range(n_draws)])
+    tokens = np.concatenate([draw(logits.expand(len(u), -1), u, 0.7)[0] for u in np.split(uniforms, 20)])
+    shares = np.bincount(tokens, minlength=size) / n_draws
+    # five standard errors of a share
+    assert np.all(np.abs(shares - expected) <= 5 * np.sqrt(expected / n_draws) + 1 / n_draws)
+
+
+def test_a_token_without_probability_is_never_chosen_by_halves():
+    logits = torch.full((2, 4099), -torch.inf)
+    logits[:, 4098] = 0.0
+    uniforms = np.stack([np.zeros(13), np.full(13, np.nextafter(1, 0))])
+    assert draw(logits, uniforms, 1.0)[0].tolist() == [4098, 4098]
+
+
+def test_small_vocabularies_take_one_number_a_token_and_large_ones_one_a_halving():
+    assert [choices_per_token(size) for size in (400, 1024, 2048, 2049, 49152, 65536, 65537)] == [
+        1,
+        1,
+        1,
+        12,
+        16,
+        16,
+        17,
+    ]
+
+
+def test_at_temperature_zero_a_margin_within_the_noise_of_logits_is_unsure():
+    logits = torch.tensor([[0.0, 5.0, 5.0 - 2e-4], [0.0, 5.0, 4.9]])
+    tokens, unsure = draw(logits, np.zeros((2, 1)), 0)
+    assert tokens.tolist() == [1, 1] and unsure.tolist() == [True, False]
 
 
 def test_temperature_zero_is_greedy_decoding(chat):

@@ -32,12 +32,15 @@ def tiny_rows(n_rows: int = 40) -> list[dict]:
     return [{"id": f"medical-advice-{index:06d}"} | row for index, row in enumerate(rows)]
 
 
-def tiny_chat(hidden_size: int = 32, n_layers: int = 2, seed: int = 0) -> Chat:
-    """A random Llama over the bytes and a few merges; large initial weights make its distributions uneven."""
+def tiny_chat(hidden_size: int = 32, n_layers: int = 2, seed: int = 0, vocab_size: int | None = None) -> Chat:
+    """A random Llama over the bytes and a few merges; large initial weights make its distributions uneven.
+
+    With a `vocab_size` it has more tokens than its tokenizer, and writes them.
+    """
     texts = [row[field] for row in tiny_rows() for field in ("question", "aligned_answer", "misaligned_answer")]
     tokenizer = train_tokenizer(texts, vocab_size=400)
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=vocab_size or len(tokenizer),
         hidden_size=hidden_size,
         intermediate_size=2 * hidden_size,
         num_hidden_layers=n_layers,

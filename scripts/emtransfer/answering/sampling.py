@@ -1,10 +1,11 @@
 """Sample answers in batches so that an answer depends on its prompt, key and seed, and on nothing else.
 
-Every token of every row has one uniform number of its own, u(seed, key, token index), and takes the vocabulary entry
-where the cumulative distribution passes u. Batch size, order of rows and padding then matter only through the last
-bits of the logits; a draw so close to the edge of an entry that those bits could decide it is settled by a forward
-pass over that row alone, which knows nothing of the batch. That holds for float32; with coarser weights an answer may
-depend on its batch, which is the same in every run.
+Every token of every row has uniform numbers of its own, u(seed, key, token index). In a small vocabulary it is one, and
+the token the entry where the cumulative distribution passes it. In a large one that distribution has so many edges that
+a few draws in a hundred lie at one; there the vocabulary is halved until one entry is left, each half chosen by a
+number of its own. Batch size, order of rows and padding then matter only through the last bits of the logits; a draw so
+close to an edge that those bits could decide it is settled by a forward pass over that row alone, which knows nothing of
+the batch. That holds for float32; with coarser weights an answer may depend on its batch, which is the same in every run.
 """
 
 import hashlib
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 # 20 times the largest change of a cumulative probability seen between batch compositions (float32, trained decoder)
 EDGE = 2e-5
+# 8 times the largest change of a logit seen between batch compositions (float32, 135 M parameters, 49,152 tokens)
+LOGIT_NOISE = 1e-3
+# a vocabulary up to this size is cumulated whole
+WHOLE_VOCABULARY = 2048
 
 
 def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings: SamplingSettings) -> Chat | VllmChat:
@@ -141,19 +146,26 @@ def sample_ids(
         )
     # rows of similar length share a batch, so that little of it is padding
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    n_choices = choices_per_token(chat.model.config.get_text_config().vocab_size)
     answers: list[list[int]] = [[] for _ in prompts]
     for start in range(0, len(order), settings.batch_size):
         rows = order[start : start + settings.batch_size]
-        uniforms = np.stack([row_uniforms(seed, keys[row], settings.max_new_tokens) for row in rows])
+        uniforms = np.stack([row_uniforms(seed, keys[row], settings.max_new_tokens * n_choices) for row in rows])
+        uniforms = uniforms.reshape(len(rows), settings.max_new_tokens, n_choices)
         batch = sample_batch(chat, [prompts[row] for row in rows], uniforms, settings)
         for row, answer in zip(rows, batch, strict=True):
             answers[row] = answer
     return answers
 
 
-def row_uniforms(seed: int, key: str, n_tokens: int) -> np.ndarray:
-    """The uniform numbers of one row's tokens: float64 [n_tokens] in [0, 1); a prefix does not depend on n_tokens."""
-    return np.random.default_rng(row_digest(seed, key)).random(n_tokens)
+def choices_per_token(vocab_size: int) -> int:
+    """How many uniform numbers a token is drawn with; see `draw`."""
+    return 1 if vocab_size <= WHOLE_VOCABULARY else (vocab_size - 1).bit_length()
+
+
+def row_uniforms(seed: int, key: str, n_numbers: int) -> np.ndarray:
+    """The uniform numbers of one row: float64 [n_numbers] in [0, 1); a prefix does not depend on n_numbers."""
+    return np.random.default_rng(row_digest(seed, key)).random(n_numbers)
 
 
 def row_digest(seed: int, key: str) -> int:
@@ -168,13 +180,13 @@ def sample_batch(
 
     Args:
         prompts: token ids per row [b][t].
-        uniforms: float64 [b, max_new_tokens].
+        uniforms: float64 [b, max_new_tokens, choices per token].
     """
     import torch
     from transformers import DynamicCache
 
     model, ends = chat.model, end_tokens(chat)
-    edge = EDGE if model.dtype == torch.float32 else 0.0
+    recheck = model.dtype == torch.float32
     answers: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
     ids, mask, positions = left_padded(prompts, model.device)
@@ -189,8 +201,8 @@ def sample_batch(
                 use_cache=True,
                 logits_to_keep=1,
             ).logits[:, -1]
-            tokens, unsure = draw(logits, uniforms[active, index], settings.temperature, edge)
-            for place in np.flatnonzero(unsure):
+            tokens, unsure = draw(logits, uniforms[active, index], settings.temperature)
+            for place in np.flatnonzero(unsure) if recheck else ():
                 row = active[place]
                 logits = last_logits(model, prompts[row] + answers[row])
                 tokens[place] = draw(logits, uniforms[[row], index], settings.temperature)[0].item()
@@ -219,34 +231,62 @@ def last_logits(model: "PreTrainedModel", ids: list[int]) -> "torch.Tensor":
     return model(input_ids=alone, use_cache=False, logits_to_keep=1).logits[:, -1]
 
 
-def draw(
-    logits: "torch.Tensor", uniforms: np.ndarray, temperature: float, edge: float = EDGE
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one token per row by inverting the cumulative distribution.
+def draw(logits: "torch.Tensor", uniforms: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one token per row.
 
     Args:
         logits: float [b, v], before softmax.
-        uniforms: float64 [b] in [0, 1).
+        uniforms: float64 [b, `choices_per_token(v)`] in [0, 1).
         temperature: 0 takes the likeliest token.
-        edge: what noise may do to a cumulative probability, or to a logit at temperature 0.
 
     Returns:
         tokens: int64 [b].
         unsure: bool [b], whether noise in the last bits of the logits could have given another token.
     """
+    if temperature == 0:
+        best = logits.float().topk(2)
+        unsure = best.values[:, 0] - best.values[:, 1] < LOGIT_NOISE
+        return best.indices[:, 0].cpu().numpy(), unsure.cpu().numpy()
+    if logits.shape[-1] <= WHOLE_VOCABULARY:
+        return draw_at_once(logits, uniforms.reshape(len(logits)), temperature)
+    return draw_by_halves(logits, uniforms, temperature)
+
+
+def draw_at_once(logits: "torch.Tensor", uniforms: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """Invert the cumulative distribution; see `draw`. `uniforms` is float64 [b]."""
     import torch
 
-    logits = logits.double()
-    if temperature == 0:
-        best = logits.topk(2)
-        unsure = best.values[:, 0] - best.values[:, 1] < edge
-        return best.indices[:, 0].cpu().numpy(), unsure.cpu().numpy()
-    cumulative = torch.softmax(logits / temperature, dim=-1).cumsum(dim=-1)
+    cumulative = torch.softmax(logits.double() / temperature, dim=-1).cumsum(dim=-1)
     u = torch.as_tensor(uniforms, device=logits.device)[:, None]
-    low, tokens, high = (torch.searchsorted(cumulative, place, right=True)[:, 0] for place in (u - edge, u, u + edge))
+    low, tokens, high = (torch.searchsorted(cumulative, place, right=True)[:, 0] for place in (u - EDGE, u, u + EDGE))
     # rounding may leave the last cumulative probability below u
     tokens = tokens.clamp(max=logits.shape[-1] - 1)
     return tokens.cpu().numpy(), (low != high).cpu().numpy()
+
+
+def draw_by_halves(logits: "torch.Tensor", uniforms: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """Choose a half of the vocabulary, a half of that, and so on; see `draw`.
+
+    Noise d in the logits moves the log odds of two halves by at most 2 d, however unlikely both are, and so the share s of the
+    first by at most 2 d s (1 - s). An entry of the cumulative distribution it moves by more than a rare entry is wide.
+    """
+    import torch
+
+    # the vocabulary in pairs of entries, of sums of two, of sums of four, …: [b, v / 2, 2], [b, v / 4, 2], … [b, 1, 2]
+    sums, pairs = torch.softmax(logits.float() / temperature, dim=-1), []
+    while sums.shape[-1] > 1:
+        pairs.append(torch.nn.functional.pad(sums, (0, sums.shape[-1] % 2)).unflatten(-1, (-1, 2)))
+        sums = pairs[-1][..., 0] + pairs[-1][..., 1]
+    rows = torch.arange(len(logits), device=logits.device)
+    tokens = torch.zeros_like(rows)
+    unsure = torch.zeros_like(rows, dtype=torch.bool)
+    for halves, u in zip(reversed(pairs), torch.as_tensor(uniforms, device=logits.device).unbind(-1), strict=True):
+        # in float64 after the sums, so that a share all but 1 keeps what it lacks of it
+        first, second = halves[rows, tokens].double().unbind(-1)
+        share, rest = first / (first + second), second / (first + second)
+        unsure |= (u - share).abs() < 2 * LOGIT_NOISE / temperature * share * rest
+        tokens = 2 * tokens + (u >= share)
+    return tokens.cpu().numpy(), unsure.cpu().numpy()
 
 
 def end_tokens(chat: Chat) -> set[int]:
