@@ -54,6 +54,20 @@ def test_answers_do_not_depend_on_the_order_of_rows_or_on_other_rows(chat, answe
     assert again == [answers[row] for row in rows]
 
 
+def test_rows_that_share_a_prompt_answer_as_each_does_alone_and_read_it_once(chat, monkeypatch):
+    questions, keys = [QUESTIONS[index] for index in (0, 1, 2) for _ in range(4)], KEYS[:12]
+    settings = SamplingSettings(12, batch_size=12)
+    alone = [
+        sample(chat, [question], [key], settings, seed=1)[0] for question, key in zip(questions, keys, strict=True)
+    ]
+    read, forward = [], chat.model.forward
+    monkeypatch.setattr(
+        chat.model, "forward", lambda **given: read.append(given["input_ids"].shape[0]) or forward(**given)
+    )
+    assert sample(chat, questions, keys, settings, seed=1) == alone
+    assert len(set(alone)) > 3 and read[0] == 3 and max(read[1:]) == 12
+
+
 def test_a_longer_limit_continues_the_same_answers(chat):
     prompts = [chat.format.prompt_ids(question) for question in QUESTIONS[:8]]
     short, long = (sample_ids(chat, prompts, KEYS[:8], SamplingSettings(limit), seed=1) for limit in (5, 12))

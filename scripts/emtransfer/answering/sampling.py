@@ -118,7 +118,8 @@ def sample(
         InputError: as `sample_ids`; or the chat template has no system turn.
     """
     chat_format = chat.format if system is None else with_system(chat.format, system)
-    prompts = list(map(chat_format.prompt_ids, questions))
+    ids = {question: chat_format.prompt_ids(question) for question in dict.fromkeys(questions)}
+    prompts = [ids[question] for question in questions]
     if isinstance(chat, VllmChat):
         answers = vllm_ids(chat, prompts, [row_digest(seed, key) % 2**63 for key in keys], settings)
     else:
@@ -176,7 +177,7 @@ def row_digest(seed: int, key: str) -> int:
 def sample_batch(
     chat: Chat, prompts: list[list[int]], uniforms: np.ndarray, settings: SamplingSettings
 ) -> list[list[int]]:
-    """One batch, decoded with a key-value cache that finished rows leave.
+    """One batch, decoded with a key-value cache that the rows of one prompt begin with and finished rows leave.
 
     Args:
         prompts: token ids per row [b][t].
@@ -189,7 +190,9 @@ def sample_batch(
     recheck = model.dtype == torch.float32
     answers: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
-    ids, mask, positions = left_padded(prompts, model.device)
+    # a prompt that several rows share is read once
+    places = {tuple(prompt): place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    ids, mask, positions = left_padded([list(prompt) for prompt in places], model.device)
     cache = DynamicCache(config=model.config)
     with torch.inference_mode():
         for index in range(settings.max_new_tokens):
@@ -201,6 +204,10 @@ def sample_batch(
                 use_cache=True,
                 logits_to_keep=1,
             ).logits[:, -1]
+            if index == 0 and len(places) < len(prompts):
+                readers = torch.tensor([places[tuple(prompt)] for prompt in prompts])
+                cache.batch_select_indices(readers)
+                logits, mask, positions = logits[readers], mask[readers], positions[readers]
             tokens, unsure = draw(logits, uniforms[active, index], settings.temperature)
             for place in np.flatnonzero(unsure) if recheck else ():
                 row = active[place]
