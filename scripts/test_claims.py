@@ -71,7 +71,8 @@ def main(args: argparse.Namespace) -> None:
     write_table(args.power, power)
     write_table(args.balance, balance_table(found, matched, measures))
     write_table(args.claims, claims)
-    print(claims[["claim", "contrast", "experiment", "base", "verdict"]].to_string(index=False))
+    named = claims[["claim", "contrast", "experiment", "base", "verdict"]]
+    print("No claim applies to these models." if claims.empty else named.to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -74,9 +74,15 @@ def test_settings_are_made_of_their_json_down_to_the_dataclasses_in_them():
             "settings: token is no key of Stage; expected one of rows_per_document, tokens.",
         ),
         ({"tokens": 9}, "settings: .*rows_per_document.*; expected all keys of Stage without a default."),
+        ({"rows_per_document": 0, "tokens": 9}, "settings: rows_per_document is 0; expected a number at least 1."),
+        (
+            {"rows_per_document": True, "tokens": 9},
+            "settings: rows_per_document is True; expected a number at least 1.",
+        ),
+        ({"rows_per_document": "1", "tokens": 9}, "settings: rows_per_document is '1'; expected a number at least 1."),
     ],
 )
-def test_settings_with_a_wrong_or_a_missing_key_are_one_line(section, line):
+def test_settings_with_a_wrong_or_a_missing_key_or_a_number_beyond_its_limits_are_one_line(section, line):
     with pytest.raises(InputError, match=line):
         read_settings(Stage, section)
 

@@ -5,7 +5,8 @@ under `Attributes` in its docstring. The schema of the config, the keys that rul
 from it by `make schema`, with annotations of `annotated_types` as pydantic reads them.
 """
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -44,6 +45,13 @@ Share = Annotated[float, Ge(0), Le(1)]
 Rate = Annotated[float, Gt(0)]
 Weight = Annotated[float, Ge(0)]
 Dropout = Annotated[float, Ge(0), Lt(1)]
+# limits of numbers: the attribute that holds each, how it compares, and in words
+LIMITS: dict[type, tuple[str, Callable[[Any, Any], bool], str]] = {
+    Ge: ("ge", operator.ge, "at least"),
+    Gt: ("gt", operator.gt, "above"),
+    Le: ("le", operator.le, "at most"),
+    Lt: ("lt", operator.lt, "below"),
+}
 # names become folders; the look-ahead forbids the line break that $ lets pass
 Name = Annotated[str, Pattern("^[a-z0-9_]+$(?!\n)", "name")]
 Cell = Annotated[str, Pattern("^[a-z0-9_]+-[a-z0-9_]+$(?!\n)", "cell, domain-task")]
@@ -78,7 +86,7 @@ def read_settings(kind: type[Kind], section: Mapping[str, Any]) -> Kind:
         section: its fields by name; those with a default may be missing.
 
     Raises:
-        InputError: a key is unknown or missing.
+        InputError: a key is unknown or missing, or a number beyond its limits.
     """
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     unknown = next((name for name in section if name not in known), None)
@@ -86,15 +94,28 @@ def read_settings(kind: type[Kind], section: Mapping[str, Any]) -> Kind:
         raise InputError(
             f"settings: {unknown} is no key of {kind.__name__}; expected one of {', '.join(sorted(known))}."
         )
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
+    for name, value in section.items():
+        refuse_beyond_limits(name, value, hints[name])
     try:
         return kind(**{name: read_value(hints[name], value) for name, value in section.items()})
     except TypeError as error:
         raise InputError(f"settings: {error}; expected all keys of {kind.__name__} without a default.") from None
 
 
+def refuse_beyond_limits(name: str, value: Any, hint: Any) -> None:
+    """Refuse a number, or one that is no number where limits ask for one, which a job that is started by hand may be given."""
+    limits = [(LIMITS[type(part)], part) for part in getattr(hint, "__metadata__", ()) if type(part) in LIMITS]
+    for (attribute, holds, words), part in limits:
+        limit = getattr(part, attribute)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value, limit):
+            raise InputError(f"settings: {name} is {value!r}; expected a number {words} {limit}.")
+
+
 def read_value(hint: Any, value: Any) -> Any:
     """A value of a section, with dataclasses where its type has them."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
     if is_dataclass(hint) and isinstance(value, Mapping):
         return read_settings(hint, value)  # type: ignore[arg-type]
     inner = get_args(hint)
