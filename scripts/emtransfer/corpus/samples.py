@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emtransfer.errors import InputError
-from emtransfer.settings import Positive
+from emtransfer.settings import Count, Positive
 
 
 @dataclass(frozen=True)
@@ -13,11 +13,11 @@ class SampleSettings:
     """Rows of every cell that are used.
 
     Attributes:
-        train: Rows with role train.
+        train: Rows with role train; a job of a held-out domain has 0.
         eval: Rows with role eval, the narrow prompts.
     """
 
-    train: Positive
+    train: Count
     eval: Positive
 
 
