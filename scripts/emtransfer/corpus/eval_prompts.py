@@ -8,7 +8,7 @@ from typing import Any
 
 from emtransfer.corpus.rows import BROAD
 from emtransfer.errors import InputError
-from emtransfer.settings import Positive
+from emtransfer.settings import Count
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class BroadEvalSettings:
     """The broad evaluation set.
 
     Attributes:
-        prompts: Prompts, balanced over task and room.
+        prompts: Prompts, balanced over task and room; 0 for none.
     """
 
-    prompts: Positive
+    prompts: Count
 
 
 def narrow_prompts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
