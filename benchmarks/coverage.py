@@ -13,7 +13,8 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import norm, t
 
-from emtransfer.measuring.statistics import Comparison, compare_rates, delta_p_value, estimate_rates, rate_interval
+from emtransfer.measuring.differences import Comparison, compare_rates, delta_p_value
+from emtransfer.measuring.statistics import estimate_rates, rate_interval
 
 # of the prompts' mean, of an adapter that has learned nothing and of one that has learned what it was taught
 FAILED_LOGIT, LEARNED_LOGIT = -4.0, 3.5

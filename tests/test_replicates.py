@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from emtransfer.measuring.replicates import (
+    Part,
     combination_margin,
     combination_p_value,
     combine_logits,
@@ -27,7 +28,7 @@ def test_one_group_without_variance_of_prompts_is_a_t_test_of_the_units():
     events, answers = alike_prompts([1, 4, 2, 7])
     found = combine_rates(events[None, None], answers[None, None], ONE)
     expected = stats.ttest_1samp(events[0] / 10, 0)
-    assert found.prompt_variance[0] == 0
+    assert found.prompts.variance[0] == 0
     assert found.estimate[0] == pytest.approx(0.35)
     assert combination_p_value(found)[0] == pytest.approx(expected.pvalue, rel=1e-6)
     high = expected.confidence_interval().high
@@ -46,9 +47,9 @@ def test_differences_between_units_and_prompts_that_groups_share_cancel():
     events = rng.integers(0, 11, (6, 3)).astype(float)
     answers = np.full((2, 6, 3), 10.0)
     found = combine_rates(np.stack([events, events])[None], answers[None], DIFFERENCE)
-    assert found.estimate[0] == 0 and found.prompt_variance[0] == pytest.approx(0)
+    assert found.estimate[0] == 0 and found.prompts.variance[0] == pytest.approx(0)
     # what is left is the rounding of whole events, 2 groups of 3 units and 180 answers
-    assert found.replicate_variance[0] == pytest.approx(2 * 3 / (12 * 180**2))
+    assert found.replicates.variance[0] == pytest.approx(2 * 3 / (12 * 180**2))
     assert combination_p_value(found)[0] == pytest.approx(1)
 
 
@@ -60,8 +61,8 @@ def test_log_odds_are_those_with_half_an_event_more():
 
 def test_the_detectable_difference_is_that_of_a_t_test():
     quantiles = stats.t.isf(0.025, 9) + stats.t.isf(0.2, 9)
-    assert detectable_difference([(0.0004, 10)], 0.05, 0.8) == pytest.approx(quantiles * 0.02)
-    assert detectable_difference([(0.25, 2)], 0.05, 0.8) > 1
+    assert detectable_difference([Part(np.array(0.0004), np.array(10))], 0.05, 0.8) == pytest.approx(quantiles * 0.02)
+    assert detectable_difference([Part(np.array(0.25), np.array(2))], 0.05, 0.8) > 1
 
 
 @pytest.mark.parametrize("n_units", [2, 3, 8])
@@ -80,9 +81,9 @@ def test_replicates_of_different_size_count_as_fewer():
     answers = np.array([[[[20.0, 10.0, 10.0]]]])
     events = np.array([[[[10.0, 2.0, 8.0]]]])
     found = combine_rates(events, answers, ONE)
-    assert found.n_effective[0] == pytest.approx(8 / 3)
+    assert found.replicates.n_clusters[0] == pytest.approx(8 / 3)
     influence = (events - answers * 0.5)[0, 0, 0] / 40
-    assert found.replicate_variance[0] == pytest.approx((influence**2 / (1 - np.array([0.5, 0.25, 0.25]))).sum())
+    assert found.replicates.variance[0] == pytest.approx((influence**2 / (1 - np.array([0.5, 0.25, 0.25]))).sum())
 
 
 def test_conditions_that_are_held_fixed_leave_only_their_seeds_to_differ():
@@ -90,9 +91,9 @@ def test_conditions_that_are_held_fixed_leave_only_their_seeds_to_differ():
     events, answers = alike_prompts([1, 3, 7, 9])
     drawn = combine_rates(events[None, None], answers[None, None], ONE)
     fixed = combine_rates(events[None, None], answers[None, None], ONE, np.array([0, 0, 1, 1]))
-    assert fixed.replicate_variance[0] == pytest.approx(2 * 0.01 / 4)
-    assert fixed.n_effective[0] == pytest.approx(3)
-    assert drawn.replicate_variance[0] > 5 * fixed.replicate_variance[0]
+    assert fixed.replicates.variance[0] == pytest.approx(2 * 0.01 / 4)
+    assert fixed.replicates.n_clusters[0] == pytest.approx(3)
+    assert drawn.replicates.variance[0] > 5 * fixed.replicates.variance[0]
 
 
 def test_single_models_that_are_held_fixed_differ_by_prompt_alone():
@@ -100,8 +101,8 @@ def test_single_models_that_are_held_fixed_differ_by_prompt_alone():
     events, answers = rng.integers(0, 2, (1, 1, 20, 3)).astype(float), np.ones((1, 1, 20, 3))
     found = combine_rates(events, answers, ONE, np.arange(3))
     by_prompt = events[0, 0].mean(1)
-    assert found.replicate_variance[0] == 0
-    assert found.prompt_variance[0] == pytest.approx(by_prompt.var(ddof=1) / 20)
+    assert found.replicates.variance[0] == 0
+    assert found.prompts.variance[0] == pytest.approx(by_prompt.var(ddof=1) / 20)
 
 
 def test_no_event_is_no_certainty():
@@ -126,7 +127,7 @@ def test_cells_that_vary_by_task_and_by_domain_vary_by_both():
         kinds[name] = combine_rates((events @ sums)[None, None], (answers @ sums)[None, None], ONE)
     both = crossed(kinds["task"], kinds["domain"], kinds["cell"])
     expected = [np.var(effects / 40, ddof=1) / 3 for effects in (of_tasks, of_domains)]
-    assert kinds["task"].replicate_variance[0] == pytest.approx(expected[0])
-    assert both.beyond_variance[0] == pytest.approx(expected[1] - kinds["cell"].replicate_variance[0])
+    assert kinds["task"].replicates.variance[0] == pytest.approx(expected[0])
+    assert both.beyond[0].variance[0] == pytest.approx(expected[1] - kinds["cell"].replicates.variance[0])
     margins = [combination_margin(found)[0] for found in (kinds["cell"], kinds["task"], both)]
     assert margins[2] > margins[1] > 0 and margins[2] > margins[0]

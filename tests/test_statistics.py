@@ -10,19 +10,15 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.stats.sandwich_covariance import cov_cluster, cov_cluster_2groups
 
+from emtransfer.measuring.differences import compare_rates, contrast_rates, delta_interval, delta_p_value, stack
 from emtransfer.measuring.statistics import (
     SMALLEST_ALPHA,
     benjamini_hochberg,
-    compare_rates,
-    contrast_rates,
-    delta_interval,
-    delta_p_value,
     estimate_rates,
     influences,
     largest_alpha,
     noise_variance,
     rate_interval,
-    stack,
     stack_rates,
 )
 from helpers.paths import ROOT

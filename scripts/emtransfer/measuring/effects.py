@@ -7,23 +7,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from emtransfer.measuring.groups import POPULATIONS, Contrast, fixed_condition, replicates, trained
-from emtransfer.measuring.regression import least_squares_slope
-from emtransfer.measuring.replicates import (
-    Combination,
-    combination_margin,
-    combination_p_value,
-    combine_logits,
-    combine_rates,
-    crossed,
-)
-from emtransfer.measuring.statistics import (
+from emtransfer.measuring.differences import (
     Comparison,
     contrast_rates,
     delta_interval,
     delta_p_value,
     log_odds_interval,
     stack,
+)
+from emtransfer.measuring.groups import POPULATIONS, Contrast, fixed_condition, replicates, trained
+from emtransfer.measuring.regression import least_squares_slope
+from emtransfer.measuring.replicates import (
+    Combination,
+    Part,
+    combination_margin,
+    combination_p_value,
+    combine_logits,
+    combine_rates,
+    crossed,
 )
 
 # subset -> events and answers it counts
@@ -45,14 +46,14 @@ class Effect(NamedTuple):
         population: the same in words.
         n_units: draws from that population.
         values: columns of EFFECTS from rate_a to n_answers_b that apply; p is missing where there are too few draws.
-        parts: variance and number of clusters of each part of the variance of the estimate, for its power.
+        parts: of the variance of the estimate, for its power.
     """
 
     level: str
     population: str
     n_units: int
     values: dict[str, float]
-    parts: list[tuple[float, Any]]
+    parts: list[Part]
 
 
 def measure(contrast: Contrast, subset: str = "all") -> list[Effect]:
@@ -140,7 +141,7 @@ def measure_rates(
     }
     prompts = one.prompt_variance + other.prompt_variance - 2 * comparison.prompt_covariance
     adapters = one.adapter_variance + other.adapter_variance - 2 * comparison.adapter_covariance
-    parts = [(prompts, min(one.n_prompts, other.n_prompts)), (adapters, counts[level])]
+    parts = [Part(prompts, np.minimum(one.n_prompts, other.n_prompts)), Part(adapters, np.array(counts[level]))]
     return Effect(level, like_these(level), counts[level], values, parts)
 
 
@@ -214,11 +215,9 @@ def combined_values(
     }
 
 
-def parts_of(rates: Combination) -> list[tuple[float, Any]]:
-    """Variance and number of clusters of both parts, from a batch of one."""
-    parts = [(rates.prompt_variance[0], rates.n_prompts[0]), (rates.replicate_variance[0], rates.n_effective[0])]
-    beyond = [(rates.beyond_variance[0], rates.n_beyond[0])] if rates.beyond_variance.ndim else []
-    return parts + beyond
+def parts_of(found: Combination) -> list[Part]:
+    """The parts of the variance of a batch of one."""
+    return [Part(part.variance[0], part.n_clusters[0]) for part in found.parts]
 
 
 def like_these(level: str) -> str:
@@ -255,7 +254,9 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> list[Effect]:
     }
     # the line takes two degrees of freedom, one more than a mean
     (level,), points = contrast.levels, len(change)
-    return [Effect(level, like_these(level), points, values, [(fits[0]["error"] ** 2, points - 1)])]
+    return [
+        Effect(level, like_these(level), points, values, [Part(np.array(fits[0]["error"] ** 2), np.array(points - 1))])
+    ]
 
 
 def tally(rows: pd.DataFrame, names: tuple[str, str], level: str) -> tuple[np.ndarray, np.ndarray]:

@@ -26,27 +26,40 @@ from emtransfer.measuring.statistics import (
 )
 
 
+class Part(NamedTuple):
+    """A part of a variance, widened by a t quantile of its own; both fields have the shape of the batch.
+
+    Attributes:
+        variance: of the sum.
+        n_clusters: that it is estimated from, the degrees of freedom plus one; unequal ones count as the fewer equal ones that tell
+            as much.
+    """
+
+    variance: np.ndarray
+    n_clusters: np.ndarray
+
+
 class Combination(NamedTuple):
     """A weighted sum of rates or of their logits; every field has the shape of the batch.
 
     Attributes:
         estimate: the sum.
-        prompt_variance: over draws of prompts.
-        replicate_variance: over replicates, what varies within them, and answers.
         answer_variance: that of as many independent answers.
-        n_prompts: with at least one scored answer.
-        n_effective: of replicates, the degrees of freedom of their part plus one; as many as there are if they are of one size.
-        beyond_variance, n_beyond: the same of replicates of another kind, beyond what is counted above; see `crossed`.
+        prompts: over draws of prompts.
+        replicates: over replicates, what varies within them, and answers.
+        beyond: over replicates of other kinds, beyond what is counted above; see `crossed`.
     """
 
     estimate: np.ndarray
-    prompt_variance: np.ndarray
-    replicate_variance: np.ndarray
     answer_variance: np.ndarray
-    n_prompts: np.ndarray
-    n_effective: np.ndarray
-    beyond_variance: np.ndarray = np.zeros(())
-    n_beyond: np.ndarray = np.ones(())
+    prompts: Part
+    replicates: Part
+    beyond: tuple[Part, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts of the variance."""
+        return self.prompts, self.replicates, *self.beyond
 
 
 def combine_rates(
@@ -120,7 +133,7 @@ def combine(
     rates = (np.asarray(events).sum((-2, -1)) + 0.5) / (n_scored + 1)
     independent = (scales**2 * rates * (1 - rates) / n_scored).sum(-1)
     estimate = (values * weights).sum(-1)
-    return Combination(estimate, prompt_variance, variance, independent, n_prompts, n_effective)
+    return Combination(estimate, independent, Part(prompt_variance, n_prompts), Part(variance, n_effective))
 
 
 def fixed_variance(influence: np.ndarray, conditions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,15 +170,13 @@ def crossed(one: Combination, other: Combination, nested: Combination) -> Combin
 
     Source: two-way clustering of Cameron, Gelbach & Miller (2011), each part at its own degrees of freedom.
     """
-    beyond = np.maximum(other.replicate_variance - nested.replicate_variance, 0)
-    return one._replace(beyond_variance=beyond, n_beyond=other.n_effective)
+    beyond = np.maximum(other.replicates.variance - nested.replicates.variance, 0)
+    return one._replace(beyond=(Part(beyond, other.replicates.n_clusters),))
 
 
 def combination_margin(combination: Combination, alpha: float | np.ndarray = 0.05) -> np.ndarray:
     """Half the width of the interval at confidence 1 - alpha."""
-    replicates = squared_t(alpha, combination.n_effective) * combination.replicate_variance
-    replicates = replicates + squared_t(alpha, combination.n_beyond) * combination.beyond_variance
-    clustered = replicates + squared_t(alpha, combination.n_prompts) * combination.prompt_variance
+    clustered = sum(squared_t(alpha, part.n_clusters) * part.variance for part in combination.parts)
     # clusters only ever add variance to that of as many independent answers, so less than that is chance
     return np.sqrt(np.maximum(clustered, squared_normal(alpha) * combination.answer_variance))
 
@@ -180,16 +191,16 @@ def combination_p_value(combination: Combination) -> np.ndarray:
     return largest_alpha(lambda alpha: combination_margin(combination, alpha) >= distance, len(distance))
 
 
-def detectable_difference(parts: list[tuple[float, float]], level: float, power: float) -> float:
+def detectable_difference(parts: list[Part], level: float, power: float) -> float:
     """The smallest difference found with probability `power`.
 
     Args:
-        parts: variance and number of clusters of each part; it counts with the sum of its t quantiles for level and
-            power, as in a one-sample t test.
+        parts: of the variance of a single sum; each counts with the sum of its t quantiles for level and power, as in a
+            one-sample t test.
     """
-    degrees = [max(n_clusters - 1, 1) for _, n_clusters in parts]
-    quantiles = [stats.t.isf(level / 2, df) + stats.t.isf(1 - power, df) for df in degrees]
-    squared = sum(
-        quantile**2 * max(float(variance), 0) for quantile, (variance, _) in zip(quantiles, parts, strict=True)
-    )
+    squared = 0.0
+    for part in parts:
+        df = max(float(part.n_clusters) - 1, 1)
+        quantile = stats.t.isf(level / 2, df) + stats.t.isf(1 - power, df)
+        squared += quantile**2 * max(float(part.variance), 0)
     return float(np.sqrt(squared))

@@ -7,19 +7,9 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.grid import LABELS
+from emtransfer.measuring.differences import Comparison, compare_rates, delta_interval, delta_p_value, stack
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS, JudgedModel
-from emtransfer.measuring.statistics import (
-    Comparison,
-    Rates,
-    benjamini_hochberg,
-    compare_rates,
-    delta_interval,
-    delta_p_value,
-    estimate_rates,
-    rate_interval,
-    stack,
-    stack_rates,
-)
+from emtransfer.measuring.statistics import Rates, benjamini_hochberg, estimate_rates, rate_interval, stack_rates
 from emtransfer.verdicts import STATUSES, EmRule
 
 FAILURES = [f"n_{status}" for status in ("refusal", "code", "empty", "parse_error", "error")]

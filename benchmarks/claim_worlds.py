@@ -1,0 +1,416 @@
+"""Worlds in which a contrast has a known truth, most of them none: what benchmarks/claims.py simulates.
+
+Nothing in a world is what the statistics assume: effects of training cells, tasks, domains, seeds and prompts lie on the logit,
+adapters fail to learn, refusals go with the outcome. Every world draws anew what its claim speaks of.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit
+
+from emtransfer.measuring.differences import contrast_rates, delta_interval, delta_p_value
+from emtransfer.measuring.replicates import (
+    Combination,
+    combination_margin,
+    combination_p_value,
+    combine_rates,
+    crossed,
+)
+
+DIFFERENCE = np.array([1.0, -1.0])
+STEPS = np.arange(5) - 2
+# of [teacher a, teacher b] x [data c, data d]
+FACTORIAL = {"main effect": np.array([0.5, 0.5, -0.5, -0.5]), "interaction": np.array([1.0, -1.0, -1.0, 1.0])}
+
+
+class Counts(NamedTuple):
+    """Simulated counts.
+
+    Attributes:
+        events, answers: [n data sets, g groups, p prompts, a adapters].
+    """
+
+    events: np.ndarray
+    answers: np.ndarray
+
+
+class Result(NamedTuple):
+    """Estimate, interval and p of every data set, each [n]."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+
+
+class World(NamedTuple):
+    """A setting.
+
+    Attributes:
+        null: what is simulated.
+        setting: its numbers.
+        draw: (rng, number of data sets) -> counts.
+        measure: counts -> estimate, interval and p, as the verdict has them.
+        truth: of the contrast.
+    """
+
+    null: str
+    setting: str
+    draw: Callable[[np.random.Generator, int], Counts]
+    measure: Callable[[Counts], Result]
+    truth: float = 0.0
+
+
+def worlds() -> Iterator[World]:
+    """All settings."""
+    for n_cells, seeds, sd in [*product([12], [2, 3, 5], [0.0, 1.0, 2.0]), *product([2, 4], [3, 10], [1.0, 2.0])]:
+        yield task_world("task: spread per training cell", n_cells, seeds, sd, "cell")
+    for level, sd in product(("task", "domain"), (1.0, 2.0)):
+        yield task_world(f"task: spread per training {level}", 12, 3, sd, level)
+    for n_domains, n_tasks, sd in ((3, 4, 1.5), (8, 8, 1.5)):
+        yield task_world("task: spread per task and per domain", 0, 1, sd, "both", 3, (n_domains, n_tasks))
+    for sd in (4.0, 8.0):
+        yield task_world("task: spread per domain, saturated", 12, 1, sd, "domain")
+    for seeds, sd in product((2, 5), (0.6, 1.5)):
+        yield learnedness_world(3, seeds, sd)
+    for sd in (1.0, 2.0):
+        yield room_world(3, sd)
+    for seeds, rate in product((2, 5, 10), (0.05, 0.3)):
+        yield composition_world(seeds, rate)
+    for unequal in (4, 8):
+        yield unequal_world(unequal)
+    for seeds, share in product((3, 5, 10), (0.1, 0.2)):
+        yield failing_world(seeds, share)
+    for seeds, share in product((3, 5, 10), (0.1, 0.2)):
+        yield failing_delta_world(seeds, share)
+    for prompts, samples in ((4, 60), (8, 20), (40, 3)):
+        yield skewed_effect_world(prompts, samples)
+    for prompts, seeds in ((8, 10), (4, 5), (8, 3), (40, 3)):
+        yield delta_world(prompts, seeds)
+    for kind in ("bimodal", "heavy-tailed"):
+        for prompts, samples in ((4, 50), (8, 50), (40, 1)):
+            yield prompts_world(kind, prompts, samples)
+    for seeds in (3, 10):
+        yield refusal_world(seeds)
+    for name, seeds in product(FACTORIAL, (2, 3, 10)):
+        yield factorial_world(name, seeds)
+    for families in (4, 8):
+        yield structure_world(families)
+    for seeds, sd in product((2, 3, 10), (0.0, 0.6)):
+        yield fixed_world(seeds, sd)
+    for seeds in (3, 10):
+        yield few_questions_power(seeds)
+    yield conditions_power()
+
+
+def onehot(labels: np.ndarray) -> np.ndarray:
+    """[a adapters, r replicates] of their labels."""
+    return (labels[:, None] == np.unique(labels)).astype(float)
+
+
+def by_replicate(counts: Counts, labels: np.ndarray) -> Counts:
+    """Counts of adapters summed by the replicate they belong to."""
+    return Counts(counts.events @ onehot(labels), counts.answers @ onehot(labels))
+
+
+def shared(counts: Counts, weights: np.ndarray = DIFFERENCE, conditions: np.ndarray | None = None) -> Result:
+    """A sum over replicates that all groups share, or within conditions."""
+    return of_sum(combine_rates(*counts, weights, conditions))
+
+
+def of_sum(found: Combination) -> Result:
+    margin = combination_margin(found)
+    return Result(found.estimate, found.estimate - margin, found.estimate + margin, combination_p_value(found))
+
+
+def own(counts: Counts) -> Result:
+    """Two groups with their own replicates."""
+    (events, others), (answers, other_answers) = (np.moveaxis(values, 1, 0) for values in counts)
+    found = contrast_rates(events, answers, others, other_answers)
+    return Result(found.model.rate - found.base.rate, *delta_interval(found), delta_p_value(found))
+
+
+def widest(results: list[Result]) -> Result:
+    """Of every data set, the result with the largest p."""
+    index = np.argmax([result.p for result in results], axis=0)
+    return Result(*(np.choose(index, [result[field] for result in results]) for field in range(4)))
+
+
+def bernoulli(rng: np.random.Generator, logits: np.ndarray, samples: int = 1) -> np.ndarray:
+    return rng.binomial(samples, expit(logits)).astype(float)
+
+
+def grid(n_domains: int, n_tasks: int) -> np.ndarray:
+    """[cells, 2] domain and task, on the diagonal first, so that two training cells share neither."""
+    cells = np.array(list(product(range(n_domains), range(n_tasks))))
+    return cells[np.argsort((cells[:, 0] - cells[:, 1]) % n_tasks, kind="stable")]
+
+
+def task_world(
+    null: str, n_cells: int, seeds: int, sd: float, level: str, prompts: int = 10, shape: tuple[int, int] = (3, 4)
+) -> World:
+    """Adapters of cells of a grid: how far each spreads along its task and along its domain is drawn by `level`, from the same normal.
+
+    Args:
+        n_cells: that are trained on; all for 0.
+        level: cell, task, domain, or both of the latter.
+    """
+    all_cells = grid(*shape)
+    cells = np.repeat(all_cells[: n_cells or len(all_cells)], seeds, axis=0)
+    asked = np.repeat(all_cells, prompts, axis=0)
+    same = asked[:, None] == cells[None]
+    sides = np.stack([same[..., 1] & ~same[..., 0], same[..., 0] & ~same[..., 1]]).astype(float)
+    labels = {"cell": cells[:, 0] * shape[1] + cells[:, 1], "task": cells[:, 1], "domain": cells[:, 0]}
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        spread = np.zeros((n, 2, 1, len(cells)))
+        for name in ("task", "domain") if level == "both" else (level,):
+            numbers = np.unique(labels[name], return_inverse=True)[1]
+            spread += rng.normal(0, sd, (n, 2, 1, numbers.max() + 1))[..., numbers]
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, len(asked), 1)), rng.normal(0, 0.5, (n, 1, 1, len(cells)))
+        events = bernoulli(rng, -1.0 + spread + of_prompts + of_seeds)
+        return Counts(events * sides, np.broadcast_to(sides, events.shape))
+
+    def measure(counts: Counts) -> Result:
+        sums = {
+            name: combine_rates(*by_replicate(counts, own_labels), DIFFERENCE)
+            for name, own_labels in labels.items()
+            if len(np.unique(own_labels)) > 1
+        }
+        if {"task", "domain"} <= sums.keys():
+            by_task, by_domain = sums["task"], sums["domain"]
+            sums["task"] = crossed(by_task, by_domain, sums["cell"])
+            sums["domain"] = crossed(by_domain, by_task, sums["cell"])
+        return widest([of_sum(found) for found in sums.values()])
+
+    return World(null, f"{len(cells) // seeds} cells x {seeds} seeds, SD {sd:g}", draw, measure)
+
+
+def learnedness_world(n_cells: int, seeds: int, sd: float, prompts: int = 40) -> World:
+    """Two sides of training cells that differ among each other by `sd`; every cell is asked prompts of its own task."""
+    cells = np.repeat(np.arange(2 * n_cells), seeds)
+    side = onehot(np.repeat([0, 1], n_cells * seeds)).T[:, None, :]
+    asked = np.repeat(np.arange(2 * n_cells), prompts)[:, None] == cells
+    answers = side * asked
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_cells = rng.normal(0, sd, (n, 1, 1, 2 * n_cells))[..., cells]
+        noise = rng.normal(0, 1, (n, 1, asked.shape[0], 1)) + rng.normal(0, 0.5, (n, 1, 1, len(cells)))
+        events = bernoulli(rng, -0.5 + of_cells + noise) * answers
+        return Counts(events, np.broadcast_to(answers, events.shape))
+
+    def measure(counts: Counts) -> Result:
+        return own(by_replicate(counts, cells))
+
+    return World(
+        "learnedness: cells differ", f"{n_cells} against {n_cells} cells x {seeds} seeds, SD {sd:g}", draw, measure
+    )
+
+
+def room_world(seeds: int, sd: float, prompts: int = 10) -> World:
+    """Evaluation cells differ in entropy and in misalignment, independently; prompts are split at the median of their cell."""
+    cells = np.repeat(np.arange(12), seeds)
+    outside = (np.repeat(np.arange(12), prompts)[:, None] != cells).astype(float)
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        entropy = rng.normal(0, sd, (n, 12, 1)) + rng.normal(0, 1, (n, 12, prompts))
+        high = (entropy > np.median(entropy, axis=2, keepdims=True)).reshape(n, 1, 12 * prompts, 1)
+        of_cells = np.repeat(rng.normal(0, sd, (n, 1, 12, 1)), prompts, axis=2)
+        noise = rng.normal(0, 1, (n, 1, 12 * prompts, 1)) + rng.normal(0, 1, (n, 1, 1, 12))[..., cells]
+        events = bernoulli(rng, -1.0 + of_cells + noise)
+        sides = np.concatenate([high, ~high], axis=1) * outside
+        return Counts(events * sides, sides)
+
+    def measure(counts: Counts) -> Result:
+        return shared(by_replicate(counts, cells))
+
+    return World("room: entropy of cells", f"12 cells x {seeds} seeds, SD {sd:g}", draw, measure)
+
+
+def two_conditions(logits: np.ndarray, rng: np.random.Generator, samples: int) -> Counts:
+    """Adapters of two conditions from [n, 2, p, seeds] logits, side by side."""
+    n, _, prompts, seeds = logits.shape
+    events, answers = np.zeros((2, n, 2, prompts, 2 * seeds))
+    drawn = bernoulli(rng, logits, samples)
+    for side in (0, 1):
+        columns = slice(side * seeds, (side + 1) * seeds)
+        events[:, side, :, columns], answers[:, side, :, columns] = drawn[:, side], samples
+    return Counts(events, answers)
+
+
+def composition_world(bases: int, rate: float) -> World:
+    """Bases of two mixtures, two adapters each, asked the same prompts."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_bases = rng.normal(0, 1, (n, 1, 120, 1)), rng.normal(0, 0.6, (n, 2, 1, bases))
+        return two_conditions(np.log(rate / (1 - rate)) + of_prompts + of_bases, rng, 2)
+
+    return World("composition", f"{bases} bases a mixture, rate {rate:g}", draw, own)
+
+
+def unequal_world(most: int) -> World:
+    """Four bases a mixture, of which each has one adapter or, one in four, `most`."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_bases = rng.normal(0, 1, (n, 1, 12, 1)), rng.normal(0, 1, (n, 2, 1, 4))
+        of_adapters = rng.normal(0, 0.3, (n, 2, 1, 4, most))
+        adapters = np.where(rng.random((n, 2, 1, 4)) < 0.25, most, 1)
+        there = np.arange(most) < adapters[..., None]
+        logits = -0.5 + of_prompts[..., None] + of_bases[..., None] + of_adapters
+        drawn = np.where(there, rng.random(logits.shape) < expit(logits), 0).sum(-1)
+        asked = np.broadcast_to(there.sum(-1), drawn.shape)
+        events, answers = np.zeros((2, n, 2, 12, 8))
+        for side in (0, 1):
+            columns = slice(4 * side, 4 * side + 4)
+            events[:, side, :, columns], answers[:, side, :, columns] = drawn[:, side], asked[:, side]
+        return Counts(events, answers)
+
+    return World("composition, unequal", f"4 bases a mixture of 1 or {most} adapters", draw, own)
+
+
+def failing_delta_world(seeds: int, share: float) -> World:
+    """A condition whose adapters fail to learn with some probability, and a base at the rate of the population of adapters."""
+    learned, failed = expit(np.array([1.4, -4.0]))
+    rate = (1 - share) * learned + share * failed
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        logits = np.where(rng.random((n, 1, 1, seeds)) < share, -4.0, 1.4) + np.zeros((n, 1, 40, 1))
+        base = rng.binomial(5, rate, (n, 1, 40, 1)).astype(float)
+        return against_base(bernoulli(rng, logits, 5), base, 5)
+
+    return World("delta: adapters fail to learn", f"{seeds} seeds, {share:.0%} fail", draw, own)
+
+
+def skewed_effect_world(prompts: int, samples: int, seeds: int = 5) -> World:
+    """Fine-tuning raises the rate of one prompt in five by 40 points and lowers that of the others by 10."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        effect = np.where(rng.random((n, 1, prompts, 1)) < 0.2, 0.4, -0.1)
+        events = rng.binomial(samples, 0.3 + effect + np.zeros((1, 1, 1, seeds))).astype(float)
+        return against_base(events, rng.binomial(samples, 0.3, (n, 1, prompts, 1)).astype(float), samples)
+
+    return World("delta: one prompt in five carries it", f"{prompts} questions x {samples} samples", draw, own)
+
+
+def failing_world(seeds: int, share: float) -> World:
+    """Two identical conditions whose adapters fail to learn with some probability; else nearly every answer is misaligned."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        failed = rng.random((n, 2, 1, seeds)) < share
+        of_prompts = rng.normal(0, 1, (n, 1, 40, 1))
+        return two_conditions(np.where(failed, -4.0, 3.5) + of_prompts, rng, 1)
+
+    return World("adapters fail to learn", f"{seeds} seeds, {share:.0%} fail", draw, own)
+
+
+def delta_world(prompts: int, seeds: int) -> World:
+    """A condition and its base at the same rate, with an interaction of prompt and seed."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts = rng.normal(0, 1, (n, 1, prompts, 1))
+        logits = of_prompts + rng.normal(0, 1, (n, 1, prompts, seeds))
+        base = bernoulli(rng, of_prompts + rng.normal(0, 1, of_prompts.shape))
+        return against_base(bernoulli(rng, logits), base, 1)
+
+    return World("delta: prompt x seed", f"{prompts} questions x {seeds} seeds", draw, own)
+
+
+def against_base(events: np.ndarray, base: np.ndarray, samples: int) -> Counts:
+    """Counts of adapters [n, 1, p, seeds] and their base [n, 1, p, 1] side by side."""
+    n, _, prompts, seeds = events.shape
+    counted, answers = np.zeros((2, n, 2, prompts, seeds + 1))
+    counted[:, :1, :, :seeds], answers[:, :1, :, :seeds] = events, samples
+    counted[:, 1:, :, seeds:], answers[:, 1:, :, seeds:] = base, samples
+    return Counts(counted, answers)
+
+
+def prompts_world(kind: str, prompts: int, samples: int, seeds: int = 5) -> World:
+    """A condition and its base at the same rate, whose prompts are of two kinds, or far apart."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        shape = n, 1, prompts, 1
+        of_prompts = np.where(rng.random(shape) < 0.5, -2.0, 2.0) if kind == "bimodal" else rng.standard_t(3, shape)
+        events = bernoulli(rng, of_prompts + rng.normal(0, 0.01, (n, 1, 1, seeds)), samples)
+        return against_base(events, bernoulli(rng, of_prompts, samples), samples)
+
+    return World(f"delta: {kind} prompts", f"{prompts} questions x {samples} samples, {seeds} seeds", draw, own)
+
+
+def refusal_world(seeds: int) -> World:
+    """Two identical conditions in which misaligned answers are refused, and so without a score, three times as often."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, 40, 1)), rng.normal(0, 0.6, (n, 2, 1, seeds))
+        counts = two_conditions(-0.5 + of_prompts + of_seeds, rng, 3)
+        refused = rng.binomial(counts.events.astype(int), 0.3)
+        others = rng.binomial((counts.answers - counts.events).astype(int), 0.1)
+        return Counts(counts.events - refused, counts.answers - refused - others)
+
+    return World("refusals go with the outcome", f"{seeds} seeds", draw, own)
+
+
+def factorial_world(name: str, seeds: int) -> World:
+    """Students of four conditions, one per seed; differences between seeds are shared by all conditions."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, 120, 1)), rng.normal(0, 0.6, (n, 1, 1, seeds))
+        own_seeds = rng.normal(0, 0.6, (n, 4, 1, seeds))
+        events = bernoulli(rng, -1.5 + of_prompts + of_seeds + own_seeds)
+        return Counts(events, np.ones(events.shape))
+
+    return World(f"factorial, {name}", f"{seeds} seeds", draw, lambda counts: shared(counts, FACTORIAL[name]))
+
+
+def structure_world(families: int, prompts: int = 40) -> World:
+    """Training sets, each asked prompts of its own family only; how far each spreads to a step is its own."""
+    asked = np.repeat(np.arange(families), 5 * prompts)
+    step = np.tile(np.repeat(np.arange(5), prompts), families)
+    answers = np.array([np.outer(step == number, np.ones(families)) for number in range(5)])
+    answers = answers * (asked[:, None] == np.arange(families)) * 2.0
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_steps = rng.normal(0, 1, (n, 5, 1, families))
+        events = bernoulli(rng, -1.0 + of_steps + rng.normal(0, 1, (n, 1, len(asked), 1)), 2) * (answers > 0)
+        return Counts(events, np.broadcast_to(answers, events.shape))
+
+    weights = STEPS / (STEPS**2).sum() * 4
+    return World("structure", f"{families} training sets", draw, lambda counts: shared(counts, weights))
+
+
+def fixed_world(seeds: int, sd: float) -> World:
+    """Four conditions a side that are held fixed and differ from each other, with the same four rates on both sides."""
+    conditions = np.repeat(np.arange(8), seeds)
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        levels = np.repeat([-2.5, -1.0, 0.5, 2.0], seeds)
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, 40, 1)), rng.normal(0, sd, (n, 2, 1, 4 * seeds))
+        return two_conditions(levels + of_prompts + of_seeds, rng, 1)
+
+    def measure(counts: Counts) -> Result:
+        return shared(counts, DIFFERENCE, conditions)
+
+    return World("these cells held fixed", f"4 conditions x {seeds} seeds a side, seed SD {sd:g}", draw, measure)
+
+
+def few_questions_power(seeds: int) -> World:
+    """8 questions x 50 samples: .21 over questions and seeds, against a base without any event."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        logits = -1.65 + rng.normal(0, 1, (n, 1, 8, 1)) + rng.normal(0, 0.3, (n, 1, 1, seeds))
+        return against_base(bernoulli(rng, logits, 50), np.zeros((n, 1, 8, 1)), 50)
+
+    return World("power: .21 against 0 of 400", f"8 questions x 50 samples, {seeds} seeds", draw, own, 0.21)
+
+
+def conditions_power() -> World:
+    """Two conditions of ten seeds, 20 points apart on the same 8 prompts, one answer each."""
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        of_prompts, of_seeds = rng.normal(0, 1, (n, 1, 8, 1)), rng.normal(0, 0.3, (n, 2, 1, 10))
+        centre = np.array([0.0, -1.05])[:, None, None]
+        return two_conditions(centre + of_prompts + of_seeds, rng, 1)
+
+    return World("power: 20 points", "8 prompts x 10 seeds", draw, own, 0.2)
