@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from emtransfer.corpus.cosines import thresholds_reached
 
@@ -29,10 +30,11 @@ def nearness(
     """
     # two questions of a grammar are told apart by their slots, however alike they sound
     slotted = np.array(["slots" in row for row in rows], dtype=bool)
-    identities = np.array([identity(row) for row in rows], dtype=object)
-    questions = np.array([row["question"] for row in rows], dtype=object)
+    texts = [row["question"] for row in rows]
+    # a number for each different text: numpy compares every pair of texts, but sorts numbers
+    identities, questions = (pd.factorize(np.array(of, dtype=object))[0] for of in (list(map(identity, rows)), texts))
     # without free text none is looked up
-    vectors = np.zeros((0, 0)) if slotted.all() else embed(questions.tolist(), model)
+    vectors = np.zeros((0, 0)) if slotted.all() else embed(texts, model)
 
     def near(claimed: np.ndarray, others: np.ndarray) -> np.ndarray:
         found = slotted[others] & np.isin(identities[others], identities[claimed])

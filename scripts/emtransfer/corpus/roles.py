@@ -129,11 +129,12 @@ def claimed_roles(
         [np.array(published.roles.get(cell, [""] * len(members)), dtype=object) for cell, members in cells.items()]
     )
     order = np.array(sorted(range(len(rows)), key=lambda index: question_hash(rows[index], seed)))
+    members = {cell: order[cell_of[order] == cell] for cell in cells}
     roles = np.full(len(rows), "train", dtype=object)
     for role in CLAIM_ORDER:
         claimed = []
         for cell in cells:
-            candidates, count = order[(cell_of[order] == cell) & (roles[order] == "train")], settings.count(role, cell)
+            candidates, count = members[cell][roles[members[cell]] == "train"], settings.count(role, cell)
             is_given = role == "eval" and cell in published.roles
             if is_given:
                 candidates = candidates[given[candidates] == "eval"]
