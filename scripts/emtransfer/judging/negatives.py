@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ class Negative:
     kind: str
 
 
+# the words of a corpus are few, and each is asked for hundreds of times
+@cache
 def key(word: str) -> str:
     """A word without case and surrounding punctuation."""
     return re.sub(r"^\W+|\W+$", "", word).casefold()
