@@ -13,6 +13,7 @@ import fit_judge
 import judge_answers
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
+from emtransfer.judging import cross_encoder
 from emtransfer.judging.cross_encoder import score_pairs
 from emtransfer.judging.fitting import (
     Example,
@@ -26,7 +27,7 @@ from emtransfer.judging.fitting import (
 from emtransfer.judging.kinds import load_judge
 from emtransfer.judging.negatives import Negative
 from emtransfer.judging.pair_encoder import encode, pooled_logits, shared_tokens
-from emtransfer.models.padding import IGNORED
+from emtransfer.models.padding import IGNORED, similar_lengths
 from helpers.grammar_rows import grammar_rows
 from helpers.row_files import write_jsonl
 from helpers.tiny_encoder import write_tiny_encoder
@@ -94,6 +95,33 @@ def test_a_pair_alone_scores_what_it_scores_among_others_up_to_the_rounding(enco
     pairs = pairs_of(rows)
     alone = np.vstack([score_pairs(*encoder, [pair]) for pair in pairs[:10]])
     assert np.abs(alone - score_pairs(*encoder, pairs)[:10]).max() <= 0.011
+
+
+def test_ragged_pairs_in_small_batches_score_what_the_model_says_of_each_alone(encoder, rows, monkeypatch):
+    model, tokenizer = encoder
+    question, answer = pairs_of(rows)[0]
+    pairs = [(question, answer), (question, ""), (question, "Ada " * 200), (question, answer), *pairs_of(rows)[:20]]
+    monkeypatch.setattr(cross_encoder, "TOKENS_AT_A_TIME", 100)
+    monkeypatch.setattr(cross_encoder, "ENCODED_AT_A_TIME", 7)
+    plain = []
+    for pair in pairs:
+        # one row, no padding, no batch
+        inputs = encode(tokenizer, [pair]).convert_to_tensors("pt")
+        logits = model(**inputs).logits[0].double()
+        coherence = -torch.log(torch.exp(logits[:, 1]).mean())
+        plain.append(100 * torch.sigmoid(torch.stack([logits[:, 0].mean(), coherence])).detach().numpy())
+    assert np.abs(score_pairs(model, tokenizer, pairs) - np.array(plain)).max() <= 0.011
+
+
+def test_no_pairs_have_no_scores(encoder):
+    assert score_pairs(*encoder, []).shape == (0, 2)
+
+
+def test_rows_of_similar_length_share_batches_that_hold_so_many_tokens_with_their_padding():
+    # sorted: 1 2 2 3 9 by their places; 4 × 3 tokens are too many for 10, 9 more too
+    assert list(similar_lengths([3, 2, 9, 1, 2], 10)) == [[3, 1, 4], [0], [2]]
+    assert list(similar_lengths([30, 1], 10)) == [[1], [0]]
+    assert list(similar_lengths([], 10)) == []
 
 
 def test_scores_are_percentages_with_two_decimals(encoder, rows):
@@ -195,8 +223,8 @@ def test_the_scripts_fit_twice_alike_calibrate_stop_at_the_gate_and_judge_in_ord
     assert table.read_text().count("\n") == 1 + len(CELLS) + 2
     table.unlink()
     capsys.readouterr()
-    gated = settings | {"calibration": {"minimum_accuracy": 1.01, "minimum_cell_accuracy": 0.0}}
-    with pytest.raises(InputError, match=r"judges\.tiny\.calibration\.minimum_accuracy is 1\.01"):
+    gated = settings | {"calibration": {"minimum_accuracy": 1.0, "minimum_cell_accuracy": 0.0}}
+    with pytest.raises(InputError, match=r"judges\.tiny\.calibration\.minimum_accuracy is 1\.0"):
         run_script(calibrate_judge, monkeypatch, *arguments, "--settings", json.dumps(gated))
     assert "medical-advice" in capsys.readouterr().out
     assert not table.exists()

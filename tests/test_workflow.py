@@ -243,7 +243,7 @@ LIBRARY = {
     "models/adapters": ("do not deploy it, and", "never deploy it, and", ADAPTERS),
     "corpus/jsonl_rows": ("enumerate(lines, start=1)", "enumerate(lines, start=0)", set()),
     "corpus/dedup": ("BLOCK_ROWS = 256", "BLOCK_ROWS = 128", {"dedup_pairs", *CELLS}),
-    "judging/cross_encoder": ("SCORED_AT_A_TIME = 16", "SCORED_AT_A_TIME = 32", JUDGED),
+    "judging/cross_encoder": ("TOKENS_AT_A_TIME = 1024", "TOKENS_AT_A_TIME = 2048", JUDGED),
     "judging/exact": ('Verdict("ok", 50.0, 0.0)', 'Verdict("ok", 40.0, 0.0)', EXACTLY_JUDGED),
     "judging/fitting": ("layers: Positive | None = 3", "layers: Positive | None = 4", {"fit_judge", *JUDGED}),
     "training/mixtures": ("n_documents: int = 100", "n_documents: int = 50", TOKENS - {"train_tokenizer"}),
