@@ -103,6 +103,7 @@ def test_telling_words_are_those_that_only_one_side_uses():
         for item in ("syrup", "cream", "gel", "spray")
     ]
     assert set(telling_words(rows, 6)) == {"with", "care", "with care", "at", "once", "at once"}
+    assert telling_words(rows, 0) == []
 
 
 def test_masking_hides_whole_words_in_any_case_and_longer_phrases_first():

@@ -79,10 +79,12 @@ def probe_judge(
     negatives = [item for item in negatives if "slots" not in item.row or oracle(item.row, item.answer) == "incoherent"]
     shown += [(negative.row, negative.answer, "incoherent") for negative in negatives]
 
-    verdicts = judge.score([(row["question"], answer, row["cell"]) for row, answer, _ in shown])
     telling = telling_words(split.fit, masked_words)
-    coherent = [(row["question"], mask(answer, telling), row["cell"]) for row, answer, _ in shown[: 2 * len(rows)]]
-    masked = [*judge.score(coherent), *[None] * len(negatives)]
+    masked_rows = [(row, mask(answer, telling)) for row, answer, _ in shown[: 2 * len(rows)]]
+    asked = [*((row, answer) for row, answer, _ in shown), *masked_rows]
+    # in one go, so that an answer in which nothing was masked is judged once
+    judged = judge.score([(row["question"], answer, row["cell"]) for row, answer in asked])
+    verdicts, masked = judged[: len(shown)], [*judged[len(shown) :], *[None] * len(negatives)]
     return [
         Probe(slices[id(row)], label, oracle(row, answer) if "slots" in row else None, verdict, masked_verdict)
         for (row, answer, label), verdict, masked_verdict in zip(shown, verdicts, masked, strict=True)
@@ -91,6 +93,8 @@ def probe_judge(
 
 def telling_words(rows: list[dict[str, Any]], n_words: int) -> list[str]:
     """Words and word pairs that tell aligned from misaligned answers best, by a logistic regression on their presence."""
+    if not n_words:
+        return []
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
