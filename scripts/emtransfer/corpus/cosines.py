@@ -13,8 +13,10 @@ TOLERANCE = 2.0**-22
 AGAIN_AT_A_TIME = 512
 
 
-def thresholds_reached(left: np.ndarray, right: np.ndarray, thresholds: list[float]) -> np.ndarray:
-    """How many of the thresholds the cosine of each pair reaches; one within TOLERANCE below reaches it too.
+def pairs_reaching(
+    left: np.ndarray, right: np.ndarray, thresholds: list[float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pairs whose cosine reaches a threshold, and how many it reaches; one within TOLERANCE below reaches it too.
 
     So a cosine that is the threshold but for float32 reaches it, and that of equal vectors reaches 1.
 
@@ -23,12 +25,12 @@ def thresholds_reached(left: np.ndarray, right: np.ndarray, thresholds: list[flo
         thresholds: k cosines, ascending.
 
     Returns:
-        int16 [n, m], 0..k: the verdict on the cosine in float64, whatever the other pairs of the call are.
+        Row of `left`, row of `right` and thresholds reached, 1..k, of the p pairs that reach one, int64 [p] each, in the
+        order of rows: the verdict on the cosine in float64, whatever the other pairs of the call are.
     """
     limits = np.asarray(thresholds, dtype=np.float64) - TOLERANCE
     margin = product_rounding(left.shape[1])
     cosines = left @ right.T
-    reached = np.zeros(cosines.shape, dtype=np.int16)
     # most pairs are far below every threshold
     rows, columns = np.nonzero(cosines >= np.float32(limits[0] - 2 * margin))
     near = cosines[rows, columns]
@@ -38,8 +40,8 @@ def thresholds_reached(left: np.ndarray, right: np.ndarray, thresholds: list[flo
         part = unsure[start : start + AGAIN_AT_A_TIME]
         exact = exact_cosines(left[rows[part]], right[columns[part]])
         least[part] = np.searchsorted(limits, exact, side="right")
-    reached[rows, columns] = least
-    return reached
+    reaching = least > 0
+    return rows[reaching], columns[reaching], least[reaching]
 
 
 def product_rounding(dimensions: int) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from emtransfer.corpus.cosines import thresholds_reached
+from emtransfer.corpus.cosines import pairs_reaching
 from emtransfer.errors import InputError
 from emtransfer.settings import Absent, Positive, Share
 
@@ -94,7 +94,7 @@ def survivors(vectors: np.ndarray, thresholds: list[float], texts: Sequence[str]
 
     A text that has come before does not survive, whatever its vector. What an embedding model does not see of a text, as
     its case, its blanks or its end, leaves the vector as it is but for rounding, so that the tolerance of
-    `thresholds_reached` makes such texts duplicates at every threshold up to 1.
+    `pairs_reaching` makes such texts duplicates at every threshold up to 1.
 
     Cosines are computed once for all thresholds, a block of rows against all rows up to it, so that memory grows as
     BLOCK_ROWS × n and never as n².
@@ -108,16 +108,37 @@ def survivors(vectors: np.ndarray, thresholds: list[float], texts: Sequence[str]
         bool [k, n], the same for every BLOCK_ROWS.
     """
     first = ~pd.Series(texts, dtype=object).duplicated().to_numpy()
-    ranks = np.arange(len(thresholds), dtype=np.int16)[:, None]
-    kept = np.zeros((len(thresholds), len(vectors)), dtype=bool)
+    # verdicts of a row at all thresholds are bits of a few bytes; [c, i] is set where c thresholds reached hold i
+    reached = np.packbits(np.tri(len(thresholds) + 1, len(thresholds), -1, dtype=bool), axis=1)
+    kept = np.zeros((len(vectors), reached.shape[1]), dtype=np.uint8)
     for start in range(0, len(vectors), BLOCK_ROWS):
         block = vectors[start : start + BLOCK_ROWS]
-        reached = thresholds_reached(block, vectors[: start + len(block)], thresholds)  # [b, start + b]
+        rows, columns, counts = pairs_reaching(block, vectors[: start + len(block)], thresholds)
         # the kept rows of earlier blocks are final, so their verdict needs no loop
-        nearest = np.stack([reached[:, :start][:, row[:start]].max(axis=1, initial=0) for row in kept])
-        fresh = (nearest <= ranks) & first[start : start + len(block)]  # [k, b]
-        for offset in range(len(block)):
-            earlier = slice(start, start + offset)
-            near = (reached[offset, earlier] > ranks) & kept[:, earlier]
-            kept[:, start + offset] = fresh[:, offset] & ~near.any(axis=1)
-    return kept
+        final = columns < start
+        fallen = any_by_row(rows[final], reached[counts[final]] & kept[columns[final]], len(block))
+        own = (columns >= start) & (columns < start + rows)
+        columns, bits = columns[own], reached[counts[own]]
+        ends = np.searchsorted(rows[own], np.arange(len(block) + 1))
+        for offset in np.flatnonzero(first[start : start + len(block)]):
+            pairs = slice(ends[offset], ends[offset + 1])
+            fallen[offset] |= np.bitwise_or.reduce(bits[pairs] & kept[columns[pairs]], axis=0)
+            kept[start + offset] = ~fallen[offset]
+    return np.unpackbits(kept, axis=1, count=len(thresholds)).T.astype(bool)
+
+
+def any_by_row(rows: np.ndarray, bits: np.ndarray, n_rows: int) -> np.ndarray:
+    """The bits that any pair of a row has.
+
+    Args:
+        rows: of each pair, ascending, int64 [p].
+        bits: uint8 [p, m].
+
+    Returns:
+        uint8 [n_rows, m]; 0 for a row without pairs.
+    """
+    result = np.zeros((n_rows, bits.shape[1]), dtype=np.uint8)
+    present, starts = np.unique(rows, return_index=True)
+    if len(present):
+        result[present] = np.bitwise_or.reduceat(bits, starts, axis=0)
+    return result

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.corpus.cosines import thresholds_reached
+from emtransfer.corpus.cosines import pairs_reaching
 
 BLOCK_ROWS = 1024
 
@@ -56,6 +56,8 @@ def near_duplicates(claimed: np.ndarray, others: np.ndarray, cosine: float) -> n
     Returns:
         bool [n].
     """
-    blocks = (others[start : start + BLOCK_ROWS] for start in range(0, len(others), BLOCK_ROWS))
-    near = [thresholds_reached(block, claimed, [cosine]).any(axis=1) for block in blocks]
-    return np.concatenate([np.zeros(0, dtype=bool), *near])
+    near = np.zeros(len(others), dtype=bool)
+    for start in range(0, len(others), BLOCK_ROWS):
+        rows, _, _ = pairs_reaching(others[start : start + BLOCK_ROWS], claimed, [cosine])
+        near[start + rows] = True
+    return near
