@@ -122,6 +122,22 @@ def test_dedup_of_random_unit_vectors_equals_brute_force_over_many_blocks():
     assert kept_in_blocks(vectors, [0.7, 0.95], 256) == [brute_force(vectors, 0.7), brute_force(vectors, 0.95)]
 
 
+@pytest.mark.parametrize("block_rows", [1, 7, 64])
+def test_all_thresholds_of_the_grid_at_once_are_each_by_itself_among_copies_and_neighbours(block_rows):
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(6, 16))
+    spread = rng.uniform(0.05, 0.7, size=(90, 1))
+    vectors = unit(centres[rng.integers(6, size=90)] + spread * rng.normal(size=(90, 16))).astype(np.float32)
+    vectors = np.concatenate([vectors, vectors[::3]])
+    kept = kept_in_blocks(vectors, GRID, block_rows)
+    assert len(set(map(len, kept))) > 10
+    assert kept == [brute_force(vectors, threshold) for threshold in GRID]
+
+
+def test_no_vectors_have_no_survivors():
+    assert survivors(np.zeros((0, 3), dtype=np.float32), GRID, []).shape == (30, 0)
+
+
 def test_a_row_near_a_dropped_row_only_survives():
     """At 30° steps and t = cos 40°, the second falls to the first, and the third, 60° from it, stays."""
     angles = np.radians([0, 30, 60])
