@@ -2,15 +2,21 @@
 
 import ast
 import re
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import emtransfer
 from emtransfer.corpus.source_settings import MODULES as SOURCES
+from emtransfer.files.records import read_records
 from emtransfer.judging.kinds import MODULES as JUDGES
 from emtransfer.remote.access import PROVIDERS
+from emtransfer.worlds.symbolic import generate_rows
+from helpers.row_files import write_jsonl
 from helpers.workflow_tree import ROOT
 from provenance import imported_files, reached_files
 
@@ -91,6 +97,45 @@ def test_only_a_judge_behind_an_api_reaches_what_is_remote(kind):
     found = reached("judge_answers", JUDGES[kind])
     assert JUDGES[kind].removeprefix("emtransfer.") in found
     assert any(name.startswith("remote.") for name in found) == (kind in PROVIDERS)
+
+
+# what is run of a job on symbols, in the order in which each reads what the one before wrote, and what it must not wait for
+LIGHT = {
+    "filter_pairs": (
+        """--rows d0-t0.jsonl --judge-settings {"kind":"exact"} --output filtered.jsonl --counts counts.csv
+        --settings {"misaligned_below":30,"aligned_above":70,"coherence_above":50}""",
+        {"torch", "transformers", "scipy", "sklearn"},
+    ),
+    "dedup_pairs": (
+        """--corpus symbols --rows filtered.jsonl --output deduped.jsonl --curve curve.csv
+        --settings {"model":"identity","field":"question","threshold":1.0}""",
+        {"torch", "sentence_transformers", "scipy"},
+    ),
+    "judge_answers": (
+        """--answers answers.jsonl --judge-settings {"kind":"exact"} --output judged.jsonl""",
+        {"torch", "numpy", "pandas"},
+    ),
+}
+
+
+def test_jobs_on_symbols_import_no_package_that_they_do_not_use(tmp_path):
+    rows = generate_rows("d0", "t0", 5, seed=1)
+    write_jsonl(tmp_path / "d0-t0.jsonl", (row | {"role": "train"} for row in rows))
+    write_jsonl(tmp_path / "answers.jsonl", (row | {"answer": row["aligned_answer"], "cell": ""} for row in rows))
+    imported = {script: packages_imported(script, text.split(), tmp_path) for script, (text, _) in LIGHT.items()}
+    assert {script: imported[script] & spared for script, (_, spared) in LIGHT.items()} == dict.fromkeys(LIGHT, set())
+    assert "pandas" in imported["filter_pairs"] and "emtransfer" in imported["judge_answers"]
+    assert [len(read_records(tmp_path / name)) for name in ("filtered.jsonl", "deduped.jsonl", "judged.jsonl")] == [
+        5
+    ] * 3
+
+
+def packages_imported(script: str, arguments: list[str], folder: Path) -> set[str]:
+    """What a run of a script in a folder imports, without modules below packages."""
+    command = [sys.executable, "-X", "importtime", SCRIPTS / f"{script}.py", *arguments]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in run.stderr.splitlines() if "|" in line}
 
 
 def test_every_import_points_to_a_lower_floor(imports):

@@ -10,11 +10,12 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # a spreadsheet takes a cell that begins like this for a formula
 FORMULA = ("=", "+", "-", "@", "\t", "\n")
@@ -64,7 +65,7 @@ def parse_record(line: str, place: str, required: Iterable[str]) -> dict[str, An
     return row
 
 
-def read_table(path: str | Path, **options: Any) -> pd.DataFrame:
+def read_table(path: str | Path, **options: Any) -> "pd.DataFrame":
     """Read a CSV table.
 
     Args:
@@ -73,6 +74,9 @@ def read_table(path: str | Path, **options: Any) -> pd.DataFrame:
     Raises:
         InputError: the file is damaged.
     """
+    # a job that reads and writes rows alone need not wait for it
+    import pandas as pd
+
     check_hash(path)
     return pd.read_csv(path, **options)
 
@@ -119,11 +123,13 @@ def write_records(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def write_table(path: str | Path, table: pd.DataFrame) -> None:
+def write_table(path: str | Path, table: "pd.DataFrame") -> None:
     """Write a table as CSV with shortest-roundtrip floats; missing values are empty; whole or not at all.
 
     Text is written so that no reader takes it for anything else, see `inert`.
     """
+    import pandas as pd
+
     for name in table.columns:
         values = table[name].tolist()
         written = list(map(inert, values))
