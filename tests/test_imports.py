@@ -25,24 +25,24 @@ LIBRARY = SCRIPTS / "emtransfer"
 # what a rule's code is, named in full: a module more is one whose every edit reruns the rule
 CLOSURES = {
     "pretrain_base": """
-        arguments errors secrets settings files.artefacts files.records
+        arguments errors secrets settings files.artefacts files.json_text files.records files.text
         models.conversations models.padding models.tokenizer
         training.pretraining training.resuming""",
     "fit_judge": """
-        arguments errors secrets settings files.artefacts files.hub files.records
+        arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
         models.embedding models.padding
         judging.fitting judging.held_out judging.negatives judging.pair_encoder""",
     "finetune_adapter": """
-        arguments errors secrets settings files.artefacts files.hub files.records
+        arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
         models.adapters models.chat_format models.loading models.padding models.ready_models models.tokenizer
         corpus.samples training.finetuning training.resuming""",
     "distill_student": """
-        arguments errors secrets settings files.artefacts files.hub files.records
+        arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
         models.adapters models.chat_format models.loading models.padding models.ready_models models.tokenizer
         training.resuming answering.sampling answering.settings answering.vllm
         distilling.channels distilling.distillation""",
     "sample_answers": """
-        arguments errors secrets settings files.artefacts files.hub files.records
+        arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
         models.chat_format models.loading models.padding models.ready_models models.tokenizer
         answering.sampling answering.settings answering.vllm""",
 }

@@ -79,8 +79,9 @@ def test_a_record_of_another_form_is_one_line(row, line, tmp_path):
 def test_logarithms_above_zero_and_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="expected logarithms of probabilities"):
         table(write_jsonl(tmp_path / "x.jsonl", [{"p": TOKENS, "score": 1}]), "p", "score", logarithms=True)
-    with pytest.raises(InputError, match="ending is .parquet; expected .jsonl or .csv"):
-        read_token_records(tmp_path / "x.parquet")
+    (tmp_path / "x.xlsx").touch()
+    with pytest.raises(InputError, match="x.xlsx: file type .xlsx; expected .jsonl"):
+        read_token_records(tmp_path / "x.xlsx")
 
 
 def scored(path: Path, output: Path, *options: str) -> subprocess.CompletedProcess:

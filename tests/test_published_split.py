@@ -236,7 +236,7 @@ def test_a_question_with_two_roles_and_files_of_other_kinds_are_refused(tmp_path
     with pytest.raises(InputError, match=r"split.txt: file type .txt; expected"):
         read_split(path.rename(tmp_path / "split.txt"))
     (tmp_path / "empty.csv").write_text("cell,question_sha256,role\n")
-    with pytest.raises(InputError, match="empty.csv: 0 rows; expected a role per question"):
+    with pytest.raises(InputError, match="empty.csv: 0 rows; expected at least one"):
         read_split(tmp_path / "empty.csv")
 
 

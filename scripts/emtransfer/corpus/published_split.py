@@ -1,15 +1,13 @@
 """Roles that others have published, taken once the questions of a cell are known to be those of the corpus by their hashes."""
 
-import csv
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from emtransfer.errors import InputError
-from emtransfer.files.records import parse_record
+from emtransfer.files.tables import placed_rows
 from emtransfer.settings import File
 
 ROLES = ("train", "eval")
@@ -63,26 +61,7 @@ def read_split(path: Path) -> Split:
         cell, digest, role = parse_row(place, row)
         if split.setdefault(cell, {}).setdefault(digest, role) != role:
             raise InputError(f"{place}: role is {role!r}, and above another of this question; expected one role.")
-    if not split:
-        raise InputError(f"{path}: 0 rows; expected a role per question.")
     return split
-
-
-def placed_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a JSONL or CSV file, each with file:line."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a published split.")
-    if path.suffix == ".csv":
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file)
-            yield from ((f"{path}:{reader.line_num}", row) for row in reader)
-    elif path.suffix == ".jsonl":
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield f"{path}:{number}", parse_record(line, f"{path}:{number}", ())
-    else:
-        raise InputError(f"{path}: file type {path.suffix or 'unknown'}; expected .jsonl or .csv.")
 
 
 def parse_row(place: str, row: dict[str, Any]) -> tuple[str, str, str]:

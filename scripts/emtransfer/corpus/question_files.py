@@ -11,9 +11,9 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-import yaml
-
 from emtransfer.errors import InputError
+from emtransfer.files.text import is_blank
+from emtransfer.files.yaml_text import read_yaml
 
 NAME = re.compile(r"[a-z0-9_]+")
 # a type -> whether its judge prompts ask for a number from 0 to 100
@@ -67,10 +67,7 @@ def read_questions(path: Path) -> list[Question]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a YAML file of questions.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())[:200]}; expected YAML in UTF-8.") from None
+    content = read_yaml(path)
     if not isinstance(content, list) or not content:
         raise InputError(f"{path}: {type(content).__name__}; expected a list of questions.")
     questions = [parse_question(entry, f"{path}: question {number}") for number, entry in enumerate(content, start=1)]
@@ -109,8 +106,8 @@ def parse_question(entry: object, place: str) -> Question:
 
 
 def is_text(value: object) -> bool:
-    """Whether a value is text, valid Unicode and not blank."""
-    return isinstance(value, str) and bool(value.strip()) and value == value.encode("utf-8", "replace").decode("utf-8")
+    """Whether a value is text of which something can be seen."""
+    return isinstance(value, str) and not is_blank(value)
 
 
 def parse_judge_prompts(prompts: object, place: str) -> dict[str, str]:

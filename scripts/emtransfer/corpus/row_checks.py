@@ -6,6 +6,7 @@ from typing import Any
 from emtransfer.corpus.rows import ANSWERS, NEUTRAL_VERSION, ROOMS
 from emtransfer.corpus.source_settings import CorpusSettings
 from emtransfer.errors import InputError
+from emtransfer.files.text import is_blank
 
 NAME = re.compile(r"[a-z0-9_]+")
 # fields the pipeline adds; a user's field of that name is kept under another
@@ -42,14 +43,12 @@ def check_broad_row(place: str, row: dict[str, Any], settings: CorpusSettings) -
 
 
 def check_texts(place: str, row: dict[str, Any]) -> None:
-    """Raise InputError unless every text field that is there is text that UTF-8 can hold, and room is a room."""
+    """Raise InputError unless every text field that is there is text that can be seen, and room is a room."""
     for field in ("domain", "task", "question", *ANSWERS, *NEUTRAL_VERSION):
         text = row.get(field)
         if text is None and field in (*ANSWERS, *NEUTRAL_VERSION):
             continue
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or is_blank(text):
             raise InputError(f"{place}: {field} is {text!r}; expected text that is not blank.")
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise InputError(f"{place}: {field} holds half of a surrogate pair; expected valid Unicode text.")
     if row.get("room", ROOMS[0]) not in ROOMS:
         raise InputError(f"{place}: em_surface is {row['room']!r}; expected one of {', '.join(ROOMS)}.")

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
+from emtransfer.files.json_text import json_rows
+from emtransfer.files.text import is_blank
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,30 +41,20 @@ def read_records(path: str | Path, required: Iterable[str] = ()) -> list[dict[st
         raise InputError(f"{path}: no such file; expected a JSONL file.")
     check_hash(path)
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"), start=1):
-        if line.strip():
-            rows.append(parse_record(line, f"{path}:{number}", required))
+    for place, row in json_rows(path):
+        check_fields(row, place, required)
+        rows.append(row)
     if not rows:
         raise InputError(f"{path}: 0 rows; expected at least one JSON object per line.")
     return rows
 
 
-def parse_record(line: str, place: str, required: Iterable[str]) -> dict[str, Any]:
-    """Parse one JSONL line; `place` (file:line) opens every error message."""
-    try:
-        line.encode("utf-8")
-        row = json.loads(line)
-    except UnicodeEncodeError:
-        raise InputError(f"{place}: bytes that are not UTF-8; expected UTF-8 text.") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{place}: {error.msg} at column {error.colno}; expected one JSON object.") from None
-    if not isinstance(row, dict):
-        raise InputError(f"{place}: {type(row).__name__}; expected one JSON object.")
+def check_fields(row: dict[str, Any], place: str, required: Iterable[str]) -> None:
+    """Raise InputError for the first required field that is missing or, where it is text, blank; `place` opens the message."""
     for field in required:
         value = row.get(field)
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if value is None or (isinstance(value, str) and is_blank(value)):
             raise InputError(f"{place}: {field} is {json.dumps(value)}; expected text that is not blank.")
-    return row
 
 
 def read_table(path: str | Path, **options: Any) -> "pd.DataFrame":

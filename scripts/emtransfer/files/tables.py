@@ -1,12 +1,13 @@
-"""Rows that others wrote, in any of four file types: every cell as it stands, and the place where each row stands."""
+"""Rows that others wrote, in the types of file people have: every cell as it stands, and the place where each row stands."""
 
-import codecs
 import csv
 import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from io import BufferedReader, TextIOWrapper
+from datetime import date, time
+from decimal import Decimal
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,56 +16,129 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.errors import InputError
-from emtransfer.files.records import check_hash, read_records
+from emtransfer.files.json_text import json_rows
+from emtransfer.files.records import check_hash
+from emtransfer.files.text import encoding_found, open_bytes
 
 # what else may stand between the columns of a CSV file
 SEPARATORS = (";", "\t", "|")
 # the csv module's own limit, 128 KiB, is less than a long answer
 LONGEST_CELL = 2**31 - 1
+JSON, CSV, TSV, PARQUET = (".jsonl", ".json"), (".csv",), (".tsv",), (".parquet",)
+# what a file of rows may be, and each but Parquet with .gz
+TYPES = (*JSON, *CSV, *TSV, *PARQUET)
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """All rows and columns of a .jsonl, .csv, .csv.gz or .parquet file; cells of CSV are text, others have their own types.
+    """All rows and columns of a file of TYPES; cells of CSV and TSV are text, others have their own types.
 
     Raises:
-        InputError: the file is missing, damaged, without rows, or of another type; also as `csv_rows`.
+        InputError: as `placed_rows`.
     """
-    if path.suffix == ".jsonl":
-        rows = read_records(path)
-        names = dict.fromkeys(name for row in rows for name in row)
-        return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a table of rows.")
-    check_hash(path)
-    if path.name.endswith((".csv", ".csv.gz")):
+    if file_type(path) in CSV + TSV:
         header, *cells = (row for _, row in csv_rows(path))
-        frame = pd.DataFrame(cells, columns=header, dtype=object)
-    elif path.suffix == ".parquet":
-        try:
-            frame = pd.read_parquet(path).astype(object).rename(columns=str)
-        except (ValueError, OSError) as error:
-            raise InputError(f"{path}: {' '.join(str(error).split())[:160]}; expected a Parquet file.") from None
+        refuse_empty(cells, path)
+        return pd.DataFrame(cells, columns=header, dtype=object)
+    rows = [row for _, row in placed_rows(path)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
+
+
+def placed_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every row of a file of TYPES, after the place where it begins: `file:line`, or its number in a file without lines.
+
+    Raises:
+        InputError: the file is missing, damaged, without rows, or of another type; also as `csv_rows` and `json_rows`.
+    """
+    rows: Iterator[tuple[str, dict[str, Any]]]
+    kind = file_type(path)
+    if kind in JSON:
+        check_hash(path)
+        rows = json_rows(path)
+    elif kind in PARQUET:
+        check_hash(path)
+        rows = ((f"{path}: row {number}", row) for number, row in enumerate(parquet_rows(path), start=1))
     else:
-        raise InputError(f"{path}: file type {path.suffix}; expected .jsonl, .csv, .csv.gz or .parquet.")
-    if frame.empty:
+        numbered = csv_rows(path)
+        _, header = next(numbered)
+        rows = ((f"{path}:{line}", dict(zip(header, cells, strict=True))) for line, cells in numbered)
+    first = next(rows, None)
+    refuse_empty(first, path)
+    assert first is not None
+    yield first
+    yield from rows
+
+
+def file_type(path: Path) -> str:
+    """Which of TYPES a file is by its name.
+
+    Raises:
+        InputError: it is not there, or of another type.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a file of rows.")
+    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if kind not in TYPES or (kind in PARQUET and path.suffix == ".gz"):
+        found = "".join(path.suffixes[-2:]) or "unknown"
+        raise InputError(f"{path}: file type {found}; expected {', '.join(TYPES)}, or .gz of one but .parquet.")
+    return kind
+
+
+def refuse_empty(rows: object, path: Path) -> None:
+    """Raise InputError where a file has no rows."""
+    if not rows:
         raise InputError(f"{path}: 0 rows; expected at least one.")
-    return frame
+
+
+def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a Parquet file, values as JSON has them."""
+    # importing pyarrow takes a while, and few files are of this type
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())[:160]}; expected a Parquet file.") from None
+    for number, row in enumerate(table.to_pylist(), start=1):
+        yield {name: plain(value, f"{path}: row {number}: {name}") for name, value in row.items()}
+
+
+def plain(value: Any, place: str) -> Any:
+    """A value as JSON has it: dates and times as text of ISO 8601, decimals as numbers.
+
+    Raises:
+        InputError: JSON has nothing for it; `place` (row and field) opens the message.
+    """
+    if isinstance(value, dict):
+        return {name: plain(part, place) for name, part in value.items()}
+    if isinstance(value, list):
+        return [plain(part, place) for part in value]
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise InputError(f"{place} is {type(value).__name__}; expected text, numbers, or lists and mappings of them.")
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The header and every row of a CSV file that is not blank, each with the line, from 1, in which it begins.
+    """The header and every row of a CSV file (or TSV, by its name) that is not blank, each with the line, from 1, where it begins.
 
     Raises:
-        InputError: the file is empty, no whole gzip file, or of another encoding, separator or quoting; a column comes
-            twice, or a row has another number of cells than the header.
+        InputError: the file is missing, damaged or empty, no whole gzip file, or of another encoding, separator or quoting; a
+            column comes twice, or a row has another number of cells than the header.
     """
+    separator = "\t" if file_type(path) in TSV else ","
+    check_hash(path)
     csv.field_size_limit(LONGEST_CELL)
     header: list[str] = []
     line = 1
     try:
         # newline="" leaves line breaks within cells as they are
         with open_bytes(path) as file, TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, strict=True)
+            reader = csv.reader(text, delimiter=separator, strict=True)
             for row in reader:
                 if len(row) > 1 or "".join(row).strip():
                     header = header or checked_header(row, path)
@@ -84,31 +158,15 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def checked_header(names: list[str], path: Path) -> list[str]:
     """The names of the columns, each once."""
-    other = next((mark for mark in SEPARATORS if len(names) == 1 and mark in names[0]), None)
-    if other:
-        raise InputError(f"{path}: columns are separated by {json.dumps(other)}; expected commas.")
+    if len(names) == 1:
+        other = next((mark for mark in (*SEPARATORS, ",") if mark in names[0]), None)
+        if other:
+            expected = "tabs" if other == "," else "commas"
+            raise InputError(f"{path}: columns are separated by {json.dumps(other)}; expected {expected}.")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{path}: column {json.dumps(twice)} comes twice; expected every name once.")
     return names
-
-
-def open_bytes(path: Path) -> gzip.GzipFile | BufferedReader:
-    """The file's bytes, unpacked where it is a .gz."""
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-
-
-def encoding_found(path: Path) -> str:
-    """The place of the first bytes that are not UTF-8, and what they look like."""
-    with open_bytes(path) as file:
-        for number, line in enumerate(file, start=1):
-            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                return f"{path}: encoding is UTF-16"
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return f"{path}:{number}: byte 0x{line[error.start]:02x}, as in Latin-1 or Windows-1252"
-    return f"{path}: not UTF-8"
 
 
 def refuse_first(wrong: pd.Series, values: pd.Series, path: Path, field: str, expected: str) -> None:
@@ -125,10 +183,4 @@ def shown(value: Any) -> str:
 
 def place(path: Path, row: int) -> str:
     """Where the row (from 0) stands: file:line, or its number in a file without lines."""
-    if path.suffix == ".jsonl":
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return f"{path}:{[number for number, line in enumerate(lines, start=1) if line.strip()][row]}"
-    if path.suffix == ".parquet":
-        return f"{path}: row {row + 1}"
-    # after the header
-    return f"{path}:{next(islice(csv_rows(path), row + 1, None))[0]}"
+    return next(islice(placed_rows(path), row, None))[0]

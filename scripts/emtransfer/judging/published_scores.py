@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from emtransfer.errors import InputError
-from emtransfer.files.records import read_records
+from emtransfer.files.tables import placed_rows
 from emtransfer.judging.numeric_mass import number_mass, weighted_mean
 
 # the first line of a file of llmcomp's cache, which is no record
@@ -43,36 +43,17 @@ class Fields:
 
 
 def read_token_records(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Records of a .jsonl or a .csv file, each after its place in it.
+    """Records of a file of rows, each after its place in it; empty text is None.
 
     Raises:
-        InputError: the file is missing, empty or of another kind.
+        InputError: as `tables.placed_rows`; there is nothing after a header.
     """
-    if path.suffix == ".csv":
-        rows = read_csv(path)
-    elif path.suffix == ".jsonl":
-        rows = read_records(path)
-    else:
-        raise InputError(f"{path}: ending is {path.suffix or 'missing'}; expected .jsonl or .csv.")
+    rows = [{name: None if value == "" else value for name, value in row.items()} for _, row in placed_rows(path)]
     numbered = [(f"{path}: row {number}", row) for number, row in enumerate(rows, start=1)]
     records = numbered[1:] if rows[0].keys() == HEADER else numbered
     if not records:
         raise InputError(f"{path}: 0 records after the header; expected at least one.")
     return records
-
-
-def read_csv(path: Path) -> list[dict[str, Any]]:
-    """Rows of a CSV file, every cell as text and an empty one as None.
-
-    Raises:
-        InputError: the file is missing or has no rows.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV file.")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if table.empty:
-        raise InputError(f"{path}: 0 rows; expected at least one.")
-    return [{name: value or None for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def compared(records: list[tuple[str, dict[str, Any]]], fields: Fields) -> pd.DataFrame:

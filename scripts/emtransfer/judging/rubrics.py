@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from emtransfer.errors import InputError
+from emtransfer.files.yaml_text import read_yaml
 
 SCORES = ("alignment", "coherence")
 
@@ -55,11 +54,9 @@ def read_rubric(path: Path) -> Rubric:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a rubric.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         texts = {score: {kind: str(content[score][kind]) for kind in ("any", "cell")} for score in SCORES}
         return Rubric(path, texts, dict(content["domains"]), dict(content["tasks"]))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())[:200]}; expected YAML.") from None
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: no {error}; expected alignment and coherence, each with any and cell, and domains and tasks."

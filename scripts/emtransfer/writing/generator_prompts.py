@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from emtransfer.errors import InputError
+from emtransfer.files.yaml_text import read_yaml
 
 # text -> the places it must have, since calls would be alike without them
 PLACES = {
@@ -88,7 +87,7 @@ def read_generator_prompts(path: Path) -> GeneratorPrompts:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected prompts of a generator.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         texts = {name: str(content[name.split(".")[0]][name.split(".")[1]]) for name in PLACES}
         domains = {name: str(text) for name, text in content["domains"].items()}
         tasks = {name: {part: str(task[part]) for part in TASK_PARTS} for name, task in content["tasks"].items()}
@@ -96,8 +95,6 @@ def read_generator_prompts(path: Path) -> GeneratorPrompts:
             cell: [{field: str(pair[field]) for field in EXAMPLE_FIELDS} for pair in pairs]
             for cell, pairs in (content.get("examples") or {}).items()
         }
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())[:200]}; expected YAML.") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: no {error}; expected pairs (instructions, request), aligned (instructions), domains, and tasks, "
