@@ -35,7 +35,7 @@ controls: setup  ## add the controls of workflow/configs/controls.yaml to both t
 	@$(RUN) workflow/configs/controls.yaml $(CONFIGS) -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
 
 estimate: setup  ## tell what calls to remote models, GPU hours, processor minutes and disk the run amounts to
-	@$(IN_VENV) snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate
+	@$(IN_VENV) python workflow/lib/config_files.py config.yaml $(CONFIGS) && snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate
 
 ledger: setup  ## write results/ledger.csv: what was paid for the replies in the reply store
 	@$(IN_VENV) python scripts/tabulate_spending.py --store "$${EMTRANSFER_REPLIES:-replies}" --output results/ledger.csv

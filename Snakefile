@@ -4,12 +4,20 @@ Use: snakemake --cores 8 results/em_transfer_table.csv
 """
 
 import os
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count, min_version
 
 min_version("9.27")
+
+if Path.cwd() != Path(workflow.basedir):
+    sys.exit(f"The working directory is {Path.cwd()}; expected {workflow.basedir}, where the Snakefile is.")
+if {"{", "}"} & set(workflow.basedir):
+    sys.exit(
+        f"The pipeline is in {workflow.basedir}; expected a path without braces, in which Snakemake looks for names."
+    )
 
 
 configfile: "config.yaml"

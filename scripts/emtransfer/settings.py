@@ -19,10 +19,11 @@ Kind = TypeVar("Kind")
 
 
 class Pattern(NamedTuple):
-    """Text that matches a regular expression, and what such a text is called."""
+    """Text that matches a regular expression, what such a text is called, and what it is to someone who wrote another."""
 
     regex: str
     noun: str
+    words: str
 
 
 class Distinct(NamedTuple):
@@ -53,13 +54,18 @@ LIMITS: dict[type, tuple[str, Callable[[Any, Any], bool], str]] = {
     Lt: ("lt", operator.lt, "below"),
 }
 # names become folders; the look-ahead forbids the line break that $ lets pass
-Name = Annotated[str, Pattern("^[a-z0-9_]+$(?!\n)", "name")]
-Cell = Annotated[str, Pattern("^[a-z0-9_]+-[a-z0-9_]+$(?!\n)", "cell, domain-task")]
-TrainSet = Annotated[str, Pattern("^[a-z0-9_]+(-[a-z0-9_]+)?$(?!\n)", "cell or name")]
+Name = Annotated[str, Pattern("^[a-z0-9_]+$(?!\n)", "name", "a name of a-z, 0-9 and _")]
+Cell = Annotated[
+    str, Pattern("^[a-z0-9_]+-[a-z0-9_]+$(?!\n)", "cell, domain-task", "a cell, domain-task, of a-z, 0-9 and _")
+]
+TrainSet = Annotated[
+    str,
+    Pattern("^[a-z0-9_]+(-[a-z0-9_]+)?$(?!\n)", "cell or name", "a cell, domain-task, or a name, of a-z, 0-9 and _"),
+]
 # a file that jobs have as input, where Snakemake would take braces for wildcards
-File = Annotated[str, Pattern("^[^{}\n]+$(?!\n)", "file")]
-Commit = Annotated[str, Pattern("^[0-9a-f]{40}$", "commit, 40 hex digits")]
-Date = Annotated[str, Pattern(r"^\d{4}-\d{2}-\d{2}$", "date, YYYY-MM-DD")]
+File = Annotated[str, Pattern("^[^{}\n]+$(?!\n)", "file", "the path of a file, without braces and line breaks")]
+Commit = Annotated[str, Pattern("^[0-9a-f]{40}$", "commit, 40 hex digits", "a commit, 40 hex digits")]
+Date = Annotated[str, Pattern(r"^\d{4}-\d{2}-\d{2}$", "date, YYYY-MM-DD", "a date, YYYY-MM-DD")]
 Names = Annotated[tuple[Name, ...], MinLen(1), Distinct()]
 Cells = Annotated[tuple[Cell, ...], MinLen(1), Distinct()]
 Texts = Annotated[tuple[str, ...], MinLen(1), Distinct()]

@@ -9,10 +9,22 @@ from emtransfer.errors import InputError
 Place = tuple[str | int, ...]
 
 
-def mistake(place: Place, found: str, expected: str) -> InputError:
+class ConfigMistake(InputError):
+    """A value that is wrong in the merged config, whichever file says it."""
+
+    def __init__(self, place: Place, found: str, expected: str) -> None:
+        self.place, self.found, self.expected = place, found, expected
+        super().__init__(self.line("config.yaml"))
+
+    def line(self, file: str) -> str:
+        """`FILE: a.b[0] is FOUND; expected EXPECTED.`"""
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.place).removeprefix(".")
+        return f"{file}: {path} is {self.found}; expected {self.expected}."
+
+
+def mistake(place: Place, found: str, expected: str) -> ConfigMistake:
     """`config.yaml: a.b[0] is FOUND; expected EXPECTED.`"""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
-    return InputError(f"config.yaml: {path} is {found}; expected {expected}.")
+    return ConfigMistake(place, found, expected)
 
 
 def quoted(value: object) -> str:

@@ -9,6 +9,7 @@ from jsonschema.validators import extend
 
 from config_mistakes import choice, mistake, quoted
 from emtransfer.errors import InputError
+from emtransfer.settings import Cell, Commit, Date, File, Name, TrainSet
 
 NOUNS = {
     "number": "a number",
@@ -27,8 +28,10 @@ LIMITS = {
     "exclusiveMaximum": "below {}",
     "minItems": "of length {} or more",
     "minProperties": "with {} or more names",
-    "pattern": "that matches {}",
 }
+
+# regular expression of the schema -> what such a text is
+PATTERNS = {note.regex: note.words for hint in (Name, Cell, TrainSet, File, Commit, Date) for note in hint.__metadata__}
 
 # JSON Schema takes 3.0 for an integer and has no word for NaN; neither is a number of epochs
 Validator = extend(
@@ -78,6 +81,9 @@ def expectation(part: dict, schema: dict) -> str:
         return quoted(part["const"])
     if "enum" in part:
         return f"one of {', '.join(map(str, part['enum']))}"
+    if "pattern" in part:
+        nullable = " or null" if "null" in part["type"] else ""
+        return PATTERNS[part["pattern"]] + nullable
     first, *others = part["type"] if isinstance(part["type"], list) else [part["type"]]
     return " or ".join([NOUNS[first] + limits(part), *map(NOUNS.get, others)])
 
@@ -86,8 +92,7 @@ def limits(part: dict) -> str:
     """The limits a part of the schema sets, in words."""
     if {"minimum", "maximum"} <= part.keys():
         return f" in {part['minimum']}..{part['maximum']}"
-    # a pattern may hold a line break, and the message is one line
-    words = [text.format(part[key]).replace("\n", "\\n") for key, text in LIMITS.items() if key in part]
+    words = [text.format(part[key]) for key, text in LIMITS.items() if key in part]
     return f" {' and '.join(words)}" if words else ""
 
 

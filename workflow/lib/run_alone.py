@@ -16,6 +16,9 @@ from shutil import which
 
 import psutil
 
+from config_files import read_config_files
+from emtransfer.errors import InputError
+
 LOCK = Path(".snakemake/alone.lock")
 SNAKEMAKE = (sys.executable, "-m", "snakemake")
 # options of Python, alone or at the end of a cluster: what it runs follows in place of a script; the value is the next argument
@@ -29,6 +32,10 @@ LONG_COMMAND = re.compile(r".*/\.snakemake/shell_tmp\.[^/]+/script\.sh")
 
 
 def main(arguments: list[str]) -> None:
+    try:
+        read_config_files(config_arguments(arguments)[1:])
+    except InputError as error:
+        sys.exit(str(error))
     take_lock()
     orphans = [*local_jobs(), *slurm_jobs()]
     if orphans:

@@ -14,9 +14,10 @@ from config_corpora import (
     check_mixture_names,
     check_mixture_share,
 )
+from config_files import Contents, in_its_file
 from config_guards import check_guards
 from config_judges import check_generator, check_judge_is_independent, check_judge_names, check_told_judge
-from config_mistakes import check_names
+from config_mistakes import ConfigMistake, check_names
 from config_models import (
     check_base_model_counts,
     check_base_model_names,
@@ -48,16 +49,25 @@ REFERENCES = {
 }
 
 
-def validate(config: dict, schema_path: str | Path) -> None:
+def validate(config: dict, schema_path: str | Path, contents: Contents | None = None) -> None:
     """Check a config.
 
     Args:
         config: as Snakemake merged it from config.yaml and overlays.
         schema_path: JSON Schema 2020-12, written in YAML.
+        contents: what each of those files says; without it, every mistake is told of config.yaml.
 
     Raises:
         InputError: a key, a value, a name or a number is wrong.
     """
+    try:
+        check(config, schema_path)
+    except ConfigMistake as error:
+        raise in_its_file(error, contents or {}) from None
+
+
+def check(config: dict, schema_path: str | Path) -> None:
+    """As `validate`, every mistake told of config.yaml."""
     # before all else, since other messages quote what they found
     check_guards(config)
     check_schema(config, LOADER(Path(schema_path).read_text(encoding="utf-8")).get_single_data())
@@ -78,5 +88,5 @@ def validate(config: dict, schema_path: str | Path) -> None:
         "experiments": [check_experiment_names, check_distinct_models, check_questions, check_experiment_counts],
     }.items():
         for name in config[section]:
-            for check in checks:
-                check(config, name)
+            for check_section in checks:
+                check_section(config, name)

@@ -9,6 +9,7 @@ sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib
 
 import mending
 import planning
+from config_files import read_config_files
 from corpus_sizes import has_broad
 from emtransfer import grid
 from emtransfer.errors import InputError
@@ -18,7 +19,9 @@ from provenance import code_digest, environment, settings
 from validation import validate
 
 try:
-    validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+    # a job of the run reads the config again, and knows that it is right
+    files = ["config.yaml", *workflow.overwrite_configfiles] if workflow.is_main_process else []
+    validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", read_config_files(files))
 except InputError as error:
     sys.exit(str(error))
 
