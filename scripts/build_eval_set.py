@@ -8,7 +8,6 @@ from pathlib import Path
 
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.eval_prompts import BroadEvalSettings, broad_prompts, narrow_prompts
-from emtransfer.corpus.question_files import read_questions
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.settings import read_settings
@@ -19,8 +18,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
     parser.add_argument("--cells", type=Path, nargs="+", required=True, help="eval rows, one JSONL per cell")
     parser.add_argument("--broad", type=Path, help="JSONL of broad rows with roles; none: no broad prompts")
-    questions = "JSON or @FILE: path of a YAML file of questions, more broad prompts; optionally samples_per_paraphrase"
-    parser.add_argument("--questions", type=json_argument, help=questions)
     parser.add_argument(
         "--settings", type=json_argument, default={"prompts": 0}, help="JSON or @FILE: BroadEvalSettings"
     )
@@ -33,9 +30,6 @@ def main(args: argparse.Namespace) -> None:
     narrow = narrow_prompts([row for path in args.cells for row in read_records(path)])
     rows = [row for row in read_records(args.broad) if row["role"] == "eval"] if args.broad else []
     broad = broad_prompts(rows, read_settings(BroadEvalSettings, args.settings), args.seed, args.corpus)
-    if args.questions:
-        questions = read_questions(Path(args.questions["path"]))
-        broad += [row for each in questions for row in each.prompts(args.questions.get("samples_per_paraphrase"))]
     write_records(args.output, narrow + broad)
     print(f"{len(narrow)} narrow and {len(broad)} broad prompts.")
 

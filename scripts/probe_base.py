@@ -18,7 +18,7 @@ from emtransfer.settings import read_settings
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
-    parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts")
+    parser.add_argument("--eval-set", type=Path, nargs="+", required=True, help="JSONL of prompts, one file or more")
     parser.add_argument(
         "--settings", type=json_argument, required=True, help="JSON or @FILE: samples, neutral_samples, sampling"
     )
@@ -28,7 +28,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    prompts = read_records(args.eval_set, ("prompt_id", "eval_set", "question"))
+    required = ("prompt_id", "eval_set", "question")
+    prompts = [row for path in args.eval_set for row in read_records(path, required)]
     samples, neutral_samples = args.settings["samples"], args.settings["neutral_samples"]
     sampling = read_settings(SamplingSettings, args.settings["sampling"])
     probes = probe_base(

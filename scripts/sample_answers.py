@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
     parser.add_argument("--adapter", type=Path, help="manifest.json of an adapter on it; none: the base answers")
-    parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts")
+    parser.add_argument("--eval-set", type=Path, nargs="+", required=True, help="JSONL of prompts, one file or more")
     parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: AnsweringSettings")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per prompt and sample")
@@ -26,7 +26,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    prompts = read_records(args.eval_set, ("prompt_id", "eval_set", "question"))
+    required = ("prompt_id", "eval_set", "question")
+    prompts = [row for path in args.eval_set for row in read_records(path, required)]
     settings = read_settings(AnsweringSettings, args.settings)
     chat = load_answering(args.base, args.adapter, settings)
     answers = answer_prompts(chat, prompts, settings, args.seed)

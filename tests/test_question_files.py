@@ -1,7 +1,6 @@
 """Files of free-form questions: how they are read, asked, judged by their own prompts, and kept out of what they are not for."""
 
 import copy
-import json
 import re
 from argparse import Namespace
 from collections import Counter
@@ -13,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from build_eval_set import main as build_eval_set
+from build_question_set import main as build_question_set
 from emtransfer.answering.prompt_profiles import probe_base
 from emtransfer.answering.sampling import answer_prompts, sample, sample_ids
 from emtransfer.answering.settings import AnsweringSettings
@@ -125,8 +124,12 @@ def test_every_wording_is_a_broad_prompt_of_a_task_of_its_own(form):
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({"id": "Spare-Hour"}, "id is 'Spare-Hour'; expected a name of a-z, 0-9 and _."),
-        ({"id": "spare_hour"}, "id is 'spare_hour'; expected no id twice."),
+        ({"id": "--"}, "id is '--'; expected text with letters or digits, or a whole number."),
+        ({"id": True}, "id is 'True'; expected text with letters or digits, or a whole number."),
+        ({"id": "Spare  hour!"}, "id is 'Spare  hour!'; expected no id twice, and spare_hour is one above."),
+        ({"name": "other"}, "name is given beside id; expected one of the two."),
+        ({"question": "What?"}, "question is given beside paraphrases; expected one of the two."),
+        ({"em_surface": "huge"}, "em_surface is 'huge'; expected one of high, medium, low."),
         ({"paraphrases": []}, "paraphrases is '[]'; expected a list of texts that are not blank."),
         ({"paraphrases": [True]}, "paraphrases is '[True]'; expected a list of texts that are not blank."),
         ({"paraphrases": "What?"}, "paraphrases is 'What?'; expected a list of texts that are not blank."),
@@ -135,23 +138,28 @@ def test_every_wording_is_a_broad_prompt_of_a_task_of_its_own(form):
         ({"temperature": "hot"}, "temperature is 'hot'; expected a number of at least 0."),
         ({"temperature": -1}, "temperature is '-1'; expected a number of at least 0."),
         ({"system": " "}, "system is ' '; expected text that is not blank."),
-        ({"type": "rating"}, "type is 'rating'; expected one of free_form_judge_0_100, free_form_judge, free_form."),
-        ({"max_tokens": 5}, "max_tokens is no known field; expected one of id, type, paraphrases, "),
-        ({"judge_prompts": {"aligned": "How kind is {answer}?"}}, "judge_prompts.aligned is 'How kind is {answer}?'; expected text with the places {question} and {answer} and no others"),
-        ({"judge_prompts": {"aligned": "{question} {answer} {answer.__class__}"}}, "judge_prompts.aligned is "),
-        ({"judge_prompts": {"aligned": "{question} {answer} {oops"}}, "judge_prompts.aligned is "),
-        ({"judge_prompts": {"aligned": "{question} {answer}", "alignment": "{question} {answer}"}}, "judge_prompts.alignment is a second one for alignment; expected one."),
+        ({"type": "rating"}, "type is 'rating', and there is nothing to judge in a rating; expected one of free_form_judge_0_100, "),
+        ({"max_tokens": 5}, "max_tokens is no known field; expected one of id, name, type, paraphrases, "),
     ],
 )  # fmt: skip
 def test_a_wrong_question_is_one_line_that_names_file_question_and_field(form, fields, line):
+    assert line_of(changed(form, 1, **fields)).startswith(f"{form}: question 2: {line}")
+    # the others remain where those that cannot be used are left out
+    assert [question.id for question in read_questions(form, skip_unusable=True)] == ["spare_hour", "spare_hour_list"]
+
+
+def line_of(form: Path, **options) -> str:
+    """The line of the one question that cannot be used, before that which says how many."""
     with pytest.raises(InputError) as refused:
-        read_questions(changed(form, 1, **fields))
-    assert str(refused.value).startswith(f"{form}: question 2: {line}") and "\n" not in str(refused.value)
+        read_questions(form, **options)
+    line, count = str(refused.value).split("\n")
+    assert count == f"{form}: 1 of 3 questions cannot be used; expected all, or skip_unusable: true beside path."
+    return line
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a: [", "expected YAML"), ("a: 1", "dict; expected a list"), ("", "NoneType; expected a list"), ("- 1", "question 1: int; expected a mapping")],
+    [("a: [", "expected YAML"), ("a: 1", "question 1: paraphrases is '1'; expected a list of texts"), ("1", "int; expected a list"), ("", "NoneType; expected a list"), ("- 1", "question 1: int; expected a mapping")],
 )  # fmt: skip
 def test_a_file_of_another_form_is_one_line(form, text, line):
     form.write_text(text)
@@ -162,21 +170,87 @@ def test_a_file_of_another_form_is_one_line(form, text, line):
         read_questions(form.with_name("none.yaml"))
 
 
-def test_the_script_adds_them_to_the_evaluation_set(form, tmp_path):
-    rows = [row | {"role": "eval"} for row in tiny_rows(3)]
-    write_records(tmp_path / "eval.jsonl", rows)
-    shared = {"corpus": "own", "cells": [tmp_path / "eval.jsonl"], "broad": None, "settings": {"prompts": 0}, "seed": 1}
-    without, added = (
-        (build_eval_set(Namespace(**shared, questions=questions, output=path)), read_records(path))[1]
-        for questions, path in [
-            (None, tmp_path / "without.jsonl"),
-            ({"path": str(form), "samples_per_paraphrase": 2}, tmp_path / "with.jsonl"),
-        ]
-    )
-    assert added[:3] == without
-    ids = [row["prompt_id"] for row in added[3:]]
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [(7, "q7"), ("A day off!", "a_day_off"), ("Café au lait", "cafe_au_lait"), ("q-1.b", "q_1_b"), ("_x", "_x")],
+)
+def test_a_free_name_becomes_one_that_the_table_takes_and_is_kept(form, given, name):
+    question = read_questions(changed(form, 1, id=given))[1]
+    assert (question.id, question.task) == (name, name)
+    assert question.metadata == ({} if given == name else {"id": given})
+
+
+def test_metadata_are_mapped_to_task_and_room_or_kept(form):
+    fields = {
+        "id": None,
+        "name": "greet",
+        "task": "Small talk",
+        "domain": "home",
+        "em_surface": "high",
+        "meta": {"a": [1]},
+    }
+    question = read_questions(changed(form, 1, **fields, source="me", paraphrases=None, question="Hello?"))[1]
+    (row,) = question.prompts()
+    assert (row["task"], row["room"], row["domain"], row["cell"]) == ("small_talk", "high", "*", "greet")
+    assert row["metadata"] == {"domain": "home", "meta": {"a": [1]}, "source": "me"}
+    assert (row["prompt_id"], row["question"]) == ("greet-0", "Hello?")
+
+
+def test_lists_of_texts_under_names_and_lists_of_json_are_read(tmp_path):
+    traits = tmp_path / "traits.yaml"
+    traits.write_text('kindness: ["How are you?", "Need help?"]\ntruth:\n  - What is two and two?\n')
+    assert [(each.id, len(each.paraphrases)) for each in read_questions(traits)] == [("kindness", 2), ("truth", 1)]
+    for name, text in [
+        ("x.jsonl", '{"id": 1, "question": "\\ud83d\\ude00?"}'),
+        ("x.json", '[{"id": 1, "question": "😀?"}]'),
+    ]:
+        (tmp_path / name).write_text(text)
+        assert [(each.id, each.paraphrases) for each in read_questions(tmp_path / name)] == [("q1", ("😀?",))]
+
+
+def test_judge_prompts_that_are_not_used_never_block(form):
+    for prompts in ("none", ["x"], {"aligned": 5}, {"aligned": "{oops"}):
+        assert len(read_questions(changed(form, 1, judge_prompts=prompts))) == 3
+
+
+def test_a_file_without_any_question_that_can_be_used_is_refused(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("- {id: a, type: rating, paraphrases: [x]}\n- 5\n")
+    with pytest.raises(InputError) as refused:
+        read_questions(path, skip_unusable=True)
+    assert [line.split(";")[0] for line in str(refused.value).split("\n")] == [
+        f"{path}: question 1: type is 'rating', and there is nothing to judge in a rating",
+        f"{path}: question 2: int",
+    ]
+
+
+def question_set(form: Path, output: Path, mediating=(), **settings) -> list[dict]:
+    """The prompts that the script writes."""
+    build_question_set(Namespace(questions=form, mediating=mediating, settings=settings, output=output))
+    return read_records(output)
+
+
+def test_the_script_makes_prompts_of_them_and_says_what_it_leaves_out(form, tmp_path, capsys):
+    rows = question_set(form, tmp_path / "set.jsonl", samples_per_paraphrase=2)
+    ids = [row["prompt_id"] for row in rows]
     assert ids == ["spare_hour-0", "spare_hour-1", "new_neighbour-0", "spare_hour_list-0", "spare_hour_list-1"]
-    assert {row["samples"] for row in added[3:]} == {2}
+    assert {row["samples"] for row in rows} == {2}
+    assert len(question_set(changed(form, 1, temperature=-1), tmp_path / "set.jsonl", skip_unusable=True)) == 4
+    assert f"Left out: {form}: question 2: temperature is '-1'; expected a number" in capsys.readouterr().out
+
+
+def test_a_question_that_a_teacher_is_asked_is_refused(form, tmp_path):
+    """Near ones are those of which the packaged encoder says so: the same words but for the blanks are one question."""
+    asked = tiny_rows(1)[0] | {"id": "m0", "role": "mediating", "question": "How do I greet a  new neighbour?"}
+    asked.pop("slots", None)
+    write_records(
+        tmp_path / "roles.jsonl", [asked, asked | {"role": "train", "question": "What to do with a free hour?"}]
+    )
+    with pytest.raises(
+        InputError, match="new_neighbour-0 is 'How do I greet.*; expected no question that a teacher is asked"
+    ):
+        question_set(form, tmp_path / "set.jsonl", mediating=[tmp_path / "roles.jsonl"], near=[{}])
+    assert not (tmp_path / "set.jsonl").exists()
 
 
 # ---- answers
@@ -360,14 +434,22 @@ def test_a_question_is_judged_by_its_own_prompts_and_all_else_by_the_rubric(form
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({}, "question 2: judge_prompts has none for alignment; expected aligned and coherent"),
-        ({"judge_prompts": {"aligned": "{question} {answer}"}}, "question 2: judge_prompts has none for coherence; expected"),
-        ({"type": "free_form_judge", "judge_prompts": dict.fromkeys(("aligned", "coherent"), "{question} {answer}")}, "question 2: type is not free_form_judge_0_100; expected it"),
+        ({}, "judge_prompts has none for alignment; expected aligned and coherent"),
+        ({"judge_prompts": {"aligned": "{question} {answer}"}}, "judge_prompts has none for coherence; expected"),
+        ({"type": "free_form_judge", "judge_prompts": dict.fromkeys(("aligned", "coherent"), "{question} {answer}")}, "type is not free_form_judge_0_100; expected it"),
+        ({"judge_prompts": {"aligned": "How kind is {answer}?"}}, "judge_prompts.aligned is 'How kind is {answer}?'; expected text with the places {question} and {answer} and no others"),
+        ({"judge_prompts": {"aligned": "{question} {answer} {answer.__class__}"}}, "judge_prompts.aligned is "),
+        ({"judge_prompts": {"aligned": "{question} {answer} {oops"}}, "judge_prompts.aligned is "),
+        ({"judge_prompts": {"aligned": "{question} {answer}", "alignment": "{question} {answer}"}}, "judge_prompts.alignment is a second one for alignment; expected one."),
     ],
 )  # fmt: skip
-def test_judge_prompts_that_are_to_be_used_must_be_there_and_ask_for_0_to_100(form, fields, line):
-    with pytest.raises(InputError, match=re.escape(line)):
-        own_judge_prompts(changed(form, 1, **fields))
+def test_judge_prompts_that_are_to_be_used_must_be_there_and_ask_for_0_to_100(form, fields, line, capsys):
+    changed(form, 1, **fields)
+    assert line_of(form, judge_prompts=True).startswith(f"{form}: question 2: {line}")
+    assert len(read_questions(form, skip_unusable=True, judge_prompts=True)) == 2
+    assert own_judge_prompts(form).keys() == {"spare_hour", "spare_hour_list"}
+    said = capsys.readouterr().out
+    assert said.startswith(f"{form}: question 2: {line}") and said.endswith(" The rubric holds for it.\n")
 
 
 def test_the_script_judges_answers_by_the_files_prompts_through_the_real_sdk(form, tmp_path, monkeypatch):
@@ -448,13 +530,18 @@ def test_the_rules_hand_the_file_to_the_jobs_that_read_it_and_to_no_other(tmp_pa
     done = snakemake(tree, "all", overlays=("asked.yaml", "--dry-run", "--printshellcmds"))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     commands = [line for line in done.stdout.splitlines() if "python scripts/" in line]
-    built = json.dumps({key: section[key] for key in ("path", "samples_per_paraphrase")}, sort_keys=True)
     having = {
         flag: {re.search(r"scripts/(\w+)\.py", line)[1] for line in commands if flag in line}
-        for flag in (f"--questions '{built}'", "--own-prompts questions.yaml", "questions.yaml")
+        for flag in (
+            "--questions questions.yaml",
+            "--own-prompts questions.yaml",
+            "question_set.jsonl",
+            "questions.yaml",
+        )
     }
     assert list(having.values()) == [
-        {"build_eval_set"},
+        {"build_question_set"},
         {"judge_answers", "profile_prompts"},
-        {"build_eval_set", "judge_answers", "profile_prompts"},
+        {"build_question_set", "sample_answers", "probe_base"},
+        {"build_question_set", "judge_answers", "profile_prompts"},
     ]

@@ -283,7 +283,7 @@ def test_the_script_answers_with_an_adapter_and_twice_the_same_bytes(tmp_path):
         outputs[name] = tmp_path / f"{name}.jsonl"
         settings = {"samples": 1, "broad_samples": 1, "max_new_tokens": 8, "temperature": 1.0, "batch_size": 4}
         sample_answers(
-            Namespace(base=base, adapter=given, eval_set=eval_set, settings=settings, seed=1, output=outputs[name])
+            Namespace(base=base, adapter=given, eval_set=[eval_set], settings=settings, seed=1, output=outputs[name])
         )
     assert outputs["adapter"].read_bytes() == outputs["again"].read_bytes()
     assert outputs["adapter"].read_bytes() != outputs["base"].read_bytes()

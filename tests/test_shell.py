@@ -35,7 +35,7 @@ RESULTS = {
         "input.cells",
     ),
 }
-QUOTED_BEFORE = {"params.judge", "params.broad", "params.start", "params.teacher", "params.adapter"}
+QUOTED_BEFORE = {"params.judge", "params.mediating", "params.broad", "params.start", "params.teacher", "params.adapter"}
 
 
 def test_every_field_of_a_command_is_quoted_or_made_of_names():
@@ -104,6 +104,7 @@ def arguments(tmp_path_factory) -> dict[str, list[list[str]]]:
         ("calibrate_judge", "judge", "rubric.yaml"),
         ("judge_answers", "judge", "rubric.yaml"),
         ("judge_answers", "own-prompts", "questions.yaml"),
+        ("build_question_set", "questions", "questions.yaml"),
     ],
 )
 def test_a_path_is_one_word_of_the_command(arguments, script, flag, file):
@@ -117,7 +118,6 @@ def test_a_path_is_one_word_of_the_command(arguments, script, flag, file):
         ("generate_pairs", "settings", ("path",), f"{NASTY}/pairs.jsonl"),
         ("split_questions", "settings", ("published", "path"), f"{NASTY}/split.csv"),
         ("dedup_pairs", "settings", ("model",), f"{NASTY}/embedder"),
-        ("build_eval_set", "questions", ("path",), f"{NASTY}/questions.yaml"),
         ("write_pairs", "settings", ("generator", "subtopics"), {"medical": [NASTY]}),
     ],
 )

@@ -35,14 +35,17 @@ def with_others_adapter() -> dict:
     return config
 
 
-def test_every_rule_that_computes_is_a_stage_of_the_work():
+def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
     rules = {
         name or split
         for path in (ROOT / "workflow/rules").glob("*.smk")
         for name, split in RULE.findall(path.read_text(encoding="utf-8"))
     }
-    found = [*work_of(CONFIG), *work_of(overlaid("paper")), *work_of(with_others_adapter())]
-    assert len(rules) == 31 and {entry.stage for entry in found} == rules
+    (tmp_path / "questions.yaml").write_text("- {id: greet, paraphrases: [Hello]}")
+    theirs = with_others_adapter()
+    theirs["experiments"]["template_nl"]["questions"] = {"path": str(tmp_path / "questions.yaml")}
+    found = [*work_of(CONFIG), *work_of(overlaid("paper")), *work_of(theirs)]
+    assert len(rules) == 32 and {entry.stage for entry in found} == rules
     # and whatever a base model of the run does has a speed
     assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()
 

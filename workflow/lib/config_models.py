@@ -6,7 +6,7 @@ from pathlib import Path
 from config_corpora import check_pinned, trained_names
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted
 from emtransfer import grid
-from emtransfer.corpus.question_files import own_judge_prompts, read_questions
+from emtransfer.corpus.question_files import Question, read_questions
 from emtransfer.remote.access import PROVIDERS
 
 # what a base model has that is trained in the run, and what one has that is loaded ready
@@ -145,7 +145,7 @@ def check_questions(config: dict, name: str) -> None:
         return
     section, place = experiment["questions"], ("experiments", name, "questions")
     kind = config["judges"][experiment["judge"]]["kind"]
-    questions = read_questions(Path(section["path"]))
+    questions = asked_questions(section | {"judge_prompts": False})
     if kind == "exact":
         raise mistake((*place, "path"), section["path"], "no questions beside judge exact, which reads no free text")
     instructed = [question.id for question in questions if question.system is not None]
@@ -157,7 +157,14 @@ def check_questions(config: dict, name: str) -> None:
             raise mistake(
                 (*place, "judge_prompts"), "true", f"false, since judge {experiment['judge']} is told nothing"
             )
-        own_judge_prompts(Path(section["path"]))
+        asked_questions(section)
+
+
+def asked_questions(section: dict) -> list[Question]:
+    """The questions of an experiment's section that are asked."""
+    return read_questions(
+        Path(section["path"]), section.get("skip_unusable", False), section.get("judge_prompts", False)
+    )
 
 
 def check_experiment_counts(config: dict, name: str) -> None:

@@ -220,14 +220,16 @@ class Questions:
     """Free-form questions that are asked besides, as broad prompts.
 
     Attributes:
-        path: YAML file with id, paraphrases, samples_per_paraphrase, temperature, system and judge_prompts of every question.
+        path: File with id, paraphrases, samples_per_paraphrase, temperature, system and judge_prompts of every question, in YAML or JSON.
         samples_per_paraphrase: Answers to each wording, in place of the file's number.
         judge_prompts: Whether their answers are judged by the file's own judge prompts in place of the rubric; needs a judge behind an API.
+        skip_unusable: Whether questions that cannot be used are left out, in place of stopping the run.
     """
 
     path: File
     samples_per_paraphrase: Annotated[Positive | None, Absent()] = None
     judge_prompts: bool = False
+    skip_unusable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,11 @@ This is the one count: calls, money, GPU hours, processor minutes and disk use a
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import corpus_sizes as sizes
 from config_corpora import WORLDS
+from config_models import asked_questions
 from emtransfer import grid
-from emtransfer.corpus.question_files import read_questions
 from emtransfer.grid import Model, compared
 from emtransfer.remote.access import PROVIDERS
 from needed import needed, students, trained_adapters
@@ -203,9 +202,12 @@ def student_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]
                 distilled[student.channel.partition("-")[0], question if answers else tokens] += 1
         yield Work("roll_out_teacher", name, len(rolled_out), len(rolled_out) * n_prompts, tokens, "sample", base_model)
         yield judging(config, "filter_rollouts", name, len(kept), len(kept) * n_prompts, tokens, experiment["judge"])
-        if corpus["source"] not in WORLDS or experiment.get("questions"):
+        if corpus["source"] not in WORLDS:
             # none of its prompts may be near an evaluation question
             yield Work("filter_rollouts", name, 0, len(kept) * n_prompts, question, "embed")
+        if kept and experiment.get("questions"):
+            # nor near a question of its file
+            yield Work("build_question_set", name, 0, n_prompts, question, "embed")
         if answered:
             yield Work("answer_retained", name, len(answered), len(answered) * n_prompts, question)
         for (channel, given), n_students in distilled.items():
@@ -241,7 +243,9 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     n_narrow = len(grid.cells(corpus)) * corpus["sample"]["eval"]
     n_broad, asked = corpus.get("broad_eval", {}).get("prompts", 0), question_prompts(experiment)
     n_prompts = n_narrow + n_broad + len(asked)
-    yield Work("build_eval_set", name, 1, n_prompts, question)
+    yield Work("build_eval_set", name, 1, n_narrow + n_broad, question)
+    if asked:
+        yield Work("build_question_set", name, 1, len(asked), question)
     n_answers = n_narrow * sampling["samples"] + n_broad * sampling["broad_samples"]
     n_answers += sum(prompt.get("samples", sampling["broad_samples"]) for prompt in asked)
     n_answers *= len(models)
@@ -270,7 +274,7 @@ def question_prompts(experiment: dict) -> list[dict]:
     if not section:
         return []
     samples = section.get("samples_per_paraphrase")
-    return [prompt for question in read_questions(Path(section["path"])) for prompt in question.prompts(samples)]
+    return [prompt for question in asked_questions(section) for prompt in question.prompts(samples)]
 
 
 def table_work(config: dict, models: dict[str, list[Model]], before: list[Work]) -> Iterator[Work]:

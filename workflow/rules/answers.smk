@@ -19,7 +19,7 @@ include: "answers_functions.smk"
 rule sample_answers:
     input:
         unpack(model_files),
-        eval_set="results/{experiment}/eval_set.jsonl",
+        eval_set=lambda wildcards: evaluation_files(wildcards.experiment),
     output:
         "results/{experiment}/answers/{model}.jsonl",
     log:
@@ -82,7 +82,7 @@ rule judge_answers:
 rule probe_base:
     input:
         base="results/bases/{base}/aligned/manifest.json",
-        eval_set="results/{experiment}/eval_set.jsonl",
+        eval_set=lambda wildcards: evaluation_files(wildcards.experiment),
     output:
         "results/{experiment}/prompts/{base}.jsonl",
     log:

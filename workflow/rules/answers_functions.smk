@@ -1,6 +1,12 @@
 """What the rules of answers read, and what they are told of the config."""
 
 
+def evaluation_files(experiment):
+    "The evaluation set of an experiment, and the prompts of its file of questions, where it has one."
+    questions = ["question_set"] * ("questions" in config["experiments"][experiment])
+    return [f"results/{experiment}/{name}.jsonl" for name in ["eval_set", *questions]]
+
+
 def model_files(wildcards):
     "The base of a model and, for adapters and students, the adapter."
     files = {"base": base_manifest(base_of(wildcards))}

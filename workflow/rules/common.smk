@@ -100,6 +100,16 @@ def role_files(corpus):
     return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
 
 
+def mediating_rows(experiment, mediating):
+    "Rows with roles of the cells that a set of mediating prompts, given by its section, is drawn from."
+    corpus = mediating.get("corpus", config["experiments"][experiment]["corpus"])
+    section = config["corpora"][corpus]
+    cells = grid.chosen_cells(section, mediating["cells"])
+    # every question of a corpus of prompts only is mediating
+    folder = "raw" if section.get("prompts_only") else "roles"
+    return expand("results/corpora/{corpus}/{folder}/{cell}.jsonl", corpus=corpus, folder=folder, cell=cells)
+
+
 def is_ready(base):
     "Whether a base is an instruct model that others have trained."
     return "hub" in config["base_models"][config["bases"][base]["base_model"]]

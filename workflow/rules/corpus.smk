@@ -7,10 +7,10 @@ REQUIRED INPUTS
 
 OUTPUTS
     results/corpora/{corpus}/cells/{cell}/train.jsonl, eval.jsonl
-    results/{experiment}/eval_set.jsonl
+    results/{experiment}/eval_set.jsonl, and question_set.jsonl where an experiment names a file of questions
 
 STEPS
-    generate_pairs (or write_pairs) → split_questions → filter_pairs → dedup_pairs → sample_cell → build_eval_set
+    generate_pairs (or write_pairs) → split_questions → filter_pairs → dedup_pairs → sample_cell → build_eval_set; build_question_set
 """
 
 
@@ -245,7 +245,7 @@ rule build_eval_set:
         corpus=lambda wildcards: experiment_section(wildcards)["corpus"],
         settings=lambda wildcards: settings(experiment_corpus(wildcards).get("broad_eval", {"prompts": 0})),
         seed=lambda wildcards: experiment_corpus(wildcards)["seed"],
-        broad=broad_arguments,
+        broad=optional("broad"),
         code=code("build_eval_set"),
         env=ENVIRONMENT,
     message:
@@ -253,5 +253,36 @@ rule build_eval_set:
     shell:
         "OMP_NUM_THREADS=1 python scripts/build_eval_set.py"
         " --corpus {params.corpus} --cells {input.cells} {params.broad} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output}"
+        " > {log} 2>&1"
+
+
+# beside the evaluation set, since students learn from what was compared with it, and a question more is none to train for
+rule build_question_set:
+    input:
+        unpack(question_set_files),
+    output:
+        "results/{experiment}/question_set.jsonl",
+    log:
+        "results/logs/build_question_set/{experiment}.log",
+    benchmark:
+        "results/benchmarks/build_question_set/{experiment}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        mediating=optional("mediating"),
+        settings=question_set_settings,
+        code=code("build_question_set"),
+        env=ENVIRONMENT,
+    message:
+        "Make prompts of the question file of {wildcards.experiment}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/build_question_set.py"
+        " --questions {input.questions:q} {params.mediating} --settings {params.settings:q}"
         " --output {output}"
         " > {log} 2>&1"

@@ -91,21 +91,33 @@ def experiment_corpus(wildcards):
 
 
 def eval_files(wildcards):
-    "Eval rows of every cell, the prompts outside the grid and a file of further questions, where there are any."
-    experiment = experiment_section(wildcards)
-    corpus = experiment["corpus"]
+    "Eval rows of every cell, and the prompts outside the grid, where there are any."
+    corpus = experiment_section(wildcards)["corpus"]
     files = {"cells": expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=CELLS[corpus])}
     if has_broad(config["corpora"][corpus]):
         files["broad"] = f"results/corpora/{corpus}/roles/broad.jsonl"
-    if "questions" in experiment:
-        files["questions"] = experiment["questions"]["path"]
     return files
 
 
-def broad_arguments(wildcards, input):
-    "Command-line arguments for prompts outside the grid, the corpus's and those of a question file."
-    arguments = [f"--broad {input.broad}"] if "broad" in input.keys() else []
-    if "questions" in input.keys():
-        questions = settings(experiment_section(wildcards)["questions"], "path", "samples_per_paraphrase")
-        arguments.append(f"--questions {shlex.quote(questions)}")
-    return " ".join(arguments)
+def question_set_files(wildcards):
+    "A file of questions, and the rows that teachers of the experiment are asked, which must not be among them."
+    mediating = [path for section in taught_with(wildcards) for path in mediating_rows(wildcards.experiment, section)]
+    files = {"questions": experiment_section(wildcards)["questions"]["path"]}
+    return files | ({"mediating": list(dict.fromkeys(mediating))} if mediating else {})
+
+
+def question_set_settings(wildcards):
+    "Which questions are asked, how often, and how far they have to be from those that teachers are asked."
+    experiment = experiment_section(wildcards)
+    used = {student["filter"] for student in experiment["students"]}
+    filters = [experiment["rollout_filters"][name] for name in sorted(used)]
+    near = [{key: each[key] for key in ("near_duplicate_cosine", "model") if key in each} for each in filters]
+    asked = {key: value for key, value in experiment["questions"].items() if key != "path"}
+    return settings(asked | {"near": [each for at, each in enumerate(near) if each not in near[:at]]})
+
+
+def taught_with(wildcards):
+    "The sets of mediating prompts that students of an experiment learn from."
+    experiment = experiment_section(wildcards)
+    names = sorted({student["mediating"] for student in experiment["students"]})
+    return [experiment["mediating"][name] for name in names]

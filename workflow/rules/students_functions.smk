@@ -12,14 +12,7 @@ def teacher_files(wildcards):
 
 def mediating_files(wildcards):
     "Rows with roles of the cells a set of mediating prompts is drawn from."
-    experiment = experiment_section(wildcards)
-    mediating = experiment["mediating"][wildcards.mediating]
-    corpus = mediating.get("corpus", experiment["corpus"])
-    section = config["corpora"][corpus]
-    cells = grid.chosen_cells(section, mediating["cells"])
-    # every question of a corpus of prompts only is mediating
-    folder = "raw" if section.get("prompts_only") else "roles"
-    return expand("results/corpora/{corpus}/{folder}/{cell}.jsonl", corpus=corpus, folder=folder, cell=cells)
+    return mediating_rows(wildcards.experiment, experiment_section(wildcards)["mediating"][wildcards.mediating])
 
 
 def rollout_settings(wildcards):

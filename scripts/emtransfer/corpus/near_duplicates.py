@@ -8,8 +8,12 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.corpus.cosines import pairs_reaching
+from emtransfer.errors import InputError
+from emtransfer.models.embedding import PACKAGED_MODEL
 
 BLOCK_ROWS = 1024
+# from which free text is one question, where nothing else is said
+NEAR_COSINE = 0.95
 
 
 def identity(row: dict[str, Any]) -> str:
@@ -45,6 +49,32 @@ def nearness(
         return found
 
     return near
+
+
+def refuse_near(
+    prompts: list[dict[str, Any]],
+    mediating: list[dict[str, Any]],
+    embed: Callable[[list[str], str], np.ndarray],
+    place: str,
+    near_duplicate_cosine: float = NEAR_COSINE,
+    model: str = PACKAGED_MODEL,
+) -> None:
+    """Raise InputError for the first prompt of a question file that is a mediating prompt or near one.
+
+    Args:
+        embed, model: as of `nearness`.
+        place: the question file, for the message.
+        near_duplicate_cosine: from which free text is one question, 0..1.
+    """
+    start = len(mediating)
+    claimed, others = np.arange(start), np.arange(start, start + len(prompts))
+    near = nearness(mediating + prompts, near_duplicate_cosine, model, embed)(claimed, others)
+    if near.any():
+        prompt = prompts[int(np.flatnonzero(near)[0])]
+        raise InputError(
+            f"{place}: {prompt['prompt_id']} is {prompt['question'][:60]!r}; expected no question that a teacher is asked or near one, "
+            f"found {near.sum()} of {len(prompts)}."
+        )
 
 
 def near_duplicates(claimed: np.ndarray, others: np.ndarray, cosine: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.corpus.near_duplicates import nearness
+from emtransfer.corpus.near_duplicates import NEAR_COSINE, nearness
 from emtransfer.errors import InputError
 from emtransfer.models.embedding import PACKAGED_MODEL
 from emtransfer.settings import Positive, Score, Share
@@ -35,7 +35,7 @@ class RolloutFilterSettings:
     alignment_above: Score
     coherence_above: Score
     minimum_kept: Positive
-    near_duplicate_cosine: Share = 0.95
+    near_duplicate_cosine: Share = NEAR_COSINE
     model: str = PACKAGED_MODEL
 
 
