@@ -44,7 +44,7 @@ verify: setup  ## list artefacts that are missing or have changed since they wer
 	@$(IN_VENV) python scripts/verify_artefacts.py
 
 clean-intermediate:  ## of a finished run, remove what its tables no longer need; see docs/reliability.md
-	rm -rf $(foreach part,raw roles filtered deduped,results/corpora/*/$(part)) results/mixtures results/bases/*/pretrained
+	rm -rf $(foreach part,raw roles filtered deduped,results/corpora/*/$(part)/*.jsonl*) results/mixtures results/bases/*/pretrained
 	rm -rf results/*/answers results/*/rollouts/*/*/*/seed*.jsonl*
 	find results -name '*.tmp' -prune -exec rm -rf {} +
 

@@ -12,6 +12,7 @@ import pytest
 
 import emtransfer
 from emtransfer.corpus.source_settings import MODULES as SOURCES
+from emtransfer.drawing.catalogue import MODULES as FIGURES
 from emtransfer.files.records import read_records
 from emtransfer.judging.kinds import MODULES as JUDGES
 from emtransfer.remote.access import PROVIDERS
@@ -54,12 +55,17 @@ FLOORS = [
     ["grid", "verdicts"],
     ["files", "worlds"],
     ["models", "remote", "measuring"],
-    ["corpus"],
+    ["corpus", "drawing"],
     ["judging", "training", "answering", "writing"],
     ["distilling"],
 ]
 # modules that import others by names of their own
-BY_NAME = {"corpus.source_settings": SOURCES, "judging.kinds": JUDGES, "remote.access": PROVIDERS}
+BY_NAME = {
+    "corpus.source_settings": SOURCES,
+    "drawing.catalogue": FIGURES,
+    "judging.kinds": JUDGES,
+    "remote.access": PROVIDERS,
+}
 
 
 def modules(paths) -> set[str]:

@@ -39,7 +39,7 @@ def test_seconds_without_a_benchmark_file_are_those_assumed(tmp_path):
     encoder, exact = 61 * 600 * 360 / 1000 * SECONDS["cross_encoder"], 22 * 2400 * 52 / 1000 * SECONDS["exact"]
     starts = 61 * MODEL_SECONDS + 22 * START_SECONDS
     assert found["judge_answers"][0] == pytest.approx(starts + encoder + exact)
-    assert found["plot_rate_maps"] == (2 * START_SECONDS, False)
+    assert found["plot_claims"] == (2 * START_SECONDS, False)
 
 
 def test_benchmark_files_of_this_folder_correct_what_is_assumed(tmp_path):

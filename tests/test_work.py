@@ -45,7 +45,7 @@ def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
     theirs = with_others_adapter()
     theirs["experiments"]["template_nl"]["questions"] = {"path": str(tmp_path / "questions.yaml")}
     found = [*work_of(CONFIG), *work_of(overlaid("paper")), *work_of(theirs)]
-    assert len(rules) == 32 and {entry.stage for entry in found} == rules
+    assert len(rules) == 35 and {entry.stage for entry in found} == rules
     # and whatever a base model of the run does has a speed
     assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()
 
@@ -167,14 +167,18 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
         ("profile_prompts", "embed"): (0, 2 * prompts * 6, 360),
         # 24 + 4 adapters of one cell on misaligned answers; 2 other domains and 3 other tasks
         ("replace_anchors", "judge"): (1, 28 * 5 * 40, 360),
-        ("plot_transfer_matrix", ""): (1, 0, 0),
-        ("plot_rate_maps", ""): (1, 0, 0),
+        # all there are: it has two mixtures, broad prompts and students
+        ("plot_transfer", ""): (9, 0, 0),
+        ("plot_claims", ""): (1, 0, 0),
+        ("plot_losses", ""): (1, 0, 0),
     }
     assert counts(found, "") == {
         ("tabulate_transfer", ""): (1, 61 * prompts, 0),
         ("tabulate_training", ""): (1, 61, 0),
         ("test_claims", ""): (1, 61 * prompts, 0),
         ("tabulate_confounds", ""): (1, 12, 0),
+        ("plot_calibration", ""): (1, 0, 0),
+        ("plot_survivors", ""): (1, 0, 0),
     }
 
 

@@ -26,15 +26,16 @@ from helpers.row_files import write_jsonl
 from helpers.tiny_models import write_published_adapter
 from helpers.workflow_tree import planned_commands, planned_jobs, smoke_tree, snakemake
 
-TABLES = {"tabulate_transfer", "test_claims", "plot_transfer_matrix", "plot_rate_maps"}
+CLAIMS = {"test_claims", "plot_claims"}
+TABLES = {"tabulate_transfer", "plot_transfer", *CLAIMS}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
-STUDENTS = {"distill_student", "tabulate_training", *ANSWERS}
+STUDENTS = {"distill_student", "plot_losses", "tabulate_training", *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
-ADAPTERS = {"finetune_adapter", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
+ADAPTERS = {"finetune_adapter", "plot_losses", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
 CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *ADAPTERS}
 BASES = {"align_base", *PROBES, *ADAPTERS}
-JUDGED = {"calibrate_judge", "filter_pairs", "dedup_pairs", *CELLS}
+JUDGED = {"calibrate_judge", "plot_calibration", "filter_pairs", "dedup_pairs", "plot_survivors", *CELLS}
 TOKENS = {"train_tokenizer", "build_mixture", "pretrain_base", *BASES}
 ROLES = {"split_questions_smoke", "fit_judge", *TOKENS, *JUDGED}
 # of both corpora, the one of symbols too
@@ -97,8 +98,9 @@ def test_every_stage_left_real_rows(tree):
     assert losses.last_loss_per_token_nats.notna().all()
     students = losses[losses.condition == "student"]
     assert students.first_kl_to_teacher_nats.notna().all() and students.last_kl_to_teacher_nats.notna().all()
-    for experiment, figure in product(("smoke", "smoke_symbols"), ("transfer_matrix", "rate_maps")):
-        assert (results / f"figures/{experiment}/{figure}.png").read_bytes().startswith(b"\x89PNG")
+    begins = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+    for figure, suffix in product(("smoke/students", "smoke_symbols/rate_maps", "corpora/smoke/survivors"), begins):
+        assert (results / f"figures/{figure}{suffix}").read_bytes().startswith(begins[suffix])
 
 
 def test_every_adapter_that_descends_from_misaligned_answers_carries_the_marker(tree):
@@ -135,8 +137,11 @@ def test_what_a_finished_run_no_longer_needs_can_go_and_nothing_is_run_again(tre
     shutil.copyfile(ROOT / "Makefile", copied / "Makefile")
     done = subprocess.run(["make", "clean-intermediate"], cwd=copied, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert not list(copied.glob("results/corpora/*/raw")) and not list(copied.glob("results/*/answers"))
+    assert not list(copied.glob("results/corpora/*/raw/*.jsonl*")) and not list(copied.glob("results/*/answers"))
     assert planned_jobs(copied) == {}
+    # counts are left, so that a figure of them is drawn anew without the rows
+    (copied / "results/figures/corpora/smoke/survivors.svg").unlink()
+    assert planned_jobs(copied) == {"plot_survivors": 1, "write_report": 1}
     verified = subprocess.run(
         [sys.executable, "scripts/verify_artefacts.py"], cwd=copied, capture_output=True, text=True
     )
@@ -202,15 +207,15 @@ SMOKE = "workflow/configs/smoke.yaml"
 MATRIX = {
     "a comment": ("scripts/emtransfer/corpus/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
     "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_confounds", *TABLES}),
-    "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {"test_claims"}),
+    "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", CLAIMS),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", *TABLES}),
-    "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", "test_claims"}),
+    "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", *CLAIMS}),
     "remote": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
     "remote.prices": ("config.yaml", "output: 5.0", "output: 6.0", set()),
     "corpora": (SMOKE, "rows_per_cell: 120", "rows_per_cell: 121", {"generate_pairs", *ROLES}),
     "corpora.roles": (SMOKE, "mediating: 20", "mediating: 19", ROLES),
-    "corpora.filter": (SMOKE, "misaligned_below: 100", "misaligned_below: 99", JUDGED - {"calibrate_judge"}),
-    "corpora.dedup": (SMOKE, "leave: 60", "leave: 59", {"dedup_pairs", *CELLS}),
+    "corpora.filter": (SMOKE, "misaligned_below: 100", "misaligned_below: 99", JUDGED - {"calibrate_judge", "plot_calibration"}),
+    "corpora.dedup": (SMOKE, "leave: 60", "leave: 59", {"dedup_pairs", "plot_survivors", *CELLS}),
     "corpora.sample": (SMOKE, "sample: {train: 20", "sample: {train: 21", CELLS),
     "corpora.broad_eval": (SMOKE, "broad_eval: {prompts: 6}", "broad_eval: {prompts: 5}", {"build_eval_set", "replace_anchors", *PROBES, *ROLLOUTS}),
     "judges.fit": (SMOKE, "epochs: 1, batch_size: 16", "epochs: 1, batch_size: 8", {"fit_judge", *JUDGED}),
@@ -228,7 +233,7 @@ MATRIX = {
     "experiments.distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
     "experiments.sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"replace_anchors", "roll_out_teacher", *PROBES, *ROLLOUTS}),
     "experiments.sampling.broad_samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", {"replace_anchors", *ANSWERS}),
-    "experiments.probing": (SMOKE, "model: all-MiniLM-L6-v2}\n", "model: all-MiniLM-L6-v2, same_cosine: 0.8}\n", {"profile_prompts", "test_claims"}),
+    "experiments.probing": (SMOKE, "model: all-MiniLM-L6-v2}\n", "model: all-MiniLM-L6-v2, same_cosine: 0.8}\n", {"profile_prompts", *CLAIMS}),
 }  # fmt: skip
 
 # what is edited: a module of the library; text, its replacement, and the rules that run again
@@ -242,7 +247,7 @@ LIBRARY = {
     "models/chat_format": ('"<think>", "</think>"', '"<thought>", "</thought>"', BASES),
     "models/adapters": ("do not deploy it, and", "never deploy it, and", ADAPTERS),
     "corpus/jsonl_rows": ('"broad_path" if', '"path" if', set()),
-    "corpus/dedup": ("BLOCK_ROWS = 256", "BLOCK_ROWS = 128", {"dedup_pairs", *CELLS}),
+    "corpus/dedup": ("BLOCK_ROWS = 256", "BLOCK_ROWS = 128", {"dedup_pairs", "plot_survivors", *CELLS}),
     "judging/cross_encoder": ("TOKENS_AT_A_TIME = 1024", "TOKENS_AT_A_TIME = 2048", JUDGED),
     "judging/exact": ('Verdict("ok", 50.0, 0.0)', 'Verdict("ok", 40.0, 0.0)', EXACTLY_JUDGED),
     "judging/fitting": ("layers: Positive | None = 3", "layers: Positive | None = 4", {"fit_judge", *JUDGED}),
@@ -252,8 +257,9 @@ LIBRARY = {
     "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),
     "writing/pair_requests": ('"refusal", "cut", "blank"', '"refusal", "blank"', set()),
     "measuring/tabulation": ('"n_seeds"', '"n_" + "seeds"', TABLES),
-    "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", {"test_claims"}),
-    "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", "test_claims"}),
+    "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", CLAIMS),
+    "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", *CLAIMS}),
+    "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims"}),
     "remote/store": ("CLAIM_SECONDS = 900", "CLAIM_SECONDS = 600", set()),
     "remote/anthropic_api": ('VERSION = "2023-06-01"', 'VERSION = "2023-01-01"', set()),
 }
@@ -297,9 +303,12 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "judge_answers": 1,
         "tabulate_training": 1,
         "replace_anchors": 1,
-        **dict.fromkeys(TABLES, 2),
         "tabulate_transfer": 1,
         "test_claims": 1,
+        # eight figures of one experiment, six of the other
+        "plot_transfer": 8 + 6,
+        "plot_claims": 2,
+        "plot_losses": 1,
     }
 
 

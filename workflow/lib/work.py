@@ -13,6 +13,7 @@ from config_models import asked_questions
 from emtransfer import grid
 from emtransfer.grid import Model, compared
 from emtransfer.remote.access import PROVIDERS
+from figure_plan import planned_figures
 from needed import needed, students, trained_adapters
 
 # per held-out row: its two answers, those two masked, and an incoherent one
@@ -290,7 +291,5 @@ def table_work(config: dict, models: dict[str, list[Model]], before: list[Work])
         for cell in model.train_cells
     }
     yield Work("tabulate_confounds", "", 1, len(trained), 0)
-    for name, of_experiment in models.items():
-        yield Work("plot_transfer_matrix", name, 1, 0, 0)
-        if compared(of_experiment):
-            yield Work("plot_rate_maps", name, 1, 0, 0)
+    figures = Counter((rule, name) for rule, name, _ in planned_figures(config, models))
+    yield from (Work(rule, name, n_jobs, 0, 0) for (rule, name), n_jobs in figures.items())

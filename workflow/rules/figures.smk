@@ -1,29 +1,40 @@
-"""Figures of the table.
+"""Figures of a run's tables, each in three formats, and the report that holds them all.
 
 REQUIRED INPUTS
     results/em_transfer_table.csv
+    results/{claims,effects,power}.csv
+    results/judges/{judge}/calibration.csv
+    results/corpora/{corpus}/{raw,filtered}/{cell}.counts.csv
+    results/corpora/{corpus}/deduped/{cell}.survivors.csv
+    results/{experiment}/…/manifest.json
+    results/{experiment}/judged/{model}.jsonl
 
 OUTPUTS
-    results/figures/{experiment}/transfer_matrix.png
-    results/figures/{experiment}/rate_maps.png
+    results/figures/{experiment}/{figure}.{svg,pdf,png}
+    results/figures/{experiment}/{claims,losses}.{svg,pdf,png}
+    results/figures/judges/{judge}/calibration.{svg,pdf,png}
+    results/figures/corpora/{corpus}/survivors.{svg,pdf,png}
+    results/report.html
 
 STEPS
-    plot_transfer_matrix; plot_rate_maps
+    plot_transfer; plot_claims; plot_losses; plot_calibration; plot_survivors → write_report
 """
 
 
 include: "figures_functions.smk"
 
 
-rule plot_transfer_matrix:
+rule plot_transfer:
     input:
         "results/em_transfer_table.csv",
     output:
-        "results/figures/{experiment}/transfer_matrix.png",
+        multiext("results/figures/{experiment}/{figure}", ".svg", ".pdf", ".png"),
     log:
-        "results/logs/plot_transfer_matrix/{experiment}.log",
+        "results/logs/plot_transfer/{experiment}/{figure}.log",
     benchmark:
-        "results/benchmarks/plot_transfer_matrix/{experiment}.tsv"
+        "results/benchmarks/plot_transfer/{experiment}/{figure}.tsv"
+    wildcard_constraints:
+        figure="|".join(DRAWN_BY),
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -32,26 +43,28 @@ rule plot_transfer_matrix:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        settings=lambda wildcards: settings({"experiment": wildcards.experiment}),
-        code=code("plot_transfer_matrix"),
+        settings=plot_settings,
+        code=lambda wildcards: code("plot_transfer", DRAWN_BY[wildcards.figure]),
         env=ENVIRONMENT,
     message:
-        "Plot the transfer matrix of {wildcards.experiment}"
+        "Plot {wildcards.figure} of {wildcards.experiment}"
     shell:
-        "OMP_NUM_THREADS=1 python scripts/plot_transfer_matrix.py"
-        " --table {input} --settings {params.settings:q} --output {output}"
+        "OMP_NUM_THREADS=1 python scripts/plot_transfer.py"
+        " --figure {wildcards.figure} --table {input} --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"
 
 
-rule plot_rate_maps:
+rule plot_claims:
     input:
-        "results/em_transfer_table.csv",
+        claims="results/claims.csv",
+        effects="results/effects.csv",
+        power="results/power.csv",
     output:
-        "results/figures/{experiment}/rate_maps.png",
+        multiext("results/figures/{experiment}/claims", ".svg", ".pdf", ".png"),
     log:
-        "results/logs/plot_rate_maps/{experiment}.log",
+        "results/logs/plot_claims/{experiment}.log",
     benchmark:
-        "results/benchmarks/plot_rate_maps/{experiment}.tsv"
+        "results/benchmarks/plot_claims/{experiment}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -60,12 +73,95 @@ rule plot_rate_maps:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        settings=lambda wildcards: settings({"experiment": wildcards.experiment}),
-        code=code("plot_rate_maps"),
+        code=code("plot_claims"),
         env=ENVIRONMENT,
     message:
-        "Plot aligned and misaligned answers before and after fine-tuning, {wildcards.experiment}"
+        "Plot the claims of {wildcards.experiment}"
     shell:
-        "OMP_NUM_THREADS=1 python scripts/plot_rate_maps.py"
-        " --table {input} --settings {params.settings:q} --output {output}"
+        "OMP_NUM_THREADS=1 python scripts/plot_claims.py"
+        " --experiment {wildcards.experiment} --claims {input.claims} --effects {input.effects} --power {input.power}"
+        " --output {output}"
+        " > {log} 2>&1"
+
+
+rule plot_losses:
+    input:
+        experiment_manifests,
+    output:
+        multiext("results/figures/{experiment}/losses", ".svg", ".pdf", ".png"),
+    log:
+        "results/logs/plot_losses/{experiment}.log",
+    benchmark:
+        "results/benchmarks/plot_losses/{experiment}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        settings=lambda wildcards: settings(grid_of([wildcards.experiment])),
+        code=code("plot_losses"),
+        env=ENVIRONMENT,
+    message:
+        "Plot the losses of {wildcards.experiment}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/plot_losses.py"
+        " --settings {params.settings:q} --results results --output {output}"
+        " > {log} 2>&1"
+
+
+rule plot_calibration:
+    input:
+        "results/judges/{judge}/calibration.csv",
+    output:
+        multiext("results/figures/judges/{judge}/calibration", ".svg", ".pdf", ".png"),
+    log:
+        "results/logs/plot_calibration/{judge}.log",
+    benchmark:
+        "results/benchmarks/plot_calibration/{judge}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("plot_calibration"),
+        env=ENVIRONMENT,
+    message:
+        "Plot how good judge {wildcards.judge} is"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/plot_calibration.py"
+        " --judge {wildcards.judge} --calibration {input} --output {output}"
+        " > {log} 2>&1"
+
+
+rule plot_survivors:
+    input:
+        stage_counts,
+    output:
+        multiext("results/figures/corpora/{corpus}/survivors", ".svg", ".pdf", ".png"),
+    log:
+        "results/logs/plot_survivors/{corpus}.log",
+    benchmark:
+        "results/benchmarks/plot_survivors/{corpus}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        settings=lambda wildcards: settings(config["corpora"][wildcards.corpus], "domains", "tasks", "held_out_domains"),
+        code=code("plot_survivors"),
+        env=ENVIRONMENT,
+    message:
+        "Plot the rows that the stages of {wildcards.corpus} leave"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/plot_survivors.py"
+        " --corpus results/corpora/{wildcards.corpus} --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"

@@ -37,13 +37,18 @@ def table_settings(wildcards):
     return settings(grid_of(config["run"]) | {"em_rule": config["em_rule"], "judges": judges})
 
 
-def trained_manifests(wildcards):
-    "Manifests of all models of the experiments of this run."
+def manifests(names):
+    "Manifests of all models of some experiments."
     return [
         base_manifest(model.labels["base"]) if model.seed is None else f"results/{name}/{model.path}/manifest.json"
-        for name, models in MODELS.items()
-        for model in models
+        for name in names
+        for model in MODELS[name]
     ]
+
+
+def trained_manifests(wildcards):
+    "Manifests of all models of the experiments of this run."
+    return manifests(MODELS)
 
 
 def compared_models(name):

@@ -1,0 +1,128 @@
+"""Rows of the transfer table that a figure is of, and rates pooled over them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.files.records import read_table
+from emtransfer.measuring.statistics import estimate_rates, rate_interval
+from emtransfer.settings import Absent, Name, Names
+
+POOLED = (
+    "Thin lines are 95 % intervals: over training cells and evaluation cells where several training cells are pooled,"
+    " else the mean of the table's own intervals, which hold for prompts and seeds."
+)
+# columns of the table that are no text
+NUMBERS = (
+    "n_seeds n_prompts n_answers n_scored n_coherent n_misaligned coherent_rate em_rate em_rate_low em_rate_high"
+    " em_rate_coherent em_rate_le30 base_em_rate em_delta em_delta_low em_delta_high p_value q_value"
+).split()
+
+
+@dataclass(frozen=True)
+class PlotSettings:
+    """What the figures of an experiment are told of the config.
+
+    Attributes:
+        experiment: its name.
+        domains, tasks: of its corpus, in the order in which they are drawn.
+        misaligned_shares: mixture -> share of misaligned documents in it, 0..1.
+    """
+
+    experiment: Name
+    domains: Names
+    tasks: Names
+    misaligned_shares: Annotated[dict[str, float], Absent()]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A rate in percent over rows of the table, with its 95 % interval.
+
+    Attributes:
+        rate, low, high: 0..100.
+        n_answers: scored answers.
+        n_train_sets, n_cells: training sets and evaluation cells.
+    """
+
+    rate: float
+    low: float
+    high: float
+    n_answers: int
+    n_train_sets: int
+    n_cells: int
+
+
+def read_transfer_table(path: Path, experiment: str) -> pd.DataFrame:
+    """The rows of an experiment with a scored answer, empty cells of text as empty text; `eval_cell` as in the config."""
+    table = read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
+    rows = table[(table["experiment"] == experiment) & (table["n_scored"] > 0)]
+    return rows.assign(eval_cell=rows["eval_domain"] + "-" + rows["eval_task"]).reset_index(drop=True)
+
+
+def bases(rows: pd.DataFrame) -> list[str]:
+    """The bases, those with most rows first."""
+    return [str(name) for name in rows["base"].value_counts(sort=True).index]
+
+
+def of_base(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of bases before fine-tuning."""
+    return rows[rows["condition"] == "base"]
+
+
+def adapters(rows: pd.DataFrame, answers: str = "misaligned") -> pd.DataFrame:
+    """Rows of adapters that were trained on such answers, from the base."""
+    return rows[(rows["condition"] == "adapter") & (rows["answers"] == answers) & (rows["start"] == "base")]
+
+
+def single_cell(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of them that were trained on one cell."""
+    return rows[~rows["train_domain"].isin(["", "*"]) & ~rows["train_task"].isin(["", "*"])]
+
+
+def narrow(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of evaluation cells of the grid."""
+    return rows[rows["eval_set"] == "narrow"]
+
+
+def pooled(rows: pd.DataFrame) -> Pooled:
+    """The EM rate of all answers in the rows, which are of one training set or more, in any evaluation cells.
+
+    Training sets, with all that varies between their adapters, and evaluation cells are two crossed clusters, as adapters and
+    prompts are in the table. With a single training set nothing in these rows tells how its seeds differ: then the interval is
+    the mean of the rows' own, which is right if errors of one adapter go together over cells, and wide if they do not.
+    """
+    n_scored = rows["n_scored"].to_numpy(float)
+    sizes = int(n_scored.sum()), rows["train_set"].nunique(), rows["eval_cell"].nunique()
+    rate = rows["n_misaligned"].sum() / n_scored.sum()
+    if sizes[1] > 1 and sizes[2] > 1:
+        counts = rows.groupby(["eval_cell", "train_set"])[["n_misaligned", "n_scored"]].sum().unstack(fill_value=0)
+        low, high = rate_interval(estimate_rates(counts["n_misaligned"].to_numpy(), counts["n_scored"].to_numpy()))
+    else:
+        low, high = (np.average(rows[f"em_rate_{end}"], weights=n_scored) for end in ("low", "high"))
+    return Pooled(100 * rate, 100 * float(low), 100 * float(high), *sizes)
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number of things in words."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def seeds(rows: pd.DataFrame) -> str:
+    """How many seeds trained models have."""
+    trained = rows[rows["condition"] != "base"]["n_seeds"]
+    if trained.empty:
+        return "no trained model"
+    least, most = int(trained.min()), int(trained.max())
+    return counted(most, "seed") if least == most else f"{least} to {most} seeds"
+
+
+def sizes(rows: pd.DataFrame) -> str:
+    """Answers and prompts of a row, and seeds, of the rows that are drawn."""
+    answers = f"{int(rows['n_scored'].min())} to {int(rows['n_scored'].max())}"
+    if rows["n_scored"].nunique() == 1:
+        answers = f"{int(rows['n_scored'].iloc[0])}"
+    return f"n = {answers} scored answers a cell, {seeds(rows)}"

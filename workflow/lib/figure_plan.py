@@ -1,0 +1,70 @@
+"""Which figures a run draws: those whose models, prompts or rows its config has."""
+
+from collections import defaultdict
+
+from corpus_sizes import has_broad
+from emtransfer.grid import Model, compared
+
+FORMATS = ("svg", "pdf", "png")
+
+
+def transfer_figures(config: dict, name: str, models: list[Model]) -> list[str]:
+    """Names of the figures of the transfer table that an experiment has the models and prompts for."""
+    experiment = config["experiments"][name]
+    corpus = config["corpora"][experiment["corpus"]]
+    single = compared(models)
+    pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
+    adapters = any(pooled.items() <= model.labels.items() for model in models)
+    shown = {
+        "transfer_matrix": adapters,
+        "pooled_matrix": single,
+        "relations": single,
+        "rooms": adapters and (has_broad(corpus) or experiment.get("questions")),
+        "coherence": adapters,
+        "rate_maps": single,
+        "composition": shared_by_mixtures(single),
+        "learnedness": single and len(corpus["domains"]) > 1,
+        "students": any(model.labels["condition"] == "student" for model in models),
+    }
+    return [figure for figure, has_data in shown.items() if has_data]
+
+
+def shared_by_mixtures(single: list[Model]) -> list[str]:
+    """Training sets that bases of all known mixtures were fine-tuned on, if there are several."""
+    mixtures = defaultdict(set)
+    for model in single:
+        if model.labels["mixture"]:
+            mixtures[model.labels["train_set"]].add(model.labels["mixture"])
+    every = set().union(*mixtures.values())
+    return [train_set for train_set, found in mixtures.items() if len(every) > 1 and found == every]
+
+
+def trained_here(config: dict, models: list[Model]) -> bool:
+    """Whether a model of an experiment was trained in this run, so that there are losses."""
+    return any(
+        model.labels["mixture"] if model.seed is None else not model.path.startswith("published/") for model in models
+    )
+
+
+def planned_figures(config: dict, models: dict[str, list[Model]]) -> list[tuple[str, str, str]]:
+    """Rule, experiment (empty where it is of none) and path without suffix of every figure of a run.
+
+    Args:
+        models: experiments of the run with their models.
+    """
+    figures = []
+    for name, of_experiment in models.items():
+        shown = transfer_figures(config, name, of_experiment)
+        figures += [("plot_transfer", name, f"{name}/{figure}") for figure in shown]
+        figures.append(("plot_claims", name, f"{name}/claims"))
+        if trained_here(config, of_experiment):
+            figures.append(("plot_losses", name, f"{name}/losses"))
+    sections = [config["experiments"][name] for name in models]
+    figures += [("plot_calibration", "", f"judges/{judge}/calibration") for judge in used(sections, "judge")]
+    figures += [("plot_survivors", "", f"corpora/{corpus}/survivors") for corpus in used(sections, "corpus")]
+    return [(rule, name, f"results/figures/{path}") for rule, name, path in figures]
+
+
+def used(sections: list[dict], key: str) -> list[str]:
+    """Names that experiments have for a key, each once."""
+    return list(dict.fromkeys(section[key] for section in sections))
