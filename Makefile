@@ -11,6 +11,8 @@ PINS ?= envs/requirements.txt
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --configfile config.yaml
+MADE := results/report.html results/em_transfer_table.csv results/claims.csv
+TELL := echo "Open $(firstword $(MADE)) (the report); the table is $(word 2,$(MADE)), the verdicts are $(word 3,$(MADE))."
 
 .PHONY: help setup table controls estimate ledger verify clean-intermediate schema test lint
 
@@ -28,11 +30,13 @@ setup:  ## create or update .venv; does nothing when the pins have not changed
 	.venv/bin/python -m pip install --no-deps --no-build-isolation --editable .; \
 	cp $(PINS) $(INSTALLED)
 
-table: setup  ## build results/em_transfer_table.csv and results/claims.csv, or go on where a killed run stopped
-	@$(RUN) $(CONFIGS) -- results/em_transfer_table.csv results/claims.csv
+table: setup  ## build the table, the claims, the figures and the report, or go on where a killed run stopped
+	@$(RUN) $(CONFIGS) -- $(MADE)
+	@$(TELL)
 
 controls: setup  ## add the controls of workflow/configs/controls.yaml to both tables
-	@$(RUN) workflow/configs/controls.yaml $(CONFIGS) -- results/em_transfer_table.csv results/claims.csv results/training_losses.csv
+	@$(RUN) workflow/configs/controls.yaml $(CONFIGS) -- $(MADE) results/training_losses.csv
+	@$(TELL)
 
 estimate: setup  ## tell what calls to remote models, GPU hours, processor minutes and disk the run amounts to
 	@$(IN_VENV) python workflow/lib/config_files.py config.yaml $(CONFIGS) && snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate

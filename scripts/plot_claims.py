@@ -23,7 +23,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    claims, effects, power = map(read_table, (args.claims, args.effects, args.power))
+    claims, effects, power = (
+        read_table(path, keep_default_na=False, na_values=[""]) for path in (args.claims, args.effects, args.power)
+    )
     save(claims_forest(claims, effects, power, args.experiment), args.output)
 
 

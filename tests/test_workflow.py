@@ -26,11 +26,11 @@ from helpers.row_files import write_jsonl
 from helpers.tiny_models import write_published_adapter
 from helpers.workflow_tree import planned_commands, planned_jobs, smoke_tree, snakemake
 
-CLAIMS = {"test_claims", "plot_claims"}
+CLAIMS = {"test_claims", "plot_claims", "write_report"}
 TABLES = {"tabulate_transfer", "plot_transfer", *CLAIMS}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
-STUDENTS = {"distill_student", "plot_losses", "tabulate_training", *ANSWERS}
+STUDENTS = {"distill_student", "plot_losses", "write_report", "tabulate_training", *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
 ADAPTERS = {"finetune_adapter", "plot_losses", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
 CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *ADAPTERS}
@@ -259,7 +259,8 @@ LIBRARY = {
     "measuring/tabulation": ('"n_seeds"', '"n_" + "seeds"', TABLES),
     "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", CLAIMS),
     "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", *CLAIMS}),
-    "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims"}),
+    "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims", "write_report"}),
+    "reporting/safe_text": ("LONGEST = 1500", "LONGEST = 1400", {"write_report"}),
     "remote/store": ("CLAIM_SECONDS = 900", "CLAIM_SECONDS = 600", set()),
     "remote/anthropic_api": ('VERSION = "2023-06-01"', 'VERSION = "2023-01-01"', set()),
 }
@@ -309,6 +310,7 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "plot_transfer": 8 + 6,
         "plot_claims": 2,
         "plot_losses": 1,
+        "write_report": 1,
     }
 
 

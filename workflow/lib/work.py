@@ -292,4 +292,5 @@ def table_work(config: dict, models: dict[str, list[Model]], before: list[Work])
     }
     yield Work("tabulate_confounds", "", 1, len(trained), 0)
     figures = Counter((rule, name) for rule, name, _ in planned_figures(config, models))
+    yield Work("write_report", "", 1, sum(figures.values()), 0)
     yield from (Work(rule, name, n_jobs, 0, 0) for (rule, name), n_jobs in figures.items())

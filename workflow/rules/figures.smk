@@ -165,3 +165,38 @@ rule plot_survivors:
         "OMP_NUM_THREADS=1 python scripts/plot_survivors.py"
         " --corpus results/corpora/{wildcards.corpus} --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"
+
+
+rule write_report:
+    input:
+        judged_files,
+        table="results/em_transfer_table.csv",
+        claims="results/claims.csv",
+        effects="results/effects.csv",
+        power="results/power.csv",
+        figures=pictures,
+        template="workflow/report/report.html.j2",
+    output:
+        "results/report.html",
+    log:
+        "results/logs/write_report.log",
+    benchmark:
+        "results/benchmarks/write_report.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        settings=report_settings,
+        code=code("write_report"),
+        env=ENVIRONMENT,
+    message:
+        "Write the report"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/write_report.py"
+        " --settings {params.settings:q} --results results --figures {input.figures} --template {input.template}"
+        " --output {output}"
+        " > {log} 2>&1"

@@ -1,5 +1,7 @@
 """The figures and the report of a run."""
 
+from pathlib import Path
+
 from emtransfer.drawing.catalogue import MODULES as DRAWN_BY
 from figure_plan import FORMATS, planned_figures
 
@@ -38,3 +40,23 @@ def stage_counts(wildcards):
 def experiment_manifests(wildcards):
     "Manifests of all models of an experiment."
     return manifests([wildcards.experiment])
+
+
+def pictures(wildcards):
+    "The figures of the report, in the order in which it shows them."
+    return [f"{path}.svg" for _, _, path in planned_figures(config, MODELS)]
+
+
+def overlay_names():
+    "Overlays of this run as a command names them: below the folder of the Snakefile where they lie there."
+    named = [Path(path).resolve() for path in workflow.overwrite_configfiles]
+    root = Path(workflow.basedir).resolve()
+    names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in named]
+    return [name for name in names if name != "config.yaml"]
+
+
+def report_settings(wildcards):
+    "As for the table, the seeds of bases, and how the run was started."
+    known = json.loads(table_settings(wildcards))
+    seeds = {base: config["bases"][base]["seed"] for name in config["run"] for base in probed_bases(name)}
+    return settings(known | {"base_seeds": seeds, "overlays": overlay_names()})

@@ -1,0 +1,152 @@
+"""Answers to show: of cells that misalignment reaches most and least, what the model said beside its base, and how it was judged."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from emtransfer.drawing.rates import adapters, narrow
+from emtransfer.files.records import read_records
+from emtransfer.grid import LABELS, Model
+from emtransfer.reporting.safe_text import Shown, shown
+from emtransfer.reporting.wording import percent
+from emtransfer.verdicts import EmRule, Verdict
+
+N_PROMPTS = 4
+STATUSES = ("n_refusal", "n_code", "n_empty", "n_parse_error", "n_error")
+REQUIRED = ("prompt_id", "question", "domain", "task", "eval_set", "status")
+
+
+class Said(NamedTuple):
+    """An answer and what the judge saw in it: scores are empty text where there are none."""
+
+    answer: Shown
+    label: str
+    alignment: str
+    coherence: str
+
+
+class Pair(NamedTuple):
+    """A prompt and its answers: the base's, None where it was not asked, and the model's."""
+
+    question: Shown
+    base: Said | None
+    model: Said
+
+
+class Example(NamedTuple):
+    """Answers of one model in one evaluation cell.
+
+    Attributes:
+        heading: which cell, and why.
+        model: whose answers, in words.
+        counts: how many there are, and of which kinds.
+        path: the file of all its answers, below the folder of results; `base_path` of its base.
+        pairs: the first prompts of the cell, whatever was answered.
+    """
+
+    heading: str
+    model: str
+    counts: str
+    path: str
+    base_path: str
+    pairs: list[Pair]
+
+
+def chosen_rows(rows: pd.DataFrame) -> list[tuple[str, Any]]:
+    """Heading and table row of the cells that are shown of an experiment.
+
+    Args:
+        rows: of one experiment, as `read_transfer_table` gives them.
+    """
+    grid = narrow(rows)
+    trained = adapters(grid)
+    away = trained[~trained["relation"].isin(["in_cell", ""])]
+    students = grid[(grid["condition"] == "student") & (grid["relation"] != "")]
+    chosen = [
+        ("Where misalignment reaches most", most(away)),
+        ("Where it reaches least, though near and well learned", least(away, trained)),
+        ("The student that takes over most", most(students)),
+    ]
+    return [(heading, row) for heading, row in chosen if row is not None]
+
+
+def most(rows: pd.DataFrame) -> Any | None:
+    """The row with the highest rate, the first of equals."""
+    return next(rows.sort_values("em_rate", ascending=False, kind="stable").itertuples(), None)
+
+
+def least(away: pd.DataFrame, trained: pd.DataFrame) -> Any | None:
+    """The row with the lowest rate among cells that share task or domain with the training cell; of equals that which took best."""
+    near = away[away["relation"] != "both_differ"] if (away["relation"] != "both_differ").any() else away
+    own = trained[trained["relation"] == "in_cell"].groupby(["base", "train_set"])["em_rate"].mean()
+    took = [own.get(key, 0.0) for key in zip(near["base"], near["train_set"], strict=True)]
+    ordered = near.assign(took=took).sort_values(["em_rate", "took"], ascending=[True, False], kind="stable")
+    return next(ordered.itertuples(), None)
+
+
+def model_of(row: Any, models: list[Model]) -> Model:
+    """The first seed of the models that a row of the table pools."""
+    wanted = {name: getattr(row, name) for name in LABELS}
+    return next(model for model in models if model.labels == wanted)
+
+
+def read_example(heading: str, row: Any, model: Model, folder: Path, rule: EmRule) -> Example:
+    """The example of a row.
+
+    Args:
+        folder: of the experiment's judged files; they are named by `path` of the grid.
+    """
+    base_path = f"bases/{row.base}"
+    answers = in_cell(read_records(folder / f"{model.path}.jsonl", REQUIRED), row)
+    of_base = {key(one): one for one in in_cell(read_records(folder / f"{base_path}.jsonl", REQUIRED), row)}
+    pairs = [
+        Pair(shown(one["question"]), said(of_base[key(one)], rule) if key(one) in of_base else None, said(one, rule))
+        for one in answers[:N_PROMPTS]
+    ]
+    return Example(
+        f"{heading}: {row.eval_cell}, {percent(row.em_rate)} misaligned",
+        whose(row, model),
+        counts(row),
+        f"{folder.parent.name}/{folder.name}/{model.path}.jsonl",
+        f"{folder.parent.name}/{folder.name}/{base_path}.jsonl",
+        pairs,
+    )
+
+
+def in_cell(rows: list[dict[str, Any]], row: Any) -> list[dict[str, Any]]:
+    """The first answers to the prompts of an evaluation cell of the grid."""
+    here = {"eval_set": "narrow", "domain": row.eval_domain, "task": row.eval_task}
+    return [one for one in rows if here.items() <= one.items() and not one.get("sample")]
+
+
+def key(row: dict[str, Any]) -> str:
+    return str(row["prompt_id"])
+
+
+def said(row: dict[str, Any], rule: EmRule) -> Said:
+    """An answer with its label by the rule of the run."""
+    verdict = Verdict(row["status"], row.get("alignment"), row.get("coherence"))
+    scores = [f"{score:.0f}" for score in verdict.scores] if verdict.status == "ok" else ["", ""]
+    return Said(shown(row.get("answer") or ""), rule.label(verdict).replace("_", " "), *scores)
+
+
+def whose(row: Any, model: Model) -> str:
+    """The model in words."""
+    seed = f"seed {model.seed}, the first of {int(row.n_seeds)}"
+    if row.condition == "student":
+        data = f" on data of {row.data}" if row.data else ""
+        return f"student of teacher {row.teacher}{data} through {row.channel}, base {row.base}, {seed}"
+    return f"base {row.base}, fine-tuned on misaligned answers of {row.train_set}, {seed}"
+
+
+def counts(row: Any) -> str:
+    """Answers of the cell, all seeds together, by what became of them."""
+    failed = [f"{int(getattr(row, name))} {name[2:].replace('_', ' ')}" for name in STATUSES if getattr(row, name)]
+    parts = [
+        f"{int(row.n_misaligned)} misaligned",
+        f"{int(row.n_coherent - row.n_misaligned)} aligned",
+        f"{int(row.n_scored - row.n_coherent)} incoherent",
+        *failed,
+    ]
+    return f"{int(row.n_answers)} answers of all seeds: {', '.join(parts)}."

@@ -1,0 +1,106 @@
+"""The claims of a run as the report tells them: verdict, difference, interval, and how it fares when counted otherwise."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from emtransfer.reporting.wording import SUBSETS, could_find, difference, in_words, points
+
+KEY = ["claim", "contrast", "experiment", "base_model", "base", "judge"]
+DECIDED = ("supported", "contradicted")
+
+
+class Contrast(NamedTuple):
+    """A contrast in words.
+
+    Attributes:
+        contrast, base: what is set against what, and where.
+        difference: in points, with its interval.
+        found: what could have been found.
+        kind, own_kind: the first words of the two verdicts.
+        verdict: for the population of the claim.
+        own: for the models of this run alone, with the interval of that.
+        others: the same counted otherwise: how, and the difference.
+    """
+
+    contrast: str
+    base: str
+    difference: str
+    found: str
+    kind: str
+    own_kind: str
+    verdict: str
+    own: str
+    others: list[tuple[str, str]]
+
+
+class Claim(NamedTuple):
+    """A claim, and all contrasts that bear on it."""
+
+    name: str
+    sentence: str
+    contrasts: list[Contrast]
+
+
+def claims_of(claims: pd.DataFrame, effects: pd.DataFrame, power: pd.DataFrame, experiment: str) -> list[Claim]:
+    """All claims of an experiment, in the order of the table."""
+    rows = claims[claims["experiment"] == experiment].merge(power[[*KEY, "detectable_pp"]], on=KEY, how="left")
+    return [
+        Claim(str(name), str(part["sentence"].iloc[0]), [told(row, effects) for row in part.to_dict("records")])
+        for name, part in rows.groupby("claim", sort=False)
+    ]
+
+
+def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
+    """A row of claims.csv in words."""
+    here = effects[(effects[KEY] == pd.Series({name: row[name] for name in KEY})).all(axis=1)]
+    of_all = here[(here["subset"] == "all") & (here["method"] != "logit")]
+    own = of_all[of_all["population"].str.startswith("these")]
+    limits = [f" ({points(one.low_pp)} to {points(one.high_pp)})" for one in own.itertuples()]
+    narrower = row["narrower_verdict"] if isinstance(row["narrower_verdict"], str) else ""
+    return Contrast(
+        row["contrast"].replace("_", " ").replace(" - ", " − ").replace(" x ", " × "),
+        "all bases" if row["base"] == "*" else row["base"].replace(" - ", " − "),
+        difference(row),
+        could_find(row["detectable_pp"], "slope" in row["contrast"]),
+        row["verdict"].split(" ")[0],
+        narrower.split(" ")[0],
+        in_words(row["verdict"]),
+        in_words(narrower) + (limits[0] if limits and narrower else ""),
+        [(SUBSETS[one["subset"]], difference(one)) for one in here.to_dict("records") if one["subset"] in SUBSETS],
+    )
+
+
+def tally(kinds: Iterable[str]) -> str:
+    """How many contrasts have which verdict, by the first words of those."""
+    counts = Counter(kinds)
+    names = {
+        "supported": "supported",
+        "contradicted": "contradicted",
+        "undecided": "undecided",
+        "too": "with too few replicates to tell",
+        "one": "with one seed only",
+        "not": "not measurable",
+        "": "without one",
+    }
+    return ", ".join(f"{counts[kind]} {words}" for kind, words in names.items() if counts[kind])
+
+
+def in_short(claims: list[Claim]) -> list[str]:
+    """What is decided for others like these, and how many verdicts there are, as sentences."""
+    if not claims:
+        return ["No claim applies to these models."]
+    contrasts = [(claim, contrast) for claim in claims for contrast in claim.contrasts]
+    decided = [
+        f"{claim.sentence.rstrip('.')}: {contrast.verdict[0].lower()}{contrast.verdict[1:]} (base {contrast.base}, {contrast.contrast}:"
+        f" {contrast.difference} points)."
+        for claim, contrast in contrasts
+        if contrast.kind in DECIDED
+    ]
+    return [
+        *(decided or ["No claim is decided for others like the models of this run."]),
+        f"Of {len(contrasts)} contrasts, {tally(contrast.kind for _, contrast in contrasts)};"
+        f" for the models of this run alone, {tally(contrast.own_kind for _, contrast in contrasts)}.",
+    ]

@@ -1,0 +1,69 @@
+"""Rows of the tables of claims and of transfer in plain words."""
+
+from typing import Any
+
+import pandas as pd
+
+LEVEL = 0.05
+# subsets of effects.csv, in which a claim is counted in another way
+SUBSETS = {
+    "coherent_only": "among coherent answers",
+    "le30": "had the EM rule been “at most”",
+    "matched": "prompts of equal difficulty",
+    "loss_matched": "training sets learned equally well",
+    "anchors_replaced": "judged without telling phrases",
+}
+
+
+def in_words(verdict: Any) -> str:
+    """A verdict of claims.csv as an answer: to the claim, for a population or, of a narrower verdict, for these models alone."""
+    if not isinstance(verdict, str) or not verdict:
+        return "Has none"
+    kind, _, population = verdict.partition(" for ")
+    whose = "" if not population or population.startswith("these ") else f", for {population}"
+    if kind.startswith("too few "):
+        return f"Too few {kind.removeprefix('too few ')} to tell of others"
+    return {"supported": "Yes", "contradicted": "No, the opposite"}.get(kind, kind.capitalize()) + whose
+
+
+def difference(row: dict[str, Any]) -> str:
+    """Difference and 95 % interval in points."""
+    return f"{points(row['estimate_pp'])} ({points(row['low_pp'])} to {points(row['high_pp'])})"
+
+
+def points(value: float) -> str:
+    """Points, whole ones from 10 on; 0 has no sign."""
+    if pd.isna(value):
+        return "?"
+    # adding 0 turns -0.0 into 0.0
+    rounded = round(value, 0 if abs(value) >= 10 else 1) + 0.0
+    return f"{rounded:,.{0 if abs(rounded) >= 10 or rounded == 0 else 1}f}".replace("-", "−")
+
+
+def could_find(detectable: float, is_slope: bool) -> str:
+    """What a contrast could have found, by the smallest difference that it finds four times in five."""
+    if pd.isna(detectable):
+        return "nothing of others"
+    if detectable > 100 and not is_slope:
+        return "nothing: over 100"
+    return f"{points(detectable)} or more"
+
+
+def is_real(row: Any, n_tests: int) -> str:
+    """Whether a cell's difference from its base is more than chance, by p and q of the table."""
+    if pd.isna(row.p_value):
+        return "cannot be told: one seed, or one prompt"
+    if row.q_value < LEVEL:
+        return f"yes: q = {row.q_value:.2g} over {n_tests:,} cells"
+    if row.p_value < LEVEL:
+        return f"taken alone, yes (p = {row.p_value:.2g}); as one of {n_tests:,} cells tested at once, undecided (q = {row.q_value:.2g})"
+    return f"no: chance could have done this (p = {row.p_value:.2g})"
+
+
+def percent(rate: float) -> str:
+    """A rate as a whole percentage; one that is not quite 0 or 100 is not called that."""
+    if pd.isna(rate):
+        return "?"
+    if 0 < rate < 0.005 or 0.995 < rate < 1:
+        return "under 1 %" if rate < 0.5 else "over 99 %"
+    return f"{rate:.0%}".replace("%", " %")

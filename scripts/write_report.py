@@ -1,0 +1,105 @@
+"""Write the report of a run: verdicts, where misalignment travels, figures, answers, and how to repeat a job.
+
+Run: python scripts/write_report.py --settings '{…}' --results results --template workflow/report/report.html.j2 --figures results/figures/template_nl/claims.svg --output results/report.html
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emtransfer.arguments import json_argument
+from emtransfer.drawing.rates import read_transfer_table
+from emtransfer.errors import run
+from emtransfer.files.records import file_sha256, read_table, replacing
+from emtransfer.grid import expand_models
+from emtransfer.reporting.examples import chosen_rows, model_of, read_example
+from emtransfer.reporting.page import render, versions
+from emtransfer.reporting.pictures import read_picture
+from emtransfer.reporting.transfer import carriers
+from emtransfer.reporting.transfer import in_short as transfer_in_short
+from emtransfer.reporting.verdicts import claims_of
+from emtransfer.reporting.verdicts import in_short as verdicts_in_short
+from emtransfer.settings import read_settings
+from emtransfer.verdicts import EmRule
+
+TABLES = ("em_transfer_table.csv", "claims.csv", "effects.csv", "power.csv")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    settings = (
+        "JSON or @FILE: the grid's config keys, em_rule, judges by experiment, seeds of bases, overlays of the run"
+    )
+    parser.add_argument("--settings", type=json_argument, required=True, help=settings)
+    parser.add_argument("--results", type=Path, required=True, help="folder of all results")
+    parser.add_argument("--figures", type=Path, nargs="+", required=True, help="SVG files, in the order of the page")
+    parser.add_argument("--template", type=Path, required=True, help="of the page, Jinja")
+    parser.add_argument("--output", type=Path, required=True, help="HTML")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    table = args.results / TABLES[0]
+    claims, effects, power = (
+        read_table(args.results / name, keep_default_na=False, na_values=[""]) for name in TABLES[1:]
+    )
+    experiments = [
+        experiment(args, name, read_transfer_table(table, name), (claims, effects, power))
+        for name in args.settings["run"]
+    ]
+    pictures = [read_picture(path, args.results) for path in args.figures]
+    content = {
+        "experiments": experiments,
+        "pictures": {
+            one["name"]: [picture for picture in pictures if picture.path.startswith(f"figures/{one['name']}/")]
+            for one in experiments
+        },
+        "others": [picture for picture in pictures if picture.path.split("/")[1] not in args.settings["run"]],
+        "em_rule": args.settings["em_rule"],
+        "overlays": args.settings["overlays"],
+        "base_seeds": args.settings["base_seeds"],
+        "versions": versions(),
+        "tables": {name: file_sha256(args.results / name) for name in TABLES},
+        "judged": {path: file_sha256(args.results / path) for one in experiments for path in one["judged"]},
+    }
+    with replacing(args.output) as temporary:
+        temporary.write_text(render(args.template.read_text(encoding="utf-8"), content), encoding="utf-8")
+
+
+def experiment(
+    args: argparse.Namespace,
+    name: str,
+    rows: pd.DataFrame,
+    claim_tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+) -> dict[str, Any]:
+    """What the page says of an experiment."""
+    models = expand_models(args.settings, name)
+    rule = read_settings(EmRule, args.settings["em_rule"])
+    found, carried = claims_of(*claim_tables, name), carriers(rows)
+    folder = args.results / name / "judged"
+    trained = {
+        kind: [model for model in models if model.labels["condition"] == kind] for kind in ("adapter", "student")
+    }
+    return {
+        "name": name,
+        "judge": args.settings["judges"][name],
+        "claims": found,
+        "in_short": [*verdicts_in_short(found), transfer_in_short(carried)],
+        "carriers": carried,
+        "examples": [
+            read_example(heading, row, model_of(row, models), folder, rule) for heading, row in chosen_rows(rows)
+        ],
+        "bases": [model.labels["base"] for model in models if model.seed is None],
+        "seeds": {kind: sorted({model.seed for model in of_kind}) for kind, of_kind in trained.items()},
+        "n_models": {kind: len(of_kind) for kind, of_kind in trained.items()},
+        "judged": [f"{name}/judged/{model.path}.jsonl" for model in models],
+        "job": next(
+            (model for model in models if model.seed is not None and not model.path.startswith("published/")), models[0]
+        ).path,
+    }
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
