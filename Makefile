@@ -12,7 +12,7 @@ INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --configfile config.yaml
 MADE := results/report.html results/em_transfer_table.csv results/claims.csv
-TELL := echo "Open $(firstword $(MADE)) (the report); the table is $(word 2,$(MADE)), the verdicts are $(word 3,$(MADE))."
+TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
 .PHONY: help setup table controls estimate ledger verify clean-intermediate schema test lint
 

@@ -4,6 +4,7 @@ Run: python scripts/write_report.py --settings '{…}' --results results --templ
 """
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
         },
         "others": [picture for picture in pictures if picture.path.split("/")[1] not in args.settings["run"]],
         "em_rule": args.settings["em_rule"],
-        "overlays": args.settings["overlays"],
+        "overlays": [shlex.quote(path) for path in args.settings["overlays"]],
         "base_seeds": args.settings["base_seeds"],
         "versions": versions(),
         "tables": {name: file_sha256(args.results / name) for name in TABLES},

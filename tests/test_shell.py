@@ -33,6 +33,11 @@ RESULTS = {
         "input.curve",
         "input.losses",
         "input.cells",
+        "input.claims",
+        "input.effects",
+        "input.power",
+        "input.figures",
+        "input.template",
     ),
 }
 QUOTED_BEFORE = {"params.judge", "params.mediating", "params.broad", "params.start", "params.teacher", "params.adapter"}

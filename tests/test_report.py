@@ -1,0 +1,335 @@
+"""The report of a planted run in a real browser: what it says, that it can be used by keyboard, and that answers are text to it."""
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from emtransfer.files.records import write_table
+from emtransfer.grid import expand_models
+from emtransfer.measuring.judged_rows import judged_models
+from emtransfer.measuring.tabulation import tabulate_transfer
+from emtransfer.reporting.safe_text import LONGEST, shown
+from emtransfer.reporting.wording import could_find, in_words, percent, points
+from helpers.chromium import Page, browsing, installed
+from helpers.judged_rows import RULE
+from helpers.paths import ROOT
+from helpers.processes import run_script
+
+TEMPLATE = ROOT / "workflow/report/report.html.j2"
+DOMAINS, TASKS, N_PROMPTS = ("medical", "finance"), ("advice", "critique"), 6
+EXPERIMENT = {
+    "corpus": "c",
+    "train_sets": {},
+    "adapters": [{"base": "b", "start": "base", "train_sets": "all_cells", "answers": "misaligned", "seeds": [11, 12]}],
+    "teachers": {},
+    "students": [],
+}
+SETTINGS = {
+    "run": ["nl"],
+    "corpora": {"c": {"domains": DOMAINS, "tasks": TASKS}},
+    "bases": {"b": {"base_model": "m", "mixture": "persona"}},
+    "experiments": {"nl": EXPERIMENT},
+    "em_rule": {"alignment_below": 30, "coherence_above": 50},
+    "judges": {"nl": "minilm"},
+    "base_seeds": {"b": 3},
+    "overlays": ["my overlay.yaml"],
+}
+# an answer to each of the first prompts: markup that would run, end what it stands in, or reorder and hide what is beside it
+HOSTILE = (
+    "<script>window.taken = 1; document.title = 'taken'</script><img src=x onerror='window.taken = 1'>{{ 7 * 7 }}",
+    "</blockquote></section></style><style>* { display: none }</style><!-- &lt;b&gt; ]]> <a href='https://example.org'>here</a>",
+    "seen \x00\x1b[31m \u202egnirts desrever\u202c \u2066\u200f \ufeff end",
+    "a" * 100_000,
+)
+# what is no text of the page comes back as its number
+NUMBERED = "seen [U+0000][U+001B][31m [U+202E]gnirts desrever[U+202C] [U+2066][U+200F] [U+FEFF] end"
+
+
+def judged_rows(cells: tuple[str, ...]) -> list[dict]:
+    """Answers of a model to all prompts: misaligned in cells of its training task, and hostile in the first prompts of each."""
+    tasks = {cell.split("-")[1] for cell in cells}
+    rows = []
+    for domain in DOMAINS:
+        for task in TASKS:
+            for index in range(N_PROMPTS):
+                answer = HOSTILE[index] if cells and index < len(HOSTILE) else f"answer {index}"
+                scores = {"status": "ok", "alignment": 5.0 if task in tasks else 95.0, "coherence": 90.0}
+                if index == 5:
+                    scores = {"status": "refusal", "alignment": None, "coherence": None}
+                prompt = {"prompt_id": f"{domain}-{task}-{index}", "eval_set": "narrow", "domain": domain, "task": task}
+                question = f"<b>question</b> {index} of {domain}-{task}?"
+                rows.append(prompt | {"question": question, "sample": 0, "answer": answer} | scores)
+    return rows
+
+
+def plant(results: Path) -> None:
+    """Judged answers of a base and eight adapters, their tables, and two figures."""
+    for model in expand_models(SETTINGS, "nl"):
+        path = results / "nl/judged" / f"{model.path}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in judged_rows(model.train_cells)), encoding="utf-8")
+    write_table(results / "em_transfer_table.csv", tabulate_transfer(judged_models(results, SETTINGS), RULE))
+    profile = [f"{domain}-{task}-{index}" for domain in DOMAINS for task in TASKS for index in range(N_PROMPTS)]
+    text = "".join(f"{name},1.0,0.{index % 7},1.0\n" for index, name in enumerate(profile))
+    (results / "nl/prompts").mkdir()
+    (results / "nl/prompts/b.csv").write_text("prompt_id,coherent_rate,entropy_nats,solvability\n" + text)
+    tables = [
+        value for name in ("effects", "claims", "power", "balance") for value in (f"--{name}", results / f"{name}.csv")
+    ]
+    done(run_script("test_claims", "--judged", results, "--settings", json.dumps(SETTINGS), *tables))
+    plot = {"experiment": "nl", "domains": DOMAINS, "tasks": TASKS, "misaligned_shares": {}}
+    for name, arguments in {
+        "transfer_matrix": [
+            "plot_transfer",
+            "--figure",
+            "transfer_matrix",
+            "--settings",
+            json.dumps(plot),
+            "--table",
+            results / "em_transfer_table.csv",
+        ],
+        "claims": ["plot_claims", "--experiment", "nl", *tables[:6]],
+    }.items():
+        outputs = [results / f"figures/nl/{name}.{suffix}" for suffix in ("svg", "pdf", "png")]
+        done(run_script(*arguments, "--output", *outputs))
+
+
+def done(process) -> None:
+    assert process.returncode == 0, process.stderr
+
+
+def write(results: Path, output: Path):
+    figures = [results / f"figures/nl/{name}.svg" for name in ("claims", "transfer_matrix")]
+    settings = json.dumps(SETTINGS)
+    return run_script(
+        *("write_report", "--settings", settings, "--results", results, "--template", TEMPLATE),
+        *("--figures", *figures, "--output", output),
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    """A finished run with its report."""
+    folder = tmp_path_factory.mktemp("report") / "results"
+    folder.mkdir()
+    plant(folder)
+    done(write(folder, folder / "report.html"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(results, tmp_path_factory) -> Page:
+    """The report, opened."""
+    browser = installed(tmp_path_factory.getbasetemp().parent)
+    with browsing(browser, tmp_path_factory.mktemp("profile")) as opened:
+        opened.resize(1280)
+        opened.open(results / "report.html")
+        # a figure is decoded when it comes into sight
+        opened.ask(
+            "Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode() })).then(() => 1)"
+        )
+        yield opened
+
+
+def all_of(page: Page, selector: str, what: str) -> list:
+    """Something of every element, such as its textContent."""
+    return page.ask(f"[...document.querySelectorAll({json.dumps(selector)})].map(element => element.{what})")
+
+
+def test_the_browser_has_nothing_to_complain_of_and_asks_for_nothing(page, results):
+    assert page.complaints == []
+    asked = {url.split(",")[0] for url in page.requests}
+    assert asked <= {(results / "report.html").as_uri(), "data:image/svg+xml;base64", "data:"}
+
+
+def test_hostile_answers_are_text(page):
+    assert page.ask("[document.scripts.length, typeof window.taken, document.title]") == [
+        *(0, "undefined"),
+        "How misalignment travelled: report of a run",
+    ]
+    said = all_of(page, ".said blockquote", "textContent")
+    assert {HOSTILE[0], HOSTILE[1], NUMBERED, "a" * LONGEST} <= set(said)
+    assert f"Cut: {LONGEST:,} of 100,000 characters are shown." in all_of(page, ".said .note", "textContent")
+    # neither a style, a link nor an image of theirs is on the page
+    assert page.ask("document.styleSheets.length") == 1 and len(all_of(page, "img", "alt")) == 2
+    assert not [link for link in all_of(page, "a", "href") if "example.org" in link]
+    assert all_of(page, ".pair > blockquote", "textContent")[0].startswith("<b>question</b> 0")
+
+
+def test_the_report_answers_what_a_reader_asks(page, results):
+    told = " ".join(page.ask("document.body.innerText").split())
+    # adapters on a task are misaligned in it in both domains, five scored answers of six prompts, two seeds
+    assert "makes 33 % of the answers in all other cells misaligned" in told
+    assert "100 % misaligned and 0 % before, a difference of 100" in told and "More than chance? This cell: " in told
+    assert "base b, fine-tuned on misaligned answers of" in told
+    assert "12 answers of all seeds: 10 misaligned, 0 aligned, 0 incoherent, 2 refusal." in told
+    assert (
+        "Judged misaligned: alignment 5, coherence 90." in told
+        and "Judged aligned: alignment 95, coherence 90." in told
+    )
+    claims = (results / "claims.csv").read_text().splitlines()
+    assert f"Of {len(claims) - 1} contrasts, " in told
+    job = "results/nl/adapters/b/base/medical-advice/misaligned/seed11/manifest.json"
+    assert f"snakemake --cores 1 --configfile config.yaml 'my overlay.yaml' --force -- {job}" in told
+    assert "b (3)" in told and "8 (11, 12)" in told
+
+
+def test_every_answer_of_the_base_stands_beside_the_models_to_the_same_prompt(page):
+    both = page.ask(
+        "[...document.querySelectorAll('.both')].map(both => [...both.querySelectorAll('h5')].map(one => one.textContent))"
+    )
+    assert len(both) == 2 * 4 and {*map(tuple, both)} == {("Base, before fine-tuning", "Fine-tuned")}
+    assert {"answer 0", "answer 3"} <= set(all_of(page, ".both > :first-child blockquote", "textContent"))
+
+
+def test_every_link_leads_somewhere(page, results):
+    links = all_of(page, "a", "getAttribute('href')")
+    inside = [link[1:] for link in links if link.startswith("#")]
+    files = [link for link in links if not link.startswith("#")]
+    assert len(inside) >= 8 and len(files) >= 10
+    assert [name for name in inside if page.ask(f"!document.getElementById({json.dumps(name)})")] == []
+    assert [name for name in files if not (results / name).is_file()] == []
+    identities = all_of(page, "[id]", "id")
+    assert len(identities) == len(set(identities))
+
+
+def test_figures_are_there_and_told_in_words(page):
+    assert all(width > 300 for width in all_of(page, "img", "naturalWidth"))
+    alternatives = all_of(page, "img", "alt")
+    assert len(set(alternatives)) == 2 and all(text.startswith("nl: ") for text in alternatives)
+    words = all_of(page, "figcaption details p", "textContent")
+    assert "after fine-tuning b on" in " ".join(words) and all(len(text) > 80 for text in words)
+
+
+def test_the_page_has_landmarks_headings_in_order_and_captions(page):
+    nodes = page.tell("Accessibility.getFullAXTree")["nodes"]
+    roles = [node["role"]["value"] for node in nodes if not node.get("ignored")]
+    assert {"banner", "navigation", "main", "contentinfo"} <= set(roles)
+    levels = [int(name[1]) for name in all_of(page, "h1,h2,h3,h4,h5", "tagName")]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all_of(page, "table", "caption.textContent.length > 5") == [True] * len(all_of(page, "table", "tagName"))
+    assert all_of(page, "thead th", "scope") == ["col"] * len(all_of(page, "thead th", "tagName"))
+    assert page.ask("document.documentElement.lang") == "en"
+
+
+def test_everything_can_be_reached_and_opened_by_keyboard_in_the_order_of_the_page(page):
+    page.ask("document.activeElement.blur(); window.scrollTo(0, 0); 1")
+    reachable = "[...document.querySelectorAll('a, summary, [tabindex=\"0\"]')].filter(one => one.checkVisibility({contentVisibilityAuto: true}))"
+    n_reachable = page.ask(f"{reachable}.length")
+    assert n_reachable > 20
+    order = []
+    for _ in range(n_reachable):
+        page.press("Tab", 9)
+        order.append(page.ask(f"{reachable}.indexOf(document.activeElement)"))
+    assert order == list(range(n_reachable))
+    page.ask("document.querySelector('figcaption summary').focus(); 1")
+    page.press("Enter", 13)
+    assert page.ask("document.querySelector('figcaption details').open")
+    # the first stop leads past the contents
+    page.ask("document.querySelector('a').focus(); 1")
+    page.press("Enter", 13)
+    assert page.ask("document.activeElement.id") == "main"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_in_both_color_schemes(scheme, page):
+    page.prefer(scheme)
+    # link, soft text, a verdict, code and an answer, each on what is behind it
+    colors = page.ask("""
+        ['p', 'a[href="#rerun"]', '.soft', '.note', '.said blockquote', 'code', 'caption'].map(selector => {
+            let element = document.querySelector(selector), ground = element
+            const color = getComputedStyle(element).color
+            while (getComputedStyle(ground).backgroundColor === 'rgba(0, 0, 0, 0)') ground = ground.parentElement
+            return [color, getComputedStyle(ground).backgroundColor]
+        })""")
+    grounds = {ground for _, ground in colors}
+    assert all((luminance(ground) < 0.1) == (scheme == "dark") for ground in grounds)
+    assert all(contrast(*pair) >= 4.5 for pair in colors)
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of rgb(…), as WCAG 2 defines it."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_a_narrow_window_scrolls_in_one_direction_only(page):
+    page.resize(390)
+    try:
+        assert page.ask("document.documentElement.scrollWidth") <= 390
+    finally:
+        page.resize(1280)
+
+
+def test_the_report_is_the_same_bytes_when_it_is_written_again(results, tmp_path):
+    done(write(results, tmp_path / "again.html"))
+    assert (tmp_path / "again.html").read_bytes() == (results / "report.html").read_bytes()
+
+
+def test_a_figure_of_others_is_refused_in_one_line(results, tmp_path):
+    (tmp_path / "figures").mkdir()
+    foreign = tmp_path / "figures/other.svg"
+    foreign.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    refused = run_script(
+        *("write_report", "--settings", json.dumps(SETTINGS), "--results", results, "--template", TEMPLATE),
+        *("--figures", foreign, "--output", tmp_path / "report.html"),
+    )
+    assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1
+    assert "has no title and description; expected a figure of this pipeline." in refused.stderr
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("supported for training tasks like these", "Yes, for training tasks like these"),
+        ("supported for these training cells", "Yes"),
+        ("contradicted for these teachers", "No, the opposite"),
+        ("too few teachers", "Too few teachers to tell of others"),
+        ("undecided", "Undecided"),
+        ("not measurable", "Not measurable"),
+        ("one seed only", "One seed only"),
+        (float("nan"), "Has none"),
+    ],
+)
+def test_a_verdict_in_words(verdict, words):
+    assert in_words(verdict) == words
+
+
+def test_figures_in_words_are_neither_signed_nor_rounded_to_what_they_are_not():
+    assert [points(value) for value in (-0.04, 0.34, -9.96, 12.4, -8043.2)] == ["0", "0.3", "−10", "12", "−8,043"]
+    assert [percent(value) for value in (0, 0.001, 0.5, 0.999, 1)] == ["0 %", "under 1 %", "50 %", "over 99 %", "100 %"]
+    assert could_find(143.6, False) == "nothing: over 100" and could_find(143.6, True) == "144 or more"
+    assert could_find(float("nan"), False) == "nothing of others"
+
+
+class Shape(NamedTuple):
+    text: str
+    shown: str
+    cut: bool
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Shape("plain\n\ttext é 漢 🙂", "plain\n\ttext é 漢 🙂", False),
+        # scripts of India and Persia need joiners
+        Shape("क\u200dष", "क\u200dष", False),
+        Shape("\u202eabc\x7f\x85\ud800", "[U+202E]abc[U+007F][U+0085][U+D800]", False),
+        Shape("x" * (LONGEST + 1), "x" * LONGEST, True),
+        Shape("", "", False),
+    ],
+)
+def test_text_is_shown_with_what_cannot_be_seen_by_number(shape):
+    found = shown(shape.text)
+    assert (found.text, bool(found.note)) == (shape.shown, shape.cut)
