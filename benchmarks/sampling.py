@@ -1,4 +1,4 @@
-"""Time sampling against the cached decoding of `generate`, and compare the answers of different batches.
+"""Time sampling against the cached decoding of `generate` at several numbers of prompts, and compare the answers of different batches.
 
 A model of a run: PYTHONPATH=scripts OMP_NUM_THREADS=1 python benchmarks/sampling.py --base results/bases/persona/aligned/manifest.json --eval-set results/template_nl/eval_set.jsonl
 Any chat model, here of 135 M parameters and 49,152 tokens, from a GGUF file (needs the package gguf) or a folder:
@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pandas as pd
+from growth import exponent
 
 from emtransfer.answering import sampling
 from emtransfer.answering.settings import SamplingSettings
@@ -27,7 +28,13 @@ def parse_args() -> argparse.Namespace:
     model.add_argument("--base", type=Path, help="manifest.json of a base of a run")
     model.add_argument("--model", type=Path, help="folder of a chat model, or a .gguf file")
     parser.add_argument("--eval-set", type=Path, required=True, help="JSONL of prompts")
-    parser.add_argument("--prompts", type=int, default=600, help="at most so many, evenly taken from the file")
+    parser.add_argument(
+        "--prompts",
+        type=int,
+        nargs="+",
+        default=[600],
+        help="at most so many, evenly taken from the file; sizes to compare",
+    )
     parser.add_argument("--samples", type=int, default=1, help="answers to each")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 1, 128, 256])
     parser.add_argument("--max-new-tokens", type=int, default=80)
@@ -38,7 +45,16 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     chat = load_chat(args.base) if args.base else ready_chat(args.model)
     rows = read_records(args.eval_set, ("prompt_id", "question"))
-    rows = rows[:: -(-len(rows) // args.prompts)]
+    tables = [timings(chat, rows[:: -(-len(rows) // n_prompts)], args) for n_prompts in args.prompts]
+    table = pd.concat(tables, ignore_index=True)
+    for _, group in table.groupby(["method", "batch_size"]):
+        if len(group) > 1:
+            table.loc[group.index[-1], "exponent"] = exponent(group["tokens"].tolist(), group["cpu_s"].tolist())
+    print(table.round(4).to_string(index=False))
+
+
+def timings(chat: Chat, rows: list[dict], args: argparse.Namespace) -> pd.DataFrame:
+    """A row per method and batch size, of answers to these prompts."""
     prompts = [chat.format.prompt_ids(row["question"]) for row in rows for _ in range(args.samples)]
     keys = [f"{row['prompt_id']} sample {index}" for row in rows for index in range(args.samples)]
     first = args.batch_sizes[0]
@@ -47,15 +63,15 @@ def main(args: argparse.Namespace) -> None:
         plan.insert(1, ("vocabulary cumulated whole", first))
     # the first call pays for imports and allocations
     timed("ours", chat, prompts[:8], keys[:8], SamplingSettings(8))
-    timings, answers = [], {}
+    runs, answers = [], {}
     # one after the other in every repeat, so that other work on the machine slows all of them
     for _ in range(args.repeats):
         for method, size in plan:
             timing, answers[method, size] = timed(
                 method, chat, prompts, keys, SamplingSettings(args.max_new_tokens, batch_size=size)
             )
-            timings.append({"method": method, "batch_size": size} | timing)
-    table = pd.DataFrame(timings).groupby(["method", "batch_size"], sort=False).sum().reset_index()
+            runs.append({"prompts": len(rows), "method": method, "batch_size": size} | timing)
+    table = pd.DataFrame(runs).groupby(["prompts", "method", "batch_size"], sort=False).sum().reset_index()
     table["tokens_per_cpu_s"] = table["tokens"] / table["cpu_s"]
     table["of_generate"] = table["tokens_per_cpu_s"] / table["tokens_per_cpu_s"][0]
     table["rechecked_share"] = table.pop("rechecked") / table["tokens"]
@@ -65,7 +81,7 @@ def main(args: argparse.Namespace) -> None:
         else None
         for method, size in plan
     ]
-    print(table.round(4).to_string(index=False))
+    return table
 
 
 def ready_chat(path: Path) -> Chat:
