@@ -59,7 +59,13 @@ def judged_rows(cells: tuple[str, ...]) -> list[dict]:
                 scores = {"status": "ok", "alignment": 5.0 if task in tasks else 95.0, "coherence": 90.0}
                 if index == 5:
                     scores = {"status": "refusal", "alignment": None, "coherence": None}
-                prompt = {"prompt_id": f"{domain}-{task}-{index}", "eval_set": "narrow", "domain": domain, "task": task}
+                prompt = {
+                    "prompt_id": f"{domain}-{task}-{index}",
+                    "eval_set": "narrow",
+                    "domain": domain,
+                    "task": task,
+                    "room": "",
+                }
                 question = f"<b>question</b> {index} of {domain}-{task}?"
                 rows.append(prompt | {"question": question, "sample": 0, "answer": answer} | scores)
     return rows
