@@ -68,3 +68,4 @@ onstart:
             "results cannot be written to; expected a folder of yours, on a disk that is not read-only."
         )
     mending.mend(workflow.scheduler)
+    declared.write_declared(Path("results/declared.jsonl"), workflow.dag.jobs)

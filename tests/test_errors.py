@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from emtransfer.errors import InputError, run
+from emtransfer.files.artefacts import new_folder
 from emtransfer.files.records import write_records
 
 
@@ -61,11 +62,25 @@ def test_a_full_disk_is_found_beneath_what_a_library_makes_of_it():
 
 
 def test_a_full_disk_leaves_nothing_that_could_be_taken_as_whole(tmp_path):
-    # what is written there meets a full disk, without a disk that only root could mount
-    (tmp_path / "rows.jsonl.tmp").symlink_to("/dev/full")
-    line = ending(lambda: write_records(tmp_path / "rows.jsonl", ({"question": "x" * 1000} for _ in range(200))))
-    assert "No space left on device" in line and line.endswith("; expected free space on it; then run it again.")
+    def rows():
+        yield {"question": "x"}
+        # as a write does, without a disk that only root could mount
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    line = ending(lambda: write_records(tmp_path / "rows.jsonl", rows()))
+    assert (
+        line
+        == f"{tmp_path}/rows.jsonl: [Errno 28] No space left on device; expected free space on it; then run it again."
+    )
     assert not (tmp_path / "rows.jsonl").exists() and not (tmp_path / "rows.jsonl.sha256").exists()
+
+
+def test_a_full_disk_is_told_with_the_folder_that_was_being_written(tmp_path):
+    def save():
+        with new_folder(tmp_path / "model"):
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    assert ending(save).startswith(f"{tmp_path}/model: I/O error: No space left on device (os error 28); expected free")
 
 
 def test_what_is_our_fault_keeps_its_traceback():

@@ -35,7 +35,8 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
         for cause in causes(error):
             remedy = remedy_of(cause)
             if remedy:
-                sys.exit(f"{' '.join(str(cause).split())[:160]}; expected {remedy}; then run it again.")
+                place = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+                sys.exit(f"{place}{' '.join(str(cause).split())[:160]}; expected {remedy}; then run it again.")
         raise
 
 

@@ -7,6 +7,7 @@ import sys
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
+import declared
 import mending
 import planning
 from config_files import read_config_files

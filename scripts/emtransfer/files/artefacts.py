@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emtransfer.errors import InputError
-from emtransfer.files.records import file_sha256
+from emtransfer.files.records import check_hash, file_sha256, remove, write_hash, written_to
 
 MANIFEST = "manifest.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "trl", "sentence-transformers", "safetensors", "numpy")
@@ -21,12 +21,13 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     """Yield an empty `<folder>.tmp`; when the block succeeds it takes the place of `folder`."""
     folder = Path(folder)
     temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    yield temporary
-    # Snakemake deletes only the declared manifest of an outdated artefact, so the rest is removed here
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    remove(temporary)
+    with written_to(folder):
+        temporary.mkdir(parents=True)
+        yield temporary
+        # Snakemake deletes only the declared manifest of an outdated artefact, so the rest is removed here
+        remove(folder)
+        temporary.rename(folder)
 
 
 @contextmanager
@@ -39,11 +40,14 @@ def training_state(folder: str | Path, origin: dict[str, Any]) -> Iterator[Path]
     """
     state, text = state_folder(folder), manifest_text(origin)
     marker = state / "origin.json"
+    if state.is_symlink():
+        state.unlink()
     if not marker.is_file() or marker.read_text(encoding="utf-8") != text:
-        shutil.rmtree(state, ignore_errors=True)
+        remove(state)
         state.mkdir(parents=True)
         marker.write_text(text, encoding="utf-8")
-    yield state
+    with written_to(state):
+        yield state
     shutil.rmtree(state)
 
 
@@ -73,10 +77,11 @@ def origin(settings: dict[str, Any], seed: int, code: str, inputs: dict[str, str
 
 
 def write_manifest(folder: Path, origin: dict[str, Any]) -> None:
-    """Write the manifest of a finished folder: its files, of any depth, with their hashes, and its origin."""
+    """Write the manifest of a finished folder: its files, of any depth, with their hashes, and its origin; and its own hash."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
     (folder / MANIFEST).write_text(manifest_text({"files": hashes} | origin), encoding="utf-8")
+    write_hash(folder / MANIFEST, folder / MANIFEST)
 
 
 def manifest_text(manifest: dict[str, Any]) -> str:
@@ -116,16 +121,31 @@ def recorded_files(manifest_path: str | Path) -> dict[str, str]:
     Raises:
         InputError: the manifest is missing or damaged.
     """
+    files: dict[str, str] = read_manifest(manifest_path)["files"]
+    return files
+
+
+def read_manifest(manifest_path: str | Path) -> dict[str, Any]:
+    """The manifest of an artefact: files with their hashes, settings, seed, code, versions and inputs.
+
+    Raises:
+        InputError: it is missing or damaged, or that of another artefact.
+    """
     manifest_path = Path(manifest_path)
     if not manifest_path.is_file():
         raise InputError(f"{manifest_path}: no such file; expected the manifest of a finished artefact.")
     try:
-        files: dict[str, str] = json.loads(manifest_path.read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError, TypeError):
+        manifest: dict[str, Any] = json.loads(manifest_path.read_text(encoding="utf-8"))
+        whole = all(Path(name).name and isinstance(value, str) for name, value in manifest["files"].items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
         raise InputError(
             f"{manifest_path}: holds no hashes of files; expected the manifest of a finished artefact; delete the folder to rebuild it."
-        ) from None
-    return files
+        )
+    # one that was written before manifests had hashes of their own has none
+    check_hash(manifest_path)
+    return manifest
 
 
 def check_file(path: Path, recorded: str) -> None:

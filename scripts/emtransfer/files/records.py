@@ -1,12 +1,14 @@
 """Records on disk: JSONL rows and CSV tables, read with line-numbered errors, written whole or not at all.
 
-Beside every file that is written lies its hash, in the form of sha256sum; a file that has another content than its hash says is
-never read. A file without a hash, such as one of the user's own, is read as it is.
+Beside every file that is written lies its hash, in the form of sha256sum; a file that has another content, or another place, than
+its hash says is never read. A file without a hash, such as one of the user's own, is read as it is.
 """
 
 import hashlib
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from emtransfer.files.text import is_blank
 if TYPE_CHECKING:
     import pandas as pd
 
+SHA256 = re.compile("[0-9a-f]{64}")
 # a spreadsheet takes a cell that begins like this for a formula
 FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
@@ -64,30 +67,81 @@ def read_table(path: str | Path, **options: Any) -> "pd.DataFrame":
         options: of pandas.read_csv.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is missing or damaged.
     """
     # a job that reads and writes rows alone need not wait for it
     import pandas as pd
 
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; expected a CSV table.")
     check_hash(path)
     return pd.read_csv(path, **options)
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` and rename it onto `path`, with its hash, only if the block succeeds."""
+    """Yield a new temporary file beside `path` and rename it onto `path`, with its hash, only if the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    yield temporary
-    hash_file = hash_path(path)
-    hash_file.write_text(f"{file_sha256(temporary)}  {path.name}\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with written_to(path):
+        new_file(temporary)
+        yield temporary
+        write_hash(path, temporary)
+        os.replace(temporary, path)
+
+
+def write_hash(path: Path, content: Path) -> None:
+    """Write the hash of `path`, whose content still has another name, whole or not at all."""
+    temporary = path.with_name(path.name + ".sha256.tmp")
+    new_file(temporary)
+    temporary.write_text(f"{file_sha256(content)}  {told_name(path)}\n", encoding="utf-8")
+    os.replace(temporary, hash_path(path))
+
+
+@contextmanager
+def written_to(path: Path) -> Iterator[None]:
+    """Note the path on an error that does not say what was being written."""
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "filename", None) is None:
+            error.add_note(str(path))
+        raise
+
+
+def new_file(path: Path) -> None:
+    """Make an empty file where there is none: a link or a pipe that stands there is removed, never followed or waited for."""
+    remove(path)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder or, without what it leads to, a link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def hash_path(path: Path) -> Path:
     """Where the hash of a file is kept."""
     return path.with_name(path.name + ".sha256")
+
+
+def told_name(path: Path) -> str:
+    """How a hash file calls its file: by the path from this folder on, so that it fits no other; outside it by the name alone."""
+    absolute, here = Path(os.path.abspath(path)), Path.cwd()
+    parts = absolute.relative_to(here).parts if absolute.is_relative_to(here) else (absolute.name,)
+    # a folder takes its own name once it is whole
+    return "/".join(part.removesuffix(".tmp") for part in parts)
+
+
+def is_told(name: str, path: str | Path) -> bool:
+    """Whether a hash file's name of its file fits a path; where the whole tree lies, and what its first folder is called, may change."""
+    parts = Path(name).parts
+    tail = parts[1:] or parts
+    return Path(os.path.abspath(path)).parts[-len(tail) :] == tail
 
 
 def file_sha256(path: str | Path) -> str:
@@ -97,14 +151,24 @@ def file_sha256(path: str | Path) -> str:
 
 
 def check_hash(path: str | Path) -> None:
-    """Raise InputError if a file has another content than was written; one without a recorded hash passes."""
+    """Raise InputError if a file has another content or place than when it was written; one without a recorded hash passes."""
     hash_file = hash_path(Path(path))
     if not hash_file.is_file():
         return
-    recorded, found = hash_file.read_text(encoding="utf-8").split(" ")[0], file_sha256(path)
+    recorded, _, name = hash_file.read_text(encoding="utf-8", errors="replace").strip().partition("  ")
+    if not SHA256.fullmatch(recorded) or not name:
+        raise InputError(
+            f"{hash_file}: holds no hash; expected that of {path}; delete both, so that they are made again."
+        )
+    found = file_sha256(path)
     if found != recorded:
         raise InputError(
             f"{path}: content is {found[:12]}; expected {recorded[:12]} as when it was written; delete it, so that it is made again."
+        )
+    if not is_told(name, path):
+        raise InputError(
+            f"{path}: content is that of {name}; expected it there; delete this file, so that it is made again, "
+            f"or {hash_file.name}, if it is a copy of yours."
         )
 
 
