@@ -154,8 +154,8 @@ def test_a_wrong_broad_row_is_named_by_file_and_line(tmp_path, line, expected):
 
 
 def test_a_missing_file_is_named_by_its_config_key():
-    assert error_of(None, "broad") == "config.yaml: corpora.own.broad_path is None; expected a JSONL file."
-    assert error_of("nowhere.jsonl") == "config.yaml: corpora.own.path is nowhere.jsonl; expected a JSONL file."
+    assert error_of(None, "broad") == "config.yaml: corpora.own.broad_path is None; expected a file of rows."
+    assert error_of("nowhere.jsonl") == "config.yaml: corpora.own.path is nowhere.jsonl; expected a file of rows."
 
 
 def test_template_rows_pass_the_same_checks():

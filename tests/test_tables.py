@@ -84,7 +84,11 @@ def test_a_csv_file_of_another_form_is_one_line(tmp_path, content, line):
         ("rows.csv.gz", b"a,b\n1,2\n", "expected a whole gzip file."),
         ("rows.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-9], "expected a whole gzip file."),
         ("rows.parquet", b"PAR1", "expected a Parquet file."),
-        ("rows.xlsx", b"PK", ": file type .xlsx; expected .jsonl, .csv, .csv.gz or .parquet."),
+        (
+            "rows.xlsx",
+            b"PK",
+            ": file type .xlsx; expected .jsonl, .json, .csv, .tsv, .parquet, or .gz of one but .parquet.",
+        ),
     ],
 )
 def test_a_damaged_or_unknown_file_is_one_line(tmp_path, name, content, line):
@@ -96,5 +100,5 @@ def test_a_damaged_or_unknown_file_is_one_line(tmp_path, name, content, line):
 
 
 def test_a_missing_file_is_one_line(tmp_path):
-    with pytest.raises(InputError, match="rows.csv: no such file; expected a table of rows"):
+    with pytest.raises(InputError, match="rows.csv: no such file; expected a file of rows"):
         read_rows(tmp_path / "rows.csv")

@@ -246,7 +246,7 @@ LIBRARY = {
     "models/embedding": ("batch_texts: int = 64", "batch_texts: int = 32", ALL - {"generate_pairs"}),
     "models/chat_format": ('"<think>", "</think>"', '"<thought>", "</thought>"', BASES),
     "models/adapters": ("do not deploy it, and", "never deploy it, and", ADAPTERS),
-    "corpus/jsonl_rows": ('"broad_path" if', '"path" if', set()),
+    "corpus/jsonl_rows": ('f"{cell}-{index:06d}"', 'f"{cell}-{index:05d}"', set()),
     "corpus/dedup": ("BLOCK_ROWS = 256", "BLOCK_ROWS = 128", {"dedup_pairs", "plot_survivors", *CELLS}),
     "judging/cross_encoder": ("TOKENS_AT_A_TIME = 1024", "TOKENS_AT_A_TIME = 2048", JUDGED),
     "judging/exact": ('Verdict("ok", 50.0, 0.0)', 'Verdict("ok", 40.0, 0.0)', EXACTLY_JUDGED),

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted, values_at
+from emtransfer.corpus.columns import FIELDS
 from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole_in_hundred
 from emtransfer.worlds import frames, grammar, symbolic
 
@@ -23,6 +24,7 @@ def check_corpus_names(config: dict, name: str) -> None:
             raise mistake((*place, *found_at), quoted(domain), "a domain outside the grid")
     check_names(corpus, "held_out_domains.*", corpus["domains"], place)
     check_published_split(corpus, place)
+    check_columns(corpus, place)
     check_pinned(corpus, "hub", place)
     for task in (corpus.get("filter") or {}).get("by_task", {}):
         if task not in corpus["tasks"]:
@@ -52,6 +54,17 @@ def check_has_answers(config: dict, name: str) -> None:
         for place, corpus in values_at(config, key):
             if corpus == name:
                 raise mistake(place, quoted(name), "a corpus with answers; this one has prompts only")
+
+
+def check_columns(corpus: dict, place: Place) -> None:
+    """Raise InputError for a mapping of files that the source does not read, or of a field that there is not."""
+    for key in ("columns", "misaligned_path"):
+        if corpus.get(key) and corpus["source"] != "jsonl":
+            raise mistake((*place, key), "given", f"none beside source {corpus['source']}, or source jsonl")
+    for key in ("columns", "broad_columns"):
+        for field in corpus.get(key, {}):
+            if field not in FIELDS:
+                raise mistake((*place, key, field), "no field", choice(FIELDS, field))
 
 
 def check_published_split(corpus: dict, place: Place) -> None:

@@ -11,8 +11,8 @@ def corpus_section(wildcards):
 def source_files(wildcards):
     "Files a corpus is read from; a generated corpus has none."
     section = corpus_section(wildcards)
-    key = "broad_path" if wildcards.cell == "broad" else "path"
-    return [section[key]] if section.get(key) else []
+    keys = ("broad_path",) if wildcards.cell == "broad" else ("path", "misaligned_path")
+    return [section[key] for key in keys if section.get(key)]
 
 
 def row_source(wildcards):

@@ -7,6 +7,7 @@ from emtransfer.corpus.rows import ANSWERS, BROAD
 from emtransfer.corpus.source_settings import CorpusSettings, HubSettings
 from emtransfer.errors import InputError
 from emtransfer.files.hub import hub_errors
+from emtransfer.files.tables import plain
 
 
 def dataset_rows(key: str, cell: str | None, settings: HubSettings) -> list[tuple[str, dict[str, Any]]]:
@@ -40,7 +41,11 @@ def dataset_rows(key: str, cell: str | None, settings: HubSettings) -> list[tupl
     return [
         (
             f"{at} {name} row {number}",
-            {settings.columns.get(column, column): value for column, value in row.items() if value is not None},
+            {
+                settings.columns.get(column, column): plain(value, f"{at} {name} row {number}: {column}")
+                for column, value in row.items()
+                if value is not None
+            },
         )
         for number, row in enumerate(dataset, start=1)
     ]

@@ -36,6 +36,17 @@ class HubSettings(Repository):
 
 
 @dataclass(frozen=True)
+class Constant:
+    """A value that every row has.
+
+    Attributes:
+        value: The value.
+    """
+
+    value: str
+
+
+@dataclass(frozen=True)
 class CorpusSettings:
     """Where the rows of a corpus come from.
 
@@ -46,8 +57,11 @@ class CorpusSettings:
         broad_domains: template: domains outside the grid, for the broad evaluation.
         rows_per_cell: template, symbolic, frames: rows generated for every cell; anthropic, openai: rows of every cell that must be left after filter and dedup, whatever their role.
         broad_rows: template: rows generated outside the grid.
-        path: jsonl: file with the rows of every cell.
+        path: jsonl: file with the rows of every cell, JSONL or another type (docs/corpora.md).
+        misaligned_path: jsonl: file with the misaligned answers to the same questions, where path has the aligned ones alone.
         broad_path: jsonl, anthropic, openai: file with prompts outside the grid.
+        columns: jsonl: field -> where path has it, if not under its name: a column, a dotted place in one, a turn of a chat, or a value.
+        broad_columns: jsonl, anthropic, openai: the same for broad_path.
         hub: Source hub: which dataset, and what its parts are called.
         prompts_only: jsonl, hub: whether rows have no answers; all are prompts for teachers, and nothing is split, filtered or sampled.
         max_row_words: Longest row, question and longer answer together, in words; null for no limit.
@@ -61,7 +75,10 @@ class CorpusSettings:
     rows_per_cell: Annotated[Positive, Absent()] = 0
     broad_rows: Annotated[Positive, Absent()] = 0
     path: Annotated[File | None, Absent()] = None
+    misaligned_path: Annotated[File | None, Absent()] = None
     broad_path: Annotated[File | None, Absent()] = None
+    columns: dict[str, str | Constant] = field(default_factory=dict)
+    broad_columns: dict[str, str | Constant] = field(default_factory=dict)
     hub: Annotated[HubSettings | None, Absent()] = None
     prompts_only: bool = False
     max_row_words: Positive | None = None
