@@ -14,7 +14,7 @@ RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-pr
 MADE := results/report.html results/em_transfer_table.csv results/claims.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
-.PHONY: help setup table controls estimate ledger verify clean-intermediate schema test lint
+.PHONY: help setup table controls estimate ledger verify clean-intermediate images schema test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -51,6 +51,11 @@ clean-intermediate:  ## of a finished run, remove what its tables no longer need
 	rm -rf $(foreach part,raw roles filtered deduped,results/corpora/*/$(part)/*.jsonl*) results/mixtures results/bases/*/pretrained
 	rm -rf results/*/answers results/*/rollouts/*/*/*/seed*.jsonl*
 	find results -name '*.tmp' -prune -exec rm -rf {} +
+
+images:  ## take the pictures of docs/ from a finished default run; the one of the report needs chromium
+	cp $(foreach figure,transfer_matrix claims relations students coherence,results/figures/template_nl/$(figure).png) docs/images/
+	cp results/figures/symbolic/rate_maps.png docs/images/
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,2200 --screenshot=docs/images/report.png "file://$(CURDIR)/results/report.html"
 
 schema: setup  ## write the config's schema and docs/configuration.md from the dataclasses that read it
 	@$(IN_VENV) PYTHONPATH=scripts python workflow/lib/write_schema.py

@@ -177,7 +177,7 @@ def test_the_report_answers_what_a_reader_asks(page, results):
         and "Judged aligned: alignment 95, coherence 90." in told
     )
     claims = (results / "claims.csv").read_text().splitlines()
-    assert f"Of {len(claims) - 1} contrasts, " in told
+    assert f"Verdicts of {len(claims) - 1} contrasts: " in told
     job = "results/nl/adapters/b/base/medical-advice/misaligned/seed11/manifest.json"
     assert f"snakemake --cores 1 --configfile config.yaml 'my overlay.yaml' --force -- {job}" in told
     assert "b (3)" in told and "8 (11, 12)" in told

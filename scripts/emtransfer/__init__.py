@@ -32,6 +32,9 @@ of, in the order of a run:
     measuring.tabulation        tabulate_transfer: the table
     measuring.contrasts         contrasts: who is compared with whom
     measuring.claims            measure_contrasts: effects, verdicts and power
+    drawing.catalogue           drawer: a figure of the table
+    drawing.style               save: a figure in the formats asked for
+    reporting.page              render: the report
     worlds.oracles              oracle: what an answer is by construction, in the worlds that are built here
     files.artefacts             checked_folder: the folder of an artefact that is as it was written
     settings                    read_settings: a stage's settings from their JSON

@@ -54,9 +54,9 @@ def planned_figures(config: dict, models: dict[str, list[Model]]) -> list[tuple[
     """
     figures = []
     for name, of_experiment in models.items():
+        figures.append(("plot_claims", name, f"{name}/claims"))
         shown = transfer_figures(config, name, of_experiment)
         figures += [("plot_transfer", name, f"{name}/{figure}") for figure in shown]
-        figures.append(("plot_claims", name, f"{name}/claims"))
         if trained_here(config, of_experiment):
             figures.append(("plot_losses", name, f"{name}/losses"))
     sections = [config["experiments"][name] for name in models]

@@ -63,7 +63,7 @@ def claims_forest(claims: pd.DataFrame, effects: pd.DataFrame, power: pd.DataFra
     note = (
         "Dark line: 95 % interval for the population of the verdict; light line below: for the models of this run alone. Grey brackets:"
         " the smallest difference that would have been found four times in five, where it is below 100. Arrows go on beyond the axis."
-        " n: how many of the population there are."
+        " n: how many of the population there are; of seeds where it has a single one."
     )
     if not told:
         axes.text(0, 0, "No claim applies to these models.", ha="center", va="center")
