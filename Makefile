@@ -55,7 +55,7 @@ clean-intermediate:  ## of a finished run, remove what its tables no longer need
 images:  ## take the pictures of docs/ from a finished default run; the one of the report needs chromium
 	cp $(foreach figure,transfer_matrix claims relations students coherence,results/figures/template_nl/$(figure).png) docs/images/
 	cp results/figures/symbolic/rate_maps.png docs/images/
-	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,2200 --screenshot=docs/images/report.png "file://$(CURDIR)/results/report.html"
+	chromium --headless $$([ "$$(id -u)" = 0 ] && echo --no-sandbox) --hide-scrollbars --window-size=1280,2200 --screenshot=docs/images/report.png "file://$(CURDIR)/results/report.html"
 
 schema: setup  ## write the config's schema and docs/configuration.md from the dataclasses that read it
 	@$(IN_VENV) PYTHONPATH=scripts python workflow/lib/write_schema.py

@@ -65,6 +65,7 @@ def learnedness(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         percent_axis(axes)
         axes.set_title(f"base {base}")
         axes.set_xlabel("aligned before fine-tuning, %")
+        axes.tick_params(labelbottom=True)
         if leftmost(axes):
             axes.set_ylabel("misaligned after, same task\nin other domains, %")
     drawn[0].set_xlim(lowest - 4 * step, 100 + 4 * step)
@@ -134,6 +135,7 @@ def coherence(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         axes.text(3, 97, "cannot be", fontsize=7, color=GREY, va="top")
         axes.set_title(f"base {base}")
         axes.set_xlabel("coherent answers, % of scored")
+        axes.tick_params(labelbottom=True)
         if leftmost(axes):
             axes.set_ylabel("misaligned answers, % of scored")
     for relation in shown:
