@@ -1,5 +1,6 @@
 """Figures of planted tables: what is drawn where, in which order, and files that depend on it alone."""
 
+import copy
 import hashlib
 import json
 import re
@@ -21,9 +22,11 @@ from emtransfer.drawing.points import coherence, learnedness, students
 from emtransfer.drawing.rates import PlotSettings, pooled, read_transfer_table
 from emtransfer.drawing.style import CYCLE, RELATIONS, blank, save
 from emtransfer.files.records import write_table
-from emtransfer.grid import LABELS, Model
+from emtransfer.grid import LABELS, Model, expand_models
 from emtransfer.measuring.statistics import estimate_rates, rate_interval
 from emtransfer.measuring.tabulation import COLUMNS, relation
+from figure_plan import transfer_figures
+from helpers.configs import CONFIG
 from helpers.processes import run_script
 
 DOMAINS, TASKS = ("finance", "medical"), ("tutor", "advice")
@@ -233,6 +236,28 @@ def test_maps_of_aligned_and_misaligned_answers_never_share_a_palette(rows):
     # a colour bar each
     assert len([one for one in axes if one.get_label() == "<colorbar>"]) == 2
     assert outlined(maps["misaligned, after"]) == {(1, 1)}
+
+
+def test_an_experiment_has_the_figures_that_it_has_models_and_prompts_for():
+    def drawn(**changed):
+        config = copy.deepcopy(CONFIG)
+        config["experiments"]["template_nl"] |= changed
+        return set(transfer_figures(config, "template_nl", expand_models(config, "template_nl")))
+
+    adapter = {"base": "persona", "start": "base", "answers": "misaligned", "seeds": [11]}
+    assert drawn() == MODULES.keys()
+    # one mixture
+    assert drawn(adapters=[adapter | {"train_sets": "all_cells"}], students=[]) == MODULES.keys() - {
+        "composition",
+        "students",
+    }
+    # unions only, or aligned answers only
+    assert drawn(adapters=[adapter | {"train_sets": ["advice"]}], students=[]) == {
+        "transfer_matrix",
+        "rooms",
+        "coherence",
+    }
+    assert drawn(adapters=[adapter | {"train_sets": "all_cells", "answers": "aligned"}], students=[]) == set()
 
 
 @pytest.mark.parametrize("figure", MODULES)

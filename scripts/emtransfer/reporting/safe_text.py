@@ -7,7 +7,7 @@ import unicodedata
 from typing import NamedTuple
 
 # characters of an answer or a question that are shown
-LONGEST = 1500
+LONGEST = 4000
 # joiners, which scripts need, stay
 KEPT = {"\n", "\t", "\u200c", "\u200d"}
 
