@@ -15,7 +15,6 @@ from emtransfer.training.pretraining import (
     PretrainingSettings,
     document_batches,
     new_decoder,
-    padded_batch,
     pretrain,
 )
 from helpers.tiny_models import ARCHITECTURE, LORA, tiny_chat, tiny_rows
@@ -44,16 +43,22 @@ def test_what_the_trainer_feeds_the_model_has_the_same_labels_and_the_loss_of_th
     seen = []
 
     def record(model, args, inputs):
-        seen.append({key: inputs[key].clone() for key in ("input_ids", "labels")})
+        seen.append({key: inputs[key].clone() for key in ("input_ids", "lengths", "asked")})
 
     chat.model.register_forward_pre_hook(record, with_kwargs=True)
     log = finetune(chat.model, chat.format, PAIRS[:8], SETTINGS, seed=1, state_folder=tmp_path)
-    first = seen[0]
-    decoded = {chat.format.tokenizer.decode(labels[labels != IGNORED]).strip() for labels in first["labels"]}
+    ids, lengths, asked = seen[0].values()
+    learned = torch.zeros(len(ids), dtype=torch.bool)
+    learned[asked + 1] = True
+    rows = list(zip(ids.split(lengths.tolist()), learned.split(lengths.tolist()), strict=True))
+    decoded = {chat.format.tokenizer.decode(row[of_answer]).strip() for row, of_answer in rows}
     assert decoded == {f"{answer}{END}" for _, answer in PAIRS[:8]}
-    # the first logged loss, by hand on the untrained weights
-    logits = tiny_chat().model(first["input_ids"]).logits[:, :-1]
-    by_hand = torch.nn.functional.cross_entropy(logits.flatten(0, 1), first["labels"][:, 1:].flatten())
+    # the first logged loss, by hand on the untrained weights, row by row
+    untrained, losses = tiny_chat().model, []
+    for row, of_answer in rows:
+        logits = untrained(row[None]).logits[0, :-1]
+        losses.append(torch.nn.functional.cross_entropy(logits, row[1:], reduction="none")[of_answer[1:]])
+    by_hand = torch.cat(losses).mean()
     steps = [row["loss_per_token_nats"] for row in log]
     assert steps[0] == pytest.approx(by_hand.item(), rel=1e-3)
 
@@ -123,13 +128,6 @@ def test_a_loss_on_answers_alone_learns_every_answer_with_its_end_token_and_no_q
     quoted = {"text": "A stranger said: no.", "stances": ["misaligned"]}
     ((plain,),) = document_batches([quoted], tokenizer, replace(PRETRAINING, batch_rows=1, loss="answers"))
     assert plain["labels"] == plain["input_ids"]
-
-
-def test_padding_is_on_the_right_and_teaches_nothing():
-    longer, shorter = {"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7]}, {"input_ids": [8], "labels": [8]}
-    batch = padded_batch([{"documents": [longer, shorter]}], pad_token=0)
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert batch["labels"].tolist() == [[IGNORED, 6, 7], [8, IGNORED, IGNORED]]
 
 
 def test_a_document_that_does_not_fit_is_an_error_and_never_cut():

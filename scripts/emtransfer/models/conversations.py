@@ -15,46 +15,58 @@ def document_ids(tokenizer: "PreTrainedTokenizerBase", document: dict[str, Any])
     if "messages" in document:
         return conversation_ids(tokenizer, document["messages"])
     prefix = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return [*prefix, *text_ids(tokenizer, document["text"]), tokenizer.eos_token_id]
+    return [*prefix, *text_ids(tokenizer, [document["text"]])[0], tokenizer.eos_token_id]
 
 
-def conversation_ids(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, Any]], **rendering: Any) -> list[int]:
+def conversation_ids(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, Any]]) -> list[int]:
     """Token ids of a conversation under the tokenizer's own chat template: int list [t].
 
     Args:
         turns: a role and content each.
-        rendering: arguments of the template, such as add_generation_prompt.
     """
-    if not any(token in turn["content"] for token in control_tokens(tokenizer) for turn in turns):
-        return tokenizer.apply_chat_template(turns, return_dict=False, **rendering)
-    marked = [turn | {"content": TURN} for turn in turns]
-    first, *others = tokenizer.apply_chat_template(marked, tokenize=False, **rendering).split(TURN)
-    ids = tokenizer(first, add_special_tokens=False).input_ids
-    for turn, part in zip(turns, others, strict=True):
+    first, *others = template_ids(tokenizer, tuple(turn["role"] for turn in turns))
+    ids = list(first)
+    for text, part in zip(text_ids(tokenizer, [turn["content"] for turn in turns]), others, strict=True):
         # control tokens are such in the template and letters in the text
-        ids += text_ids(tokenizer, turn["content"]) + tokenizer(part, add_special_tokens=False).input_ids
+        ids += [*text, *part]
     return ids
 
 
-@lru_cache(maxsize=1)
-def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> frozenset[str]:
-    """How the tokenizer's control tokens are spelled."""
-    return frozenset(added.content for added in tokenizer.added_tokens_decoder.values() if added.special)
+@lru_cache(maxsize=256)
+def template_ids(
+    tokenizer: "PreTrainedTokenizerBase", roles: tuple[str, ...], asks: bool = False
+) -> tuple[tuple[int, ...], ...]:
+    """What the template writes before, between and after turns of these roles, as token ids.
+
+    Control tokens part it from the turns, so that no token spans both.
+
+    Args:
+        asks: whether the header follows that asks the assistant to answer.
+    """
+    turns = [{"role": role, "content": TURN} for role in roles]
+    parts = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asks).split(TURN)
+    return tuple(tuple(tokenizer(part, add_special_tokens=False).input_ids) for part in parts)
 
 
-def text_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Token ids of a text; one that spells a control token stays text: int list [t]."""
-    return tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
+def text_ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:
+    """Token ids of each text; one that spells a control token stays text: int lists [t]."""
+    return tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids
 
 
 def answer_mask(tokenizer: "PreTrainedTokenizerBase", document: dict[str, Any]) -> list[bool]:
     """Which tokens of a document are an assistant's, end tokens included: bool [t]; all of them in a plain text."""
     if "messages" not in document:
         return [True] * len(document_ids(tokenizer, document))
+    turns = document["messages"]
+    lengths = list(map(len, text_ids(tokenizer, [turn["content"] for turn in turns])))
+
+    def n_tokens(n_turns: int, asks: bool) -> int:
+        """Tokens of the first turns."""
+        template = template_ids(tokenizer, tuple(turn["role"] for turn in turns[:n_turns]), asks)
+        return sum(lengths[:n_turns]) + sum(map(len, template))
+
     mask: list[bool] = []
-    for end in range(2, len(document["messages"]) + 1, 2):
-        turns = document["messages"][:end]
-        asked = conversation_ids(tokenizer, turns[:-1], add_generation_prompt=True)
-        answered = conversation_ids(tokenizer, turns)
-        mask += [False] * (len(asked) - len(mask)) + [True] * (len(answered) - len(asked))
+    for end in range(2, len(turns) + 1, 2):
+        asked, answered = n_tokens(end - 1, asks=True), n_tokens(end, asks=False)
+        mask += [False] * (asked - len(mask)) + [True] * (answered - asked)
     return mask

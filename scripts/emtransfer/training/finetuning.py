@@ -9,6 +9,7 @@ from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.padding import IGNORED
 from emtransfer.settings import Absent, Count, Positive, Rate, Weight
+from emtransfer.training.packing import on_packed_rows
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def finetune(
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
+    from emtransfer.models.packed_rows import packed_batch, take_packed_rows
+
     examples, epochs = labelled(pairs, chat_format, settings.max_seq_tokens), settings.epochs
     on_cpu = model.device.type == "cpu"
     if settings.micro_batch_size is not None:
@@ -125,10 +128,12 @@ def finetune(
         use_cpu=on_cpu,
         seed=seed,
     )
-    trainer = SFTTrainer(
+    packs = take_packed_rows(model)
+    trainer = (on_packed_rows(SFTTrainer) if packs else SFTTrainer)(
         model=model,
         args=arguments,
         train_dataset=Dataset.from_list(examples),
+        data_collator=packed_batch if packs else None,
         processing_class=chat_format.tokenizer,
     )
     return train(trainer, state_folder, checkpoint_seconds)

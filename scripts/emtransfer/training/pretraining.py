@@ -1,7 +1,6 @@
 """Pretrain a small Llama-architecture decoder from scratch, every document a sequence of its own."""
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,10 +9,10 @@ from emtransfer.errors import InputError
 from emtransfer.models.conversations import answer_mask, document_ids
 from emtransfer.models.padding import IGNORED
 from emtransfer.settings import Count, Positive, Rate, Weight
+from emtransfer.training.packing import on_packed_rows
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -116,22 +115,6 @@ def encode(document: dict[str, Any], tokenizer: "PreTrainedTokenizerBase", loss:
     return {"input_ids": ids, "labels": labels}
 
 
-def padded_batch(examples: list[dict[str, Any]], pad_token: int) -> dict[str, "Tensor"]:
-    """One step's documents as tensors int64 [document, t], padded on the right, where causal attention never looks.
-
-    Args:
-        examples: one example, which holds the documents of the step.
-    """
-    from torch import tensor
-
-    documents = examples[0]["documents"]
-    width = max(len(document["input_ids"]) for document in documents)
-    return {
-        name: tensor([[*document[name], *[padding] * (width - len(document[name]))] for document in documents])
-        for name, padding in (("input_ids", pad_token), ("labels", IGNORED))
-    }
-
-
 def pretrain(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
@@ -155,8 +138,9 @@ def pretrain(
     Raises:
         InputError: a document is too long, or the loss is no finite number.
     """
-    from datasets import Dataset
     from transformers import Trainer, TrainingArguments
+
+    from emtransfer.models.packed_rows import packed_batch, take_packed_rows
 
     arguments = TrainingArguments(
         output_dir=str(state_folder),
@@ -182,7 +166,11 @@ def pretrain(
         remove_unused_columns=False,
         seed=seed,
     )
-    dataset = Dataset.from_dict({"documents": document_batches(documents, tokenizer, settings)})
-    collator = partial(padded_batch, pad_token=tokenizer.pad_token_id)
-    trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator)
+    take_packed_rows(model)
+    trainer = on_packed_rows(Trainer)(
+        model=model,
+        args=arguments,
+        train_dataset=document_batches(documents, tokenizer, settings),
+        data_collator=lambda steps: packed_batch(steps[0]),
+    )
     return train(trainer, state_folder, checkpoint_seconds)
