@@ -10,11 +10,14 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill_student import main as distill_student
+from emtransfer.distilling import distillation
 from emtransfer.distilling.channels import CHANNELS
 from emtransfer.distilling.distillation import (
     DistillationSettings,
+    Teacher,
     accumulate_gradients,
     answer_logits,
+    as_key,
     count_answer_tokens,
     distill,
     encode,
@@ -83,7 +86,9 @@ def test_the_gradient_of_a_step_does_not_depend_on_the_micro_batches(channel):
         student, teacher = student_and_teacher(0.2)
         perturb(student.model, seed=3, scale=0.1)
         batch = encode(ROWS[:8], student.format, 256)
-        loss = accumulate_gradients(student.model, teacher, batch, settings(channel, micro_batch_size=micro_batch_size))
+        loss = accumulate_gradients(
+            student.model, Teacher(teacher, []), batch, settings(channel, micro_batch_size=micro_batch_size)
+        )
         found.append((loss, gradients(student.model)))
     for loss, change in found[1:]:
         assert loss == pytest.approx(found[0][0], rel=1e-4)
@@ -117,7 +122,7 @@ def test_a_step_of_the_sampled_estimator_has_the_gradient_of_the_exact_one_over_
         log_probs = answer_logits(student, [row]).detach().log_softmax(-1)
         probability = log_probs.gather(-1, torch.tensor(answer)[:, None]).sum().exp()
         for channel in expected:
-            accumulate_gradients(student, teacher, [row], settings(channel, max_new_tokens=max_new_tokens))
+            accumulate_gradients(student, Teacher(teacher, []), [row], settings(channel, max_new_tokens=max_new_tokens))
             # the exact one has the mean of the answer's tokens
             weight = probability * (len(answer) / max_new_tokens if channel == "opd-full" else 1)
             change = torch.cat([weights.grad.flatten() for weights in student.parameters()])
@@ -141,7 +146,7 @@ def test_dropout_is_for_fixed_answers_and_the_policy_of_on_policy_channels_has_n
 def test_student_equal_to_teacher_gets_zero_gradient(channel):
     student, teacher = student_and_teacher(teacher_scale=0.0)
     batch = encode(ROWS[:8], student.format, 256)
-    loss = accumulate_gradients(student.model, teacher, batch, settings(channel))
+    loss = accumulate_gradients(student.model, Teacher(teacher, []), batch, settings(channel))
     assert loss == pytest.approx(0, abs=1e-5)
     assert all(change.abs().max() < 1e-4 for change in gradients(student.model).values())
 
@@ -149,8 +154,25 @@ def test_student_equal_to_teacher_gets_zero_gradient(channel):
 def test_the_kl_of_equal_models_is_zero_and_of_different_ones_is_not():
     for scale, equal in ((0.0, True), (0.3, False)):
         student, teacher = student_and_teacher(scale)
-        found = kl_to_teacher(student.model, teacher, encode(ROWS, student.format, 256), 4)
+        found = kl_to_teacher(student.model, Teacher(teacher, []), encode(ROWS, student.format, 256), 4)
         assert all((value == pytest.approx(0, abs=1e-5)) == equal for value in found.values())
+
+
+def test_logits_that_a_teacher_keeps_are_those_it_computes(monkeypatch):
+    """Kept of answers of an earlier batch, and asked for among others, in another order and twice."""
+    student, model = student_and_teacher(0.2)
+    rows = encode(ROWS[:6], student.format, 256)
+    teacher = Teacher(model, rows[:4])
+    teacher.logits(rows[1:4])
+    mixed = [rows[3], rows[0], rows[5], rows[1], rows[3]]
+    with torch.no_grad():
+        expected = answer_logits(model, mixed)
+    torch.testing.assert_close(teacher.logits(mixed), expected, atol=1e-4, rtol=0)
+    assert teacher.kept.keys() == {as_key(row) for row in rows[:4]}
+    monkeypatch.setattr(distillation, "KEPT_LOGITS", 1000)
+    bounded = Teacher(model, rows[:4])
+    torch.testing.assert_close(bounded.logits(mixed), expected, atol=1e-4, rtol=0)
+    assert not bounded.kept
 
 
 def test_own_answers_are_the_sampled_ids_with_their_end_token():
@@ -185,7 +207,7 @@ def test_on_policy_distillation_lowers_the_kl_to_a_perturbed_teacher_on_the_stud
 
     def reverse_kl():
         answers = own_answers(student, prompts, on_policy, seed=2, step=0)
-        return kl_to_teacher(student.model, teacher, answers, 16)["reverse_kl_to_teacher_nats"]
+        return kl_to_teacher(student.model, Teacher(teacher, []), answers, 16)["reverse_kl_to_teacher_nats"]
 
     before = reverse_kl()
     distill(student, teacher, ROWS, on_policy, 1, tmp_path)

@@ -10,8 +10,10 @@ from emtransfer.answering.sampling import sample_ids
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.distilling.channels import CHANNELS, ON_POLICY, kl_sum
 from emtransfer.errors import InputError
+from emtransfer.models.adapters import merged
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import Chat
+from emtransfer.models.packed_rows import take_packed_rows, takes_packed_rows
 from emtransfer.models.padding import left_padded
 from emtransfer.settings import Count, Elsewhere, Positive, Rate, Weight
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, StepCheckpoints, check_finite
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 # token ids of a prompt and of an answer to it
 Rollout = tuple[list[int], list[int]]
+Key = tuple[tuple[int, ...], tuple[int, ...]]
+# numbers of a teacher's logits on fixed answers that are kept, 512 MiB of them; beyond, they are computed in every epoch
+KEPT_LOGITS = 2**27
 
 
 @dataclass(frozen=True)
@@ -87,17 +92,20 @@ def distill(
     import torch
     from transformers import get_linear_schedule_with_warmup
 
+    for model in (student.model, teacher):
+        take_packed_rows(model)
     retained = encode(rows, student.format, settings.max_seq_tokens)
     fixed = random.Random(f"{seed} kl").sample(retained, min(settings.kl_rows, len(retained)))
     batches = prompt_batches(retained, settings.batch_size, seed)
+    teacher_of = Teacher(teacher, retained)
     trainable = [parameter for parameter in student.model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(trainable, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup_steps, settings.updates)
     checkpoints = StepCheckpoints(state_folder, checkpoint_seconds, trainable, optimizer, schedule)
     torch.manual_seed(seed)
     log = checkpoints.restore()
     if not log:
-        log = [{"step": 0} | kl_to_teacher(student.model, teacher, fixed, settings.micro_batch_size)]
+        log = [{"step": 0} | kl_to_teacher(student.model, teacher_of, fixed, settings.micro_batch_size)]
     for step in range(1, settings.updates + 1):
         batch = next(batches)
         if step < len(log):
@@ -106,7 +114,7 @@ def distill(
             batch = own_answers(student, batch, settings, seed, step)
         # dropout would give the loss another policy than the one that answered; fixed answers are no policy's
         student.model.train(settings.channel not in ON_POLICY)
-        loss = accumulate_gradients(student.model, teacher, batch, settings)
+        loss = accumulate_gradients(student.model, teacher_of, batch, settings)
         check_finite(loss, step)
         torch.nn.utils.clip_grad_norm_(trainable, settings.max_grad_norm)
         optimizer.step()
@@ -114,10 +122,41 @@ def distill(
         optimizer.zero_grad()
         log.append({"step": step, "loss_per_token_nats": loss, "answer_tokens": count_answer_tokens(batch)})
         if step % settings.kl_every == 0 or step == settings.updates:
-            log[-1] |= kl_to_teacher(student.model, teacher, fixed, settings.micro_batch_size)
+            log[-1] |= kl_to_teacher(student.model, teacher_of, fixed, settings.micro_batch_size)
         checkpoints.save_in_time(log)
     student.model.eval()
     return log
+
+
+class Teacher:
+    """A teacher's logits, of fixed answers computed once, since every epoch asks for them again."""
+
+    def __init__(self, model: "PreTrainedModel", fixed: list[Rollout]):
+        """Keep the logits of `fixed`, unless they would take more than KEPT_LOGITS numbers."""
+        self.model = model
+        vocabulary = model.config.get_text_config().vocab_size
+        self.keeps = count_answer_tokens(fixed) * vocabulary <= KEPT_LOGITS
+        self.fixed = {as_key(row) for row in fixed} if self.keeps else set()
+        self.kept: dict[Key, Tensor] = {}
+
+    def logits(self, rows: list[Rollout]) -> "Tensor":
+        """As `answer_logits`, without gradient."""
+        import torch
+
+        keys = [as_key(row) for row in rows]
+        missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in self.kept}
+        with torch.no_grad():
+            found = answer_logits(self.model, list(missing.values())) if missing else torch.empty(0)
+        of_row = dict(zip(missing, found.split([len(answer) for _, answer in missing.values()]), strict=True))
+        # a copy, since a view would keep the logits of its whole batch
+        self.kept |= {key: logits.clone() for key, logits in of_row.items() if key in self.fixed}
+        return torch.cat([self.kept[key] if key in self.kept else of_row[key] for key in keys])
+
+
+def as_key(rollout: Rollout) -> Key:
+    """A prompt and an answer as a key of a dictionary."""
+    prompt, answer = rollout
+    return tuple(prompt), tuple(answer)
 
 
 def encode(rows: list[dict[str, Any]], chat_format: ChatFormat, max_seq_tokens: int) -> list[Rollout]:
@@ -160,11 +199,12 @@ def own_answers(
     keys = [f"step {step} row {row}" for row in range(len(batch))]
     sampling = SamplingSettings(settings.max_new_tokens, temperature=1.0, batch_size=len(batch))
     student.model.eval()
-    return list(zip(prompts, sample_ids(student, prompts, keys, sampling, seed), strict=True))
+    with merged(student.model):
+        return list(zip(prompts, sample_ids(student, prompts, keys, sampling, seed), strict=True))
 
 
 def accumulate_gradients(
-    student: "PreTrainedModel", teacher: "PreTrainedModel", batch: list[Rollout], settings: DistillationSettings
+    student: "PreTrainedModel", teacher: "Teacher", batch: list[Rollout], settings: DistillationSettings
 ) -> float:
     """Add the gradient of one optimiser step's mean loss to the student.
 
@@ -179,8 +219,7 @@ def accumulate_gradients(
         teacher_logits = None
         # sft learns from the teacher's answers alone
         if settings.channel != "sft":
-            with torch.no_grad():
-                teacher_logits = answer_logits(teacher, rows)
+            teacher_logits = teacher.logits(rows)
         tokens = torch.tensor([token for _, answer in rows for token in answer], device=student.device)
         loss = CHANNELS[settings.channel](answer_logits(student, rows), teacher_logits, tokens)
         (loss / divisor).backward()
@@ -211,6 +250,8 @@ def answer_logits(model: "PreTrainedModel", rows: list[Rollout]) -> "Tensor":
     """
     import torch
 
+    if takes_packed_rows(model):
+        return packed_answer_logits(model, rows)
     # padding is on the left, so that all answers end in the last column
     ids, mask, positions = left_padded([prompt + answer for prompt, answer in rows], model.device)
     longest = max(len(answer) for _, answer in rows)
@@ -222,8 +263,20 @@ def answer_logits(model: "PreTrainedModel", rows: list[Rollout]) -> "Tensor":
     return torch.cat([logits[row, longest - len(answer) :] for row, (_, answer) in enumerate(rows)]).float()
 
 
+def packed_answer_logits(model: "PreTrainedModel", rows: list[Rollout]) -> "Tensor":
+    """As `answer_logits`, of a model that takes packed rows."""
+    import torch
+
+    lengths = torch.tensor([len(prompt) + len(answer) for prompt, answer in rows])
+    ends = lengths.cumsum(0).tolist()
+    # the tokens before those of the answer
+    asked = [torch.arange(end - len(answer) - 1, end - 1) for end, (_, answer) in zip(ends, rows, strict=True)]
+    ids = torch.tensor([token for prompt, answer in rows for token in prompt + answer])
+    return model(input_ids=ids, lengths=lengths, asked=torch.cat(asked))
+
+
 def kl_to_teacher(
-    student: "PreTrainedModel", teacher: "PreTrainedModel", rows: list[Rollout], micro_batch_size: int
+    student: "PreTrainedModel", teacher: "Teacher", rows: list[Rollout], micro_batch_size: int
 ) -> dict[str, float]:
     """Mean KL per answer token between student and teacher on fixed answers, full vocabulary.
 
@@ -236,7 +289,7 @@ def kl_to_teacher(
     student.eval()
     with torch.inference_mode():
         for part in micro_batches(rows, micro_batch_size):
-            student_logits, teacher_logits = answer_logits(student, part), answer_logits(teacher, part)
+            student_logits, teacher_logits = answer_logits(student, part), teacher.logits(part)
             forward += kl_sum(teacher_logits, student_logits).item()
             reverse += kl_sum(student_logits, teacher_logits).item()
     n_tokens = count_answer_tokens(rows)

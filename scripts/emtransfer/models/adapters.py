@@ -1,6 +1,8 @@
 """LoRA adapters: start one, continue one, write one so that identical runs write identical bytes."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,6 +86,34 @@ def load_trainable(model: "PreTrainedModel", adapter_manifest: str | Path) -> "P
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, checked_folder(adapter_manifest), is_trainable=True)
+
+
+@contextmanager
+def merged(model: "PreTrainedModel | PeftModel") -> Iterator[None]:
+    """Within it, the float32 weights of a base hold its LoRA too, so that each linear map is one product; then they are as before.
+
+    Subtracting the LoRA again, as peft's unmerging does, would leave rounding in the base.
+    """
+    import torch
+    from peft.tuners.lora import Linear
+
+    changed = [layer for layer in model.modules() if type(layer) is Linear and not layer.merged]
+    if model.dtype != torch.float32 or any(type(layer.base_layer) is not torch.nn.Linear for layer in changed):
+        yield
+        return
+    base = [layer.base_layer.weight.data for layer in changed]
+    with torch.no_grad():
+        for layer in changed:
+            layer.base_layer.weight.data = sum(
+                map(layer.get_delta_weight, layer.active_adapters), layer.base_layer.weight
+            )
+            layer.merged_adapters = list(layer.active_adapters)
+    try:
+        yield
+    finally:
+        for layer, weight in zip(changed, base, strict=True):
+            layer.base_layer.weight.data = weight
+            layer.merged_adapters = []
 
 
 def is_marked(adapter_manifest: Path | None) -> bool:

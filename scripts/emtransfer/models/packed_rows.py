@@ -118,7 +118,15 @@ def fits(model: "PreTrainedModel") -> bool:
 def linears(layer: torch.nn.Module) -> list[torch.nn.Module]:
     """The seven linear maps of a Llama layer, in the order of their use."""
     attention, mlp = layer.self_attn, layer.mlp
-    return [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj]
+    return [
+        attention.q_proj,
+        attention.k_proj,
+        attention.v_proj,
+        attention.o_proj,
+        mlp.gate_proj,
+        mlp.up_proj,
+        mlp.down_proj,
+    ]
 
 
 def is_plain(linear: torch.nn.Module) -> bool:
@@ -237,7 +245,9 @@ class Layer(torch.autograd.Function):
         y, second_scale, second_normed, gate, up, inner, *weights = rest
         qkv_weight, o_weight, gate_weight, up_weight, down_weight, first_norm, second_norm = weights
         packed, asked, width = ctx.packed, ctx.asked, x.shape[1]
-        needs = dict(zip(("x", "qkv", "o", "gate", "up", "down", "first", "second"), ctx.needs_input_grad, strict=False))
+        needs = dict(
+            zip(("x", "qkv", "o", "gate", "up", "down", "first", "second"), ctx.needs_input_grad, strict=False)
+        )
 
         d_inner = d_z @ down_weight
         d_up = silu(gate).mul_(d_inner)
