@@ -11,7 +11,14 @@ from torch.nn.functional import cross_entropy
 
 from emtransfer.distilling.distillation import answer_logits
 from emtransfer.models.adapters import fresh_lora, merged
-from emtransfer.models.packed_rows import fits, packed_batch, rms_norm, rms_norm_gradient, take_packed_rows
+from emtransfer.models.packed_rows import (
+    fits,
+    packed_batch,
+    rms_norm,
+    rms_norm_gradient,
+    take_packed_rows,
+    takes_packed_rows,
+)
 from emtransfer.models.padding import IGNORED
 from helpers.tiny_models import LORA, perturb, tiny_chat
 
@@ -102,12 +109,18 @@ def test_a_model_that_takes_packed_rows_still_takes_padded_ones():
 def test_models_with_what_the_layer_does_not_know_are_left_to_transformers():
     biased = tiny_chat().model
     biased.model.layers[0].mlp.up_proj = torch.nn.Linear(32, 64)
-    dropping = adapter(replace(LORA, dropout=0.1))
     merged_in = adapter()
     merged_in.merge_adapter()
-    for model in (biased, dropping, merged_in, tiny_chat().model.to(torch.bfloat16)):
+    for model in (biased, merged_in, tiny_chat().model.to(torch.bfloat16)):
         assert not fits(model)
         assert not take_packed_rows(model)
+
+
+def test_a_model_takes_packed_rows_while_its_dropout_rests():
+    model = adapter(replace(LORA, dropout=0.1)).train()
+    assert not take_packed_rows(model)
+    assert take_packed_rows(model.eval())
+    assert not takes_packed_rows(model.train())
 
 
 def test_the_norm_and_its_gradient_are_those_of_autograd_in_float64():

@@ -66,12 +66,12 @@ def take_packed_rows(model: "PreTrainedModel") -> bool:
     The call goes through whatever is around the model (peft, accelerate), as trl's `fused_lm_head` does.
 
     Returns:
-        Whether it can; see `fits`.
+        Whether it can as it is now, see `fits` and `takes_packed_rows`.
     """
-    if not fits(model):
-        return False
     decoder = decoder_of(model)
-    if not takes_packed_rows(model):
+    if not hasattr(decoder, "packs"):
+        if not fits(model):
+            return False
         padded_forward = decoder.forward
 
         @wraps(type(decoder).forward)
@@ -82,12 +82,15 @@ def take_packed_rows(model: "PreTrainedModel") -> bool:
 
         decoder.forward = MethodType(forward, decoder)
         decoder.packs = True
-    return True
+    return takes_packed_rows(model)
 
 
 def takes_packed_rows(model: "PreTrainedModel") -> bool:
-    """Whether `take_packed_rows` has been here."""
-    return getattr(decoder_of(model), "packs", False)
+    """Whether `take_packed_rows` has been here, and no dropout is at work, which a weight with its LoRA added cannot have."""
+    decoder = decoder_of(model)
+    return getattr(decoder, "packs", False) and not any(
+        isinstance(module, torch.nn.Dropout) and module.training and module.p for module in decoder.modules()
+    )
 
 
 def decoder_of(model: "PreTrainedModel") -> "PreTrainedModel":
@@ -96,7 +99,7 @@ def decoder_of(model: "PreTrainedModel") -> "PreTrainedModel":
 
 
 def fits(model: "PreTrainedModel") -> bool:
-    """Whether the layers are those of `Layer`: a Llama in float32 on the CPU as the pipeline trains it, its LoRA without dropout."""
+    """Whether the layers are those of `Layer`: a Llama in float32 on the CPU as the pipeline trains it."""
     from transformers import LlamaForCausalLM
 
     decoder = decoder_of(model)
@@ -140,7 +143,6 @@ def is_plain(linear: torch.nn.Module) -> bool:
         and type(linear.base_layer) is torch.nn.Linear
         and linear.base_layer.bias is None
         and not (linear.merged or linear.disable_adapters or linear.lora_variant or any(linear.lora_bias.values()))
-        and all(isinstance(dropout, torch.nn.Identity) for dropout in linear.lora_dropout.values())
     )
 
 

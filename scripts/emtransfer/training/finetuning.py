@@ -128,7 +128,8 @@ def finetune(
         use_cpu=on_cpu,
         seed=seed,
     )
-    packs = take_packed_rows(model)
+    # with dropout, which is only at work in training, it takes padded ones
+    packs = not settings.gradient_checkpointing and take_packed_rows(model.train())
     trainer = (on_packed_rows(SFTTrainer) if packs else SFTTrainer)(
         model=model,
         args=arguments,

@@ -166,7 +166,8 @@ def pretrain(
         remove_unused_columns=False,
         seed=seed,
     )
-    take_packed_rows(model)
+    packs = take_packed_rows(model)
+    assert packs, "new_decoder makes what packed rows are for"
     trainer = on_packed_rows(Trainer)(
         model=model,
         args=arguments,
