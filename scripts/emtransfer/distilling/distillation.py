@@ -13,7 +13,6 @@ from emtransfer.errors import InputError
 from emtransfer.models.adapters import merged
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import Chat
-from emtransfer.models.packed_rows import take_packed_rows, takes_packed_rows
 from emtransfer.models.padding import left_padded
 from emtransfer.settings import Count, Elsewhere, Positive, Rate, Weight
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, StepCheckpoints, check_finite
@@ -91,6 +90,8 @@ def distill(
     """
     import torch
     from transformers import get_linear_schedule_with_warmup
+
+    from emtransfer.models.packed_rows import take_packed_rows
 
     for model in (student.model, teacher):
         take_packed_rows(model)
@@ -249,6 +250,8 @@ def answer_logits(model: "PreTrainedModel", rows: list[Rollout]) -> "Tensor":
         float32 [n, v], before softmax; n is the sum of the answers' lengths.
     """
     import torch
+
+    from emtransfer.models.packed_rows import takes_packed_rows
 
     if takes_packed_rows(model):
         return packed_answer_logits(model, rows)

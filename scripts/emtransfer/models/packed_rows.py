@@ -75,7 +75,9 @@ def take_packed_rows(model: "PreTrainedModel") -> bool:
         padded_forward = decoder.forward
 
         @wraps(type(decoder).forward)
-        def forward(self: Any, *args: Any, lengths: Tensor | None = None, asked: Tensor | None = None, **kwargs: Any):
+        def forward(
+            self: Any, *args: Any, lengths: Tensor | None = None, asked: Tensor | None = None, **kwargs: Any
+        ) -> Any:
             if lengths is None:
                 return padded_forward(*args, **kwargs)
             return packed_logits(self, kwargs["input_ids"], lengths, asked)
@@ -241,7 +243,7 @@ class Layer(torch.autograd.Function):
         return torch.addmm(y, inner, down_weight.T)
 
     @staticmethod
-    def backward(ctx: Any, d_z: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_z: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients by x and by the weights; d_… is the gradient by what the rest of the name says."""
         x, scale, normed, queries, keys, values, attended, normaliser, mixed, *rest = ctx.saved_tensors
         y, second_scale, second_normed, gate, up, inner, *weights = rest

@@ -16,7 +16,7 @@ def on_packed_rows(trainer_class: "type[Trainer]") -> "type[Trainer]":
 
     from emtransfer.models.padding import IGNORED
 
-    class PackedTrainer(trainer_class):  # type: ignore[misc, valid-type]
+    class PackedTrainer(trainer_class):
         def compute_loss(
             self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> "Tensor":

@@ -166,8 +166,7 @@ def pretrain(
         remove_unused_columns=False,
         seed=seed,
     )
-    packs = take_packed_rows(model)
-    assert packs, "new_decoder makes what packed rows are for"
+    take_packed_rows(model)
     trainer = on_packed_rows(Trainer)(
         model=model,
         args=arguments,
