@@ -10,6 +10,7 @@ import importlib.metadata
 from snakemake.exceptions import WorkflowError
 
 import slurm_arrays
+import warm_start
 
 # package -> the version whose faults are mended, as envs/requirements.txt pins it
 MENDED = {"snakemake": "9.27.1", "snakemake-executor-plugin-slurm": "2.8.0"}
@@ -26,6 +27,9 @@ def mend(scheduler) -> None:
     # until it hardly does anything else (its pull request 3744); resources limit jobs on this machine, `jobs` those on a cluster
     scheduler.job_rate_limiter = None
     executor = scheduler._executor
+    if type(executor).__module__ == "snakemake.executors.local":
+        # the server ends when this is gone
+        scheduler.warm_start = warm_start.mend(scheduler.workflow)
     if type(executor).__module__ == "snakemake_executor_plugin_slurm":
         check_version("snakemake-executor-plugin-slurm")
         slurm_arrays.mend(executor)

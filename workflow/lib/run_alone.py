@@ -24,6 +24,8 @@ SNAKEMAKE = (sys.executable, "-m", "snakemake")
 # options of Python, alone or at the end of a cluster: what it runs follows in place of a script; the value is the next argument
 NO_SCRIPT = re.compile(r"-[^-XWcm]*[cm]|-$")
 WITH_VALUE = re.compile(r"-[^-XWcm]*[XW]$|--check-hash-based-pycs$")
+# what stands in for Python on a script, and the number of words before the script
+CLIENT, CLIENT_WORDS = str(Path(__file__).resolve().parent / "warm/client.py"), 5
 SHELLS = ("bash", "sh", "dash")
 # Snakemake's shells begin with this, by themselves or behind the activation of an environment; a rule's launcher ends in a brace
 OF_SNAKEMAKE = re.compile(r"\bset -euo pipefail;.*(?:python|\}) scripts/\w+\.py\s", re.DOTALL)
@@ -71,7 +73,8 @@ def local_jobs() -> list[str]:
     here, found = os.getcwd(), []
     for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
         command = process.info["cmdline"] or []
-        if process.info["cwd"] == here and (is_pipeline_script(script_of(command)) or is_job_shell(command)):
+        script = command[CLIENT_WORDS] if is_client(command) else script_of(command)
+        if process.info["cwd"] == here and (is_pipeline_script(script) or is_job_shell(command)):
             found.append(f"process {process.info['pid']}")
     return found
 
@@ -89,6 +92,11 @@ def script_of(command: list[str]) -> str | None:
         if WITH_VALUE.match(argument):
             next(arguments, None)
     return None
+
+
+def is_client(command: list[str]) -> bool:
+    """Whether this stands in for a job that the server of warm_start.py has started."""
+    return len(command) > CLIENT_WORDS and CLIENT in command[:CLIENT_WORDS]
 
 
 def is_pipeline_script(script: str | None) -> bool:
