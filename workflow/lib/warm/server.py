@@ -11,6 +11,7 @@ has ended; a job when this process or its client dies.
 Run: python workflow/lib/warm/server.py FOLDER PADDING, where PADDING makes room for the command lines of jobs
 """
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -289,9 +290,19 @@ def run_script(arguments: list[str]) -> None:
     except BaseException as error:
         shown = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
         sys.excepthook(type(shown), shown, shown.__traceback__)
-        # the interpreter takes it from here: exit code, or death by the signal that interrupted
+        if isinstance(error, KeyboardInterrupt):
+            interrupt()
+        # the interpreter takes it from here
         sys.excepthook = lambda *_: None
         raise
+
+
+def interrupt() -> None:
+    """End by SIGINT, as Python does; with some packages, though, it forgets at its exit why it ends."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":
