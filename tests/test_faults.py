@@ -29,8 +29,8 @@ KILLS = [
     ("pretrain_base", BASE, False),
     ("finetune_adapter", BASE, True),
 ]
-# what a job that computes loads before it is at work
-LIBRARY = "libtorch_cpu.so"
+# what a job that computes loads before it is at work; one that starts warm has it at once, and then used less of the processor
+LIBRARY, STARTED_S = "libtorch_cpu.so", 0.2
 # when a run that neither ends nor comes to the stage hangs
 DEADLINE_S = 600
 
@@ -52,10 +52,12 @@ def jobs(tree: Path, script: str = "") -> list[psutil.Process]:
 
 
 def at_work(tree: Path, script: str) -> bool:
-    """Whether a job of the script has come as far as to load what it computes with."""
+    """Whether a job of the script has what it computes with, and has used the processor for longer than to start."""
     for job in jobs(tree, script):
         try:
-            if any(Path(loaded.path).name == LIBRARY for loaded in job.memory_maps()):
+            if job.cpu_times().user > STARTED_S and any(
+                Path(loaded.path).name == LIBRARY for loaded in job.memory_maps()
+            ):
                 return True
         except psutil.NoSuchProcess:
             continue

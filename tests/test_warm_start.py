@@ -137,7 +137,7 @@ def test_two_jobs_draw_different_numbers_as_long_as_they_set_no_seed(run):
 @pytest.mark.parametrize(
     ("before", "prints"),
     [
-        ("export CUDA_VISIBLE_DEVICES=3;", "os.environ['CUDA_VISIBLE_DEVICES']"),
+        ("export CUDA_VISIBLE_DEVICES=3;", "os.environ.get('CUDA_VISIBLE_DEVICES')"),
         ("export OPENBLAS_NUM_THREADS=2;", "os.environ['OPENBLAS_NUM_THREADS']"),
         ("export TMPDIR=/var/tmp;", "os.environ['TMPDIR']"),
         ("umask 077;", "oct(os.umask(0))"),
@@ -217,7 +217,7 @@ def test_the_benchmark_of_a_job_counts_its_worker(run):
     timer.work()
     process.communicate(b"\n")
     assert process.returncode == 0
-    assert 0.5 <= record.cpu_time < 5 and record.max_rss > 200 and not record.errors
+    assert 0.4 <= record.cpu_time < 5 and record.max_rss > 200 and not record.errors
 
 
 def wait_until_ready(handle: int) -> None:
@@ -252,7 +252,7 @@ def test_a_job_whose_server_is_killed_starts_again_by_itself(tmp_path):
     said, errors = process.communicate()
     assert process.returncode == 5 and said.split()[1] == b"False"
     assert errors == b"The process that had started this job is gone; the job starts again.\n"
-    assert not psutil.pid_exists(int(worker))
+    assert not psutil.pid_exists(int(worker)) or psutil.Process(int(worker)).status() == psutil.STATUS_ZOMBIE
     # and those after it never knew one
     assert run.end(WARM) == (0, b"False\n", b"")
 
@@ -265,8 +265,8 @@ def test_a_run_without_a_server_starts_jobs_as_they_are(tmp_path, monkeypatch):
 
 def test_a_package_that_starts_threads_leaves_jobs_to_start_by_themselves(tmp_path, monkeypatch):
     """A module of that name before the package of that name."""
-    (tmp_path / "datasets.py").write_text(
-        "import threading, time\nDataset = 1\nthreading.Thread(target=time.sleep, args=(99,), daemon=True).start()"
+    (tmp_path / "sentence_transformers.py").write_text(
+        "import threading, time\nSentenceTransformer = 1\nthreading.Thread(target=time.sleep, args=(99,), daemon=True).start()"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PATH", os.environ["PATH"])

@@ -38,7 +38,7 @@ def main(path: str, command: list[str]) -> None:
 def begin(connection: socket.socket, path: str) -> int | None:
     """Ask the server for the job; returns a descriptor of the job's process, None where there is none to be had."""
     try:
-        if any(map(is_handed_down, os.listdir("/proc/self/fd"))):
+        if None in (sys.stdin, sys.stdout, sys.stderr) or any(map(is_handed_down, os.listdir("/proc/self/fd"))):
             return None
         connection.connect(path)
         socket.send_fds(connection, [b"0"], [0, 1, 2])

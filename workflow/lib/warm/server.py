@@ -62,9 +62,11 @@ class Request(NamedTuple):
 def main(folder: str) -> None:
     inherited = surroundings(os.getpid())
     show_as([b"python", *map(os.fsencode, sys.argv[:2])])
-    import_packages()
-    if len(os.listdir("/proc/self/task")) > 1:
-        sys.exit("What was imported has started threads, which a fork would lack: jobs start by themselves.")
+    try:
+        import_packages()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     # what is there now is never freed: no job's garbage collection writes to its pages, which would copy them
     gc.collect()
     gc.freeze()
@@ -76,6 +78,7 @@ def main(folder: str) -> None:
 
 
 def import_packages() -> None:
+    """Import what jobs do; SystemExit where that leaves more than one thread."""
     before = dict(os.environ)
     os.environ.update(ALLOCATOR)
     for package, names in PACKAGES.items():
@@ -86,6 +89,8 @@ def import_packages() -> None:
     for name in ALLOCATOR:
         os.environ.pop(name)
         os.environ.update({name: before[name]} if name in before else {})
+    if len(os.listdir("/proc/self/task")) > 1:
+        sys.exit("What was imported has started threads, which a fork would lack: jobs start by themselves.")
 
 
 class Server:
