@@ -11,12 +11,10 @@ has ended; a job when this process or its client dies.
 Run: python workflow/lib/warm/server.py FOLDER PADDING, where PADDING makes room for the command lines of jobs
 """
 
-import atexit
 import ctypes
 import gc
 import importlib
 import os
-import random
 import selectors
 import shutil
 import signal
@@ -25,10 +23,11 @@ import struct
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
+
+from inheritance import OF_SHELLS, differences, environment, surroundings
+from interpreter import draw_anew, run_script, show_as
 
 # what jobs that compute import; the project's own modules a job imports itself, as they are by then
 PACKAGES = {
@@ -41,11 +40,9 @@ PACKAGES = {
     "trl": ("SFTConfig", "SFTTrainer"),
     "sentence_transformers": ("SentenceTransformer",),
 }  # fmt: skip
-# shells set these by themselves, and nothing that is imported reads them
-OF_SHELLS = ("PWD", "OLDPWD", "SHLVL", "_")
-# of /proc/PID/status: who a process is, and what it may do
-STATUS = ("Umask", "Uid", "Gid", "Groups", "SigBlk", "SigIgn", "CapEff", "NoNewPrivs", "Seccomp", "Cpus_allowed", "Mems_allowed")  # fmt: skip
 PR_SET_PDEATHSIG = 1
+# which no job is to find in place of one of its own
+OWN_MODULES = ("inheritance", "interpreter")
 # without it pyarrow starts a thread, and a fork has only the thread that forked
 ALLOCATOR = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
@@ -210,6 +207,8 @@ class Server:
             os.environb.update({name: theirs[name]} if name in theirs else {})
         show_as([b"python", *request.arguments])
         draw_anew()
+        for name in OWN_MODULES:
+            del sys.modules[name]
         run_script([os.fsdecode(argument) for argument in request.arguments])
 
 
@@ -225,89 +224,6 @@ def requested(connection: socket.socket, descriptors: list[int]) -> Request:
     if len(descriptors) != 3 or os.isatty(descriptors[1]):
         raise ValueError("standard streams")
     return Request(client, os.fsencode(os.readlink(f"/proc/{client}/cwd")), words[at:], descriptors)
-
-
-def environment(pid: int) -> dict[bytes, bytes]:
-    """The environment that a process was started with."""
-    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)
-
-
-def surroundings(pid: int) -> dict[str, object]:
-    """Name -> what a process has inherited and hands on, beyond its folder and its standard streams."""
-    place, status = Path("/proc", str(pid)), {}
-    for line in (place / "status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        status |= {name: value} if name in STATUS else {}
-    spaces = {f"namespace {path.name}": os.readlink(path) for path in (place / "ns").iterdir()}
-    files = {name: (place / name).read_text() for name in ("limits", "cgroup", "oom_score_adj")}
-    scheduling = {"niceness": os.getpriority(os.PRIO_PROCESS, pid), "scheduler": os.sched_getscheduler(pid)}
-    variables = {os.fsdecode(name): value for name, value in environment(pid).items()}
-    return {
-        **{f"variable {name}": value for name, value in variables.items() if name not in OF_SHELLS},
-        **(status | spaces | files | scheduling | {"root": os.readlink(place / "root")}),
-    }
-
-
-def differences(one: dict[str, object], other: dict[str, object]) -> set[str]:
-    """Names under which two processes have something else."""
-    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
-
-
-def show_as(command: list[bytes]) -> None:
-    """Let ps, top and the like show a command line for this process, as far as there is room."""
-    fields = Path("/proc/self/stat").read_bytes().rpartition(b") ")[2].split()
-    start, end = int(fields[45]), int(fields[46])
-    # the kernel shows what is before the first zero where the last byte is none, as for setproctitle(3)
-    shown = b" ".join(command)[: end - start - 2]
-    ctypes.memmove(start, shown.ljust(end - start - 1, b"\0") + b" ", end - start)
-
-
-def draw_anew() -> None:
-    """Seed the generators that packages seed at random when they are imported; Python does so for its own."""
-    import numpy
-    import torch
-
-    numpy.random.seed()
-    torch.default_generator.manual_seed(random.SystemRandom().getrandbits(63))
-
-
-def run_script(arguments: list[str]) -> None:
-    """Run a script as `python` does, whose traceback names no frame but the script's.
-
-    Raises:
-        SystemExit: the script has ended.
-        BaseException: what the script does not catch, after it was shown.
-    """
-    path = os.path.abspath(arguments[0])
-    sys.argv, sys.orig_argv = arguments, [sys.executable, *arguments]
-    sys.path[0] = os.path.dirname(os.path.realpath(path))
-    importlib.invalidate_caches()
-    main = ModuleType("__main__")
-    main.__dict__.update(__file__=path, __cached__=None, __annotations__={}, __builtins__=sys.modules["builtins"])
-    main.__loader__ = SourceFileLoader("__main__", path)
-    sys.modules["__main__"] = main
-    try:
-        exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), main.__dict__)
-        sys.exit()
-    except SystemExit:
-        raise
-    except BaseException as error:
-        shown = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
-        sys.excepthook(type(shown), shown, shown.__traceback__)
-        if isinstance(error, KeyboardInterrupt):
-            interrupt()
-        # the interpreter takes it from here
-        sys.excepthook = lambda *_: None
-        raise
-
-
-def interrupt() -> None:
-    """End by SIGINT, as Python does; with some packages, though, it forgets at its exit why it ends."""
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":
