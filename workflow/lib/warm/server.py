@@ -44,7 +44,7 @@ PR_SET_PDEATHSIG = 1
 # which no job is to find in place of one of its own
 OWN_MODULES = ("inheritance", "interpreter")
 # without it pyarrow starts a thread, and a fork has only the thread that forked
-ALLOCATOR = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+ALLOCATOR, SINGLE_THREADED = "JE_ARROW_MALLOC_CONF", "background_thread:false"
 
 
 class Request(NamedTuple):
@@ -76,16 +76,14 @@ def main(folder: str) -> None:
 
 def import_packages() -> None:
     """Import what jobs do; SystemExit where that leaves more than one thread."""
-    before = dict(os.environ)
-    os.environ.update(ALLOCATOR)
+    # not for jobs to see
+    os.putenv(ALLOCATOR, SINGLE_THREADED)
     for package, names in PACKAGES.items():
         module = importlib.import_module(package)
         for name in names:
             # some packages import what a name stands for when it is asked for
             getattr(module, name)
-    for name in ALLOCATOR:
-        os.environ.pop(name)
-        os.environ.update({name: before[name]} if name in before else {})
+    os.unsetenv(ALLOCATOR)
     if len(os.listdir("/proc/self/task")) > 1:
         sys.exit("What was imported has started threads, which a fork would lack: jobs start by themselves.")
 
