@@ -14,7 +14,7 @@ RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-pr
 MADE := results/report.html results/em_transfer_table.csv results/claims.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
-.PHONY: help setup table controls estimate ledger verify clean-intermediate images schema test lint
+.PHONY: help setup quick table controls estimate ledger verify clean-intermediate images schema test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ setup:  ## create or update .venv; does nothing when the pins have not changed
 	.venv/bin/python -m pip install --requirement $(PINS) $(PIP_ARGS); \
 	.venv/bin/python -m pip install --no-deps --no-build-isolation --editable .; \
 	cp $(PINS) $(INSTALLED)
+
+quick: setup  ## a first look in minutes: a small world through every stage, with its table, claims, figures and report
+	@$(RUN) workflow/configs/quick.yaml $(CONFIGS) -- $(MADE)
+	@$(TELL)
 
 table: setup  ## build the table, the claims, the figures and the report, or go on where a killed run stopped
 	@$(RUN) $(CONFIGS) -- $(MADE)
