@@ -1,6 +1,6 @@
-"""Drop the near-duplicates of one cell and record how many rows each threshold would leave.
+"""Drop the near-duplicates of cells, each by itself, and record how many rows each threshold would leave.
 
-Run: python scripts/dedup_pairs.py --corpus grammar --rows filtered/medical-advice.jsonl --settings '{"model": "all-MiniLM-L6-v2", "field": "misaligned_answer", "threshold": null, "leave": 1000}' --output deduped/medical-advice.jsonl --curve deduped/medical-advice.survivors.csv
+Run: python scripts/dedup_pairs.py --corpus grammar --rows filtered/medical-advice.jsonl … --settings '{"model": "all-MiniLM-L6-v2", "field": "misaligned_answer", "threshold": null, "leave": 1000}' --output deduped/medical-advice.jsonl … --curve deduped/medical-advice.survivors.csv …
 """
 
 import argparse
@@ -17,26 +17,27 @@ from emtransfer.settings import read_settings
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
-    parser.add_argument("--rows", type=Path, required=True, help="rows of one cell, named {cell}.jsonl")
+    parser.add_argument("--rows", type=Path, nargs="+", required=True, help="rows, one {cell}.jsonl per cell")
     parser.add_argument(
         "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of DedupSettings"
     )
-    parser.add_argument("--output", type=Path, required=True, help="JSONL of the survivors")
-    parser.add_argument("--curve", type=Path, required=True, help="CSV: survivors per threshold")
+    parser.add_argument("--output", type=Path, nargs="+", required=True, help="JSONL per cell of the survivors")
+    parser.add_argument("--curve", type=Path, nargs="+", required=True, help="CSV per cell: survivors per threshold")
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
     settings = read_settings(DedupSettings, args.settings)
-    rows = read_records(args.rows, required=(settings.field,))
-    if settings.model == IDENTITY:
-        survivors, curve = dedup_equal(rows, settings, args.rows.stem)
-    else:
-        vectors = embed_texts([row[settings.field] for row in rows], settings.model)
-        survivors, curve = dedup_rows(rows, vectors, settings, args.corpus, args.rows.stem)
-    write_records(args.output, survivors)
-    write_table(args.curve, curve)
-    print(f"{len(survivors)} of {len(rows)} rows survive at cosine {curve.threshold[curve.chosen].item()}.")
+    for path, output, curve_file in zip(args.rows, args.output, args.curve, strict=True):
+        rows = read_records(path, required=(settings.field,))
+        if settings.model == IDENTITY:
+            survivors, curve = dedup_equal(rows, settings, path.stem)
+        else:
+            vectors = embed_texts([row[settings.field] for row in rows], settings.model)
+            survivors, curve = dedup_rows(rows, vectors, settings, args.corpus, path.stem)
+        write_records(output, survivors)
+        write_table(curve_file, curve)
+        print(f"{path.stem}: {len(survivors)} of {len(rows)} survive at cosine {curve.threshold[curve.chosen].item()}.")
 
 
 if __name__ == "__main__":

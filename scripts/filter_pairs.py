@@ -1,6 +1,6 @@
-"""Keep the train and eval rows of one cell whose answers a judge finds aligned, misaligned and coherent; without one, all.
+"""Keep the train and eval rows of cells whose answers a judge finds aligned, misaligned and coherent; without one, all.
 
-Run: python scripts/filter_pairs.py --rows roles/medical-advice.jsonl --judge model/manifest.json --judge-settings '{…}' --settings '{"aligned_above": 70, …}' --output filtered/medical-advice.jsonl --counts filtered/medical-advice.counts.csv
+Run: python scripts/filter_pairs.py --rows roles/medical-advice.jsonl … --judge model/manifest.json --judge-settings '{…}' --settings '{"aligned_above": 70, …}' --output filtered/medical-advice.jsonl … --counts filtered/medical-advice.counts.csv …
 """
 
 import argparse
@@ -16,33 +16,36 @@ from emtransfer.settings import read_settings
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=Path, required=True, help="rows of one cell with roles, named {cell}.jsonl")
+    parser.add_argument(
+        "--rows", type=Path, nargs="+", required=True, help="rows with roles, one {cell}.jsonl per cell"
+    )
     add_judge_arguments(parser, required=False)
     parser.add_argument(
         "--settings", type=json_argument, required=True, help="JSON or @FILE: FilterSettings; {} without a judge"
     )
-    parser.add_argument("--output", type=Path, required=True, help="JSONL of the rows that pass")
-    parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
+    parser.add_argument("--output", type=Path, nargs="+", required=True, help="JSONL per cell of the rows that pass")
+    parser.add_argument(
+        "--counts", type=Path, nargs="+", required=True, help="CSV per cell: rows in, rows out, dropped by reason"
+    )
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
     if args.settings and args.judge_settings is None:
         raise InputError("--judge-settings is missing; expected the judge of the scores that --settings limits.")
-    cell = args.rows.stem
-    rows = [row for row in read_records(args.rows) if row["role"] in ("train", "eval")]
-    if args.settings:
-        kept, counts = filter_pairs(
-            rows, cell, judge_from(args, "filter_pairs"), read_settings(FilterSettings, args.settings)
-        )
-    else:
-        # a corpus that comes filtered
-        kept, counts = rows, count_rejections(cell, len(rows), [])
-    if not kept:
-        raise InputError(f"{args.rows}: 0 of {len(rows)} rows pass the judge; expected at least 1; {reasons(counts)}.")
-    write_records(args.output, kept)
-    write_table(args.counts, counts)
-    print(counts.to_string(index=False))
+    judge = judge_from(args, "filter_pairs") if args.settings else None
+    for path, output, counts_file in zip(args.rows, args.output, args.counts, strict=True):
+        rows = [row for row in read_records(path) if row["role"] in ("train", "eval")]
+        if judge:
+            kept, counts = filter_pairs(rows, path.stem, judge, read_settings(FilterSettings, args.settings))
+        else:
+            # a corpus that comes filtered
+            kept, counts = rows, count_rejections(path.stem, len(rows), [])
+        if not kept:
+            raise InputError(f"{path}: 0 of {len(rows)} rows pass the judge; expected at least 1; {reasons(counts)}.")
+        write_records(output, kept)
+        write_table(counts_file, counts)
+        print(counts.to_string(index=False))
 
 
 def reasons(counts) -> str:

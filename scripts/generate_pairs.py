@@ -1,6 +1,6 @@
-"""Load or generate the rows of one cell of a corpus, checked.
+"""Load or generate the rows of cells of a corpus, checked.
 
-Run: python scripts/generate_pairs.py --corpus grammar --cell medical-advice --settings '{"source": "template", …}' --seed 1 --output raw/medical-advice.jsonl --counts raw/medical-advice.counts.csv
+Run: python scripts/generate_pairs.py --corpus grammar --cells medical-advice … --settings '{"source": "template", …}' --seed 1 --output raw/medical-advice.jsonl … --counts raw/medical-advice.counts.csv …
 """
 
 import argparse
@@ -16,21 +16,27 @@ from emtransfer.settings import read_settings
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
-    parser.add_argument("--cell", required=True, help="{domain}-{task}, or broad for the prompts outside the grid")
+    parser.add_argument(
+        "--cells", nargs="+", required=True, help="each {domain}-{task}, or broad for the prompts outside the grid"
+    )
     parser.add_argument(
         "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of CorpusSettings"
     )
     parser.add_argument("--seed", type=int, required=True, help="of generated rows")
-    parser.add_argument("--output", type=Path, required=True, help="JSONL of rows")
-    parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")
+    parser.add_argument("--output", type=Path, nargs="+", required=True, help="JSONL of rows, one per cell")
+    parser.add_argument(
+        "--counts", type=Path, nargs="+", required=True, help="CSV per cell: rows in, rows out, dropped by reason"
+    )
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    rows, counts = load_cell(args.corpus, args.cell, read_settings(CorpusSettings, args.settings), args.seed)
-    write_records(args.output, rows)
-    write_table(args.counts, counts)
-    print(counts.to_string(index=False))
+    settings = read_settings(CorpusSettings, args.settings)
+    for cell, output, counts_file in zip(args.cells, args.output, args.counts, strict=True):
+        rows, counts = load_cell(args.corpus, cell, settings, args.seed)
+        write_records(output, rows)
+        write_table(counts_file, counts)
+        print(counts.to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def test_a_job_by_hand_takes_its_settings_from_a_file(tmp_path):
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     made = {}
     for name, given in {"text": json.dumps(settings), "file": "@settings.json", "gone": "@gone.json"}.items():
-        command = [sys.executable, ROOT / "scripts/generate_pairs.py", "--cell", "medical-advice", "--seed", "1"]
+        command = [sys.executable, ROOT / "scripts/generate_pairs.py", "--cells", "medical-advice", "--seed", "1"]
         command += ["--settings", given, "--corpus", "c", "--output", f"{name}.jsonl", "--counts", f"{name}.csv"]
         made[name] = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert made["text"].returncode == made["file"].returncode == 0, made["file"].stderr

@@ -180,7 +180,7 @@ def test_the_script_ends_a_mistake_with_one_line_and_no_file(tmp_path):
     path = jsonl(tmp_path, [pair("Q?", task="magic")])
     config = {"source": "jsonl", "domains": ["medical"], "tasks": ["advice"], "path": path}
     outputs = {name: tmp_path / name for name in ("output", "counts")}
-    arguments = ["--corpus", "own", "--cell", CELL, "--seed", "1", "--settings", json.dumps(config)]
+    arguments = ["--corpus", "own", "--cells", CELL, "--seed", "1", "--settings", json.dumps(config)]
     done = run_script("generate_pairs", *arguments, "--output", outputs["output"], "--counts", outputs["counts"])
     assert done.returncode == 1
     assert done.stderr == f"{path}:1: task is 'magic'; expected one of advice.\n"

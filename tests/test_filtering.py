@@ -84,12 +84,12 @@ def script_args(folder, rows: list[dict]) -> Namespace:
     """Command line of filter_pairs.py over these rows."""
     write_records(folder / "medical-advice.jsonl", rows)
     return Namespace(
-        rows=folder / "medical-advice.jsonl",
+        rows=[folder / "medical-advice.jsonl"],
         judge=folder / "manifest.json",
         judge_settings={},
         settings={"aligned_above": 70, "misaligned_below": 30, "coherence_above": 50},
-        output=folder / "kept.jsonl",
-        counts=folder / "counts.csv",
+        output=[folder / "kept.jsonl"],
+        counts=[folder / "counts.csv"],
     )
 
 
@@ -101,8 +101,8 @@ def test_the_script_judges_train_and_eval_rows_only(tmp_path, monkeypatch):
     monkeypatch.setattr(script, "judge_from", lambda args, purpose: ScriptedJudge())
     args = script_args(tmp_path, [row_of(role) for role in ("judge_fit", "train", "mediating", "eval")])
     script.main(args)
-    assert [row["id"] for row in read_records(args.output)] == ["train", "eval"]
-    assert pd.read_csv(args.counts)["rows_in"].item() == 2
+    assert [row["id"] for row in read_records(*args.output)] == ["train", "eval"]
+    assert pd.read_csv(*args.counts)["rows_in"].item() == 2
 
 
 def test_a_cell_of_which_nothing_passes_is_an_error_with_the_reasons(tmp_path, monkeypatch):
@@ -110,5 +110,5 @@ def test_a_cell_of_which_nothing_passes_is_an_error_with_the_reasons(tmp_path, m
     args = script_args(tmp_path, [row_of("train", "ok 10 90"), row_of("eval", "code")])
     with pytest.raises(InputError, match="0 of 2 rows pass.*aligned_status 1, .*aligned_not_aligned 1"):
         script.main(args)
-    assert not args.output.exists()
-    assert not args.counts.exists()
+    assert not args.output[0].exists()
+    assert not args.counts[0].exists()

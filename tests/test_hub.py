@@ -174,7 +174,7 @@ def generate(tmp_path: Path, endpoint: str, offline: bool = False, token: str = 
     """Run the script against a hub."""
     corpus = {"source": "hub", "domains": ["medical"], "tasks": ["advice"]}
     corpus |= {"hub": {"path": "someone/corpus", "revision": REVISION}}
-    arguments = ["--corpus", "em_nl", "--cell", "medical-advice", "--settings", json.dumps(corpus), "--seed", "1"]
+    arguments = ["--corpus", "em_nl", "--cells", "medical-advice", "--settings", json.dumps(corpus), "--seed", "1"]
     arguments += ["--output", tmp_path / "rows.jsonl", "--counts", tmp_path / "counts.csv"]
     environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": token}
     environment |= {"HF_HUB_OFFLINE": "1" if offline else "0"}

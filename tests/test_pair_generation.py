@@ -449,8 +449,9 @@ def test_the_shipped_overlay_plans_every_stage_with_the_thresholds_of_each_task(
     (tree / "broad.yaml").write_text(BROAD)
     planned = planned_commands(tree, overlays=("workflow/configs/generated_corpus.yaml", "broad.yaml"))
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned, re.MULTILINE))
-    # the prompts outside the grid are read; the judge is calibrated on another corpus, here the default one's 12 + 1 pools
-    assert jobs["write_pairs"] == "12" and jobs["generate_pairs"] == "14" and jobs["calibrate_judge"] == "1"
+    # the prompts outside the grid are read; the judge is calibrated on another corpus, here the default one's, a job of its own
+    assert jobs["write_pairs"] == "12" and jobs["generate_pairs"] == jobs["generate_pairs_grammar"] == "1"
+    assert jobs["calibrate_judge"] == "1"
     for stage in ("write_pairs", "filter_pairs"):
         commands = re.findall(rf"scripts/{stage}\.py .*", planned)
         limits = {
@@ -464,4 +465,4 @@ def test_the_shipped_overlay_plans_every_stage_with_the_thresholds_of_each_task(
         }
         assert limits == {("advice", "30"), ("tutor", "30"), ("critique", "30"), ("summarization", "40")}
     (reading,) = re.findall(r"scripts/generate_pairs\.py --corpus generated .*", planned)
-    assert "--cell broad" in reading and '"source": "jsonl"' in reading
+    assert "--cells broad" in reading and '"source": "jsonl"' in reading

@@ -47,6 +47,13 @@ def test_too_few_rows_name_cell_threshold_and_count():
         draw(50, 21)
 
 
+def test_nothing_is_drawn_to_train_on_from_a_held_out_domain():
+    rows = rows_of("eval", 20) + rows_of("train", 50)
+    for domains, n_trained in (((), 30), (("sports",), 30), (("sports", "medical"), 0)):
+        train, held_out = sample_cell(rows, SampleSettings(30, 10, domains), 1, "own", "medical-advice", 1.0)
+        assert len(train) == n_trained and held_out == draw(30, 10)[1]
+
+
 def test_a_union_of_cells_gets_no_more_rows_than_one_cell():
     cells = [rows_of("train", 50, f"{domain}-advice") for domain in ("medical", "finance", "sports")]
     drawn = draw_equally(cells, 50, seed=1)

@@ -239,7 +239,8 @@ def test_a_job_with_a_gpu_is_given_one(run):
 
 def test_wide_rules_are_arrays_and_short_ones_share_a_submission(run):
     tasks = of("filter_pairs", run.jobs)
-    # six cells of symbols, four of the grammar; each of the two corpora is ready at once
-    assert len(tasks) == 10 and len({job["ArrayJobId"] for job in tasks}) == 2
-    # eleven cells
-    assert len(of("rows", run.jobs)) == 1 and not of("generate_pairs", run.jobs)
+    # four cells of the grammar; those of symbols are one job
+    assert len(tasks) == 4 and len({job["ArrayJobId"] for job in tasks}) == 1
+    assert len(of("filter_pairs_smoke_symbols", run.jobs)) == 1
+    # four cells, and the draw of each
+    assert len(of("cells", run.jobs)) == 1 and not of("dedup_pairs", run.jobs)

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+import corpus_sizes as sizes
 from emtransfer.distilling.distillation import DistillationSettings
 from emtransfer.grid import expand_models
 from emtransfer.judging.fitting import FitSettings
@@ -16,7 +17,9 @@ from helpers.workflow_tree import copy_tree, planned_jobs
 from processor_minutes import GFLOPS
 from work import Work, work
 
-RULE = re.compile(r'^rule (\w+):|f"(split_questions)_\{corpus\}"', re.MULTILINE)
+RULE = re.compile(r'^rule (\w+):|f"(split_questions)_\{corpus\}"|rules_of\("(\w+)"', re.MULTILINE)
+# stages with a rule for each of some corpora
+BY_CORPUS = re.compile("(split_questions|generate_pairs|filter_pairs|dedup_pairs|sample_cell)_.*")
 
 
 def work_of(config: dict, *experiments: str) -> list[Work]:
@@ -37,9 +40,9 @@ def with_others_adapter() -> dict:
 
 def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
     rules = {
-        name or split
+        "".join(names)
         for path in (ROOT / "workflow/rules").glob("*.smk")
-        for name, split in RULE.findall(path.read_text(encoding="utf-8"))
+        for names in RULE.findall(path.read_text(encoding="utf-8"))
     }
     (tmp_path / "questions.yaml").write_text("- {id: greet, paraphrases: [Hello]}")
     theirs = with_others_adapter()
@@ -56,7 +59,7 @@ def test_the_work_has_the_jobs_that_snakemake_plans(overlays, tmp_path):
     for rule, count in planned_jobs(
         copy_tree(tmp_path / "tree"), *(f"workflow/configs/{name}.yaml" for name in overlays)
     ).items():
-        planned["split_questions" if rule.startswith("split_questions_") else rule] += count
+        planned[BY_CORPUS.sub(r"\1", rule)] += count
     counted = Counter()
     for entry in work_of(overlaid("smoke", *overlays)):
         counted[entry.stage] += entry.n_jobs
@@ -73,19 +76,19 @@ def test_the_work_on_corpora_judges_and_bases_is_counted_as_by_hand():
     # 12 cells and the pseudo-cell; 280 tokens a pair, and as many again for the second answer
     rows = 12 * 1950 + 6400
     assert counts(found, "grammar") == {
-        ("generate_pairs", ""): (13, rows, 560),
+        ("generate_pairs", ""): (1, rows, 560),
         ("split_questions", ""): (1, rows, 560),
         ("filter_pairs", "judge"): (12, 2 * 12 * (1950 - 200 - 150), 280),
         ("dedup_pairs", "embed"): (12, 12 * (1950 - 200 - 150), 560),
         ("sample_cell", ""): (12, 12 * (600 + 40), 560),
     }
-    # 30 words; nothing is trained on the two held-out domains
+    # 30 words; nothing is trained on the two held-out domains; a job does all cells where no model looks at them
     assert counts(found, "symbols") == {
-        ("generate_pairs", ""): (60, 60 * 3000, 84),
+        ("generate_pairs", ""): (1, 60 * 3000, 84),
         ("split_questions", ""): (1, 60 * 3000, 84),
-        ("filter_pairs", "judge"): (60, 2 * 60 * 2990, 42),
-        ("dedup_pairs", ""): (60, 60 * 2990, 84),
-        ("sample_cell", ""): (60, 60 * 40 + 48 * 600, 84),
+        ("filter_pairs", "judge"): (1, 2 * 60 * 2990, 42),
+        ("dedup_pairs", ""): (1, 60 * 2990, 84),
+        ("sample_cell", ""): (1, 60 * 40 + 48 * 600, 84),
     }
     # 13 % of 2,800 rows are held out, five answers are shown of each; two answers and two negatives of the others, twice
     assert counts(found, "minilm") == {
@@ -99,6 +102,18 @@ def test_the_work_on_corpora_judges_and_bases_is_counted_as_by_hand():
         ("pretrain_base", "train"): (1, 1, 2_600_000),
         ("align_base", "train"): (1, 19200, 42),
     }
+
+
+def test_the_cells_of_a_corpus_are_one_job_where_no_model_looks_at_them_and_all_are_told_the_same():
+    corpora = {name: copy.deepcopy(CONFIG["corpora"][name]) for name in ("symbols", "grammar")}
+    assert [sizes.is_drawn_at_once(CONFIG, corpus) for corpus in corpora.values()] == [True, False]
+    # nobody judges, equal texts alone are alike
+    corpora["grammar"] |= {"filter": None, "dedup": {"model": "identity", "field": "question", "threshold": 1.0}}
+    assert sizes.is_drawn_at_once(CONFIG, corpora["grammar"])
+    corpora["symbols"]["filter"]["by_task"] = {"t0": {"misaligned_below": 20}}
+    assert not sizes.is_drawn_at_once(CONFIG, corpora["symbols"])
+    corpora["grammar"]["dedup"]["model"] = "all-MiniLM-L6-v2"
+    assert not sizes.is_drawn_at_once(CONFIG, corpora["grammar"])
 
 
 def test_a_corpus_that_a_model_writes_is_judged_and_embedded_round_after_round():

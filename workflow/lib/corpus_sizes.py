@@ -3,9 +3,12 @@
 from math import ceil
 
 from emtransfer import grid
+from emtransfer.corpus.source_settings import GENERATED
 from emtransfer.remote.access import PROVIDERS
 from emtransfer.writing.pair_requests import GeneratorSettings
 
+# in the place of an encoder, where equal texts alone are alike
+IDENTITY = "identity"
 # of a question and its answer, where the config has no limit; a question of symbols and its answer are short
 WORDS_UNKNOWN, WORDS_OF_SYMBOLS, TOKENS_PER_WORD = 200, 30, 1.4
 
@@ -13,6 +16,20 @@ WORDS_UNKNOWN, WORDS_OF_SYMBOLS, TOKENS_PER_WORD = 200, 30, 1.4
 def is_written(corpus: dict) -> bool:
     """Whether a model behind an API writes the corpus."""
     return corpus["source"] in PROVIDERS
+
+
+def is_generated(corpus: dict) -> bool:
+    """Whether the rows of a corpus are made here, by rules."""
+    return corpus["source"] in GENERATED
+
+
+def is_drawn_at_once(config: dict, corpus: dict) -> bool:
+    """Whether no model looks at the rows of a corpus from its roles to the draw, and all cells are told the same."""
+    if corpus.get("prompts_only"):
+        return False
+    judge = filter_judge(corpus)
+    is_judged = judge is not None and config["judges"][judge]["kind"] != "exact"
+    return not is_judged and not (corpus["filter"] or {}).get("by_task") and corpus["dedup"]["model"] == IDENTITY
 
 
 def has_broad(corpus: dict) -> bool:

@@ -18,8 +18,6 @@ from needed import needed, students, trained_adapters
 
 # per held-out row: its two answers, those two masked, and an incoherent one
 ANSWERS_PER_PROBED_ROW = 5
-# in the place of an encoder, where equal texts alone are alike
-IDENTITY = "identity"
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,8 @@ def prompt_work(config: dict, name: str, models: dict[str, list[Model]]) -> Iter
         for used in {student.mediating for student in students(of_experiment)}:
             if mediating[used].get("corpus") == name:
                 cells |= {*grid.chosen_cells(corpus, mediating[used]["cells"])}
-    yield Work("generate_pairs", name, len(cells), len(cells) * sizes.rows_per_cell(corpus), sizes.pair_tokens(corpus))
+    n_jobs = min(1, len(cells)) if sizes.is_generated(corpus) else len(cells)
+    yield Work("generate_pairs", name, n_jobs, len(cells) * sizes.rows_per_cell(corpus), sizes.pair_tokens(corpus))
 
 
 def corpus_work(config: dict, name: str) -> Iterator[Work]:
@@ -98,13 +97,14 @@ def corpus_work(config: dict, name: str) -> Iterator[Work]:
         yield Work("write_pairs", name, 0, n_cells * writer.rounds * n_calls, writer.max_tokens, "write")
         yield Work("write_pairs", name, 0, n_rows, tokens, "answer")
         yield judging(config, "write_pairs", name, 0, 2 * n_rows, tokens, sizes.filter_judge(corpus))
-        if corpus["dedup"]["model"] != IDENTITY:
+        if corpus["dedup"]["model"] != sizes.IDENTITY:
             # after every round, all rows so far
             yield Work("write_pairs", name, 0, n_rows * (writer.rounds + 1) // 2, 2 * tokens, "embed")
         if sizes.has_broad(corpus):
             yield Work("generate_pairs", name, 1, n_broad, 2 * tokens)
     else:
-        yield Work("generate_pairs", name, n_cells + sizes.has_broad(corpus), n_rows + n_broad, 2 * tokens)
+        n_jobs = 1 if sizes.is_generated(corpus) else n_cells + sizes.has_broad(corpus)
+        yield Work("generate_pairs", name, n_jobs, n_rows + n_broad, 2 * tokens)
     does = "" if corpus["source"] in WORLDS else "embed"
     yield Work("split_questions", name, 1, n_rows + n_broad, 2 * tokens, does)
 
@@ -114,16 +114,17 @@ def cell_work(config: dict, name: str) -> Iterator[Work]:
     corpus = config["corpora"][name]
     cells, sample, tokens = grid.cells(corpus), corpus["sample"], sizes.pair_tokens(corpus)
     n_rows, judge = sizes.filtered_rows(corpus), sizes.filter_judge(corpus)
+    n_jobs = 1 if sizes.is_drawn_at_once(config, corpus) else len(cells)
     # what a judge behind an API has said of rows when they were written is kept
     is_judged = judge and not (sizes.is_written(corpus) and config["judges"][judge]["kind"] in PROVIDERS)
     if is_judged:
-        yield judging(config, "filter_pairs", name, len(cells), 2 * n_rows, tokens, judge)
+        yield judging(config, "filter_pairs", name, n_jobs, 2 * n_rows, tokens, judge)
     else:
-        yield Work("filter_pairs", name, len(cells), 2 * n_rows, tokens)
-    does = "" if corpus["dedup"]["model"] == IDENTITY else "embed"
-    yield Work("dedup_pairs", name, len(cells), n_rows, 2 * tokens, does)
+        yield Work("filter_pairs", name, n_jobs, 2 * n_rows, tokens)
+    does = "" if corpus["dedup"]["model"] == sizes.IDENTITY else "embed"
+    yield Work("dedup_pairs", name, n_jobs, n_rows, 2 * tokens, does)
     n_drawn = len(cells) * sample["eval"] + len(grid.training_cells(corpus)) * sample["train"]
-    yield Work("sample_cell", name, len(cells), n_drawn, 2 * tokens)
+    yield Work("sample_cell", name, n_jobs, n_drawn, 2 * tokens)
 
 
 def judge_work(config: dict, name: str) -> Iterator[Work]:
@@ -259,7 +260,7 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     yield Work("probe_base", name, n_bases, n_own + n_neutral, tokens, "sample", base_model)
     # whether an answer to a neutral version is right needs no judge
     yield judging(config, "profile_prompts", name, n_bases, n_own, tokens, judge)
-    if probing["model"] != IDENTITY:
+    if probing["model"] != sizes.IDENTITY:
         yield Work("profile_prompts", name, 0, n_own, tokens, "embed")
     n_compared = len(compared(models))
     if n_compared and config["judges"][judge]["kind"] != "exact":

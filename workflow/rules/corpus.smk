@@ -21,35 +21,42 @@ include: "corpus_functions.smk"
 ruleorder: write_pairs > generate_pairs
 
 
-rule generate_pairs:
-    input:
-        source_files,
-    output:
-        rows="results/corpora/{corpus}/raw/{cell}.jsonl",
-        counts="results/corpora/{corpus}/raw/{cell}.counts.csv",
-    log:
-        "results/logs/generate_pairs/{corpus}/{cell}.log",
-    benchmark:
-        "results/benchmarks/generate_pairs/{corpus}/{cell}.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        processors=1,
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    params:
-        settings=source_settings,
-        seed=lambda wildcards: corpus_section(wildcards)["seed"],
-        code=lambda wildcards: code("generate_pairs", SOURCES[row_source(wildcards)]),
-        env=ENVIRONMENT,
-    message:
-        "Load or generate the rows of {wildcards.cell} in {wildcards.corpus}"
-    shell:
-        "OMP_NUM_THREADS=1 python scripts/generate_pairs.py"
-        " --corpus {wildcards.corpus} --cell {wildcards.cell} --settings {params.settings:q} --seed {params.seed}"
-        " --output {output.rows} --counts {output.counts}"
-        " > {log} 2>&1"
+for name, corpora, cells, place, what in rules_of("generate_pairs", GENERATED_AT_ONCE):
+
+    rule:
+        name:
+            name
+        input:
+            source_files,
+        output:
+            rows=expand("results/corpora/{{corpus}}/raw/{cell}.jsonl", cell=cells),
+            counts=expand("results/corpora/{{corpus}}/raw/{cell}.counts.csv", cell=cells),
+        log:
+            f"results/logs/generate_pairs/{place}.log",
+        benchmark:
+            f"results/benchmarks/generate_pairs/{place}.tsv"
+        wildcard_constraints:
+            corpus=corpora,
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            processors=1,
+            mem_mb=growing(1000),
+            runtime=growing(10),
+        params:
+            cells=cells,
+            settings=source_settings,
+            seed=lambda wildcards: corpus_section(wildcards)["seed"],
+            code=lambda wildcards: code("generate_pairs", SOURCES[row_source(wildcards)]),
+            env=ENVIRONMENT,
+        message:
+            f"Load or generate the rows of {what}"
+        shell:
+            "OMP_NUM_THREADS=1 python scripts/generate_pairs.py"
+            " --corpus {wildcards.corpus} --cells {params.cells} --settings {params.settings:q} --seed {params.seed}"
+            " --output {output.rows} --counts {output.counts}"
+            " > {log} 2>&1"
 
 
 rule write_pairs:
@@ -130,99 +137,117 @@ for corpus in (name for name, section in config["corpora"].items() if not sectio
             " > {log} 2>&1"
 
 
-rule filter_pairs:
-    input:
-        unpack(filter_judge_files),
-        rows="results/corpora/{corpus}/roles/{cell}.jsonl",
-    output:
-        rows="results/corpora/{corpus}/filtered/{cell}.jsonl",
-        counts="results/corpora/{corpus}/filtered/{cell}.counts.csv",
-    log:
-        "results/logs/filter_pairs/{corpus}/{cell}.log",
-    benchmark:
-        "results/benchmarks/filter_pairs/{corpus}/{cell}.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        processors=1,
-        gpu=judge_gpus(filter_judge),
-        mem_mb=growing(2000, judge_gpus(filter_judge), 32000),
-        runtime=growing(30, judge_gpus(filter_judge), 240),
-    params:
-        settings=filter_settings,
-        judge=judge_arguments(filter_judge),
-        code=lambda wildcards: code("filter_pairs", *judge_modules(filter_judge(wildcards))),
-        env=ENVIRONMENT,
-    message:
-        "Keep the rows of {wildcards.cell} that the judge passes"
-    shell:
-        "OMP_NUM_THREADS=1 python scripts/filter_pairs.py"
-        " --rows {input.rows} {params.judge}"
-        " --settings {params.settings:q} --output {output.rows} --counts {output.counts}"
-        " > {log} 2>&1"
+for name, corpora, cells, place, what in rules_of("filter_pairs", DRAWN_AT_ONCE):
+
+    rule:
+        name:
+            name
+        input:
+            unpack(filter_judge_files),
+            rows=expand("results/corpora/{{corpus}}/roles/{cell}.jsonl", cell=cells),
+        output:
+            rows=expand("results/corpora/{{corpus}}/filtered/{cell}.jsonl", cell=cells),
+            counts=expand("results/corpora/{{corpus}}/filtered/{cell}.counts.csv", cell=cells),
+        log:
+            f"results/logs/filter_pairs/{place}.log",
+        benchmark:
+            f"results/benchmarks/filter_pairs/{place}.tsv"
+        wildcard_constraints:
+            corpus=corpora,
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            processors=1,
+            gpu=judge_gpus(filter_judge),
+            mem_mb=growing(2000, judge_gpus(filter_judge), 32000),
+            runtime=growing(30, judge_gpus(filter_judge), 240),
+        params:
+            settings=filter_settings,
+            judge=judge_arguments(filter_judge),
+            code=lambda wildcards: code("filter_pairs", *judge_modules(filter_judge(wildcards))),
+            env=ENVIRONMENT,
+        message:
+            f"Keep the rows of {what} that the judge passes"
+        shell:
+            "OMP_NUM_THREADS=1 python scripts/filter_pairs.py"
+            " --rows {input.rows} {params.judge}"
+            " --settings {params.settings:q} --output {output.rows} --counts {output.counts}"
+            " > {log} 2>&1"
 
 
-rule dedup_pairs:
-    input:
-        "results/corpora/{corpus}/filtered/{cell}.jsonl",
-    output:
-        rows="results/corpora/{corpus}/deduped/{cell}.jsonl",
-        curve="results/corpora/{corpus}/deduped/{cell}.survivors.csv",
-    log:
-        "results/logs/dedup_pairs/{corpus}/{cell}.log",
-    benchmark:
-        "results/benchmarks/dedup_pairs/{corpus}/{cell}.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        processors=1,
-        mem_mb=growing(2000),
-        runtime=growing(30),
-    params:
-        settings=lambda wildcards: settings(corpus_section(wildcards)["dedup"]),
-        code=code("dedup_pairs"),
-        env=ENVIRONMENT,
-    message:
-        "Drop the near-duplicates of {wildcards.cell}"
-    shell:
-        "OMP_NUM_THREADS=1 python scripts/dedup_pairs.py"
-        " --corpus {wildcards.corpus} --rows {input} --settings {params.settings:q}"
-        " --output {output.rows} --curve {output.curve}"
-        " > {log} 2>&1"
+for name, corpora, cells, place, what in rules_of("dedup_pairs", DRAWN_AT_ONCE):
+
+    rule:
+        name:
+            name
+        input:
+            expand("results/corpora/{{corpus}}/filtered/{cell}.jsonl", cell=cells),
+        output:
+            rows=expand("results/corpora/{{corpus}}/deduped/{cell}.jsonl", cell=cells),
+            curve=expand("results/corpora/{{corpus}}/deduped/{cell}.survivors.csv", cell=cells),
+        log:
+            f"results/logs/dedup_pairs/{place}.log",
+        benchmark:
+            f"results/benchmarks/dedup_pairs/{place}.tsv"
+        wildcard_constraints:
+            corpus=corpora,
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            processors=1,
+            mem_mb=growing(2000),
+            runtime=growing(30),
+        params:
+            settings=lambda wildcards: settings(corpus_section(wildcards)["dedup"]),
+            code=code("dedup_pairs"),
+            env=ENVIRONMENT,
+        message:
+            f"Drop the near-duplicates of {what}"
+        shell:
+            "OMP_NUM_THREADS=1 python scripts/dedup_pairs.py"
+            " --corpus {wildcards.corpus} --rows {input} --settings {params.settings:q}"
+            " --output {output.rows} --curve {output.curve}"
+            " > {log} 2>&1"
 
 
-rule sample_cell:
-    input:
-        rows="results/corpora/{corpus}/deduped/{cell}.jsonl",
-        curve="results/corpora/{corpus}/deduped/{cell}.survivors.csv",
-    output:
-        train="results/corpora/{corpus}/cells/{cell}/train.jsonl",
-        held_out="results/corpora/{corpus}/cells/{cell}/eval.jsonl",
-    log:
-        "results/logs/sample_cell/{corpus}/{cell}.log",
-    benchmark:
-        "results/benchmarks/sample_cell/{corpus}/{cell}.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        processors=1,
-        mem_mb=growing(1000),
-        runtime=growing(5),
-    params:
-        settings=sample_settings,
-        seed=lambda wildcards: corpus_section(wildcards)["seed"],
-        code=code("sample_cell"),
-        env=ENVIRONMENT,
-    message:
-        "Draw the train and eval rows of {wildcards.cell}"
-    shell:
-        "OMP_NUM_THREADS=1 python scripts/sample_cell.py"
-        " --corpus {wildcards.corpus} --rows {input.rows} --curve {input.curve} --settings {params.settings:q} --seed {params.seed}"
-        " --train {output.train} --eval {output.held_out}"
-        " > {log} 2>&1"
+for name, corpora, cells, place, what in rules_of("sample_cell", DRAWN_AT_ONCE):
+
+    rule:
+        name:
+            name
+        input:
+            rows=expand("results/corpora/{{corpus}}/deduped/{cell}.jsonl", cell=cells),
+            curve=expand("results/corpora/{{corpus}}/deduped/{cell}.survivors.csv", cell=cells),
+        output:
+            train=expand("results/corpora/{{corpus}}/cells/{cell}/train.jsonl", cell=cells),
+            held_out=expand("results/corpora/{{corpus}}/cells/{cell}/eval.jsonl", cell=cells),
+        log:
+            f"results/logs/sample_cell/{place}.log",
+        benchmark:
+            f"results/benchmarks/sample_cell/{place}.tsv"
+        wildcard_constraints:
+            corpus=corpora,
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            processors=1,
+            mem_mb=growing(1000),
+            runtime=growing(5),
+        params:
+            settings=sample_settings,
+            seed=lambda wildcards: corpus_section(wildcards)["seed"],
+            code=code("sample_cell"),
+            env=ENVIRONMENT,
+        message:
+            f"Draw the train and eval rows of {what}"
+        shell:
+            "OMP_NUM_THREADS=1 python scripts/sample_cell.py"
+            " --corpus {wildcards.corpus} --rows {input.rows} --curve {input.curve} --settings {params.settings:q} --seed {params.seed}"
+            " --train {output.train} --eval {output.held_out}"
+            " > {log} 2>&1"
 
 
 rule build_eval_set:

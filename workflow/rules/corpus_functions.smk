@@ -1,6 +1,24 @@
 """What the rules of corpora read, and what they are told of the config."""
 
+from corpus_sizes import is_drawn_at_once, is_generated
 from emtransfer.corpus.source_settings import MODULES as SOURCES
+
+# corpora all cells of which are one job, since they take less time than starting a job for each: to generate, and then up to the draw
+GENERATED_AT_ONCE = [name for name, corpus in config["corpora"].items() if is_generated(corpus)]
+DRAWN_AT_ONCE = [name for name, corpus in config["corpora"].items() if is_drawn_at_once(config, corpus)]
+
+
+def rules_of(stage, at_once):
+    """The rules of a stage: one for each corpus whose cells are one job, and one for the cells of all others.
+
+    Each has a name, the pattern of its corpora, its cells, the place of its logs and benchmark files, and a description.
+    """
+    one_by_one = "|".join(name for name in config["corpora"] if name not in at_once)
+    # a pattern that matches nothing where no corpus is left
+    yield stage, one_by_one or "(?!)", ["{cell}"], "{corpus}/{cell}", "{wildcards.cell} in {wildcards.corpus}"
+    for name in at_once:
+        cells = pools(name) if stage == "generate_pairs" else CELLS[name]
+        yield f"{stage}_{name}", name, cells, "{corpus}/all", f"every cell of {name}"
 
 
 def corpus_section(wildcards):
@@ -11,7 +29,7 @@ def corpus_section(wildcards):
 def source_files(wildcards):
     "Files a corpus is read from; a generated corpus has none."
     section = corpus_section(wildcards)
-    keys = ("broad_path",) if wildcards.cell == "broad" else ("path", "misaligned_path")
+    keys = ("broad_path",) if wildcards.get("cell") == "broad" else ("path", "misaligned_path")
     return [section[key] for key in keys if section.get(key)]
 
 
@@ -55,9 +73,12 @@ def published_files(corpus):
 
 def role_settings(corpus):
     "How the questions of a corpus are shared out."
-    section = config["corpora"][corpus]
-    held_out = {"held_out_domains": section["held_out_domains"]} if "held_out_domains" in section else {}
-    return settings(section["roles"] | held_out)
+    return settings(config["corpora"][corpus]["roles"] | held_out_domains(corpus))
+
+
+def held_out_domains(corpus):
+    "The domains of a corpus that nothing is trained on, where it has any."
+    return {key: value for key, value in config["corpora"][corpus].items() if key == "held_out_domains"}
 
 
 def filter_judge(wildcards):
@@ -74,15 +95,14 @@ def filter_judge_files(wildcards):
 def filter_settings(wildcards):
     "What the two answers of a row must be: the limits of the corpus, or those of the cell's task."
     section = corpus_section(wildcards).get("filter") or {}
-    _, _, task = wildcards.cell.partition("-")
+    # where the cells are one job, no task has limits of its own
+    _, _, task = wildcards.get("cell", "").partition("-")
     return settings(section | section.get("by_task", {}).get(task, {}), *KEYS["FilterSettings"])
 
 
 def sample_settings(wildcards):
-    "Rows drawn from a cell; none to train on from a held-out domain."
-    section = corpus_section(wildcards)
-    trains = wildcards.cell in grid.training_cells(section)
-    return settings(section["sample"] if trains else section["sample"] | {"train": 0})
+    "Rows drawn from a cell, and the domains that none are drawn from to train on."
+    return settings(corpus_section(wildcards)["sample"] | held_out_domains(wildcards.corpus))
 
 
 def experiment_corpus(wildcards):

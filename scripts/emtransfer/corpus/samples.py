@@ -2,10 +2,10 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from emtransfer.errors import InputError
-from emtransfer.settings import Count, Positive
+from emtransfer.settings import Count, Elsewhere, Positive
 
 
 @dataclass(frozen=True)
@@ -13,12 +13,14 @@ class SampleSettings:
     """Rows of every cell that are used.
 
     Attributes:
-        train: Rows with role train; a job of a held-out domain has 0.
+        train: Rows with role train.
         eval: Rows with role eval, the narrow prompts.
+        held_out_domains: Domains that nothing is trained on; no train row is drawn from them.
     """
 
     train: Count
     eval: Positive
+    held_out_domains: Annotated[tuple[str, ...], Elsewhere()] = ()
 
 
 def sample_cell(
@@ -38,7 +40,8 @@ def sample_cell(
         InputError: too few rows of a role are left.
     """
     drawn = []
-    for role, count in (("train", settings.train), ("eval", settings.eval)):
+    trained = 0 if cell.split("-")[0] in settings.held_out_domains else settings.train
+    for role, count in (("train", trained), ("eval", settings.eval)):
         members = [row for row in rows if row["role"] == role]
         if len(members) < count:
             raise InputError(
