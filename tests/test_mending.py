@@ -1,5 +1,6 @@
 """What is mended in Snakemake and its SLURM plugin is mended in the versions that it was written for, and no run starts with others."""
 
+import asyncio
 import importlib.metadata
 import os
 import subprocess
@@ -10,7 +11,9 @@ from types import SimpleNamespace
 import pytest
 import snakemake_executor_plugin_slurm as plugin
 from snakemake.exceptions import WorkflowError
+from snakemake.io import _IOFile
 
+import checksums
 import mending
 from helpers.workflow_tree import ROOT, SMOKE, copy_tree
 
@@ -27,6 +30,12 @@ def slurm(monkeypatch) -> object:
     """The plugin's executor; what is mended in the plugin is undone after the test."""
     monkeypatch.setattr(plugin, "pending_jobs_for_rule", plugin.pending_jobs_for_rule)
     return object.__new__(plugin.Executor)
+
+
+@pytest.fixture(autouse=True)
+def files(monkeypatch) -> None:
+    """What is mended in Snakemake's files is undone after the test."""
+    monkeypatch.setattr(_IOFile, "checksum", _IOFile.checksum)
 
 
 def install(monkeypatch, **versions: str) -> None:
@@ -93,3 +102,36 @@ def test_another_version_plans_a_run_and_does_not_start_it(tree, dry):
     said = done.stdout + done.stderr
     assert (done.returncode == 0) == dry and ("snakemake is 99.0.0; expected 9.27.1, in which" in said) != dry
     assert "Traceback" not in said and not (tree / target).exists()
+
+
+class File:
+    """A file as Snakemake hashes it; `read` tells how often."""
+
+    is_storage = False
+
+    def __init__(self, path: Path):
+        self.file, self.read = str(path), 0
+
+    async def checksum(self, threshold=None, force=False, algorithm=None):
+        self.read += 1
+        return f"{algorithm}:{Path(self.file).read_text()}"
+
+
+def test_a_file_is_hashed_again_when_it_has_changed_and_else_once(tmp_path):
+    checksums.mend(File)
+    path = tmp_path / "rows.jsonl"
+    path.write_text("one")
+    file = File(path)
+    assert [asyncio.run(file.checksum(10)) for _ in range(3)] == ["None:one"] * 3 and file.read == 1
+    # of the same size, at another time; then another file of the same size and time
+    path.write_text("two")
+    os.utime(path, (1, 1))
+    assert asyncio.run(file.checksum(10)) == "None:two"
+    (tmp_path / "other").write_text("six")
+    os.utime(tmp_path / "other", (1, 1))
+    (tmp_path / "other").replace(path)
+    assert asyncio.run(file.checksum(10)) == "None:six" and file.read == 3
+    # whoever wants another kind of hash gets it
+    assert asyncio.run(file.checksum(10, algorithm="md5")) == "md5:six"
+    # another threshold may let no hash be made
+    assert asyncio.run(file.checksum(2)) == "None:six" and file.read == 5

@@ -8,7 +8,9 @@ there, take the mending out or fit it, and only then change the version here.
 import importlib.metadata
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import _IOFile
 
+import checksums
 import slurm_arrays
 import warm_start
 
@@ -26,6 +28,7 @@ def mend(scheduler) -> None:
     # beside a rate limit, which is on by default, Snakemake starts one more re-evaluation a second for every finished job,
     # until it hardly does anything else (its pull request 3744); resources limit jobs on this machine, `jobs` those on a cluster
     scheduler.job_rate_limiter = None
+    checksums.mend(_IOFile)
     executor = scheduler._executor
     if type(executor).__module__ == "snakemake.executors.local":
         # the server ends when this is gone
