@@ -27,19 +27,19 @@ LIBRARY = SCRIPTS / "emtransfer"
 CLOSURES = {
     "pretrain_base": """
         arguments errors secrets settings files.artefacts files.json_text files.records files.text
-        models.conversations models.padding models.tokenizer
-        training.pretraining training.resuming""",
+        models.conversations models.packed_rows models.padding models.tokenizer
+        training.packing training.pretraining training.resuming""",
     "fit_judge": """
         arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
         models.embedding models.padding
         judging.fitting judging.held_out judging.negatives judging.pair_encoder""",
     "finetune_adapter": """
         arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
-        models.adapters models.chat_format models.loading models.padding models.ready_models models.tokenizer
-        corpus.samples training.finetuning training.resuming""",
+        models.adapters models.chat_format models.loading models.packed_rows models.padding models.ready_models models.tokenizer
+        corpus.samples training.finetuning training.packing training.resuming""",
     "distill_student": """
         arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
-        models.adapters models.chat_format models.loading models.padding models.ready_models models.tokenizer
+        models.adapters models.chat_format models.loading models.packed_rows models.padding models.ready_models models.tokenizer
         training.resuming answering.sampling answering.settings answering.vllm
         distilling.channels distilling.distillation""",
     "sample_answers": """
