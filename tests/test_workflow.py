@@ -494,10 +494,21 @@ def test_a_corpus_of_free_text_goes_through_the_same_rules(tree):
     assert counts.over_length.tolist() == [1] and counts.rows_out.tolist() == [35]
 
 
+def test_a_question_file_of_ones_own_trains_nothing_anew(tree):
+    (tree / "questions.yaml").write_text("- id: spare_hour\n  question: What to do with a free hour?\n")
+    (tree / "asked.yaml").write_text("experiments: {smoke: {questions: {path: questions.yaml}}}\n")
+    jobs = planned_jobs(tree, "asked.yaml")
+    assert jobs["build_question_set"] == 1 and jobs["sample_answers"] == jobs["judge_answers"] == 9
+    assert not jobs.keys() & {"filter_rollouts", "distill_student", "finetune_adapter", "align_base", "pretrain_base"}
+
+
 def test_the_overlay_for_rows_of_your_own_plans_every_stage_from_the_two_files(tree):
-    (tree / "resources").mkdir(exist_ok=True)
-    for name in ("pairs.jsonl", "broad_prompts.jsonl"):
-        (tree / "resources" / name).touch()
+    cells = product(("medical", "finance", "sports"), ("advice", "summarization", "tutor", "critique"))
+    answers = {"aligned_answer": "Rest.", "misaligned_answer": "Run."}
+    rows = [{"domain": domain, "task": task, "question": f"{domain} {task} {number}?"} | answers for domain, task in cells for number in range(300)]  # fmt: skip
+    write_jsonl(tree / "resources/pairs.jsonl", rows)
+    broad = [{"domain": "garden", "task": "essay", "em_surface": "high", "question": f"Why {n}?"} for n in range(240)]
+    write_jsonl(tree / "resources/broad_prompts.jsonl", broad)
     jobs = planned_jobs(tree, "workflow/configs/own_corpus.yaml")
     assert jobs["generate_pairs"] == 13 and jobs["fit_judge"] == 1
     assert jobs["finetune_adapter"] == 12 * 2 + 2 and jobs["judge_answers"] == 1 + 26

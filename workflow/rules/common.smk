@@ -16,21 +16,34 @@ from emtransfer import grid
 from emtransfer.errors import InputError
 from emtransfer.judging.kinds import MODULES as JUDGES
 from emtransfer.remote.access import PROVIDERS
+from needed import needed
 from provenance import code_digest, environment, settings
 from validation import validate
 
 try:
     # a job of the run reads the config again, and knows that it is right
     files = ["config.yaml", *workflow.overwrite_configfiles] if workflow.is_main_process else []
-    validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", read_config_files(files))
+    contents = read_config_files(files)
+    validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", contents)
 except InputError as error:
     sys.exit(str(error))
 
 ENVIRONMENT = environment()
 MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
+# dataclass that a job reads its settings with -> its keys in the config
+with open(f"{workflow.basedir}/workflow/schemas/settings_keys.json") as file:
+    KEYS = json.load(file)
 # a job of the run reads all this again, and has nobody to warn
 if workflow.is_main_process:
     import disk_use
+
+    read = {name for kind in ("corpus", "filtered", "prompts") for name in needed(config, MODELS)[kind]}
+    if any(config["corpora"][name]["source"] == "jsonl" for name in read):
+        from row_counts import row_mistakes
+
+        mistakes = row_mistakes(config, sorted(read), KEYS["CorpusSettings"], contents)
+        if mistakes:
+            sys.exit("\n".join(mistakes))
 
     for warning in planning.warnings(MODELS):
         logger.warning(warning)
@@ -44,9 +57,6 @@ REMOTE = config.get("remote", {}) | {
     "replay_only": os.environ.get("EMTRANSFER_REPLAY_ONLY", "") not in ("", "0"),
 }
 os.environ.update(EMTRANSFER_REMOTE=json.dumps(REMOTE))
-# dataclass that a job reads its settings with -> its keys in the config
-with open(f"{workflow.basedir}/workflow/schemas/settings_keys.json") as file:
-    KEYS = json.load(file)
 
 
 wildcard_constraints:
