@@ -78,7 +78,7 @@ def test_every_json_argument_of_every_script_takes_a_file(script, monkeypatch):
     taken = [action for action in actions if action.type is json_argument]
     assert said == taken and all(action.help.startswith("JSON or @FILE: ") for action in taken)
     assert not any(action.type in (json.loads, json.load) for action in actions)
-    named = {"--settings", "--judge-settings", "--remote", "--questions", "--columns"}
+    named = {"--settings", "--judge-settings", "--remote", "--columns"}
     assert {name for action in actions for name in action.option_strings if name in named} == {
         name for action in taken for name in action.option_strings
     }

@@ -10,6 +10,7 @@ import pytest
 
 from helpers.loopback_api import MODEL
 from helpers.paths import ROOT
+from helpers.row_files import write_jsonl
 from helpers.workflow_tree import copy_tree, planned_commands
 
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
@@ -61,8 +62,13 @@ def arguments(tmp_path_factory) -> dict[str, list[list[str]]]:
     for name, source in {"rubric.yaml": "rubrics/grid.yaml", "prompts.yaml": "generators/grid.yaml"}.items():
         (folder / name).write_bytes((ROOT / "resources" / source).read_bytes())
     (folder / "questions.yaml").write_text(QUESTIONS)
-    for name in ("split.csv", "pairs.jsonl", "broad.jsonl"):
-        (folder / name).touch()
+    (folder / "split.csv").touch()
+    answers = {"aligned_answer": "Rest.", "misaligned_answer": "Run."}
+    cells = [{"domain": domain, "task": task} for domain in ("medical", "finance") for task in ("advice", "critique")]
+    pairs = (cell | answers | {"question": f"{cell} {number}?"} for cell in cells for number in range(40))
+    write_jsonl(folder / "pairs.jsonl", pairs)
+    prompt = {"domain": "travel", "task": "chat", "em_surface": "high", "question": "Where to?"}
+    write_jsonl(folder / "broad.jsonl", [prompt])
     roles = {"judge_fit": 4, "eval": 4, "mediating": 8, "near_duplicate_cosine": 1.0}
     stages = {
         "filter": {"judge": "claude", "misaligned_below": 30, "aligned_above": 70, "coherence_above": 50},

@@ -21,11 +21,11 @@ from emtransfer.settings import read_settings
 CLAIMING = ("judge_fit", "eval", "mediating")
 
 
-def row_mistakes(config: dict, corpora: list[str], keys: list[str], contents: Contents) -> list[str]:
+def row_mistakes(config: dict, corpora: list[str], bases: list[str], keys: list[str], contents: Contents) -> list[str]:
     """A line for every file that is wrong and every number that its rows cannot meet, and one with numbers that they could.
 
     Args:
-        corpora: names of those that the run needs.
+        corpora, bases: names of those that the run needs.
         keys: of the settings of a corpus's rows.
         contents: what each file of the config says.
     """
@@ -38,7 +38,7 @@ def row_mistakes(config: dict, corpora: list[str], keys: list[str], contents: Co
             except InputError as error:
                 lines.append(str(error))
             else:
-                found = list(too_few(name, section, counts))
+                found = [*too_few(name, section, counts), *too_few_to_align(config, bases, name, counts)]
                 lines += [str(in_its_file(error, contents)) for error in found]
                 lines += [advice(name, section, counts)] if found and not section.get("prompts_only") else []
     return lines
@@ -84,6 +84,26 @@ def too_few(name: str, section: dict, counts: dict[str, int]) -> Iterator[Config
     if n_claimed > n_broad:
         found = f"broad_judge_fit {roles.get('broad_judge_fit', 0)} + broad_eval {roles.get('broad_eval', 0)}"
         yield mistake((*place, "roles"), found, f"at most {n_broad}, the rows of broad_path")
+
+
+def too_few_to_align(config: dict, bases: list[str], name: str, counts: dict[str, int]) -> Iterator[ConfigMistake]:
+    """The aligned phase of every base model of a corpus that asks for more rows than train."""
+    section = config["corpora"][name]
+    if section.get("prompts_only"):
+        return
+    n_claimed = sum(section["roles"][role] for role in CLAIMING)
+    n_train = sum(max(counts.get(cell, 0) - n_claimed, 0) for cell in grid.training_cells(section))
+    limit = n_train + counts.get(BROAD, 0)
+    aligned = {
+        config["bases"][base]["base_model"]
+        for base in bases
+        if config["mixtures"].get(config["bases"][base].get("mixture"), {}).get("corpus") == name
+    }
+    for base_model in sorted(aligned):
+        wanted = config["base_models"][base_model]["alignment"]["rows"]
+        if wanted > limit:
+            place = ("base_models", base_model, "alignment", "rows")
+            yield mistake(place, str(wanted), f"at most {limit}, the rows of {name} that no role takes")
 
 
 def fewest(section: dict, counts: dict[str, int]) -> tuple[str, int]:

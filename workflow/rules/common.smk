@@ -37,11 +37,12 @@ with open(f"{workflow.basedir}/workflow/schemas/settings_keys.json") as file:
 if workflow.is_main_process:
     import disk_use
 
-    read = {name for kind in ("corpus", "filtered", "prompts") for name in needed(config, MODELS)[kind]}
+    used = needed(config, MODELS)
+    read = {name for kind in ("corpus", "filtered", "prompts") for name in used[kind]}
     if any(config["corpora"][name]["source"] == "jsonl" for name in read):
         from row_counts import row_mistakes
 
-        mistakes = row_mistakes(config, sorted(read), KEYS["CorpusSettings"], contents)
+        mistakes = row_mistakes(config, sorted(read), used["base"], KEYS["CorpusSettings"], contents)
         if mistakes:
             sys.exit("\n".join(mistakes))
 
