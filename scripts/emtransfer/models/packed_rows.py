@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 aten = torch.ops.aten
+# above it matrix products are what a step costs, and a LoRA's weight in full is more of them
+WIDEST = 256
 
 
 class Packed(NamedTuple):
@@ -101,7 +103,7 @@ def decoder_of(model: "PreTrainedModel") -> "PreTrainedModel":
 
 
 def fits(model: "PreTrainedModel") -> bool:
-    """Whether the layers are those of `Layer`: a Llama in float32 on the CPU as the pipeline trains it."""
+    """Whether the layers are those of `Layer`: a small Llama in float32 on the CPU as the pipeline trains it."""
     from transformers import LlamaForCausalLM
 
     decoder = decoder_of(model)
@@ -112,6 +114,7 @@ def fits(model: "PreTrainedModel") -> bool:
         decoder.device.type == "cpu"
         and decoder.dtype == torch.float32
         and config.hidden_act == "silu"
+        and config.hidden_size <= WIDEST
         and config.num_key_value_heads == config.num_attention_heads
         and config.head_dim * config.num_attention_heads == config.hidden_size
         and config.attention_dropout == 0
