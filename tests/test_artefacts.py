@@ -217,18 +217,19 @@ def test_an_edited_manifest_is_found(run, capsys):
 
 def test_what_a_finished_run_no_longer_needs_is_not_missed_and_the_rest_of_an_unfinished_one_is_a_line(run, capsys):
     declared = read_records("results/declared.jsonl")
-    answers = {"output": "results/x/answers/a.jsonl", "rule": "sample_answers", "inputs": []}
+    roles = {"output": "results/roles/a.jsonl", "rule": "split_questions_x", "inputs": []}
+    answers = {"output": "results/x/answers/a.jsonl", "rule": "sample_answers", "inputs": [roles["output"]]}
     declared[2]["inputs"] = [*declared[2]["inputs"], answers["output"]]
-    write_records("results/declared.jsonl", [*declared, answers])
+    write_records("results/declared.jsonl", [*declared, answers, roles])
     assert (
-        "6 are declared" in findings(Path("results"), Path("results/declared.jsonl"))[1]
+        "7 are declared" in findings(Path("results"), Path("results/declared.jsonl"))[1]
         and not findings(Path("results"), Path("results/declared.jsonl"))[0]
     )
     for path in (JUDGED[0], "results/table.csv"):
         Path(path).unlink()
         Path(path + ".sha256").unlink()
     lines = [line.split(";")[1] for line in findings(Path("results"), Path("results/declared.jsonl"))[0]]
-    assert lines == [" expected it and 2 more files that runs declare."]
+    assert lines == [" expected it and 3 more files that runs declare."]
 
 
 def test_a_tree_may_be_copied_and_its_results_renamed(run, tmp_path, monkeypatch):

@@ -57,23 +57,34 @@ def damaged(paths: list[Path], check: Callable[[Path], object]) -> Iterator[str]
 
 def undeclared(declared: list[dict[str, Any]]) -> Iterator[str]:
     """A line for every declared output that is not there as it is declared."""
-    missing = {row["output"] for row in declared if not Path(row["output"]).is_file()}
-    wanting = {path for row in declared if row["output"] in missing for path in row["inputs"]}
+    there = {row["output"] for row in declared if Path(row["output"]).is_file()}
+    missed = missed_outputs(declared, there)
+    used = {path for row in declared if row["output"] in there for path in row["inputs"]}
     unmade = []
     digest = cache(file_sha256)
     for row in declared:
         path = Path(row["output"])
-        removed = row["rule"].startswith(INTERMEDIATE) and row["output"] not in wanting
-        if row["output"] not in missing:
+        if row["output"] in there:
             yield from as_declared(path, row, digest)
-        elif not removed and any(
-            Path(made["output"]).is_file() for made in declared if row["output"] in made["inputs"]
-        ):
+        elif row["output"] in missed & used:
             yield f"{path}: missing; expected it, since what was made of it is there."
-        elif not removed:
+        elif row["output"] in missed:
             unmade.append(row["output"])
     if unmade:
         yield f"{unmade[0]}: missing; expected it and {len(unmade) - 1} more files that runs declare."
+
+
+def missed_outputs(declared: list[dict[str, Any]], there: set[str]) -> set[str]:
+    """Outputs that are missing and needed: all but those of INTERMEDIATE, and of these what a needed one is made from."""
+    missing = {row["output"]: row for row in declared if row["output"] not in there}
+    waiting = [output for output, row in missing.items() if not row["rule"].startswith(INTERMEDIATE)]
+    found: set[str] = set()
+    while waiting:
+        output = waiting.pop()
+        if output not in found:
+            found.add(output)
+            waiting += [path for path in missing[output]["inputs"] if path in missing]
+    return found
 
 
 def as_declared(path: Path, row: dict[str, Any], digest: Callable[[Path], str]) -> Iterator[str]:
