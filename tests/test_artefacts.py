@@ -6,10 +6,12 @@ import shutil
 import subprocess
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from declared import write_declared
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import (
     MANIFEST,
@@ -230,6 +232,23 @@ def test_what_a_finished_run_no_longer_needs_is_not_missed_and_the_rest_of_an_un
         Path(path + ".sha256").unlink()
     lines = [line.split(";")[1] for line in findings(Path("results"), Path("results/declared.jsonl"))[0]]
     assert lines == [" expected it and 3 more files that runs declare."]
+
+
+def test_what_an_earlier_run_declared_and_never_made_is_declared_no_longer(run, capsys):
+    declared = read_records("results/declared.jsonl")
+    write_records(
+        "results/declared.jsonl", [*declared, {"output": "results/never", "rule": "judge_answers", "inputs": []}]
+    )
+    assert found(capsys) == ["results/never: missing"]
+    again = SimpleNamespace(
+        shellcmd="python x.py --seed 2 --settings '{\"rank\": 8}'", input=["a", "b"], output=[declared[1]["output"]]
+    )
+    again.rule = SimpleNamespace(name="finetune_adapter")
+    write_declared(Path("results/declared.jsonl"), [again, SimpleNamespace(shellcmd=None)])
+    rows = {row["output"]: row for row in read_records("results/declared.jsonl")}
+    assert rows.keys() == {row["output"] for row in declared}
+    made_with = {"seed": 2, "settings": {"rank": 8}, "inputs": ["a", "b"], "rule": "finetune_adapter"}
+    assert rows[declared[1]["output"]] == made_with | {"output": declared[1]["output"]}
 
 
 def test_a_tree_may_be_copied_and_its_results_renamed(run, tmp_path, monkeypatch):

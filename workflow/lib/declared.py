@@ -15,9 +15,16 @@ from emtransfer.files.records import read_records, write_records
 
 
 def write_declared(path: Path, jobs: Iterable[Any]) -> None:
-    """Add what jobs of Snakemake declare to a list, in place of what was declared of the same outputs before."""
+    """Add what jobs of Snakemake declare to a list, in place of what was declared of the same outputs before.
+
+    What earlier runs declared and never made, or what has been removed since, is declared no longer.
+    """
     try:
-        known = {row["output"]: row for row in read_records(path)} if path.is_file() else {}
+        known = (
+            {row["output"]: row for row in read_records(path) if Path(row["output"]).is_file()}
+            if path.is_file()
+            else {}
+        )
     except InputError:
         # one that was damaged is made anew
         known = {}
