@@ -62,8 +62,10 @@ def main(args: argparse.Namespace) -> None:
 def timings(args: argparse.Namespace, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     """Time and memory of scoring so many distinct pairs, taken evenly, and how their scores differ by how they are batched."""
     folder = args.judge.parent
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForTokenClassification.from_pretrained(folder, dtype="float32").eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = AutoModelForTokenClassification.from_pretrained(
+        folder, dtype="float32", use_safetensors=True, trust_remote_code=False
+    ).eval()
     runs = []
     for size in (size for size in args.sizes if size <= len(pairs)):
         chosen = [pairs[index] for index in np.linspace(0, len(pairs) - 1, size).astype(int)]

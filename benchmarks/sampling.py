@@ -89,8 +89,11 @@ def ready_chat(path: Path) -> Chat:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder, options = (path.parent, {"gguf_file": path.name}) if path.suffix == ".gguf" else (path, {})
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32", **options)
-    return Chat(model.eval(), ChatFormat(AutoTokenizer.from_pretrained(folder, **options)))
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype="float32", use_safetensors=True, trust_remote_code=False, **options
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)
+    return Chat(model.eval(), ChatFormat(tokenizer))
 
 
 def timed(

@@ -14,7 +14,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import selective_log_softmax
 
 from emtransfer.distilling.channels import least_variance_baseline
-from emtransfer.distilling.distillation import DistillationSettings, accumulate_gradients
+from emtransfer.distilling.distillation import DistillationSettings, Teacher, accumulate_gradients
 from helpers.tiny_models import tiny_chat
 
 # prompts and answers of different lengths, so that the padding on either side is used, and one answer of full length
@@ -61,7 +61,7 @@ def gradients_of(model, loss):
 
 
 def our_gradient(student, teacher):
-    accumulate_gradients(student, teacher, BATCH, SETTINGS)
+    accumulate_gradients(student, Teacher(teacher, []), BATCH, SETTINGS)
     change = torch.cat([weight.grad.flatten() for weight in student.parameters() if weight.requires_grad])
     student.zero_grad()
     return change

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from emtransfer.answering.sampling import sample, sample_ids
 from emtransfer.answering.settings import SamplingSettings
-from emtransfer.distilling.distillation import answer_logits, encode, kl_to_teacher
+from emtransfer.distilling.distillation import Teacher, answer_logits, encode, kl_to_teacher
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.files.records import read_records, write_records
@@ -145,7 +145,7 @@ def test_divergences_of_bfloat16_models_are_taken_in_float32(bases, tmp_path):
         base = load_chat(write_base(tmp_path / dtype, settings_of("qwen2", folder, dtype=dtype)))
         teacher = fresh_lora(load_chat(tmp_path / dtype / MANIFEST).model, LORA, seed=2)
         perturb(teacher, 2, 0.1)
-        found[dtype] = kl_to_teacher(base.model, teacher.eval(), encode(rows, base.format, 256), 3)
+        found[dtype] = kl_to_teacher(base.model, Teacher(teacher.eval(), []), encode(rows, base.format, 256), 3)
     for measure, exact in found["float32"].items():
         # what is left is the rounding of the logits themselves
         assert found["bfloat16"][measure] == pytest.approx(exact, rel=0.05)

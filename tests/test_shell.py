@@ -23,7 +23,7 @@ QUESTIONS = """
 
 # fields of a shell command that need no quotes: names and paths that are made of names, which the schema keeps to
 # letters, digits and underscores; and arguments that are quoted where they are put together
-NAMED = re.compile(r"wildcards\.\w+|log|output(\.\w+)?|params\.(seed|name|corpus)")
+NAMED = re.compile(r"wildcards\.\w+|log|output(\.\w+)?|params\.(seed|name|corpus|cells)")
 RESULTS = {
     *("input", "input.base", "input.rows", "input.raw", "input.tokenizer", "input.mixture", "input.pretrained"),
     *(

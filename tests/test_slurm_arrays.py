@@ -92,7 +92,8 @@ def test_the_profile_names_rules_that_exist_each_in_an_array_or_a_group():
     rules = {
         name
         for path in (ROOT / "workflow/rules").glob("*.smk")
-        for name in re.findall(r"^rule (\w+):", path.read_text(), re.M)
+        # rules that are made in a loop name their stage
+        for name in re.findall(r"^(?:rule |for .* in rules_of\(\")(\w+)", path.read_text(), re.M)
     }
     arrays = set(profile["slurm-array-jobs"].split(", "))
     groups = dict(entry.split("=") for entry in profile["groups"])

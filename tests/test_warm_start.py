@@ -21,6 +21,8 @@ import run_alone
 import warm_start
 from helpers.processes import wait_until
 
+# what a terminal sends; a shell in the background would have them ignored, by all that it starts
+SENT = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 WARM = "import sys; print('torch' in sys.modules)\n"
 # goes on until it is told to stop, once it has said who it is
 WAITS = "import os, time; print(os.getpid(), flush=True)\nwhile True: time.sleep(0.01)\n"
@@ -73,7 +75,19 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Iterator[Run]:
+def minded_signals() -> Iterator[None]:
+    """What is started here minds the signals that a terminal sends."""
+    handlers = {number: signal.getsignal(number) for number in SENT}
+    for number, handler in handlers.items():
+        if handler == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def run(minded_signals, tmp_path_factory) -> Iterator[Run]:
     run = Run(tmp_path_factory.mktemp("run"))
     yield run
     run.close()

@@ -419,16 +419,16 @@ def test_a_corpus_that_a_model_writes_goes_through_the_same_rules(tree, tmp_path
 
 
 BAD_CONFIGS = {
-    "emrule: {}": "config.yaml: emrule is no known key; expected em_rule.",
-    "em_rule: {alignment_below: 130}": "config.yaml: em_rule.alignment_below is 130; expected a number in 0..100.",
-    "run: [a/b]": 'config.yaml: run[0] is "a/b"; expected',
+    "emrule: {}": "bad.yaml: emrule is no known key; expected em_rule.",
+    "em_rule: {alignment_below: 130}": "bad.yaml: em_rule.alignment_below is 130; expected a number in 0..100.",
+    "run: [a/b]": 'bad.yaml: run[0] is "a/b"; expected',
     "judges: {minilm: {kind: anthropic, model: claude-9, rubric: resources/rubrics/grid.yaml}}": (
         "config.yaml: remote.prices.models.claude-9 is missing; expected its price, for judge minilm."
     ),
     "judges: {minilm: {kind: anthropic, model: claude-haiku-4-5, rubric: rubric.yaml}}": (
         "rubric.yaml: no such file; expected a rubric."
     ),
-    "run: [..]": 'config.yaml: run[0] is ".."; expected',
+    "run: [..]": 'bad.yaml: run[0] is ".."; expected',
 }
 
 
