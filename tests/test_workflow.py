@@ -494,7 +494,9 @@ def test_a_corpus_of_free_text_goes_through_the_same_rules(tree):
     assert counts.over_length.tolist() == [1] and counts.rows_out.tolist() == [35]
 
 
-def test_a_question_file_of_ones_own_trains_nothing_anew(tree):
+def test_a_question_file_of_ones_own_trains_nothing_anew(tmp_path_factory):
+    # a run as it ended, whatever other tests have done to theirs
+    tree = shutil.copytree(smoke_tree(tmp_path_factory), tmp_path_factory.mktemp("asked") / "tree")
     (tree / "questions.yaml").write_text("- id: spare_hour\n  question: What to do with a free hour?\n")
     (tree / "asked.yaml").write_text("experiments: {smoke: {questions: {path: questions.yaml}}}\n")
     jobs = planned_jobs(tree, "asked.yaml")
