@@ -243,4 +243,5 @@ def test_wide_rules_are_arrays_and_short_ones_share_a_submission(run):
     tasks = [job for job in of("filter_pairs", run.jobs) if job not in symbols]
     assert len(symbols) == 1 and len(tasks) == 4 and len({job["ArrayJobId"] for job in tasks}) == 1
     # four cells, and the draw of each
-    assert len(of("cells", run.jobs)) == 1 and not of("dedup_pairs", run.jobs)
+    at_once = of("dedup_pairs_smoke_symbols", run.jobs)
+    assert len(of("cells", run.jobs)) == 1 and not [job for job in of("dedup_pairs", run.jobs) if job not in at_once]
