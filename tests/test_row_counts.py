@@ -57,7 +57,7 @@ def test_every_number_that_30_rows_cannot_meet_is_told_at_once_with_those_that_w
         "own_corpus.yaml: corpora.own.roles is judge_fit 100 + eval 60 + mediating 40, 200 of every cell; expected at most 30, the rows of medical-advice.",
         "own_corpus.yaml: corpora.own.sample.train is 80; expected at most 0, the rows of medical-advice that no role takes.",
         "own_corpus.yaml: corpora.own.roles is broad_judge_fit 0 + broad_eval 240; expected at most 9, the rows of broad_path.",
-        "own_corpus.yaml: base_models.own.alignment.rows is 1500; expected at most 9, the rows of own that no role takes.",
+        "own_corpus.yaml: base_models.own.alignment.rows is 1400; expected at most 9, the rows of own that no role takes.",
         "corpora.own: with 30 rows a cell these would work: roles: {judge_fit: 7, eval: 6, mediating: 0, broad_judge_fit: 0, broad_eval: 9, …}, "
         "sample: {train: 12, eval: 4}, and experiments with finetuning.rows of 12; workflow/configs/small_corpus.yaml is a whole overlay for 30 rows a cell.",
     ]  # fmt: skip
