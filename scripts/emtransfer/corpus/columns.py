@@ -1,4 +1,4 @@
-"""Fields of a corpus in a file that calls them otherwise: columns, places within them, turns of a chat, or a value for all rows."""
+"""Where a file has the fields of a corpus under other names: columns, places within them, turns of a chat, or one value for all rows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rows of a corpus from a file, or from two, of which one has the aligned answers and the other the misaligned."""
+"""Rows of a corpus from one file, or from two: one with the aligned answers and one with the misaligned."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

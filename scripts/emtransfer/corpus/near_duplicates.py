@@ -1,4 +1,4 @@
-"""Which rows ask the same question as others, by their slots or, free text, by the cosine of their embeddings."""
+"""Which rows ask the same question as others: by their slots, or for free text by the cosine of their embeddings."""
 
 import json
 from collections.abc import Callable

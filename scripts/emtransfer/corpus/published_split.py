@@ -1,4 +1,4 @@
-"""Roles that others have published, taken once the questions of a cell are known to be those of the corpus by their hashes."""
+"""Roles that others have published, used for a cell once hashes show that its questions are those of the corpus."""
 
 import hashlib
 import re

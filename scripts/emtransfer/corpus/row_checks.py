@@ -1,4 +1,4 @@
-"""What a row that a user brings must be, under the pipeline's names."""
+"""Checks of the rows that a user brings, under the pipeline's names."""
 
 import re
 from typing import Any

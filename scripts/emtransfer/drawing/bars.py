@@ -1,4 +1,4 @@
-"""Rates by how near a prompt is to the training cell, by its room, and by what a base was pretrained on."""
+"""EM rates by relation to the training cell, by room, and by pretraining mixture."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Loss of every model of an experiment along its training, and of students the distance to their teacher."""
+"""The training loss of every model of an experiment, and the distance of students to their teacher."""
 
 from collections.abc import Callable
 from typing import NamedTuple

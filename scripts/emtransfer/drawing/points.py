@@ -1,4 +1,4 @@
-"""Rates against something else: how well a task was learned, coherence, and what a student was taught by, on and through."""
+"""EM rates against learnedness, against coherence, and by a student's teacher, data and channel."""
 
 from collections.abc import Iterator
 

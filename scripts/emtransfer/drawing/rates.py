@@ -1,4 +1,4 @@
-"""Rows of the transfer table that a figure is of, and rates pooled over them."""
+"""The rows of the transfer table that a figure shows, and rates pooled over them."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How every figure looks, and files of it whose bytes depend on what is drawn alone.
+"""The look of every figure, written to files whose bytes depend only on what is drawn.
 
 Colours are those of Okabe and Ito (2008), which the colour-blind tell apart, in an order in which they differ in grey too; what a
 colour says, a marker or a label says as well. Rates of misaligned and of other answers never share a palette.

@@ -1,4 +1,4 @@
-"""JSON that says one thing: no key twice, no number that is none, no text that UTF-8 cannot hold."""
+"""JSON with one meaning: no duplicate keys, no NaN or infinity, no text that UTF-8 cannot hold."""
 
 import json
 import math

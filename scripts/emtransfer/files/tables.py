@@ -1,4 +1,4 @@
-"""Rows that others wrote, in the types of file people have: every cell as it stands, and the place where each row stands."""
+"""Rows from the common types of file, every value as it stands, with the place of each row."""
 
 import csv
 import gzip

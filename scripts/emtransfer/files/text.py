@@ -1,4 +1,4 @@
-"""Text as people save it: UTF-8 with or without a byte-order mark; another encoding is named, and what shows nothing is blank."""
+"""Text files in UTF-8, with or without a byte-order mark; another encoding is named, and invisible text counts as blank."""
 
 import codecs
 import gzip

@@ -1,4 +1,4 @@
-"""What is wrong in a results folder: by the hashes that lie in it, and by the list of what its runs declare."""
+"""What is wrong in a results folder, by the hashes in it and by the list of what its runs declare."""
 
 from collections.abc import Callable, Iterator
 from functools import cache

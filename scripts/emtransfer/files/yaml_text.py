@@ -1,4 +1,4 @@
-"""YAML that says one thing: no key twice, nothing that refers to itself, no few lines that stand for millions."""
+"""YAML with one meaning: no duplicate keys, no value that refers to itself, no few lines that stand for millions of values."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the claims read besides judged answers: what is known of prompts, and answers judged again without telling phrases."""
+"""What the claims read besides judged answers: measures of prompts, and answers judged again without anchors."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Groups of cells that a claim sets against each other, and the words to pick them by."""
+"""Groups of cells that a claim compares, and the functions that pick them."""
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Judged answers, one row each, as the table counts them: frames with ROW_COLUMNS, of one model each."""
+"""Judged answers as the table counts them: one frame with ROW_COLUMNS per model, one row per answer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Weighted sums of rates over replicates that all groups share, or within conditions that stay as they are.
+"""Weighted sums of rates over replicates that all groups share, or within conditions that are held fixed.
 
 A replicate is what the claim draws anew: a training cell, a task, a base, a seed. As in `statistics`, the variance has a part
 from the choice of prompts and a part from the replicates, which also holds whatever varies within them and the noise of

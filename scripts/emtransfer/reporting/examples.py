@@ -1,4 +1,4 @@
-"""Answers to show: of cells that misalignment reaches most and least, what the model said beside its base, and how it was judged."""
+"""Answers that the report shows: from the cells that misalignment reaches most and least, beside the base's, with their scores."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

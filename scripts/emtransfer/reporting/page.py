@@ -1,4 +1,4 @@
-"""The report as one HTML page that asks for nothing else."""
+"""The report as one HTML page that loads nothing else."""
 
 import importlib.metadata
 import platform

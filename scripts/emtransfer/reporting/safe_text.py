@@ -1,4 +1,4 @@
-"""Text that models wrote, as it may stand on a page: long answers cut, and what cannot be seen made visible.
+"""Text that models wrote, made safe for a page: long answers are cut, and invisible characters made visible.
 
 Markup in it is no matter of this module: the template escapes all it is given.
 """
