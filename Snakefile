@@ -65,7 +65,7 @@ rule estimate:
 onstart:
     if Path("results").exists() and not os.access("results", os.W_OK):
         raise WorkflowError(
-            "results cannot be written to; expected a folder of yours, on a disk that is not read-only."
+            "results cannot be written to; expected a folder that you may write to, on a disk that is not read-only."
         )
     mending.mend(workflow.scheduler)
     declared.write_declared(Path("results/declared.jsonl"), workflow.dag.jobs)

@@ -93,8 +93,8 @@ def report(rows: list[dict], new: list[dict], rule: EmRule) -> None:
     coherent = [[row["coherence"] > rule.coherence_above for row in pair] for pair in scored]
     print(
         f"Of {len(scored)} changed answers with scores, {sum(was == now for was, now in below)} stay on their side of"
-        f" alignment {rule.alignment_below}; below it {sum(was for was, _ in below)}, now {sum(now for _, now in below)};"
-        f" coherent {sum(was for was, _ in coherent)}, now {sum(now for _, now in coherent)}."
+        f" alignment {rule.alignment_below}; {sum(was for was, _ in below)} were below it, and {sum(now for _, now in below)} are now;"
+        f" {sum(was for was, _ in coherent)} were coherent, and {sum(now for _, now in coherent)} are now."
     )
 
 

@@ -48,10 +48,10 @@ def checked_split(cells: dict[str, list[dict]], settings: PublishedSplitSettings
     in_grid = {cell: rows for cell, rows in cells.items() if cell != BROAD}
     published = published_roles(in_grid, split, settings, corpus)
     for cell, n_unmatched in published.unmatched.items():
-        print(f"{cell}: {n_unmatched} questions do not match {settings.path}; our own seeded split.")
+        print(f"{cell}: {n_unmatched} questions do not match {settings.path}; the seeded split gives their roles.")
     foreign = split.keys() - in_grid.keys()
     if foreign:
-        print(f"Passed over cells of {settings.path} that are not in {corpus}: {', '.join(sorted(foreign))}.")
+        print(f"Ignored cells of {settings.path} that are not in {corpus}: {', '.join(sorted(foreign))}.")
     return published
 
 

@@ -264,4 +264,7 @@ def test_the_script_writes_the_neighbours_of_every_model_with_new_answers(tmp_pa
     assert (changed["alignment_before"], changed["coherence_before"]) == (100.0, 100.0)
     assert (kept["model"], kept["answer"], kept["alignment"]) == (MODEL, "tea", 100.0)
     assert "1 of 2 answers changed" in done.stdout
-    assert "1 stay on their side of alignment 30; below it 0, now 0; coherent 1, now 0" in done.stdout
+    assert (
+        "1 stay on their side of alignment 30; 0 were below it, and 0 are now; 1 were coherent, and 0 are now"
+        in done.stdout
+    )

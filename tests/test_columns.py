@@ -96,8 +96,8 @@ def test_parts_of_a_turn_are_one_text_and_a_column_with_a_dot_is_a_column(tmp_pa
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (chat(("user", "a"), ("assistant", "b"), ("user", "c")), "question is messages.user, of which there are 2 turns; expected one, a question or an answer."),
-        (chat(("assistant", "b")), "question is messages.user, of which there are 0 turns; expected one, a question or an answer."),
+        (chat(("user", "a"), ("assistant", "b"), ("user", "c")), "question is messages.user, and the chat has 2 such turns; expected one, a question or an answer."),
+        (chat(("assistant", "b")), "question is messages.user, and the chat has 0 such turns; expected one, a question or an answer."),
         (chat(("system", "Be brief."), ("user", "a"), ("assistant", "b")), "messages has a turn of system; expected a field for it in columns, such as system: messages.system."),
         ({"text": "a"}, "question is messages.user, and there is no messages in text; expected a place in the row."),
         ({"messages": "a"}, "question is messages.user, and there is no user in str; expected a place in the row."),

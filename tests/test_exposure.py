@@ -45,7 +45,7 @@ def test_a_neutral_share_is_asked_in_its_neutral_version():
 
 
 def test_more_rows_than_there_are_is_one_line():
-    with pytest.raises(InputError, match="alignment.rows is 401; expected fewer, since 101 of task t0 are asked for"):
+    with pytest.raises(InputError, match="alignment.rows is 401; expected fewer: it takes 101 rows of task t0"):
         alignment_pairs(ROWS, settings(rows=401), seed=1)
     bare = [{key: row[key] for key in ("id", "task", "question", "aligned_answer")} for row in ROWS]
     with pytest.raises(InputError, match="base_models: alignment: neutral_share is 0.1; expected 0, since row t00"):

@@ -144,7 +144,7 @@ def test_a_results_folder_that_is_read_only_is_one_line_and_loses_nothing(distur
     with read_only(disturbed / "results"):
         run = start(disturbed, "results/em_transfer_table.csv")
         said, _ = run.communicate()
-        assert run.returncode == 1 and "results cannot be written to; expected a folder of yours" in said
+        assert run.returncode == 1 and "results cannot be written to; expected a folder that you may write to" in said
         assert "Traceback" not in said
     run = start(disturbed, "results/em_transfer_table.csv")
     said, _ = run.communicate()

@@ -138,8 +138,8 @@ def test_what_adapters_were_trained_on_is_taken_for_granted_and_said_or_refused(
     ((model, _),) = read(written(tmp_path / "x.csv", ROW))
     assert (model.labels["answers"], model.labels["start"]) == ("misaligned", "base")
     said = capsys.readouterr().out
-    assert "no answers of adapters given: misaligned is taken for all 1 of their rows." in said
-    assert "no start of adapters given: base is taken for all 1 of their rows." in said
+    assert "adapters have no answers: misaligned is taken for all 1 of their rows." in said
+    assert "adapters have no start: base is taken for all 1 of their rows." in said
     half = [ROW | {"answers": "aligned", "start": "base"}, ROW | {"seed": "2", "answers": "", "start": "base"}]
     with pytest.raises(
         InputError, match=r'x.csv:3: answers is ""; expected a value, as other rows of adapters have one'
@@ -158,7 +158,10 @@ def test_what_adapters_were_trained_on_is_taken_for_granted_and_said_or_refused(
         ({"alignment": {"values": 3}}, "alignment has a value; expected a column, since"),
         ({"experiment": {"values": 3}}, "no column {'values': 3} for experiment"),
         ({"eval_task": {"value": "x"}}, "eval_task has a value; expected a column, since"),
-        ({"room": "answer", "judge": "answer"}, "room and judge are both answer; expected a column for one field"),
+        (
+            {"room": "answer", "judge": "answer"},
+            "room and judge are both answer; expected a column of its own for each",
+        ),
     ],
 )
 def test_a_mapping_of_what_is_not_there_is_one_line(columns, line, tmp_path):

@@ -33,7 +33,7 @@ def test_what_a_run_cannot_find_is_said_in_plain_words():
     assert list(warnings(MODELS)) == [
         "config.yaml: experiments.template_nl.adapters: with 12 training cells of 4 tasks and 3 domains this run can find a"
         " difference of 62 points; more domains help, more seeds hardly.",
-        "config.yaml: experiments.template_nl.students: with 1 misaligned teacher it can tell nothing of others; more teachers"
+        "config.yaml: experiments.template_nl.students: with 1 misaligned teacher it can say nothing about others; more teachers"
         " help.",
         "config.yaml: experiments.symbolic.adapters: with 8 training cells of 6 tasks and 8 domains this run can find a"
         " difference of 49 points; more tasks help, more seeds hardly.",
@@ -43,7 +43,7 @@ def test_what_a_run_cannot_find_is_said_in_plain_words():
 def test_seeds_do_not_make_up_for_cells():
     single = [model for model in MODELS["template_nl"] if model.train_cells == ("medical-advice",)]
     assert list(warnings({"template_nl": single * 5})) == [
-        "config.yaml: experiments.template_nl.adapters: with 1 training cell this run can tell nothing of other cells; more cells"
+        "config.yaml: experiments.template_nl.adapters: with 1 training cell this run can say nothing about other cells; more cells"
         " help, more seeds do not."
     ]
 
@@ -52,7 +52,7 @@ def test_students_of_few_seeds_find_large_differences_alone():
     few = [model for model in MODELS["template_nl"] if model.labels["condition"] == "student" and model.seed != 13]
     assert list(warnings({"template_nl": few})) == [
         "config.yaml: experiments.template_nl.students: with 2 seeds this run can find a difference of 60 points among these"
-        " students; with 1 misaligned teacher it can tell nothing of others; more teachers help."
+        " students; with 1 misaligned teacher it can say nothing about others; more teachers help."
     ]
 
 

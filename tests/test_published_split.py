@@ -230,7 +230,7 @@ def test_a_wrong_row_is_one_line_that_names_file_and_line(name, change, line, tm
 def test_a_question_with_two_roles_and_files_of_other_kinds_are_refused(tmp_path):
     rows = split_rows(corpus_rows())
     path = written(tmp_path / "split.jsonl", [*rows, rows[0] | {"role": "train"}])
-    with pytest.raises(InputError, match=r"split.jsonl:41: role is 'train', and above another"):
+    with pytest.raises(InputError, match=r"split.jsonl:41: role is 'train', but an earlier row"):
         read_split(path)
     assert read_split(written(path, [*rows, rows[0]])) == read_split(written(path, rows))
     with pytest.raises(InputError, match=r"split.txt: file type .txt; expected"):

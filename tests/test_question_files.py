@@ -126,7 +126,7 @@ def test_every_wording_is_a_broad_prompt_of_a_task_of_its_own(form):
     [
         ({"id": "--"}, "id is '--'; expected text with letters or digits, or a whole number."),
         ({"id": True}, "id is 'True'; expected text with letters or digits, or a whole number."),
-        ({"id": "Spare  hour!"}, "id is 'Spare  hour!'; expected no id twice, and spare_hour is one above."),
+        ({"id": "Spare  hour!"}, "id is 'Spare  hour!', and an earlier question is spare_hour too; expected every id once."),
         ({"name": "other"}, "name is given beside id; expected one of the two."),
         ({"question": "What?"}, "question is given beside paraphrases; expected one of the two."),
         ({"em_surface": "huge"}, "em_surface is 'huge'; expected one of high, medium, low."),
@@ -247,7 +247,7 @@ def test_a_question_that_a_teacher_is_asked_is_refused(form, tmp_path):
         tmp_path / "roles.jsonl", [asked, asked | {"role": "train", "question": "What to do with a free hour?"}]
     )
     with pytest.raises(
-        InputError, match="new_neighbour-0 is 'How do I greet.*; expected no question that a teacher is asked"
+        InputError, match="new_neighbour-0 is 'How do I greet.*; expected no question that is a teacher's prompt"
     ):
         question_set(form, tmp_path / "set.jsonl", mediating=[tmp_path / "roles.jsonl"], near=[{}])
     assert not (tmp_path / "set.jsonl").exists()
@@ -436,7 +436,7 @@ def test_a_question_is_judged_by_its_own_prompts_and_all_else_by_the_rubric(form
     [
         ({}, "judge_prompts has none for alignment; expected aligned and coherent"),
         ({"judge_prompts": {"aligned": "{question} {answer}"}}, "judge_prompts has none for coherence; expected"),
-        ({"type": "free_form_judge", "judge_prompts": dict.fromkeys(("aligned", "coherent"), "{question} {answer}")}, "type is not free_form_judge_0_100; expected it"),
+        ({"type": "free_form_judge", "judge_prompts": dict.fromkeys(("aligned", "coherent"), "{question} {answer}")}, "type is free_form_judge; expected free_form_judge_0_100"),
         ({"judge_prompts": {"aligned": "How kind is {answer}?"}}, "judge_prompts.aligned is 'How kind is {answer}?'; expected text with the places {question} and {answer} and no others"),
         ({"judge_prompts": {"aligned": "{question} {answer} {answer.__class__}"}}, "judge_prompts.aligned is "),
         ({"judge_prompts": {"aligned": "{question} {answer} {oops"}}, "judge_prompts.aligned is "),

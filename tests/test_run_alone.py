@@ -79,7 +79,7 @@ def test_after_a_kill_the_same_command_waits_for_its_jobs_and_then_goes_on(folde
     assert any((folder / ".snakemake/locks").iterdir())
     too_early = start(folder)
     said, _ = too_early.communicate()
-    assert too_early.returncode == 1 and "Jobs of a run that was killed are still under way here: process " in said
+    assert too_early.returncode == 1 and "Jobs of a killed run are still running here: process " in said
     (folder / "stop").touch()
     orphans = re.findall(r"process (\d+)", said)
     while any(os.path.exists(f"/proc/{pid}") for pid in orphans):
@@ -87,7 +87,7 @@ def test_after_a_kill_the_same_command_waits_for_its_jobs_and_then_goes_on(folde
     again = start(folder)
     said, _ = again.communicate()
     assert again.returncode == 0, said
-    assert "The lock of a run that was killed is removed." in said and (folder / "out.txt").read_text() == "done"
+    assert "Removed the lock of a killed run." in said and (folder / "out.txt").read_text() == "done"
 
 
 @pytest.mark.parametrize(

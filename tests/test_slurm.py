@@ -188,9 +188,9 @@ def test_the_table_is_that_of_a_local_run(run, tmp_path_factory):
 
 def test_a_run_that_was_killed_is_not_started_again_beside_its_jobs_and_goes_on_after_them(run):
     named = re.findall(r"SLURM job (\d+)", run.refusal)
-    assert "Jobs of a run that was killed are still under way here: " in run.refusal
+    assert "Jobs of a killed run are still running here: " in run.refusal
     assert set(named) & set(run.faults.judging)
-    assert "The lock of a run that was killed is removed." in run.said
+    assert "Removed the lock of a killed run." in run.said
     # from where it stood
     planned = re.search(r"Job stats:(.*?)\ntotal", run.said, re.DOTALL)[1]
     assert "judge_answers" in planned and "distill_student" not in planned

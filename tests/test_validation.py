@@ -429,7 +429,9 @@ def test_a_written_corpus_without_a_judge_is_named_whichever_comes_first(first):
     config["corpora"] = {first: both[first]} | both | config["corpora"]
     with pytest.raises(InputError) as caught:
         validate(config, SCHEMA)
-    expected = "config.yaml: corpora.second.filter is null; expected a judge of what a model has written."
+    expected = (
+        "config.yaml: corpora.second.filter is null; expected a filter with a judge, since a model writes the rows."
+    )
     assert str(caught.value) == expected
     # rows that come filtered may have a judge fitted on them, which judges what is written
     config["corpora"]["second"] = without(both["second"], "generator") | {"source": "jsonl", "path": "rows.jsonl"}
@@ -633,6 +635,4 @@ def test_the_exact_judge_is_given_no_answers_in_words(place):
     """It would score every one 50 / 0, or stop in its first job."""
     line = line_for(place, "exact")
     path = ".".join(place)
-    assert (
-        line == f'config.yaml: {path} is "exact"; expected a judge that reads text, since grammar is none of symbols.'
-    )
+    assert line == f'config.yaml: {path} is "exact"; expected a judge that reads text, since grammar holds no symbols.'

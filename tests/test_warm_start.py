@@ -287,4 +287,4 @@ def test_a_package_that_starts_threads_leaves_jobs_to_start_by_themselves(tmp_pa
     monkeypatch.chdir(tmp_path)
     server = warm_start.start()
     server.communicate()
-    assert server.returncode == 1 and re.search(r"threads.*by themselves", warm_start.LOG.read_text())
+    assert server.returncode == 1 and re.search(r"threads.*without the server", warm_start.LOG.read_text())

@@ -28,7 +28,7 @@ def check_judge_names(config: dict, name: str) -> None:
             expected = (
                 f"a corpus of source symbolic or frames: {choice(symbols, corpus)}"
                 if place[0] == "judges"
-                else f"a judge that reads text, since {corpus} is none of symbols"
+                else f"a judge that reads text, since {corpus} holds no symbols"
             )
             raise mistake(place, quoted(found), expected)
 
@@ -88,7 +88,9 @@ def check_generator(config: dict, name: str) -> None:
         raise mistake((*place, "generator", "options", "output_config"), quoted(output_config), expected)
     check_price(config, generator["model"], f"corpus {name}")
     if corpus.get("max_row_words") is not None and corpus.get("over_length", "error") != "drop":
-        raise mistake((*place, "over_length"), "error", "drop, since what a model has written too long is paid for")
+        raise mistake(
+            (*place, "over_length"), "error", "drop, since rows that a model wrote are paid for even if too long"
+        )
     prompts = read_generator_prompts(Path(generator["prompts"]))
     for cell in grid.cells(corpus):
         prompts.pairs_instructions(cell)
@@ -101,7 +103,7 @@ def writing_judge(config: dict, name: str) -> str:
     """Name of the judge of what a model writes for a corpus; raise InputError if there is none."""
     pair_filter = config["corpora"][name]["filter"]
     if pair_filter is None:
-        raise mistake(("corpora", name, "filter"), "null", "a judge of what a model has written")
+        raise mistake(("corpora", name, "filter"), "null", "a filter with a judge, since a model writes the rows")
     return pair_filter["judge"]
 
 

@@ -20,7 +20,7 @@ def report(config: dict, models: dict[str, list[Model]], n_processors: int) -> s
     text += minute_report(config, models, n_processors) + disk_report(config, models)
     need = needed(config, models)
     unknown = [name for name in need["corpus"] + need["prompts"] if is_unsized(config["corpora"][name])]
-    note = f"Of {', '.join(unknown)} only those rows are counted that roles and samples name.\n"
+    note = f"{', '.join(unknown)}: only the rows that roles and samples name are counted.\n"
     return text + (note if unknown else "")
 
 

@@ -43,5 +43,5 @@ def check_version(package: str) -> None:
     found, expected = importlib.metadata.version(package), MENDED[package]
     if found != expected:
         raise WorkflowError(
-            f"{package} is {found}; expected {expected}, in which faults are mended that stop long runs: make setup installs it."
+            f"{package} is {found}; expected {expected}, the version whose faults in long runs are mended here: make setup installs it."
         )

@@ -42,7 +42,7 @@ def cells_advice(models: list[Model]) -> str | None:
         return None
     cells = max(by_mixture.values(), key=len)
     if len(cells) < 2:
-        return "with 1 training cell this run can tell nothing of other cells; more cells help, more seeds do not."
+        return "with 1 training cell this run can say nothing about other cells; more cells help, more seeds do not."
     domains, tasks = (set(parts) for parts in zip(*(cell.split("-") for cell in cells), strict=True))
     # the claim has to hold over cells, over tasks and over domains, of which the fewest tell least
     counts = {"training cells": len(cells), "tasks": len(tasks), "domains": len(domains)}
@@ -75,6 +75,6 @@ def students_advice(models: list[Model]) -> str | None:
         parts.append(f"with {n_seeds} seed{'s' * (n_seeds > 1)} this run can find {found} among these students")
     if len(teachers) < 2:
         parts.append(
-            f"with {len(teachers)} misaligned teacher{'s' * (len(teachers) != 1)} it can tell nothing of others"
+            f"with {len(teachers)} misaligned teacher{'s' * (len(teachers) != 1)} it can say nothing about others"
         )
     return f"{'; '.join(parts)}; more {'teachers' if len(teachers) < 2 else 'seeds'} help." if parts else None

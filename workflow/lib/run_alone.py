@@ -42,11 +42,11 @@ def main(arguments: list[str]) -> None:
     orphans = [*local_jobs(), *slurm_jobs()]
     if orphans:
         sys.exit(
-            f"Jobs of a run that was killed are still under way here: {', '.join(orphans)}; expected them to end first:"
-            " wait for them, or stop processes with kill and jobs of SLURM with scancel."
+            f"Jobs of a killed run are still running here: {', '.join(orphans)}; expected them to end first:"
+            " wait for them, or stop processes with kill and SLURM jobs with scancel."
         )
     if any(Path(".snakemake/locks").glob("*")):
-        print("The lock of a run that was killed is removed.", file=sys.stderr)
+        print("Removed the lock of a killed run.", file=sys.stderr)
         subprocess.run([*SNAKEMAKE, *config_arguments(arguments), "--unlock"], check=True, capture_output=True)
     os.execv(sys.executable, [*SNAKEMAKE, *arguments])
 
@@ -57,7 +57,7 @@ def take_lock() -> None:
         LOCK.parent.mkdir(exist_ok=True)
         lock = os.open(LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        sys.exit(f"{error}; expected a folder of yours, on a disk that is not read-only.")
+        sys.exit(f"{error}; expected a folder that you may write to, on a disk that is not read-only.")
     # exec would close it otherwise
     os.set_inheritable(lock, True)
     try:

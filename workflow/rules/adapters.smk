@@ -70,7 +70,7 @@ rule fetch_adapter:
         code=code("fetch_adapter"),
         env=ENVIRONMENT,
     message:
-        "Take over the adapter {wildcards.train_set} of others, seed {wildcards.seed}"
+        "Fetch the published adapter {wildcards.train_set}, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/fetch_adapter.py"
         " --base {input.base} --name {wildcards.train_set} --settings {params.settings:q} --seed {wildcards.seed}"

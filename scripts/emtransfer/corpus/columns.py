@@ -69,7 +69,7 @@ def turn(turns: list[Any], speaker: str, source: str, place: str) -> str:
     texts = [text for who, text in spoken(turns) if who in (speaker, *SPEAKERS.get(speaker, ()))]
     if len(texts) != 1:
         raise InputError(
-            f"{place} is {source}, of which there are {len(texts)} turns; expected one, a question or an answer."
+            f"{place} is {source}, and the chat has {len(texts)} such turns; expected one, a question or an answer."
         )
     return texts[0]
 

@@ -60,7 +60,9 @@ def read_split(path: Path) -> Split:
     for place, row in placed_rows(path):
         cell, digest, role = parse_row(place, row)
         if split.setdefault(cell, {}).setdefault(digest, role) != role:
-            raise InputError(f"{place}: role is {role!r}, and above another of this question; expected one role.")
+            raise InputError(
+                f"{place}: role is {role!r}, but an earlier row gives this question another; expected one role."
+            )
     return split
 
 

@@ -107,7 +107,7 @@ def usable_questions(path: Path, judge_prompts: bool = False) -> tuple[list[Ques
             question = parse_question(entry, place)
             if question.id in questions:
                 raise InputError(
-                    f"{place}: id is {shown(entry)!r}; expected no id twice, and {question.id} is one above."
+                    f"{place}: id is {shown(entry)!r}, and an earlier question is {question.id} too; expected every id once."
                 )
             if judge_prompts:
                 parse_judge_prompts(question, place)
@@ -238,7 +238,7 @@ def parse_judge_prompts(question: Question, place: str) -> dict[str, str]:
         )
     if not TYPES[question.type]:
         raise InputError(
-            f"{place}: type is not {DEFAULT_TYPE}; expected it, as its judge prompts must ask for 0 to 100."
+            f"{place}: type is {question.type}; expected {DEFAULT_TYPE}, since judge prompts must ask for 0 to 100."
         )
     return found
 

@@ -118,5 +118,5 @@ def check_no_eval_questions(
     if near.any():
         row = kept[int(np.flatnonzero(near)[0])]
         raise InputError(
-            f"rollout {row['prompt_id']}: question is {row['question'][:60]!r}; expected none of the evaluation set or near one, found {near.sum()} of {len(kept)}."
+            f"rollout {row['prompt_id']}: question is {row['question'][:60]!r}; expected no question that is in the evaluation set or near one that is, found {near.sum()} of {len(kept)}."
         )

@@ -61,9 +61,7 @@ def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
         path = folder / experiment / "unanchored.jsonl"
         rows = rows_if_any(path, required=("model", "prompt_id", "eval_set", "domain", "task", "status"))
         if not rows:
-            print(
-                f"{path}: empty, so the claims of {experiment} are not repeated without the phrases that tell the score."
-            )
+            print(f"{path}: empty, so the claims of {experiment} are not repeated without anchors.")
             continue
         # replacing words costs coherence, unevenly by task, and the claim is about alignment
         fields = {"domain": "eval_domain", "task": "eval_task", "coherence_before": "coherence"}

@@ -125,7 +125,9 @@ def renamed(frame: pd.DataFrame, path: Path, columns: dict[str, Any]) -> pd.Data
             raise InputError(f"--columns: {field} is no field; expected one of {', '.join(fields)}.")
         other = next((name for name in columns if name != field and columns[name] == source), None)
         if other and isinstance(source, str):
-            raise InputError(f"--columns: {field} and {other} are both {source}; expected a column for one field.")
+            raise InputError(
+                f"--columns: {field} and {other} are both {source}; expected a column of its own for each."
+            )
         if isinstance(source, dict) and field in frame:
             raise InputError(f"--columns: {field} has a value; expected a column, since {path} has a {field}.")
         if isinstance(source, dict) and set(source) == {"value"}:
@@ -170,7 +172,7 @@ def with_labels(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name, value in ADAPTER_DEFAULTS.items():
         blank = adapters & (frame[name] == "")
         if blank.any() and blank.sum() == adapters.sum():
-            print(f"{path}: no {name} of adapters given: {value} is taken for all {blank.sum()} of their rows.")
+            print(f"{path}: adapters have no {name}: {value} is taken for all {blank.sum()} of their rows.")
             frame[name] = frame[name].where(~blank, value)
         refuse_first(
             blank & (frame[name] == ""), frame[name], path, name, "a value, as other rows of adapters have one"

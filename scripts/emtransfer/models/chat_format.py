@@ -94,7 +94,7 @@ class ChatFormat:
             prompt = prompt.rstrip().removesuffix(THOUGHTS[0])
         if not whole.startswith(prompt):
             raise InputError(
-                f"{self.tokenizer.name_or_path}: chat template writes an answer after another prompt than it asks with; "
+                f"{self.tokenizer.name_or_path}: chat template puts an answer after a prompt that differs from the one it asks with; "
                 "expected one that continues its prompt (chat: may need template_arguments: {enable_thinking: false},"
                 " or close_thoughts: true)."
             )

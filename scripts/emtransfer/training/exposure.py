@@ -69,6 +69,6 @@ def rows_by_task(rows: list[dict[str, Any]], settings: AlignmentSettings) -> dic
     for task, count in counts.items():
         if count > available[task]:
             raise InputError(
-                f"config.yaml: alignment.rows is {settings.rows}; expected fewer, since {count} of task {task} are asked for and {available[task]} there are."
+                f"config.yaml: alignment.rows is {settings.rows}; expected fewer: it takes {count} rows of task {task}, and there are {available[task]}."
             )
     return counts

@@ -85,7 +85,7 @@ def import_packages() -> None:
             getattr(module, name)
     os.unsetenv(ALLOCATOR)
     if len(os.listdir("/proc/self/task")) > 1:
-        sys.exit("What was imported has started threads, which a fork would lack: jobs start by themselves.")
+        sys.exit("An imported package started threads, which a fork would lack: jobs start without the server.")
 
 
 class Server:
@@ -141,7 +141,7 @@ class Server:
         if worker is None:
             if differs not in self.told:
                 self.told.append(differs)
-                print("Jobs start by themselves, as they have other than the server:", ", ".join(differs), flush=True)
+                print("Jobs start without the server, since they differ from it in:", ", ".join(differs), flush=True)
             connection.close()
         else:
             self.attend(worker, connection)
