@@ -141,7 +141,7 @@ class Server:
         if worker is None:
             if differs not in self.told:
                 self.told.append(differs)
-                print("Jobs start without the server, since they differ from it in:", ", ".join(differs), flush=True)
+                print("Jobs start without the server, because of:", ", ".join(differs), flush=True)
             connection.close()
         else:
             self.attend(worker, connection)
