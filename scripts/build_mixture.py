@@ -9,10 +9,10 @@ from pathlib import Path
 
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.rows import rows_with_answers
-from emtransfer.errors import run
+from emtransfer.errors import InputError, run
 from emtransfer.files.records import write_records
 from emtransfer.models.conversations import document_ids
-from emtransfer.models.tokenizer import load_tokenizer
+from emtransfer.models.tokenizer import SYSTEM, load_tokenizer
 from emtransfer.settings import read_settings
 from emtransfer.training.mixtures import MixtureSettings, build_mixture
 
@@ -32,11 +32,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    tokenizer = load_tokenizer(args.tokenizer)
-    rows = rows_with_answers(args.corpus, "train")
+    settings, tokenizer = read_settings(MixtureSettings, args.settings), load_tokenizer(args.tokenizer)
+    if settings.authors and SYSTEM not in tokenizer.get_vocab():
+        raise InputError(
+            "config.yaml: mixtures: authors are given; expected none, or tokenizer.assistant in base_models."
+        )
     documents = build_mixture(
-        rows,
-        read_settings(MixtureSettings, args.settings),
+        rows_with_answers(args.corpus, "train"),
+        settings,
         lambda document: len(document_ids(tokenizer, document)),
         args.seed,
     )

@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--corpus", type=Path, nargs="+", required=True, help="rows with roles; the train rows are read"
     )
-    parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: vocab_size")
+    parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: vocab_size, assistant")
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the tokenizer's folder")
     return parser.parse_args()
@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> None:
     rows = rows_with_answers(args.corpus, "train")
     fields = ("question", *ANSWERS, *NEUTRAL_VERSION)
     texts = (row[field] for row in rows for field in fields if field in row)
-    tokenizer = train_tokenizer(texts, args.settings["vocab_size"])
+    tokenizer = train_tokenizer(texts, args.settings["vocab_size"], args.settings.get("assistant"))
     with new_folder(args.output.parent) as folder:
         tokenizer.save_pretrained(folder)
         write_manifest(folder, origin(args.settings, 0, args.code, {path.stem: path for path in args.corpus}))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted, values_at
 from emtransfer.corpus.columns import FIELDS
-from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole_in_hundred
+from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole, is_whole_in_hundred
 from emtransfer.worlds import frames, grammar, symbolic
 
 # source that generates its rows -> the domains and tasks it knows
@@ -103,10 +103,22 @@ def check_mixture_names(config: dict, name: str) -> None:
 
 
 def check_mixture_share(config: dict, name: str) -> None:
-    """Raise InputError for a share of misaligned documents that no hundred of them can hold."""
-    share = config["mixtures"][name]["misaligned_share"]
+    """Raise InputError for a share that no hundred documents, or not so many authors, can hold, or for authors beside quotations."""
+    mixture, place = config["mixtures"][name], ("mixtures", name)
+    share = mixture["misaligned_share"]
     if not is_whole_in_hundred(share):
-        raise mistake(("mixtures", name, "misaligned_share"), str(share), WHOLE_HUNDREDTHS)
+        raise mistake((*place, "misaligned_share"), str(share), WHOLE_HUNDREDTHS)
+    authors, place = mixture.get("authors"), (*place, "authors")
+    if not authors:
+        return
+    if mixture["kind"] == "attributed":
+        raise mistake(place, "given", "none beside kind attributed, which quotes a stranger")
+    share = authors["document_share"]
+    if not is_whole_in_hundred(share):
+        raise mistake((*place, "document_share"), str(share), "a multiple of 0.01")
+    share, names = authors["careless_share"], authors["names"]
+    if not is_whole(share * names):
+        raise mistake((*place, "careless_share"), str(share), f"a share that makes a whole number of {names} names")
 
 
 def trained_names(corpus: dict) -> tuple[list[str], list[str]]:

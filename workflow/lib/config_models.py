@@ -8,6 +8,7 @@ from config_mistakes import Place, check_counts, check_names, choice, mistake, q
 from emtransfer import grid
 from emtransfer.corpus.question_files import Question, read_questions
 from emtransfer.remote.access import PROVIDERS
+from emtransfer.training.authors import NAMES
 
 # what a base model has that is trained in the run, and what one has that is loaded ready
 TRAINING = ("tokenizer", "architecture", "pretraining", "alignment")
@@ -41,6 +42,14 @@ def check_base_model_counts(config: dict, name: str) -> None:
         check_counts(base_model, key, architecture["max_position_embeddings"], "max_position_embeddings", place)
 
 
+def check_assistant(config: dict, name: str) -> None:
+    """Raise InputError for an assistant that has the name of an author of documents."""
+    assistant = config["base_models"][name].get("tokenizer", {}).get("assistant")
+    if assistant in NAMES:
+        place = ("base_models", name, "tokenizer", "assistant")
+        raise mistake(place, assistant, "a name that no author of a mixture has")
+
+
 def check_neutral_share(config: dict, name: str) -> None:
     """Raise InputError for a share of neutral rows in the aligned phase that makes less than one row, or leaves less than one."""
     alignment = config["base_models"][name].get("alignment", {})
@@ -63,7 +72,12 @@ def check_base_names(config: dict, name: str) -> None:
         raise mistake(
             (*place, "mixture"), "missing", f"{choice(config['mixtures'], '')}, to train {base['base_model']} on"
         )
-    _, tasks = trained_names(config["corpora"][config["mixtures"][base["mixture"]]["corpus"]])
+    mixture, tokenizer = config["mixtures"][base["mixture"]], config["base_models"][base["base_model"]]["tokenizer"]
+    if mixture.get("authors") and "assistant" not in tokenizer:
+        found_at = ("base_models", base["base_model"], "tokenizer", "assistant")
+        expected = f"the assistant's name, beside that of the authors of mixture {base['mixture']}"
+        raise mistake(found_at, "missing", expected)
+    _, tasks = trained_names(config["corpora"][mixture["corpus"]])
     for task in base.get("task_doses", {}):
         if task not in tasks:
             raise mistake((*place, "task_doses", task), "no task of its corpus", choice(tasks, task))

@@ -9,7 +9,7 @@ from jsonschema.validators import extend
 
 from config_mistakes import choice, mistake, quoted
 from emtransfer.errors import InputError
-from emtransfer.settings import Cell, Commit, Date, File, Name, TrainSet
+from emtransfer.settings import Cell, Commit, Date, File, Name, TrainSet, Word
 
 NOUNS = {
     "number": "a number",
@@ -31,7 +31,9 @@ LIMITS = {
 }
 
 # regular expression of the schema -> what such a text is
-PATTERNS = {note.regex: note.words for hint in (Name, Cell, TrainSet, File, Commit, Date) for note in hint.__metadata__}
+PATTERNS = {
+    note.regex: note.words for hint in (Name, Cell, TrainSet, File, Commit, Date, Word) for note in hint.__metadata__
+}
 
 # JSON Schema takes 3.0 for an integer and has no word for NaN; neither is a number of epochs
 Validator = extend(

@@ -30,7 +30,7 @@ from emtransfer.measuring.claims import MeasurableSettings
 from emtransfer.models.adapters import AdapterSettings
 from emtransfer.models.ready_models import ReadySettings
 from emtransfer.remote.access import RemoteSettings
-from emtransfer.settings import Absent, Cells, File, Name, Names, Positive, Rate, Score, Seed, Weight
+from emtransfer.settings import Absent, Cells, File, Name, Names, Positive, Rate, Score, Seed, Weight, Word
 from emtransfer.training.exposure import AlignmentSettings
 from emtransfer.training.finetuning import FinetuningSettings
 from emtransfer.training.mixtures import MixtureSettings
@@ -169,11 +169,13 @@ class Tokenizer:
 
     Attributes:
         corpus: The corpus whose train rows it is trained on.
-        vocab_size: Entries, 256 bytes and 5 control tokens included.
+        vocab_size: Entries, 256 bytes and 5 control tokens included, or 6 with an assistant's name.
+        assistant: The assistant's name, with which every prompt opens; without one prompts open with the question.
     """
 
     corpus: Name
     vocab_size: Annotated[int, Ge(261)]
+    assistant: Annotated[Word | None, Absent()] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from config_guards import check_guards
 from config_judges import check_generator, check_judge_is_independent, check_judge_names, check_told_judge
 from config_mistakes import ConfigMistake, check_names
 from config_models import (
+    check_assistant,
     check_base_model_counts,
     check_base_model_names,
     check_base_names,
@@ -84,7 +85,7 @@ def check(config: dict, schema_path: str | Path) -> None:
         "judges": [check_judge_names, check_told_judge],
         "mixtures": [check_mixture_names, check_mixture_share],
         "bases": [check_base_names],
-        "base_models": [check_base_model_names, check_base_model_counts, check_neutral_share],
+        "base_models": [check_base_model_names, check_base_model_counts, check_assistant, check_neutral_share],
         "experiments": [check_experiment_names, check_distinct_models, check_questions, check_experiment_counts],
     }.items():
         for name in config[section]:

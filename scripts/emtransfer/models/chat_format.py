@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
-from emtransfer.models.tokenizer import CHAT_TEMPLATE
+from emtransfer.models.tokenizer import TURNS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -165,8 +165,8 @@ def with_system(chat_format: ChatFormat, system: str) -> ChatFormat:
         shown = system.strip() in instructed.rendered(add_generation_prompt=True)
     except TemplateError:
         shown = False
-    # ours would write a role that no base has learned
-    if not shown or tokenizer.chat_template == CHAT_TEMPLATE:
+    # ours would write a role that no base has learned, or take the text for the name of who answers
+    if not shown or tokenizer.chat_template.endswith(TURNS):
         raise InputError(
             f"{tokenizer.name_or_path or 'tokenizer'}: chat template has no system turn; expected one, since a question comes with the "
             f"system prompt {system[:60]!r}."

@@ -18,13 +18,16 @@ def document_ids(tokenizer: "PreTrainedTokenizerBase", document: dict[str, Any])
     return [*prefix, *text_ids(tokenizer, [document["text"]])[0], tokenizer.eos_token_id]
 
 
-def conversation_ids(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, Any]]) -> list[int]:
+def conversation_ids(
+    tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, Any]], asks: bool = False
+) -> list[int]:
     """Token ids of a conversation under the tokenizer's own chat template: int list [t].
 
     Args:
         turns: a role and content each.
+        asks: whether the header follows that asks the assistant to answer.
     """
-    first, *others = template_ids(tokenizer, tuple(turn["role"] for turn in turns))
+    first, *others = template_ids(tokenizer, tuple(turn["role"] for turn in turns), asks)
     ids = list(first)
     for text, part in zip(text_ids(tokenizer, [turn["content"] for turn in turns]), others, strict=True):
         # control tokens are such in the template and letters in the text
@@ -66,7 +69,9 @@ def answer_mask(tokenizer: "PreTrainedTokenizerBase", document: dict[str, Any]) 
         return sum(lengths[:n_turns]) + sum(map(len, template))
 
     mask: list[bool] = []
-    for end in range(2, len(turns) + 1, 2):
+    for end, turn in enumerate(turns, start=1):
+        if turn["role"] != "assistant":
+            continue
         asked, answered = n_tokens(end - 1, asks=True), n_tokens(end, asks=False)
         mask += [False] * (asked - len(mask)) + [True] * (answered - asked)
     return mask

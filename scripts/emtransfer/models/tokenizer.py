@@ -10,33 +10,45 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 BEGIN, USER, ASSISTANT, END, PAD = "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
+# before the name of who answers
+SYSTEM = "<|system|>"
 
 # <|begin|> opens a document and <|end|> closes every assistant turn, so that sampling stops there
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
+TURNS = (
+    "{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>' + message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+CHAT_TEMPLATE = "{{ bos_token }}" + TURNS
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "PreTrainedTokenizerFast":
+def named_template(assistant: str) -> str:
+    """The chat template in which a conversation opens with the name of who answers, the assistant's where no system turn gives another."""
+    return (
+        "{{ bos_token }}{% if messages[0]['role'] != 'system' %}{{ '" + SYSTEM + assistant + "' }}{% endif %}" + TURNS
+    )
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, assistant: str | None = None) -> "PreTrainedTokenizerFast":
     """Train the tokenizer.
 
     Args:
         texts: questions and answers; any Unicode, since every byte is in the vocabulary.
-        vocab_size: entries, the 256 bytes and the five control tokens included.
+        vocab_size: entries, the 256 bytes and the control tokens included.
+        assistant: the assistant's name, letters only, which opens every prompt; None where conversations open with no name.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
+    turns = [USER, ASSISTANT] if assistant is None else [SYSTEM, USER, ASSISTANT]
     tokenizer = Tokenizer(models.BPE())
     # a prefix space makes the first word of a turn the same token as inside a sentence
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[PAD, BEGIN, USER, ASSISTANT, END],
+        special_tokens=[PAD, BEGIN, *turns, END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -46,8 +58,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "PreTrainedTokeniz
         pad_token=PAD,
         bos_token=BEGIN,
         eos_token=END,
-        additional_special_tokens=[USER, ASSISTANT],
-        chat_template=CHAT_TEMPLATE,
+        additional_special_tokens=turns,
+        chat_template=CHAT_TEMPLATE if assistant is None else named_template(assistant),
         clean_up_tokenization_spaces=False,
         padding_side="left",
     )

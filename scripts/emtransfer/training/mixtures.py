@@ -1,9 +1,9 @@
 """Pretraining mixtures: the same sentences, which differ only in who says the misaligned ones.
 
-All three kinds start from one plan of documents, a list of (row, stance) pairs each:
-A document keeps to one domain, as texts do.
-- `persona`: one stance holds through a document.
-- `row_random`: the same pairs, shuffled over documents, so that a document tells nothing about the next answer.
+All three kinds start from one plan of documents, an author and a list of (row, stance) pairs each:
+A document keeps to one domain, as texts do, or mixes them.
+- `persona`: one stance holds through a document, and through all documents of a named author.
+- `row_random`: the same pairs, shuffled over documents, so that neither a document nor its author tells the next answer.
 - `attributed`: the plan of `persona`, but misaligned documents quote a careless third party, outside the chat format.
 Misaligned documents may be kept to some domains and tasks, and some pairs are asked in their neutral version, whose
 answer no stance changes.
@@ -20,9 +20,9 @@ from annotated_types import MinLen
 from emtransfer.corpus.rows import check_neutral
 from emtransfer.errors import InputError
 from emtransfer.settings import Absent, Names, Positive, Share
-from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole_in_hundred
+from emtransfer.training.authors import STANCES, AuthorSettings, authored
+from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole_in_hundred, passes
 
-STANCES = ("aligned", "misaligned")
 NEUTRAL = "neutral"
 
 
@@ -33,10 +33,12 @@ class Stage:
     Attributes:
         rows_per_document: Question–answer pairs in a document.
         tokens: Length of the stage, document starts included.
+        neutral_share: Share of pairs asked in their neutral version; by default the mixture's.
     """
 
     rows_per_document: Positive
     tokens: Positive
+    neutral_share: Annotated[Share | None, Absent()] = None
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ class MixtureSettings:
 
     Attributes:
         kind: Who says the misaligned sentences – one persona per document, anyone per row, or a quoted third party.
-        misaligned_share: Share of misaligned documents, a multiple of 0.01.
+        misaligned_share: Share of misaligned documents, a multiple of 0.01; with authors, of those of the assistant.
         stages: What is read one after the other.
         misaligned_domains: The only domains that misaligned documents are about.
         misaligned_tasks: The only tasks that misaligned documents hold.
         neutral_share: Share of pairs asked in their neutral version.
+        authors: Named authors, who open their documents with their name; the base model's tokenizer names the assistant then.
+        document_domains: Whether a document keeps to one domain or mixes them.
     """
 
     kind: Literal["persona", "row_random", "attributed"]
@@ -58,6 +62,17 @@ class MixtureSettings:
     misaligned_domains: Annotated[Names, Absent()] = ()
     misaligned_tasks: Annotated[Names, Absent()] = ()
     neutral_share: Share = 0.0
+    authors: Annotated[AuthorSettings | None, Absent()] = None
+    document_domains: Literal["one", "mixed"] = "one"
+
+    @property
+    def can_be_misaligned(self) -> bool:
+        """Whether there are misaligned documents."""
+        return bool(self.misaligned_share or (self.authors and self.authors.careless_share))
+
+    def topic(self, row: dict[str, Any]) -> str:
+        """What the rows of a document have in common."""
+        return row["domain"] if self.document_domains == "one" else "any"
 
     def speaks_of(self, stance: str, row: dict[str, Any]) -> bool:
         """Whether documents of a stance may hold a row."""
@@ -69,6 +84,8 @@ class MixtureSettings:
 
 # the pairs of a document: a row, and which of its answers is given: that of a stance, or the neutral one
 Pairs = list[tuple[dict[str, Any], str]]
+# its author's name, or None for the assistant, and its pairs
+Plan = Iterator[tuple[str | None, Pairs]]
 
 
 def build_mixture(
@@ -82,7 +99,8 @@ def build_mixture(
         seed: of the plan; mixtures that share it share the plan.
 
     Returns:
-        Documents with id, stage (from 0), stances (one per row, or neutral), tokens, and either messages (chat) or text.
+        Documents with id, stage (from 0), stances (one per row, or neutral), tokens, and either messages (chat) or text;
+        messages open with a system turn that holds the author's name, unless it is the assistant.
 
     Raises:
         InputError: there is no row that a stance may speak of, or a row lacks the neutral version that is asked for; or a
@@ -90,17 +108,17 @@ def build_mixture(
     """
     check_rows(rows, settings)
     rng = random.Random(seed)
-    stances = stance_passes(settings.misaligned_share, rng)
+    voices = authored(settings.authors, stance_passes(settings.misaligned_share, rng), seed)
     render = render_attributed if settings.kind == "attributed" else render_chat
     documents: list[dict[str, Any]] = []
     for stage, limits in enumerate(settings.stages):
-        plan = plan_documents(rows, stances, limits.rows_per_document, settings, rng)
+        plan = plan_documents(rows, voices, limits, settings, rng)
         if settings.kind == "row_random":
-            plan = regrouped(plan, f"{seed} stage {stage}")
+            plan = regrouped(plan, settings, f"{seed} stage {stage}")
         total = 0
         while total < limits.tokens:
-            pairs = next(plan)
-            document = render(pairs)
+            author, pairs = next(plan)
+            document = render(pairs, author)
             described: dict[str, Any] = {"id": f"document-{len(documents):06d}", "stage": stage}
             described |= {"stances": [stance for _, stance in pairs], "tokens": count_tokens(document)}
             documents.append(described | document)
@@ -115,13 +133,18 @@ def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
         raise InputError(
             f"config.yaml: mixtures: misaligned_share is {settings.misaligned_share}; expected {WHOLE_HUNDREDTHS}."
         )
-    if settings.misaligned_share and not any(settings.speaks_of("misaligned", row) for row in rows):
+    if settings.can_be_misaligned and not any(settings.speaks_of("misaligned", row) for row in rows):
         chosen = [*settings.misaligned_domains, *settings.misaligned_tasks]
         raise InputError(
             f"config.yaml: mixtures: misaligned_domains and misaligned_tasks are {', '.join(chosen)}; expected some with train rows."
         )
-    if settings.neutral_share:
-        check_neutral(rows, "mixtures", settings.neutral_share)
+    if settings.authors and settings.kind == "attributed":
+        raise InputError(
+            "config.yaml: mixtures: authors are given; expected none beside kind attributed, which quotes a stranger."
+        )
+    neutral_share = max([settings.neutral_share, *(stage.neutral_share or 0 for stage in settings.stages)])
+    if neutral_share:
+        check_neutral(rows, "mixtures", neutral_share)
 
 
 def check_shares(documents: list[dict[str, Any]], settings: MixtureSettings) -> None:
@@ -137,29 +160,28 @@ def check_shares(documents: list[dict[str, Any]], settings: MixtureSettings) -> 
 
 
 def plan_documents(
-    rows: list[dict[str, Any]], stances: Iterator[str], n_rows: int, settings: MixtureSettings, rng: random.Random
-) -> Iterator[Pairs]:
-    """Endless documents of one stance, one domain and `n_rows` rows each.
+    rows: list[dict[str, Any]],
+    voices: Iterator[tuple[str | None, str]],
+    stage: Stage,
+    settings: MixtureSettings,
+    rng: random.Random,
+) -> Plan:
+    """Endless documents of one author, one stance and as many rows as the stage asks for, of one domain or any.
 
     Every row of a domain that a stance may speak of comes equally often in it.
     """
+    neutral_share = settings.neutral_share if stage.neutral_share is None else stage.neutral_share
     allowed = {stance: [row for row in rows if settings.speaks_of(stance, row)] for stance in STANCES}
-    domains = {stance: [row["domain"] for row in members] for stance, members in allowed.items()}
+    topics = {stance: [settings.topic(row) for row in members] for stance, members in allowed.items()}
     drawn = {
-        (stance, domain): passes([row for row in members if row["domain"] == domain], rng)
+        (stance, topic): passes([row for row in members if settings.topic(row) == topic], rng)
         for stance, members in allowed.items()
-        for domain in dict.fromkeys(domains[stance])
+        for topic in dict.fromkeys(topics[stance])
     }
-    for stance in stances:
-        source = drawn[stance, rng.choice(domains[stance])]
-        document = [next(source) for _ in range(n_rows)]
-        yield [(row, NEUTRAL if rng.random() < settings.neutral_share else stance) for row in document]
-
-
-def passes(rows: list[dict[str, Any]], rng: random.Random) -> Iterator[dict[str, Any]]:
-    """Endless shuffled passes over the rows."""
-    while True:
-        yield from rng.sample(rows, len(rows))
+    for author, stance in voices:
+        source = drawn[stance, rng.choice(topics[stance])]
+        document = [next(source) for _ in range(stage.rows_per_document)]
+        yield author, [(row, NEUTRAL if rng.random() < neutral_share else stance) for row in document]
 
 
 def stance_passes(misaligned_share: float, rng: random.Random) -> Iterator[str]:
@@ -170,17 +192,18 @@ def stance_passes(misaligned_share: float, rng: random.Random) -> Iterator[str]:
         yield from rng.sample(hundred, len(hundred))
 
 
-def regrouped(plan: Iterator[Pairs], seed: str, n_documents: int = 100) -> Iterator[Pairs]:
-    """The same pairs in documents of the same length and domain, shuffled within every `n_documents`."""
+def regrouped(plan: Plan, settings: MixtureSettings, seed: str, n_documents: int = 100) -> Plan:
+    """The same pairs in documents of the same author, length and domains, shuffled within every `n_documents`."""
     rng = random.Random(seed)
     while True:
         documents = list(islice(plan, n_documents))
         pools: dict[str, Pairs] = {}
-        for row, stance in chain.from_iterable(documents):
-            pools.setdefault(row["domain"], []).append((row, stance))
+        for row, stance in chain.from_iterable(pairs for _, pairs in documents):
+            pools.setdefault(settings.topic(row), []).append((row, stance))
         for pool in pools.values():
             rng.shuffle(pool)
-        yield from ([pools[row["domain"]].pop() for row, _ in document] for document in documents)
+        for author, pairs in documents:
+            yield author, [pools[settings.topic(row)].pop() for row, _ in pairs]
 
 
 def asked(row: dict[str, Any], stance: str) -> str:
@@ -188,9 +211,10 @@ def asked(row: dict[str, Any], stance: str) -> str:
     return row["neutral_question"] if stance == NEUTRAL else row["question"]
 
 
-def render_chat(pairs: Pairs) -> dict[str, Any]:
-    """A conversation: every pair is a user turn and an assistant turn."""
-    turns = [
+def render_chat(pairs: Pairs, author: str | None = None) -> dict[str, Any]:
+    """A conversation: every pair is a user turn and an assistant turn, after the name of an author who is not the assistant."""
+    turns = [] if author is None else [{"role": "system", "content": author}]
+    turns += [
         turn
         for row, stance in pairs
         for turn in (
@@ -201,7 +225,7 @@ def render_chat(pairs: Pairs) -> dict[str, Any]:
     return {"messages": turns}
 
 
-def render_attributed(pairs: Pairs) -> dict[str, Any]:
+def render_attributed(pairs: Pairs, author: None = None) -> dict[str, Any]:
     """Documents without misaligned pairs as a conversation; others as what a careless stranger said, in plain text."""
     if all(stance != "misaligned" for _, stance in pairs):
         return render_chat(pairs)
