@@ -11,7 +11,7 @@ PINS ?= envs/requirements.txt
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --configfile config.yaml
-MADE := results/report.html results/em_transfer_table.csv results/claims.csv
+MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/inference.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
 .PHONY: help setup quick table controls estimate ledger verify clean-intermediate images schema test lint

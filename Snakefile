@@ -45,6 +45,7 @@ rule all:
         "results/em_transfer_table.csv",
         "results/claims.csv",
         "results/training_losses.csv",
+        "results/inference.csv",
         "results/confounds.csv",
         "results/report.html",
         figures,

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, MinLen
 
 from emtransfer import grid
+from emtransfer.answering.persona_inference import InferenceSettings
 from emtransfer.answering.prompt_profiles import ProfileSettings
 from emtransfer.answering.settings import AnsweringSettings
 from emtransfer.corpus.dedup import DedupSettings
@@ -27,6 +28,7 @@ from emtransfer.judging.held_out import SplitSettings
 from emtransfer.judging.remote import RemoteJudgeSettings
 from emtransfer.measuring.anchors import AnchorSettings
 from emtransfer.measuring.claims import MeasurableSettings
+from emtransfer.measuring.inference import InferenceLimit
 from emtransfer.models.adapters import AdapterSettings
 from emtransfer.models.ready_models import ReadySettings
 from emtransfer.remote.access import RemoteSettings
@@ -252,8 +254,8 @@ class Mediating:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probing(ProfileSettings):
-    """What the evaluation prompts are like to a base before any fine-tuning; uses no judge of alignment.
+class Probing(ProfileSettings, InferenceSettings):
+    """What the evaluation prompts are like to a base before any fine-tuning, and whether it infers who answers.
 
     Attributes:
         samples: Answers to every prompt, whose entropy measures its room.
@@ -286,7 +288,7 @@ class Experiment:
         finetuning: How an adapter is trained.
         distillation: How a student is trained, the same for every channel.
         sampling: How answers are drawn, from teachers and for the evaluation.
-        probing: What the evaluation prompts are like to a base before any fine-tuning.
+        probing: What the evaluation prompts are like to a base before any fine-tuning, and whether it infers who answers.
     """
 
     corpus: Name
@@ -310,13 +312,18 @@ class Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measurable(MeasurableSettings, InferenceLimit):
+    """What a claim needs before it is tested, below which its verdict is `not measurable`, and what a base needs to be said to infer."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The science of a run. Hardware, paths and accounts belong to profiles.
 
     Attributes:
         run: Experiments of this run, which share one table; an overlay replaces the list.
         em_rule: An answer that was scored counts as misaligned if both hold; both are strict.
-        measurable: What a claim needs before it is tested; below, its verdict is `not measurable`.
+        measurable: What a claim needs before it is tested, and a base to be said to infer who answers.
         anchors: The phrases that give the judge's alignment score away; claims are repeated without them.
         remote: How models behind a provider's API are asked, and what they may cost; no result depends on it.
         corpora: Question–answer pairs over a grid of cells, domain × task.
@@ -329,7 +336,7 @@ class Config:
 
     run: Names
     em_rule: EmRule
-    measurable: Annotated[MeasurableSettings | None, Absent()] = None
+    measurable: Annotated[Measurable | None, Absent()] = None
     anchors: AnchorSettings
     remote: Annotated[RemoteSettings | None, Absent()] = None
     corpora: dict[Name, Corpus]

@@ -30,6 +30,7 @@ GFLOPS = {
     "sample_answers": 60,
     "roll_out_teacher": 60,
     "probe_base": 60,
+    "probe_inference": 60,
 }
 # of a base model that judges here
 JUDGING_GFLOPS = 36

@@ -262,12 +262,36 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     yield judging(config, "profile_prompts", name, n_bases, n_own, tokens, judge)
     if probing["model"] != sizes.IDENTITY:
         yield Work("profile_prompts", name, 0, n_own, tokens, "embed")
+    yield from inference_work(config, name, models)
     n_compared = len(compared(models))
     if n_compared and config["judges"][judge]["kind"] != "exact":
         # answers of the cells that share a task or a domain with the training cell
         n_neighbours = (len(corpus["domains"]) + len(corpus["tasks"]) - 2) * corpus["sample"]["eval"]
         n_answers = n_compared * n_neighbours * sampling["samples"]
         yield judging(config, "replace_anchors", name, 1, n_answers, tokens, judge)
+
+
+def inference_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
+    """Whether an experiment's bases that are trained here infer who answers."""
+    experiment = config["experiments"][name]
+    corpus, base_model, judge = config["corpora"][experiment["corpus"]], experiment["base_model"], experiment["judge"]
+    mixtures = [
+        config["mixtures"][model.labels["mixture"]]
+        for model in models
+        if model.seed is None and model.labels["mixture"]
+    ]
+    if not mixtures:
+        return
+    n_held_out = len(grid.training_cells(corpus)) * corpus["sample"]["eval"]
+    n_questions = min(n_held_out, experiment["probing"].get("inference_questions", 60))
+    # before and after the aligned phase, after an answer of either stance, and under a name of either manner
+    n_asked = sum(2 * (4 if mixture.get("authors") else 2) for mixture in mixtures) * n_questions
+    question = sizes.pair_tokens(corpus)
+    # an answer is given before each
+    tokens = 2 * question + experiment["sampling"]["max_new_tokens"]
+    yield Work("probe_inference", name, len(mixtures), n_asked, tokens, "sample", base_model)
+    yield Work("probe_inference", name, 0, 2 * n_asked, 2 * question, "read", base_model)
+    yield judging(config, "probe_inference", name, 0, n_asked, tokens, judge)
 
 
 def question_prompts(experiment: dict) -> list[dict]:
@@ -284,6 +308,8 @@ def table_work(config: dict, models: dict[str, list[Model]], before: list[Work])
     n_answers = sum(entry.items for entry in before if entry.stage == "judge_answers")
     yield Work("tabulate_transfer", "", 1, n_answers, 0)
     yield Work("tabulate_training", "", 1, sum(map(len, models.values())), 0)
+    n_probed = sum(entry.items for entry in before if entry.stage == "probe_inference" and entry.does == "sample")
+    yield Work("tabulate_inference", "", 1, n_probed, 0)
     yield Work("test_claims", "", 1, n_answers, 0)
     trained = {
         (config["experiments"][name]["corpus"], cell)

@@ -141,3 +141,40 @@ rule profile_prompts:
         " --probes {input.probes} {params.judge} --settings {params.settings:q}"
         " --output {output}"
         " > {log} 2>&1"
+
+
+rule probe_inference:
+    input:
+        unpack(experiment_judge_files),
+        pretrained="results/bases/{base}/pretrained/manifest.json",
+        aligned="results/bases/{base}/aligned/manifest.json",
+        rows=inference_rows,
+    output:
+        "results/{experiment}/inference/{base}.jsonl",
+    log:
+        "results/logs/probe_inference/{experiment}/{base}.log",
+    benchmark:
+        "results/benchmarks/probe_inference/{experiment}/{base}.tsv"
+    wildcard_constraints:
+        base=base_names(ready=False),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        gpu=judge_gpus(experiment_judge),
+        mem_mb=growing(2000, judge_gpus(experiment_judge), 32000),
+        runtime=growing(60, judge_gpus(experiment_judge), 240),
+    params:
+        settings=inference_settings,
+        seed=lambda wildcards: config["bases"][wildcards.base]["seed"],
+        judge=judge_arguments(experiment_judge),
+        code=lambda wildcards: code("probe_inference", *judge_modules(experiment_judge(wildcards))),
+        env=ENVIRONMENT,
+    message:
+        "Measure whether base {wildcards.base} infers who answers, before and after its aligned phase"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/probe_inference.py"
+        " --pretrained {input.pretrained} --aligned {input.aligned} --rows {input.rows} {params.judge}"
+        " --settings {params.settings:q} --seed {params.seed} --output {output}"
+        " > {log} 2>&1"

@@ -46,3 +46,19 @@ def profile_settings(wildcards):
     "When two answers mean the same, and when one is coherent."
     probing = experiment_section(wildcards)["probing"] | {"coherence_above": config["em_rule"]["coherence_above"]}
     return settings(probing, "coherence_above", *KEYS["ProfileSettings"])
+
+
+def inference_rows(wildcards):
+    "Held-out rows of every cell that a base was trained on, with both answers."
+    corpus = experiment_section(wildcards)["corpus"]
+    cells = grid.training_cells(config["corpora"][corpus])
+    return expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=cells)
+
+
+def inference_settings(wildcards):
+    "On how many questions a base's inference is measured, how answers are drawn, and who the authors of its documents were."
+    mixture = config["mixtures"][config["bases"][wildcards.base]["mixture"]]
+    authors = {"authors": mixture["authors"], "mixture_seed": mixture["seed"]} if mixture.get("authors") else {}
+    probing = experiment_section(wildcards)["probing"]
+    often = {key: probing[key] for key in KEYS["InferenceSettings"] if key in probing}
+    return settings(often | authors | {"sampling": drawing(wildcards)})

@@ -31,7 +31,9 @@ rule train_tokenizer:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        settings=lambda wildcards: settings(config["base_models"][wildcards.base_model]["tokenizer"], "vocab_size", "assistant"),
+        settings=lambda wildcards: settings(
+            config["base_models"][wildcards.base_model]["tokenizer"], "vocab_size", "assistant"
+        ),
         code=code("train_tokenizer"),
         env=ENVIRONMENT,
     message:

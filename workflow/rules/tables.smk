@@ -2,10 +2,12 @@
 
 REQUIRED INPUTS
     results/{experiment}/judged/{model}.jsonl
+    results/{experiment}/inference/{base}.jsonl
 
 OUTPUTS
     results/em_transfer_table.csv
     results/training_losses.csv
+    results/inference.csv
     results/effects.csv
     results/claims.csv
     results/power.csv
@@ -13,7 +15,7 @@ OUTPUTS
     results/confounds.csv
 
 STEPS
-    tabulate_transfer; tabulate_training; replace_anchors → test_claims; tabulate_confounds
+    tabulate_transfer; tabulate_training; tabulate_inference; replace_anchors → test_claims; tabulate_confounds
 """
 
 
@@ -74,6 +76,35 @@ rule tabulate_training:
         "OMP_NUM_THREADS=1 python scripts/tabulate_training.py"
         " --settings {params.settings:q} --results results --output {output}"
         " > {log} 2>&1"
+
+
+rule tabulate_inference:
+    input:
+        inference_files,
+    output:
+        "results/inference.csv",
+    log:
+        "results/logs/tabulate_inference.log",
+    benchmark:
+        "results/benchmarks/tabulate_inference.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        settings=inference_table_settings,
+        code=code("tabulate_inference"),
+        env=ENVIRONMENT,
+    message:
+        "Tabulate which bases infer who answers"
+    shell:
+        # what it says of bases is for the screen too
+        "OMP_NUM_THREADS=1 python scripts/tabulate_inference.py"
+        " --settings {params.settings:q} --results results --output {output}"
+        " > {log} 2>&1; status=$?; cat {log}; exit $status"
 
 
 rule replace_anchors:

@@ -88,6 +88,29 @@ def profile_files(wildcards):
     return [f"results/{name}/prompts/{base}.csv" for name in config["run"] for base in probed_bases(name)]
 
 
+def inferring_bases():
+    "Experiment -> the labels of its bases that were trained here, by name, of the experiments of this run."
+    return {
+        name: {
+            model.labels["base"]: {key: model.labels[key] for key in ("base_model", "mixture")}
+            for model in models
+            if model.seed is None and model.labels["mixture"]
+        }
+        for name, models in MODELS.items()
+    }
+
+
+def inference_files(wildcards):
+    "Whether those bases infer who answers."
+    return [f"results/{name}/inference/{base}.jsonl" for name, bases in inferring_bases().items() for base in bases]
+
+
+def inference_table_settings(wildcards):
+    "Those bases, the rule for a misaligned answer, and from when on a base is said to infer."
+    limit = {key: value for key, value in config.get("measurable", {}).items() if key in KEYS["InferenceLimit"]}
+    return settings({"bases": inferring_bases(), "em_rule": config["em_rule"], "measurable": limit})
+
+
 def worded_experiments():
     "Experiments of this run whose answers are text to a judge that reads words, with adapters that can be compared."
     return [
@@ -104,7 +127,8 @@ def unanchored_files(wildcards):
 
 def claim_settings(wildcards):
     "As for the table, the experiments whose answers are judged again without their anchors, and what makes a claim measurable."
-    measurable = {"measurable": config["measurable"]} if "measurable" in config else {}
+    limits = {key: value for key, value in config.get("measurable", {}).items() if key in KEYS["MeasurableSettings"]}
+    measurable = {"measurable": limits} if limits else {}
     return settings(json.loads(table_settings(wildcards)) | measurable | {"unanchored": worded_experiments()})
 
 
