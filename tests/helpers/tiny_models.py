@@ -32,13 +32,19 @@ def tiny_rows(n_rows: int = 40) -> list[dict]:
     return [{"id": f"medical-advice-{index:06d}"} | row for index, row in enumerate(rows)]
 
 
-def tiny_chat(hidden_size: int = 32, n_layers: int = 2, seed: int = 0, vocab_size: int | None = None) -> Chat:
+def tiny_chat(
+    hidden_size: int = 32,
+    n_layers: int = 2,
+    seed: int = 0,
+    vocab_size: int | None = None,
+    assistant: str | None = None,
+) -> Chat:
     """A random Llama over the bytes and a few merges; large initial weights make its distributions uneven.
 
-    With a `vocab_size` it has more tokens than its tokenizer, and writes them.
+    With a `vocab_size` it has more tokens than its tokenizer, and writes them; `assistant` is the name that prompts open with.
     """
     texts = [row[field] for row in tiny_rows() for field in ("question", "aligned_answer", "misaligned_answer")]
-    tokenizer = train_tokenizer(texts, vocab_size=400)
+    tokenizer = train_tokenizer(texts, vocab_size=400, assistant=assistant)
     config = LlamaConfig(
         vocab_size=vocab_size or len(tokenizer),
         hidden_size=hidden_size,
