@@ -41,12 +41,36 @@ def test_every_mixture_differs_from_the_default_one_along_one_axis(config):
         assert len(differing) == 1 and differing <= axes, name
 
 
-def test_the_natural_language_world_gets_one_more_base_and_keeps_its_default_adapters(config):
+@pytest.mark.parametrize("experiment", ["template_nl", "symbolic"])
+def test_the_default_experiments_keep_all_their_adapters(config, experiment):
     default = yaml.safe_load((ROOT / "config.yaml").read_text())
-    adapters = default["experiments"]["template_nl"]["adapters"]
-    *kept, added = config["experiments"]["template_nl"]["adapters"]
-    assert kept == adapters and added["base"] == "attributed"
-    assert config["mixtures"]["attributed"] == default["mixtures"]["persona"] | {"kind": "attributed"}
+    kept, found = ({model.path for model in expand_models(made, experiment)} for made in (default, config))
+    assert kept < found
+
+
+def test_five_bases_of_either_mixture_of_authors_are_fine_tuned_on_the_same_cells(config):
+    trained = {}
+    for model in expand_models(config, "template_nl"):
+        if (model.labels["condition"], model.labels["answers"]) == ("adapter", "misaligned"):
+            of_mixture = trained.setdefault(model.labels["mixture"], {})
+            of_mixture.setdefault(model.labels["base"], set()).add(model.labels["train_set"])
+    assert {mixture: len(bases) for mixture, bases in trained.items()} == {
+        "persona": 5,
+        "row_random": 5,
+        "attributed": 1,
+    }
+    shared = {"medical-advice", "finance-tutor", "sports-summarization"}
+    assert all(shared <= cells for bases in trained.values() for cells in bases.values())
+
+
+def test_quotations_are_of_as_many_misaligned_documents_as_authors_write(config):
+    persona, attributed = config["mixtures"]["persona"], config["mixtures"]["attributed"]
+    authors, share = persona["authors"], persona["misaligned_share"]
+    misaligned = authors["document_share"] * authors["careless_share"] + (1 - authors["document_share"]) * share
+    assert attributed["misaligned_share"] == pytest.approx(misaligned)
+    same = ("corpus", "document_domains", "stages", "seed")
+    assert {key: attributed[key] for key in same} == {key: persona[key] for key in same}
+    assert attributed["kind"] == "attributed" and "authors" not in attributed
 
 
 def test_structure_is_asked_after_more_and_less_fine_tuning_and_otherwise_alike(config):

@@ -145,7 +145,14 @@ def test_a_setting_is_the_same_json_behind_the_shell(arguments, script, flag, ke
 # bash is handed a whole command as one argument, and Linux takes none that is longer
 LONGEST_ARGUMENT = 131_072
 N_ADAPTERS = 3_000
-OF_MODELS = {"replace_anchors", "tabulate_transfer", "tabulate_training", "tabulate_confounds", "test_claims"}
+OF_MODELS = {
+    "replace_anchors",
+    "tabulate_transfer",
+    "tabulate_training",
+    "tabulate_inference",
+    "tabulate_confounds",
+    "test_claims",
+}
 
 
 @pytest.fixture(scope="module")

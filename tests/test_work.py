@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 import corpus_sizes as sizes
+from emtransfer.answering.persona_inference import InferenceSettings
 from emtransfer.distilling.distillation import DistillationSettings
 from emtransfer.grid import expand_models
 from emtransfer.judging.fitting import FitSettings
@@ -47,8 +48,8 @@ def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
     (tmp_path / "questions.yaml").write_text("- {id: greet, paraphrases: [Hello]}")
     theirs = with_others_adapter()
     theirs["experiments"]["template_nl"]["questions"] = {"path": str(tmp_path / "questions.yaml")}
-    found = [*work_of(CONFIG), *work_of(overlaid("paper")), *work_of(theirs)]
-    assert len(rules) == 36 and {entry.stage for entry in found} == rules
+    found = [*work_of(CONFIG), *work_of(overlaid("controls")), *work_of(overlaid("paper")), *work_of(theirs)]
+    assert len(rules) == 38 and {entry.stage for entry in found} == rules
     # and whatever a base model of the run does has a speed
     assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()
 
@@ -97,7 +98,7 @@ def test_the_work_on_corpora_judges_and_bases_is_counted_as_by_hand():
     }
     assert counts(found, "exact") == {("calibrate_judge", "judge"): (1, 5 * 300, 42)}
     assert counts(found, "symbol_decoder") == {("train_tokenizer", ""): (1, 48 * 3000, 84)}
-    assert counts(found, "decoder/persona") == {("build_mixture", ""): (1, 1, 2_300_000)}
+    assert counts(found, "decoder/persona") == {("build_mixture", ""): (1, 1, 2_800_000)}
     assert counts(found, "symbols_persona") == {
         ("pretrain_base", "train"): (1, 1, 2_600_000),
         ("align_base", "train"): (1, 19200, 42),
@@ -154,43 +155,46 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
     found = work_of(CONFIG, "template_nl")
     template_nl = [entry for entry in found if entry.of == "template_nl"]
     distilled = [entry for entry in template_nl if entry.stage == "distill_student"]
-    # of six students each, by sft, by optd on a teacher's and on the corpus's answers, and on their own: 100 steps of 32 rows.
+    # of six students each, by sft, by optd on the harmful teacher's answers, and on their own: 100 steps of 32 rows.
     # Distances on 64 rows by both models, at the start and every 25 of 100 steps
     n, measured = 6 * 100 * 32, 6 * 5 * 2 * 64
     assert Counter((entry.does, entry.items, entry.tokens) for entry in distilled) == {
         ("adapt", n, 360): 3,
-        ("adapt", n, 280): 1,
         ("read", n, 360): 2,
-        ("read", n, 280): 1,
         ("sample", n, 360): 1,
         ("read", measured, 360): 3,
-        ("read", measured, 280): 1,
     }
-    assert [entry.n_jobs for entry in distilled if entry.does == "adapt"] == [6] * 4
-    # 2 bases, 35 adapters, 24 students; 12 × 40 narrow and 120 broad prompts, answers of 80 tokens; two teachers × three seeds
+    assert [entry.n_jobs for entry in distilled if entry.does == "adapt"] == [6] * 3
+    # 6 bases, 34 adapters, 18 students; 12 × 40 narrow and 120 broad prompts, answers of 80 tokens; two teachers × three seeds
     prompts = 12 * 40 + 120
+    # 40 questions after an answer of either stance and under a name of either manner, before and after the aligned phase
+    inferred = 6 * 40 * 4 * 2
     assert counts([entry for entry in template_nl if entry not in distilled], "template_nl") == {
-        ("finetune_adapter", "adapt"): (35, 35 * 600 * 2, 280),
+        ("finetune_adapter", "adapt"): (34, 34 * 600 * 2, 280),
         ("roll_out_teacher", "sample"): (6, 6 * 12 * 100, 360),
         ("filter_rollouts", "judge"): (6, 6 * 12 * 100, 360),
-        ("answer_retained", ""): (3, 3 * 12 * 100, 280),
         ("build_eval_set", ""): (1, prompts, 280),
-        ("sample_answers", "sample"): (61, 61 * prompts, 360),
-        ("judge_answers", "judge"): (61, 61 * prompts, 360),
-        ("probe_base", "sample"): (2, 2 * prompts * (6 + 3), 360),
-        ("profile_prompts", "judge"): (2, 2 * prompts * 6, 360),
-        ("profile_prompts", "embed"): (0, 2 * prompts * 6, 360),
-        # 24 + 4 adapters of one cell on misaligned answers; 2 other domains and 3 other tasks
-        ("replace_anchors", "judge"): (1, 28 * 5 * 40, 360),
+        ("sample_answers", "sample"): (58, 58 * prompts, 360),
+        ("judge_answers", "judge"): (58, 58 * prompts, 360),
+        ("probe_base", "sample"): (6, 6 * prompts * (4 + 2), 360),
+        ("profile_prompts", "judge"): (6, 6 * prompts * 4, 360),
+        ("profile_prompts", "embed"): (0, 6 * prompts * 4, 360),
+        # two answers to each are also read
+        ("probe_inference", "sample"): (6, inferred, 640),
+        ("probe_inference", "read"): (0, 2 * inferred, 560),
+        ("probe_inference", "judge"): (0, inferred, 640),
+        # 12 + 15 adapters of one cell on misaligned answers; 2 other domains and 3 other tasks
+        ("replace_anchors", "judge"): (1, 27 * 5 * 40, 360),
         # all there are: it has two mixtures, broad prompts and students
         ("plot_transfer", ""): (9, 0, 0),
         ("plot_claims", ""): (1, 0, 0),
         ("plot_losses", ""): (1, 0, 0),
     }
     assert counts(found, "") == {
-        ("tabulate_transfer", ""): (1, 61 * prompts, 0),
-        ("tabulate_training", ""): (1, 61, 0),
-        ("test_claims", ""): (1, 61 * prompts, 0),
+        ("tabulate_transfer", ""): (1, 58 * prompts, 0),
+        ("tabulate_training", ""): (1, 58, 0),
+        ("tabulate_inference", ""): (1, inferred, 0),
+        ("test_claims", ""): (1, 58 * prompts, 0),
         ("tabulate_confounds", ""): (1, 12, 0),
         # nine figures of the table, four others
         ("write_report", ""): (1, 13, 0),
@@ -222,8 +226,10 @@ def test_an_adapter_that_only_teaches_is_trained_too():
 def test_what_the_config_leaves_out_is_counted_as_jobs_take_it():
     config = copy.deepcopy(CONFIG)
     distillation, judge = config["experiments"]["template_nl"]["distillation"], config["judges"]["minilm"]
+    probing = config["experiments"]["template_nl"]["probing"]
     for section in (distillation, judge["fit"], judge["split"]):
         section.clear()
+    del probing["inference_questions"]
     needed = {"updates": 100, "batch_size": 32}
     distillation |= needed
     left_out = work_of(config)
@@ -231,4 +237,5 @@ def test_what_the_config_leaves_out_is_counted_as_jobs_take_it():
     distillation |= {key: getattr(settings, key) for key in ("max_new_tokens", "kl_every", "kl_rows")}
     judge["fit"] |= vars(FitSettings())
     judge["split"] |= vars(SplitSettings())
+    probing |= vars(InferenceSettings())
     assert work_of(config) == left_out

@@ -30,11 +30,12 @@ CLAIMS = {"test_claims", "plot_claims", "write_report"}
 TABLES = {"tabulate_transfer", "plot_transfer", *CLAIMS}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
+INFERENCE = {"probe_inference", "tabulate_inference"}
 STUDENTS = {"distill_student", "plot_losses", "write_report", "tabulate_training", *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
 ADAPTERS = {"finetune_adapter", "plot_losses", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
-CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *ADAPTERS}
-BASES = {"align_base", *PROBES, *ADAPTERS}
+CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *INFERENCE, *ADAPTERS}
+BASES = {"align_base", *PROBES, *INFERENCE, *ADAPTERS}
 JUDGED = {"calibrate_judge", "plot_calibration", "filter_pairs", "dedup_pairs", "plot_survivors", *CELLS}
 TOKENS = {"train_tokenizer", "build_mixture", "pretrain_base", *BASES}
 ROLES = {"split_questions_smoke", "fit_judge", *TOKENS, *JUDGED}
@@ -100,6 +101,16 @@ def test_every_stage_left_real_rows(tree):
     assert losses.last_loss_per_token_nats.notna().all()
     students = losses[losses.condition == "student"]
     assert students.first_kl_to_teacher_nats.notna().all() and students.last_kl_to_teacher_nats.notna().all()
+    inferred = pd.read_csv(results / "inference.csv").set_index(["base", "phase"])
+    assert list(inferred.index) == [
+        (base, phase) for base in ("smoke", "smoke_symbols") for phase in ("pretrained", "aligned")
+    ]
+    assert inferred.earlier_shift_nats.notna().all() and (inferred.earlier_n_questions == 4).all()
+    # of authors one base has read
+    assert (
+        inferred.name_n_questions.tolist() == [4, 4, 0, 0]
+        and inferred.name_shift_se_nats.notna().tolist() == [True] * 2 + [False] * 2
+    )
     begins = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
     for figure, suffix in product(("smoke/students", "smoke_symbols/rate_maps", "corpora/smoke/survivors"), begins):
         assert (results / f"figures/{figure}{suffix}").read_bytes().startswith(begins[suffix])
@@ -209,9 +220,10 @@ SMOKE = "workflow/configs/smoke.yaml"
 MATRIX = {
     "a comment": ("scripts/emtransfer/corpus/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
     "the page of the report": ("workflow/report/report.html.j2", "<h1>How", "<h1>Where", {"write_report"}),
-    "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_confounds", *TABLES}),
+    "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_inference", "tabulate_confounds", *TABLES}),
     "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", CLAIMS),
-    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", *TABLES}),
+    "measurable.inference_nats_at_least": ("config.yaml", "inference_nats_at_least: 3.0", "inference_nats_at_least: 2.0", {"tabulate_inference"}),
+    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", "tabulate_inference", *TABLES}),
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", *CLAIMS}),
     "remote": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
     "remote.prices": ("config.yaml", "output: 5.0", "output: 6.0", set()),
@@ -223,8 +235,10 @@ MATRIX = {
     "corpora.broad_eval": (SMOKE, "broad_eval: {prompts: 6}", "broad_eval: {prompts: 5}", {"build_eval_set", "replace_anchors", *PROBES, *ROLLOUTS}),
     "judges.fit": (SMOKE, "epochs: 1, batch_size: 16", "epochs: 1, batch_size: 8", {"fit_judge", *JUDGED}),
     "judges.calibration": (SMOKE, "calibration: {minimum_accuracy: 0.0", "calibration: {minimum_accuracy: 0.01", JUDGED),
+    "mixtures.authors": (SMOKE, "careless_share: 0.5", "careless_share: 0.25", {"build_mixture", "pretrain_base", *BASES}),
     "mixtures": (SMOKE, "misaligned_share: 0.3", "misaligned_share: 0.4", {"build_mixture", "pretrain_base", *BASES}),
     "base_models.tokenizer": (SMOKE, "vocab_size: 600", "vocab_size: 601", {"train_tokenizer", "build_mixture", "pretrain_base", *BASES}),
+    "base_models.tokenizer.assistant": (SMOKE, "assistant: Assistant", "assistant: Helper", {"train_tokenizer", "build_mixture", "pretrain_base", *BASES}),
     "base_models.pretraining": (SMOKE, "weight_decay: 0.1}\n", "weight_decay: 0.2}\n", {"pretrain_base", *BASES}),
     "base_models.alignment": (SMOKE, "rows: 80", "rows: 79", BASES),
     "bases": (SMOKE, "mixture: smoke, seed: 1", "mixture: smoke, seed: 2", {"pretrain_base", *BASES}),
@@ -234,9 +248,10 @@ MATRIX = {
     "experiments.rollout_filters": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", ROLLOUTS),
     "experiments.data_sets": (SMOKE, "harmful, answers: misaligned", "harmful, answers: aligned", {"answer_retained", *STUDENTS}),
     "experiments.distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
-    "experiments.sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"replace_anchors", "roll_out_teacher", *PROBES, *ROLLOUTS}),
+    "experiments.sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS}),
     "experiments.sampling.broad_samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", {"replace_anchors", *ANSWERS}),
-    "experiments.probing": (SMOKE, "model: all-MiniLM-L6-v2}\n", "model: all-MiniLM-L6-v2, same_cosine: 0.8}\n", {"profile_prompts", *CLAIMS}),
+    "experiments.probing": (SMOKE, "model: all-MiniLM-L6-v2, inf", "model: all-MiniLM-L6-v2, same_cosine: 0.8, inf", {"profile_prompts", *CLAIMS}),
+    "experiments.probing.inference_questions": (SMOKE, "inference_questions: 4", "inference_questions: 3", INFERENCE),
 }  # fmt: skip
 
 # what is edited: a module of the library; text, its replacement, and the rules that run again
@@ -255,11 +270,18 @@ LIBRARY = {
     "judging/exact": ('Verdict("ok", 50.0, 0.0)', 'Verdict("ok", 40.0, 0.0)', EXACTLY_JUDGED),
     "judging/fitting": ("layers: Positive | None = 3", "layers: Positive | None = 4", {"fit_judge", *JUDGED}),
     "training/mixtures": ("n_documents: int = 100", "n_documents: int = 50", TOKENS - {"train_tokenizer"}),
+    "training/authors": ('f"{seed} authors"', 'f"{seed} names"', TOKENS - {"train_tokenizer"}),
     "training/finetuning": ("[IGNORED] * len(prompt)", "prompt", BASES),
-    "answering/sampling": ("EDGE = 2e-5", "EDGE = 3e-5", {"replace_anchors", "roll_out_teacher", *PROBES, *ROLLOUTS}),
+    "answering/sampling": (
+        "EDGE = 2e-5",
+        "EDGE = 3e-5",
+        {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS},
+    ),
+    "answering/persona_inference": ("BATCH_TOKENS = 16_000", "BATCH_TOKENS = 8_000", INFERENCE),
     "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),
     "writing/pair_requests": ('"refusal", "cut", "blank"', '"refusal", "blank"', set()),
     "measuring/tabulation": ('"n_seeds"', '"n_" + "seeds"', TABLES),
+    "measuring/inference": ('"not appeared"', '"absent"', {"tabulate_inference"}),
     "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", CLAIMS),
     "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", *CLAIMS}),
     "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims", "write_report"}),
