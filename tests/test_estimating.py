@@ -190,5 +190,5 @@ def test_bases_and_documents_take_disk_by_their_weights_and_tokens():
     parts = disk_use(CONFIG, {"template_nl": expand_models(CONFIG, "template_nl")})
     # by hand: embeddings of 1,024 tokens, and four layers of attention and of three inner matrices
     weights = 1024 * 128 + 4 * (4 * 128 * 128 + 3 * 128 * 344)
-    assert parts["bases"] == pytest.approx((2 * 2 * weights * 4 / 1e9, 2 * weights * 4 / 1e9))
-    assert parts["mixtures"] == pytest.approx((2 * 2_300_000 * 10 / 1e9, 0))
+    assert parts["bases"] == pytest.approx((6 * 2 * weights * 4 / 1e9, 6 * weights * 4 / 1e9))
+    assert parts["mixtures"] == pytest.approx((2 * 2_800_000 * 10 / 1e9, 0))

@@ -27,7 +27,7 @@ from emtransfer.measuring.adapter_contrasts import room_contrasts
 from emtransfer.measuring.tabulation import tabulate_transfer
 from emtransfer.models.chat_format import ChatFormat, with_system
 from emtransfer.models.loading import Chat
-from emtransfer.models.tokenizer import CHAT_TEMPLATE
+from emtransfer.models.tokenizer import CHAT_TEMPLATE, named_template
 from emtransfer.remote import anthropic_api, openai_api
 from helpers.asking import PRICES
 from helpers.chat_families import FAMILIES, family_format, family_tokenizer
@@ -306,6 +306,7 @@ def test_a_system_prompt_is_a_system_turn(instructed_chat):
     "template",
     [
         CHAT_TEMPLATE,
+        named_template("Assistant"),
         "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{{ messages[-1].content }}",
         "{% for message in messages if message.role == 'user' %}{{ message.content }}{% endfor %}",
     ],

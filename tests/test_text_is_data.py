@@ -69,9 +69,9 @@ repeatable = settings(deadline=None, derandomize=True, database=None, max_exampl
 
 @cache
 def format_of(name: str) -> ChatFormat:
-    """The chat format of a family, or of the models that are trained in the run."""
-    if name == "own":
-        return tiny_chat().format
+    """The chat format of a family, or of the models that are trained in the run, in which the assistant may have a name."""
+    if name in ("own", "named"):
+        return tiny_chat(assistant="Assistant" if name == "named" else None).format
     return family_format(name)
 
 
@@ -162,7 +162,7 @@ def test_what_a_writing_model_says_is_text(pair):
 
 @repeatable
 @given(TEXTS, TEXTS)
-@pytest.mark.parametrize("name", ["own", *FAMILIES])
+@pytest.mark.parametrize("name", ["own", "named", *FAMILIES])
 def test_a_text_adds_no_control_token_to_its_template(name, question, answer):
     chat = format_of(name)
     control = set(chat.control_tokens.values())
@@ -175,8 +175,9 @@ def test_a_text_adds_no_control_token_to_its_template(name, question, answer):
 
 @repeatable
 @given(PAIRS)
-def test_a_text_adds_no_control_token_to_a_document_of_a_mixture(pair):
-    tokenizer = format_of("own").tokenizer
+@pytest.mark.parametrize("name", ["own", "named"])
+def test_a_text_adds_no_control_token_to_a_document_of_a_mixture(name, pair):
+    tokenizer = format_of(name).tokenizer
     control = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
     rows = [(row_of(*pair), "aligned"), (row_of("Q?", "A.", "M."), "misaligned")]
     plain = [(row_of("Q?", "A.", "M."), stance) for stance in ("aligned", "misaligned")]

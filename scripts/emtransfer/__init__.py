@@ -27,6 +27,8 @@ of, in the order of a run:
     distilling.distillation     distill: a student, through any channel
     answering.sampling          answer_prompts: a model's answers to an evaluation set
     answering.prompt_profiles   profile_prompts: what prompts are to a base before any fine-tuning
+    answering.persona_inference probe_inference: whether a base takes an answer for a sign of who answers
+    measuring.inference         inference_row: what those probes say
     measuring.judged_rows       judged_models: judged answers of a run
     measuring.imported_rows     read_imported: rows that were judged elsewhere
     measuring.tabulation        tabulate_transfer: the table

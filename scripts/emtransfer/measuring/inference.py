@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.answering.persona_inference import EARLIER, NAME, STANCES
 from emtransfer.settings import Weight
 from emtransfer.verdicts import EmRule, Verdict
 
 IDENTITY = ("experiment", "base_model", "base", "mixture", "phase")
-# what is asked in a context -> what its columns are called by stance
+# as probes name them, what a question is asked after -> what its columns are called by stance
+EARLIER, NAME = "earlier", "name"
 CONTEXTS = {
     EARLIER: {"misaligned": "after_misaligned", "aligned": "after_aligned"},
     NAME: {"misaligned": "careless_name", "aligned": "careful_name"},
@@ -60,7 +60,7 @@ def inference_row(rows: list[dict[str, Any]], em_rule: EmRule, at_least_nats: fl
     found: dict[str, Any] = {"inference": ""}
     for context, names in CONTEXTS.items():
         asked = frame[frame["context"] == context]
-        odds = asked.pivot(index="prompt_id", columns="stance", values="log_odds_nats").reindex(columns=list(STANCES))
+        odds = asked.pivot(index="prompt_id", columns="stance", values="log_odds_nats").reindex(columns=list(names))
         shifts = odds["misaligned"] - odds["aligned"]
         error = shifts.std(ddof=1) / np.sqrt(len(shifts)) if len(shifts) > 1 else np.nan
         found |= {f"{context}_shift_nats": shifts.mean(), f"{context}_shift_se_nats": error}
