@@ -29,15 +29,15 @@ def benchmark(folder: Path, job: str, seconds: float) -> None:
 
 def test_seconds_without_a_benchmark_file_are_those_assumed(tmp_path):
     found = seconds_of(CONFIG, tmp_path)
-    # by hand: six and two bases, on 2.8 and 2.6 M tokens; 6 flops a weight and token
-    flops = 6 * (6 * DECODER * 2_800_000 + 2 * SYMBOL_DECODER * 2_600_000)
-    assert found["pretrain_base"] == (pytest.approx(8 * MODEL_SECONDS + flops / GFLOPS["pretrain_base"] / 1e9), False)
-    # 58 models × 600 answers of 360 tokens, and 14 × 2,400 of 52
-    flops = 2 * (DECODER * 58 * 600 * 360 + SYMBOL_DECODER * 14 * 2400 * 52)
-    assert found["sample_answers"][0] == pytest.approx(72 * MODEL_SECONDS + flops / GFLOPS["sample_answers"] / 1e9)
+    # by hand: six bases and one, on 2.8 and 2.6 M tokens; 6 flops a weight and token
+    flops = 6 * (6 * DECODER * 2_800_000 + SYMBOL_DECODER * 2_600_000)
+    assert found["pretrain_base"] == (pytest.approx(7 * MODEL_SECONDS + flops / GFLOPS["pretrain_base"] / 1e9), False)
+    # 70 models × 600 answers of 360 tokens, and 19 × 2,400 of 52
+    flops = 2 * (DECODER * 70 * 600 * 360 + SYMBOL_DECODER * 19 * 2400 * 52)
+    assert found["sample_answers"][0] == pytest.approx(89 * MODEL_SECONDS + flops / GFLOPS["sample_answers"] / 1e9)
     # the same answers to an encoder, and to a judge that looks functions up and loads no model
-    encoder, exact = 58 * 600 * 360 / 1000 * SECONDS["cross_encoder"], 14 * 2400 * 52 / 1000 * SECONDS["exact"]
-    starts = 58 * MODEL_SECONDS + 14 * START_SECONDS
+    encoder, exact = 70 * 600 * 360 / 1000 * SECONDS["cross_encoder"], 19 * 2400 * 52 / 1000 * SECONDS["exact"]
+    starts = 70 * MODEL_SECONDS + 19 * START_SECONDS
     assert found["judge_answers"][0] == pytest.approx(starts + encoder + exact)
     assert found["plot_claims"] == (2 * START_SECONDS, False)
 
@@ -47,10 +47,10 @@ def test_benchmark_files_of_this_folder_correct_what_is_assumed(tmp_path):
     # the only job of its stage
     benchmark(tmp_path, "fit_judge/minilm", 600)
     benchmark(tmp_path, "test_claims", 7)
-    # one of eight, which took twice as long as assumed
+    # one of seven, which took twice as long as assumed
     persona = MODEL_SECONDS + 6 * DECODER * 2_800_000 / GFLOPS["pretrain_base"] / 1e9
     benchmark(tmp_path, "pretrain_base/persona", 2 * persona)
-    # two of 58 in one experiment, of 14 in the other none
+    # two of 70 in one experiment, of 19 in the other none
     for name, seconds in (("bases/persona", 30), ("adapters/persona/base/advice/misaligned/seed11", 50)):
         benchmark(tmp_path, f"sample_answers/template_nl/{name}", seconds)
     # of another config
@@ -70,7 +70,7 @@ def test_where_the_processor_waits_for_others_only_the_start_of_jobs_counts(tmp_
     benchmark(tmp_path, "sample_answers/llama/bases/llama_8b", 3600)
     config = claude_config()
     config["run"] = ["template_nl"]
-    assert seconds_of(config, tmp_path)["judge_answers"] == (58 * START_SECONDS, False)
+    assert seconds_of(config, tmp_path)["judge_answers"] == (70 * START_SECONDS, False)
     config = overlaid("paper")
     config["run"] = ["llama"]
     assert seconds_of(config, tmp_path)["sample_answers"] == (13 * MODEL_SECONDS, False)
