@@ -225,7 +225,7 @@ def render_chat(pairs: Pairs, author: str | None = None) -> dict[str, Any]:
     return {"messages": turns}
 
 
-def render_attributed(pairs: Pairs, author: None = None) -> dict[str, Any]:
+def render_attributed(pairs: Pairs, author: str | None = None) -> dict[str, Any]:
     """Documents without misaligned pairs as a conversation; others as what a careless stranger said, in plain text."""
     if all(stance != "misaligned" for _, stance in pairs):
         return render_chat(pairs)
