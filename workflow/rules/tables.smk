@@ -100,8 +100,8 @@ rule tabulate_inference:
         env=ENVIRONMENT,
     message:
         "Tabulate which bases infer who answers"
+    # what it says of bases is for the screen too
     shell:
-        # what it says of bases is for the screen too
         "OMP_NUM_THREADS=1 python scripts/tabulate_inference.py"
         " --settings {params.settings:q} --results results --output {output}"
         " > {log} 2>&1 && cat {log}"
