@@ -25,7 +25,16 @@ QUESTIONS = """
 # letters, digits and underscores; and arguments that are quoted where they are put together
 NAMED = re.compile(r"wildcards\.\w+|log|output(\.\w+)?|params\.(seed|name|corpus|cells)")
 RESULTS = {
-    *("input", "input.base", "input.rows", "input.raw", "input.tokenizer", "input.mixture", "input.pretrained"),
+    *(
+        "input",
+        "input.base",
+        "input.rows",
+        "input.raw",
+        "input.tokenizer",
+        "input.mixture",
+        "input.pretrained",
+        "input.aligned",
+    ),
     *(
         "input.eval_set",
         "input.answers",
