@@ -34,8 +34,8 @@ def test_every_stage_that_asks_is_counted_and_priced():
         "profile_prompts": 2 * 6 * prompts * 4,
         # before and after the aligned phase, 40 questions after two answers and under two names
         "probe_inference": 2 * 6 * 2 * 40 * 4,
-        # two teachers × three seeds × 12 cells × 100 prompts
-        "filter_rollouts": 2 * 6 * 1200,
+        # two teachers × three seeds × 12 cells × 150 prompts
+        "filter_rollouts": 2 * 6 * 1800,
         "judge_answers": 2 * 70 * prompts,
         # 24 + 15 adapters of one cell on misaligned answers; 2 other domains and 3 other tasks
         "replace_anchors": 2 * 39 * 5 * 40,

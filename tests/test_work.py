@@ -171,8 +171,8 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
     inferred = 6 * 40 * 4 * 2
     assert counts([entry for entry in template_nl if entry not in distilled], "template_nl") == {
         ("finetune_adapter", "adapt"): (46, 46 * 600 * 2, 280),
-        ("roll_out_teacher", "sample"): (6, 6 * 12 * 100, 360),
-        ("filter_rollouts", "judge"): (6, 6 * 12 * 100, 360),
+        ("roll_out_teacher", "sample"): (6, 6 * 12 * 150, 360),
+        ("filter_rollouts", "judge"): (6, 6 * 12 * 150, 360),
         ("build_eval_set", ""): (1, prompts, 280),
         ("sample_answers", "sample"): (70, 70 * prompts, 360),
         ("judge_answers", "judge"): (70, 70 * prompts, 360),
