@@ -26,7 +26,7 @@ def test_every_stage_that_asks_is_counted_and_priced():
     config = claude_config()
     models = {name: expand_models(config, name) for name in config["run"]}
     table = remote_calls(config, models).set_index("stage")
-    # by hand, of the default config: 12 cells × 40 and 120 broad prompts; 70 models; two calls an answer
+    # by hand, of the default config: 12 cells × 40 and 120 broad prompts; 68 models; two calls an answer
     prompts = 12 * 40 + 120
     assert table.calls.to_dict() == {
         "calibrate_judge": 2 * ANSWERS_PER_PROBED_ROW * (12 * 200 + 400) * 25 // 100,
@@ -34,11 +34,11 @@ def test_every_stage_that_asks_is_counted_and_priced():
         "profile_prompts": 2 * 6 * prompts * 4,
         # before and after the aligned phase, 40 questions after two answers and under two names
         "probe_inference": 2 * 6 * 2 * 40 * 4,
-        # two teachers × three seeds × 12 cells × 150 prompts
-        "filter_rollouts": 2 * 6 * 1800,
-        "judge_answers": 2 * 70 * prompts,
-        # 24 + 15 adapters of one cell on misaligned answers; 2 other domains and 3 other tasks
-        "replace_anchors": 2 * 39 * 5 * 40,
+        # two teachers × three seeds × 12 cells × 100 prompts
+        "filter_rollouts": 2 * 6 * 1200,
+        "judge_answers": 2 * 68 * prompts,
+        # 25 + 15 adapters of one cell on misaligned answers; 2 other domains and 3 other tasks
+        "replace_anchors": 2 * 40 * 5 * 40,
     }
     row = table.loc["judge_answers"]
     tokens = int(200 * 1.4) + 80 + rubric_tokens(RUBRIC)

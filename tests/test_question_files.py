@@ -512,10 +512,10 @@ def test_what_a_judge_behind_an_api_is_asked_of_them_is_counted(form):
 
     config = claude_config()
     more = calls(with_questions(config, form)) - calls(config)
-    # two calls an answer: 70 models × (4 wordings × 3 + 1 × broad_samples 1); 6 bases × 5 wordings × 4 probes
-    assert more[more != 0].to_dict() == {"judge_answers": 2 * 70 * (4 * 3 + 1), "profile_prompts": 2 * 6 * 5 * 4}
+    # two calls an answer: 68 models × (4 wordings × 3 + 1 × broad_samples 1); 6 bases × 5 wordings × 4 probes
+    assert more[more != 0].to_dict() == {"judge_answers": 2 * 68 * (4 * 3 + 1), "profile_prompts": 2 * 6 * 5 * 4}
     fewer = calls(with_questions(config, form, samples_per_paraphrase=2)) - calls(config)
-    assert fewer["judge_answers"] == 2 * 70 * 5 * 2
+    assert fewer["judge_answers"] == 2 * 68 * 5 * 2
 
 
 def test_the_rules_hand_the_file_to_the_jobs_that_read_it_and_to_no_other(tmp_path):
