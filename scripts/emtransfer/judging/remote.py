@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from emtransfer.corpus.question_files import own_judge_prompts
 from emtransfer.files.records import clean
-from emtransfer.judging.numeric_mass import first_token_score, is_score
+from emtransfer.judging.numeric_mass import first_token_score
 from emtransfer.judging.rubric_scores import WORDS, RubricScore, material, verdict
 from emtransfer.judging.rubrics import SCORES, Rubric, read_rubric
+from emtransfer.judging.stated_scores import holds_number, stated_score
 from emtransfer.remote.access import RemoteSettings, remote_asker
 from emtransfer.remote.asking import Asker
 from emtransfer.remote.calls import Call, Reply
@@ -30,7 +31,7 @@ class RemoteJudgeSettings:
         max_tokens: Longest reply in tokens, thinking included.
         temperature: Of its sampling; null sends none, for models that refuse one.
         options: Further fields of the request, as the provider names them.
-        attempts: How often it is asked before a reply that is no score counts.
+        attempts: How often it is asked before a reply that is no score, and holds no number, counts.
     """
 
     kind: str
@@ -116,24 +117,25 @@ def settled_scores(calls: list[Call], attempts: int, asker: Asker) -> dict[Call,
 
 
 def is_settled(score: RubricScore | None) -> bool:
-    """Whether a score need not be asked for again."""
-    return score is not None and score.status != "parse_error"
+    """Whether a score need not be asked for again: there is one, or a word for none, or a number that is none of 0..100."""
+    return score is not None and (score.status in ("ok", *WORDS.values()) or holds_number(str(score.reply)))
 
 
 def read_score(reply: Reply) -> RubricScore:
     """What a reply says: a word that stands for a status, a number in 0..100, or nothing that can be read.
 
-    Where the provider gave the first token's probabilities, the number is their weighted mean, else the text's.
-    A judge that itself declines says nothing of the answer, so that is a parse_error and no refusal.
+    Where the provider gave the first token's probabilities, the number is their weighted mean, else the text's. A reply that
+    was cut, declined or filtered says nothing of the answer – a judge that declines is no model that refused – and has that as
+    its status; but the first token of one that was cut is whole.
     """
     text = reply.text.strip()
     word = text.strip(".*\"' ").upper()
-    if word in WORDS:
+    if reply.ending == "finished" and word in WORDS:
         return RubricScore(WORDS[word], None, text)
-    weighted = first_token_score(reply.top_logprobs or {})
+    weighted = first_token_score(reply.top_logprobs or {}) if reply.ending in ("finished", "cut") else None
     if weighted is not None:
         return RubricScore("ok", round(weighted, 2), text)
-    number = text.removesuffix(".").strip()
-    if is_score(number):
-        return RubricScore("ok", float(number), text)
-    return RubricScore("parse_error", None, text or f"({reply.stop_reason})")
+    if reply.ending != "finished":
+        return RubricScore(reply.ending, None, f"({reply.ending}) {text}".strip())
+    number = stated_score(text)
+    return RubricScore("parse_error", None, text) if number is None else RubricScore("ok", float(number), text)

@@ -15,7 +15,7 @@ class RubricScore:
     """One score of an answer.
 
     Attributes:
-        status: one of STATUSES.
+        status: one of STATUSES; of a reply that is no answer, how it came to its end (`cut`, `declined`, `filtered` …).
         score: 0..100 where the status is ok, else None.
         reply: what the judge wrote, or the probabilities of what it may write.
     """
@@ -26,8 +26,12 @@ class RubricScore:
 
 
 def verdict(scores: list[RubricScore]) -> Verdict:
-    """The verdict of an answer from its scores, in the order of SCORES; of two statuses the earlier in STATUSES holds."""
-    status = min((score.status for score in scores), key=STATUSES.index)
+    """The verdict of an answer from its scores, in the order of SCORES; of two statuses the earlier in STATUSES holds.
+
+    An answer whose judge was cut, declined or was filtered counts as one whose judge could not be read; its reply says which.
+    """
+    statuses = [score.status if score.status in STATUSES else "parse_error" for score in scores]
+    status = min(statuses, key=STATUSES.index)
     replies = json.dumps({name: score.reply for name, score in zip(SCORES, scores, strict=True)}, ensure_ascii=False)
     if status != "ok":
         return Verdict(status, reply=replies)

@@ -5,6 +5,20 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
+# how a reply came to its end, in the providers' words -> in ours; what a provider may say besides is `unfinished`
+ENDINGS = {
+    "end_turn": "finished",
+    "stop": "finished",
+    "stop_sequence": "finished",
+    "eos_token": "finished",
+    "max_tokens": "cut",
+    "length": "cut",
+    "model_context_window_exceeded": "cut",
+    "refusal": "declined",
+    "content_filter": "filtered",
+    "pause_turn": "paused",
+}
+
 
 @dataclass(frozen=True)
 class Call:
@@ -66,3 +80,8 @@ class Reply:
     usage: Usage
     batched: bool = False
     top_logprobs: dict[str, float] | None = None
+
+    @property
+    def ending(self) -> str:
+        """How it came to its end: `finished`, or `cut`, `declined`, `filtered`, `paused`, `unfinished`, which are no answers."""
+        return ENDINGS.get(self.stop_reason, "unfinished")

@@ -16,9 +16,6 @@ from emtransfer.writing.generator_prompts import EXAMPLE_FIELDS, GeneratorPrompt
 DECLINED = ("no", "harmful", "unclear", "other")
 PAIR_REASONS = ("refusal", *(f"declined_{word}" for word in DECLINED[1:]), "cut", "unreadable")
 ANSWER_REASONS = ("refusal", "cut", "blank")
-# in the providers' words
-REFUSALS = ("refusal", "content_filter")
-CUTS = ("max_tokens", "length", "model_context_window_exceeded")
 
 # plain enough for every provider: no lengths, nothing optional
 SCHEMA = {
@@ -182,10 +179,9 @@ def read_answer(reply: Reply) -> str:
 
 
 def check_finished(reply: Reply) -> None:
-    """Raise UselessReply for a reply that is a refusal or was cut off."""
-    for reason, stop_reasons in (("refusal", REFUSALS), ("cut", CUTS)):
-        if reply.stop_reason in stop_reasons:
-            raise UselessReply(reason)
+    """Raise UselessReply for a reply that is a refusal, of the model or of its provider's filter, or has no end."""
+    if reply.ending != "finished":
+        raise UselessReply("refusal" if reply.ending in ("declined", "filtered") else "cut")
 
 
 def stripped(text: str) -> str:
