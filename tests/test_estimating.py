@@ -10,7 +10,7 @@ from gpu_hours import gpu_hours, hour_report
 from helpers.configs import CONFIG, claude_config, overlaid, written
 from helpers.paths import ROOT
 from model_sizes import rubric_tokens
-from remote_costs import remote_calls
+from remote_costs import call_report, remote_calls
 from work import ANSWERS_PER_PROBED_ROW
 
 PROMPTS = "resources/generators/grid.yaml"
@@ -46,6 +46,19 @@ def test_every_stage_that_asks_is_counted_and_priced():
     assert row.usd == pytest.approx(row.input_mtok * 1.0 + row.calls * 16 / 1e6 * 5.0)
     config["remote"]["batches"] = True
     assert remote_calls(config, models).usd.sum() == pytest.approx(table.usd.sum() / 2)
+
+
+def test_the_estimate_tells_the_price_of_batches_and_whether_the_rubric_is_cached():
+    config = claude_config()
+    models = {name: expand_models(config, name) for name in config["run"]}
+    usd, tokens = remote_calls(config, models).usd.sum(), rubric_tokens(RUBRIC)
+    text = call_report(config, models)
+    # by hand: the rubric of 4.8 kB has some 200 tokens of each kind, Haiku 4.5 caches from 4,096 on; a batch is half the price
+    assert 100 < tokens < 1000 and f"With remote.batches: true, {usd / 2:.2f} USD." in text
+    assert f"takes in 4096 tokens or more of claude-haiku-4-5: {RUBRIC}, about {tokens}, is not cached." in text
+    config["remote"]["batches"] = True
+    batched = call_report(config, models)
+    assert f"{usd / 2:.2f} USD at the prices" in batched and "counted at the price of a batch" in batched
 
 
 def test_a_corpus_that_is_filtered_by_a_remote_judge_is_counted_too():

@@ -16,6 +16,7 @@ from emtransfer import grid
 from emtransfer.grid import Model
 from emtransfer.judging.rubrics import SCORES
 from emtransfer.remote.access import BATCHING, PROVIDERS
+from emtransfer.remote.caching import cache_minimum
 from emtransfer.remote.calls import Usage
 from emtransfer.remote.prices import MILLION, PriceTable, price_of
 from emtransfer.settings import read_settings
@@ -47,7 +48,7 @@ def calls_of(config: dict, entry: Work) -> Calls | None:
         return Calls(writer.provider, writer.model, entry.items, told + entry.tokens, writer.answer_max_tokens)
     if entry.does == "judge" and config["judges"][entry.judge]["kind"] in PROVIDERS:
         judge = config["judges"][entry.judge]
-        # as if nothing came from the provider's cache, which takes in no rubric below a length of its own
+        # as if nothing came from the provider's cache, so that the sum is an upper bound; see `cache_line`
         n_input = entry.tokens + rubric_tokens(judge["rubric"])
         return Calls(judge["kind"], judge["model"], len(SCORES) * entry.items, n_input, judge.get("max_tokens", 16))
     return None
@@ -66,7 +67,7 @@ def remote_calls(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:
         models: experiment of the run -> its models.
 
     Returns:
-        stage, of, does (write, answer or judge), judge, model; calls; millions of input and output tokens; usd at the
+        stage, of, does (write, answer or judge), judge, provider, model; calls; millions of input and output tokens; usd at the
         prices of `remote`.
     """
     rows = []
@@ -75,10 +76,15 @@ def remote_calls(config: dict, models: dict[str, list[Model]]) -> pd.DataFrame:
         if calls and calls.number:
             usage = Usage(calls.number * calls.input_tokens, calls.number * calls.output_tokens)
             batched = config["remote"].get("batches", False) and calls.provider in BATCHING
-            usd = price_of(read_settings(PriceTable, config["remote"]["prices"]), calls.model).usd(usage, batched)
-            asked = [entry.stage, entry.of, entry.does, entry.judge, calls.model, calls.number]
+            usd = price_of(price_table(config), calls.model).usd(usage, batched)
+            asked = [entry.stage, entry.of, entry.does, entry.judge, calls.provider, calls.model, calls.number]
             rows.append([*asked, usage.input_tokens / MILLION, usage.output_tokens / MILLION, usd])
-    return pd.DataFrame(rows, columns="stage of does judge model calls input_mtok output_mtok usd".split())
+    return pd.DataFrame(rows, columns="stage of does judge provider model calls input_mtok output_mtok usd".split())
+
+
+def price_table(config: dict) -> PriceTable:
+    """The prices of the config."""
+    return read_settings(PriceTable, config["remote"]["prices"])
 
 
 def call_report(config: dict, models: dict[str, list[Model]]) -> str:
@@ -93,4 +99,31 @@ def call_report(config: dict, models: dict[str, list[Model]]) -> str:
         for name in needed(config, models)["corpus"]
         if is_written(config["corpora"][name])
     )
-    return f"{text}\nAbout {table.calls.sum()} calls and {table.usd.sum():.2f} USD at the prices of {prices}.{rounds}\n"
+    sums = f"About {table.calls.sum()} calls and {table.usd.sum():.2f} USD at the prices of {prices}."
+    return f"{text}\n{sums}{rounds}{batch_line(config, table)}{cache_line(config, table)}\n"
+
+
+def batch_line(config: dict, table: pd.DataFrame) -> str:
+    """What batches make of the sum, where a provider of the run takes them: what they save, or would save."""
+    if config["remote"].get("batches", False):
+        batched = "Calls of models whose provider takes batches are counted at the price of a batch."
+    else:
+        share = {name: price.batch_share for name, price in price_table(config).models.items()}
+        saved = sum(row.usd * (1 - share[row.model]) for row in table.itertuples() if row.provider in BATCHING)
+        batched = f"With remote.batches: true, {table.usd.sum() - saved:.2f} USD."
+    return f"\n{batched}" if set(table.provider) & set(BATCHING) else ""
+
+
+def cache_line(config: dict, table: pd.DataFrame) -> str:
+    """Whether the provider's cache takes in the rubrics of the run's judges, which it does from a length of its own on."""
+    lines = set()
+    for name in set(table.judge) - {""}:
+        judge = config["judges"][name]
+        if judge["kind"] == "anthropic":
+            tokens, minimum = rubric_tokens(judge["rubric"]), cache_minimum(judge["model"])
+            cached = "is cached, which the sum leaves out" if tokens >= minimum else "is not cached"
+            lines.add(
+                f"\nThe provider's cache takes in {minimum} tokens or more of {judge['model']}: {judge['rubric']}, about {tokens}, "
+                f"{cached}."
+            )
+    return "".join(sorted(lines))
