@@ -1,6 +1,8 @@
 """Write the ledger: what the replies in a reply store have cost, by provider, model and purpose.
 
 Run: python scripts/tabulate_spending.py --store replies --output results/ledger.csv
+With --discard FILE.jsonl:LINE, a damaged line of the store is passed over without a word from then on; with --discard BATCH, a
+batch whose results cannot be read is given up, so that its calls are handed in again and count as lost until then.
 """
 
 import argparse
@@ -14,8 +16,11 @@ from emtransfer.remote.store import ReplyStore
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", type=Path, required=True, help="folder of the reply store")
-    parser.add_argument("--output", type=Path, required=True, help="CSV: calls, tokens and dollars")
+    parser.add_argument("--store", type=Path, default=Path("replies"), help="folder of the reply store")
+    parser.add_argument(
+        "--output", type=Path, default=Path("results/ledger.csv"), help="CSV: calls, tokens and dollars"
+    )
+    parser.add_argument("--discard", nargs="*", default=[], help="damaged lines FILE.jsonl:LINE, or ids of batches")
     return parser.parse_args()
 
 
@@ -23,13 +28,35 @@ def main(args: argparse.Namespace) -> None:
     if not args.store.is_dir():
         raise InputError(f"{args.store}: no such folder; expected a reply store, which the first paid reply makes.")
     store = ReplyStore(args.store)
+    for name in args.discard:
+        discard(store, name)
     table = spending_table(store)
     write_table(args.output, table)
     print(table.to_string(index=False))
-    open_usd = store.spent_usd() - store.paid_usd
     print(
-        f"{table.usd.sum():.4f} USD in {table.calls.sum()} calls; lost or unfinished ones may have cost {open_usd:.4f}."
+        f"{table.usd.sum():.4f} USD in {table.calls.sum()} calls; {table.refused.sum()} attempts were refused and cost nothing; "
+        f"{table.lost.sum()} are lost or unfinished and may have cost {table.lost_usd.sum():.4f}."
     )
+
+
+def discard(store: ReplyStore, name: str) -> None:
+    """Give up a damaged line or a batch.
+
+    Raises:
+        InputError: the store has no damaged line and no open batch of this name.
+    """
+    file, _, line = name.rpartition(".jsonl:")
+    if line.isdecimal() and (Path(file).name, int(line)) in store.damaged:
+        store.discard(Path(file).name, int(line))
+        return
+    batches = [batch for batch in store.batches if batch.id == name]
+    for batch in batches:
+        store.close_batch(batch, lost=store.batches[batch])
+    if not batches:
+        known = [f"{file}.jsonl:{line}" for file, line in sorted(store.damaged)] + [batch.id for batch in store.batches]
+        raise InputError(
+            f"--discard {name}: no damaged line and no open batch; expected one of {', '.join(known) or 'none, there are none'}."
+        )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ ERRORS = {
     "server_error": (500, "api_error"),
 }
 # a reply that is paid for but says nothing
-TEXTS = {"words": "I would say about eighty.", "fraction": "72.5", "out_of_range": "250", "blank": " "}
+TEXTS = {"words": "I would say about eighty.", "blank": " "}
 FAULTS = (*ERRORS, "timeout", "cut", "malformed_body", *TEXTS, "judge_refusal")
 BATCH_FAULTS = ("errored", "expired", "missing", "foreign")
 MODEL = "claude-loopback-1"
@@ -46,6 +46,9 @@ class Loopback:
         temperatures: whether the model takes one under the version of the API that has it.
         echoes: whether errors, useless replies and foreign ids quote the request's key; status 500 is then not to be retried.
         says: a request's body -> text of the good reply to it; None for the score of `score_of`.
+        twist: what was asked for (`message`, `submit`, `batch`, `list` or `results`), the request's body and the good reply's
+            -> status, headers and body of the reply that is sent; None for the good one.
+        asked: how many calls have come, each of a batch among them.
         requests, headers: of every POST.
     """
 
@@ -57,6 +60,8 @@ class Loopback:
     temperatures: bool = True
     echoes: bool = False
     says: Callable[[dict], str] | None = None
+    twist: Callable[[str, dict, bytes], "tuple[int, dict, bytes] | None"] | None = None
+    asked: int = 0
     delivered: Counter = field(default_factory=Counter)
     usage: Counter = field(default_factory=Counter)
     sent: int = 0
@@ -167,16 +172,21 @@ class Handler(BaseHTTPRequestHandler):
         """The key, where the server quotes it, after a blank."""
         return f" {self.key}" if self.loopback.echoes else ""
 
+    wanted, body = "message", {}
+
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.wanted = "message"
+        self.body = body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with self.loopback.lock:
             self.loopback.requests.append(body)
             self.loopback.headers.append(dict(self.headers))
+            self.loopback.asked += len(body.get("requests", [body]))
         if self.key != KEY:
             self.error(401, "authentication_error", "invalid x-api-key")
         elif self.path == "/v1/messages":
             self.post_message(body)
         elif self.path == "/v1/messages/batches":
+            self.wanted = "submit"
             self.post_batch(body)
         elif self.path == "/v1/chat/completions":
             self.post_message(body, as_completion)
@@ -185,7 +195,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.split("?")[0]
+        self.body = {}
         parts = path.removeprefix("/v1/messages/batches").strip("/").split("/")
+        self.wanted = "list" if parts == [""] else "results" if parts[1:] == ["results"] else "batch"
         if parts == [""]:
             data = [self.described(batch) for batch in reversed(self.loopback.batches.values())]
             self.send({"data": data, "has_more": False, "first_id": None, "last_id": None})
@@ -310,6 +322,9 @@ class Handler(BaseHTTPRequestHandler):
     def send_bytes(
         self, content: bytes, status: int = 200, headers: dict | None = None, content_type="application/json"
     ):
+        twist = self.loopback.twist and self.loopback.twist(self.wanted, self.body, content)
+        if twist:
+            status, headers, content = twist
         self.send_response(status)
         for name, value in {
             "content-type": content_type,
@@ -337,7 +352,7 @@ def serving(loopback: Loopback):
     server = Server(("127.0.0.1", 0), Handler)
     server.loopback = loopback
     loopback.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield loopback

@@ -1,26 +1,28 @@
 """Make calls through the reply store: what it holds is not asked again, what comes back is kept at once.
 
-Before a call is made it is claimed in the store, where other processes see it. A process that sees another's claim on the
-same call after writing its own withdraws, so that of two at least one waits; neither goes by clocks.
+Every attempt is claimed in the store before it is made, where other processes and the budget see it, and the claim stands
+until a reply or an error says what it came to; the SDKs' own retries, which nobody would count, are off. A process that sees
+another's claim on the same call after writing its own withdraws, so that of two at least one waits; neither goes by clocks.
 """
 
-import random
-import time
-from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from emtransfer.errors import InputError
+from emtransfer.remote.account import Account, Progress
+from emtransfer.remote.attempts import Attempts, Screen, may_try_again
+from emtransfer.remote.batching import BATCH_CALLS, Batching
 from emtransfer.remote.calls import Call, Reply
 from emtransfer.remote.prices import Price
 from emtransfer.remote.providers import BatchProvider, CallFailed, Provider
-from emtransfer.remote.store import Batch, ReplyStore
+from emtransfer.remote.store import ReplyStore
 
-# well below what a provider takes in one batch, in number and in bytes
-BATCH_CALLS = 10_000
-BATCH_ROUNDS = 6
+# attempts lost in a row, and calls given up in a row, after which a provider is taken to be down, if more than are made at once
+FEWEST_IN_A_ROW = 8
+# a thread is given up after so many times the limit of an attempt
+PATIENCE = 2
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,6 @@ class AskingSettings:
     poll_seconds: float = 30
 
 
-@dataclass
-class Progress:
-    """What has come of a set of calls so far.
-
-    Attributes:
-        waiting: key -> call that is neither answered nor under way nor failed.
-        failures: reason -> how many calls have no reply for it.
-        fatal: why no further call can be made.
-    """
-
-    waiting: dict[str, Call]
-    failures: Counter[str] = field(default_factory=Counter)
-    fatal: InputError | None = None
-
-
 class Asker:
     """Asks one model of one provider.
 
@@ -71,22 +58,24 @@ class Asker:
     """
 
     def __init__(self, store: ReplyStore, provider: Provider, model: str, price: Price, settings: AskingSettings):
-        self.store, self.provider, self.model, self.price, self.settings = store, provider, model, price, settings
-        self.takes_batches = isinstance(provider, BatchProvider)
-        self.batches = settings.batches and self.takes_batches
-        # why calls of batches have failed, by key; what was last waited for
-        self.reasons: dict[str, str] = {}
-        self.pausing = ""
+        self.store, self.provider, self.model, self.settings = store, provider, model, settings
+        self.account = Account(store, provider.name, model, price, settings.purpose, settings.budget_usd)
+        self.screen = Screen(store.beat)
+        self.batching = (
+            Batching(self.account, provider, self.screen, settings.poll_seconds)
+            if isinstance(provider, BatchProvider)
+            else None
+        )
 
     def ask_all(self, calls: Iterable[Call]) -> dict[str, Reply]:
-        """Replies to calls, each made at most once.
+        """Replies to calls, each of which is kept as it comes.
 
         Returns:
             key -> reply, of every call.
 
         Raises:
             InputError: some calls have no reply – replay only, the budget is reached, the provider refuses them, or
-                they failed after all retries. Every reply that did come is kept, so the next run asks for the rest.
+                they failed after all attempts. Every reply that did come is kept, so the next run asks for the rest.
         """
         by_key = {call.key: call for call in calls}
         progress = Progress({key: call for key, call in by_key.items() if key not in self.store.replies})
@@ -96,7 +85,11 @@ class Asker:
                 f"the first {next(iter(progress.waiting))[:16]}; expected all of them, since this run only replays."
             )
         if progress.waiting:
-            (self.ask_in_batches if self.batches else self.ask_one_by_one)(progress)
+            self.provider.connect()
+            if self.batching and self.settings.batches:
+                self.ask_in_batches(self.batching, progress)
+            else:
+                self.ask_one_by_one(progress)
         if progress.fatal:
             raise progress.fatal
         if progress.failures:
@@ -112,157 +105,70 @@ class Asker:
 
     def ask_one_by_one(self, progress: Progress) -> None:
         """Make the waiting calls, several at once, and keep each reply as it comes."""
-        concurrency, in_a_row = self.settings.concurrency, 0
-        with ThreadPoolExecutor(concurrency) as pool:
-            running: dict[Future[Reply], Call] = {}
-            while running or (progress.waiting and not progress.fatal):
-                if not progress.fatal:
-                    claimed = self.claim(progress, concurrency - len(running), under_way=bool(running))
-                    running |= {pool.submit(self.provider.ask, call): call for call in claimed}
-                if not running:
-                    if progress.waiting and not progress.fatal:
-                        self.wait_for_others(progress)
-                    continue
-                done, _ = wait(running, timeout=self.settings.poll_seconds, return_when=FIRST_COMPLETED)
-                for future in done:
-                    replied = self.settle(future, running.pop(future), progress)
-                    in_a_row = 0 if replied else in_a_row + 1
-                self.store.renew(call.key for call in running.values())
-                if in_a_row > concurrency:
-                    # nothing has come for as many calls as are under way at once: the provider is down
-                    progress.failures["not made after these"] += len(progress.waiting)
-                    progress.waiting = {}
+        concurrency = self.settings.concurrency
+        attempts = Attempts(self.store.beat, PATIENCE * self.provider.timeout_seconds)
+        in_a_row, last = 0, None
+        while attempts.running or (progress.waiting and not progress.fatal):
+            resting = progress.resting()
+            if not progress.fatal:
+                # a call that rests keeps its place, so that a provider that is busy is not asked for all others meanwhile
+                n_free = concurrency - len(attempts.running) - len(resting)
+                for call in self.account.claim(progress, n_free, batched=False, under_way=bool(attempts.running)):
+                    attempts.begin(call.key, partial(self.provider.ask, call))
+            if attempts.running:
+                for key, outcome in attempts.outcomes(min([self.settings.poll_seconds, *resting.values()])):
+                    last, in_a_row = outcome, self.settle(key, outcome, progress, in_a_row)
+            elif resting:
+                self.screen.sleep(min(resting.values()))
+            elif progress.waiting and not progress.fatal:
+                self.wait_for_others(progress)
+            if in_a_row > max(concurrency, FEWEST_IN_A_ROW):
+                # nothing has come for so long: the provider is down, or none that can be understood
+                progress.give_up(list(progress.waiting), f"not made, after many in a row: {last}")
 
-    def settle(self, future: Future[Reply], call: Call, progress: Progress) -> bool:
-        """Keep the reply of a finished call, or give up its claim; whether there was a reply."""
-        try:
-            reply = future.result()
-        except CallFailed as error:
-            progress.failures[str(error)] += 1
-            (self.store.lose if error.perhaps_paid else self.store.release)([call.key])
-        except InputError as error:
-            progress.fatal = error
-            self.store.release([call.key])
-        else:
-            self.keep({call.key: reply})
-            return True
-        return False
+    def settle(self, key: str, outcome: Any, progress: Progress, in_a_row: int) -> int:
+        """Keep the reply of an attempt, or say what its claim came to.
+
+        Returns:
+            How many attempts in a row were lost, or were the last of their call, with this one.
+        """
+        if isinstance(outcome, Reply):
+            self.account.keep({key: outcome}, batched=False)
+            return 0
+        if isinstance(outcome, CallFailed):
+            (self.store.lose if outcome.perhaps_paid else self.store.refuse)([key])
+            progress.tries[key] += 1
+            if not may_try_again(outcome, progress.tries[key]):
+                progress.give_up([key], str(outcome))
+                return in_a_row + 1
+            progress.waiting[key] = progress.calls[key]
+            progress.rests[key] = self.screen.rest(outcome, progress.tries[key])
+            return in_a_row + outcome.perhaps_paid
+        # what a user has to change was answered with an error; of anything else nobody knows what it came to
+        (self.store.refuse if isinstance(outcome, InputError) else self.store.lose)([key])
+        progress.fatal = progress.fatal or outcome
+        return in_a_row
 
     # ---- batches
 
-    def ask_in_batches(self, progress: Progress) -> None:
-        """Hand the waiting calls in as batches, then read the batches, and hand in again what failed, a few times."""
-        rounds: Counter[str] = Counter()
+    def ask_in_batches(self, batching: Batching, progress: Progress) -> None:
+        """Hand the waiting calls in as batches, read the batches, and hand in again what has no reply, a few times."""
         while progress.waiting and not progress.fatal:
-            claimed = self.claim(progress, BATCH_CALLS, under_way=False)
-            if not claimed:
-                if progress.waiting and not progress.fatal:
-                    self.wait_for_others(progress)
-            elif any(rounds[call.key] == BATCH_ROUNDS for call in claimed):
-                self.store.release(call.key for call in claimed)
-                given_up = [call for call in claimed if rounds[call.key] == BATCH_ROUNDS]
-                progress.failures.update(self.reasons.get(call.key, "not in its batch's results") for call in given_up)
-                progress.waiting |= {call.key: call for call in claimed if rounds[call.key] < BATCH_ROUNDS}
-            else:
-                rounds.update(call.key for call in claimed)
-                progress.waiting |= {call.key: call for call in claimed}
-                self.hand_in(claimed, progress)
-
-    def hand_in(self, calls: list[Call], progress: Progress) -> None:
-        """Hand in claimed calls and record the batch; if that fails, nothing stays claimed."""
-        keys = [call.key for call in calls]
-        try:
-            assert isinstance(self.provider, BatchProvider), "calls are handed in only where batches are taken"
-            batch_id = self.provider.submit(calls, self.store.batch_ids)
-        except CallFailed as error:
-            progress.failures[str(error)] += len(progress.waiting)
-            progress.waiting = {}
-            (self.store.lose if error.perhaps_paid else self.store.release)(keys)
-        except InputError as error:
-            progress.fatal = error
-            self.store.release(keys)
-        else:
-            self.store.open_batch(batch_id, keys)
+            claimed = self.account.claim(progress, BATCH_CALLS, batched=True, under_way=False)
+            if claimed:
+                batching.hand_in(claimed, progress)
+            elif progress.waiting and not progress.fatal:
+                self.wait_for_others(progress)
 
     def wait_for_others(self, progress: Progress) -> None:
         """Nothing can be asked now: read the open batches that hold a waiting call, or pause."""
-        open_batches = [
-            batch for batch, keys in self.store.batches.items() if not progress.waiting.keys().isdisjoint(keys)
-        ]
-        if not open_batches or not self.takes_batches:
-            self.pause(f"{len(progress.waiting)} calls wait for another process that makes them or uses the budget")
-        for batch in open_batches if self.takes_batches else []:
-            try:
-                self.read_batch(batch)
-            except CallFailed as error:
-                progress.failures[f"{error}, reading batch {batch.id}"] += len(progress.waiting)
-                progress.waiting = {}
-            except InputError as error:
-                progress.fatal = error
-
-    def read_batch(self, batch: Batch) -> None:
-        """Wait for a batch, whoever handed it in, and keep its replies."""
-        keys = self.store.batches[batch]
-        assert isinstance(self.provider, BatchProvider), "a batch is of a provider that takes them"
-        while (results := self.provider.results(batch.id, keys)) is None:
-            self.store.renew(keys)
-            self.pause(f"batch {batch.id} with {len(keys)} calls is being worked on")
-        self.keep(results.replies)
-        self.store.close_batch(batch)
-        self.reasons |= results.failures
-        if results.foreign:
-            print(
-                f"Batch {batch.id}: {len(results.foreign)} results with a foreign id, the first {results.foreign[0]}; "
-                "they are ignored."
-            )
-
-    # ---- claims, money
-
-    def claim(self, progress: Progress, n_most: int, under_way: bool) -> list[Call]:
-        """Take up to so many calls from the waiting ones: not yet answered, claimed by nobody else, and affordable."""
-        self.store.refresh()
-        for key in progress.waiting.keys() & self.store.replies.keys():
-            del progress.waiting[key]
-        in_batches = {key for keys in self.store.batches.values() for key in keys} if self.takes_batches else ()
-        free = (key for key in progress.waiting if key not in in_batches and not self.store.claimed_elsewhere(key))
-        most_usd = self.affordable([progress.waiting[key] for key in islice(free, n_most)], progress, under_way)
-        self.store.claim(most_usd)
-        over_budget = self.settings.budget_usd is not None and self.store.spent_usd() > self.settings.budget_usd
-        lost = {
-            key for key in most_usd if over_budget or key in self.store.replies or self.store.claimed_elsewhere(key)
-        }
-        self.store.release(lost)
-        return [progress.waiting.pop(key) for key in most_usd if key not in lost]
-
-    def affordable(self, calls: list[Call], progress: Progress, under_way: bool) -> dict[str, float]:
-        """As many of the calls as the budget surely pays for, key -> the most it may cost.
-
-        Where it pays for none and no call is under way, whose true cost may yet leave more, the budget is reached.
-        """
-        most_usd = {call.key: self.price.most_usd(call, self.batches) for call in calls}
-        budget = self.settings.budget_usd
-        if budget is None:
-            return most_usd
-        spent = self.store.spent_usd()
-        totals = accumulate(most_usd.values(), initial=spent)
-        next(totals)
-        chosen = {key: usd for (key, usd), total in zip(most_usd.items(), totals, strict=True) if total <= budget}
-        if calls and not chosen and not under_way and not self.store.others_at_work():
-            progress.fatal = InputError(
-                f"config.yaml: budget_usd is {budget}; {spent:.4f} are spent or under way in {self.store.folder} and the "
-                f"next call may cost {most_usd[calls[0].key]:.4f}; expected a higher budget; run again then, what was "
-                "paid for is kept."
-            )
-        return chosen
-
-    def keep(self, replies: dict[str, Reply]) -> None:
-        """Keep replies with what they cost."""
-        priced = {key: (reply, self.price.usd(reply.usage, reply.batched)) for key, reply in replies.items()}
-        self.store.keep(priced, self.provider.name, self.model, self.settings.purpose)
-
-    def pause(self, reason: str) -> None:
-        """Wait a little, never twice equally long, so that two processes do not stay in step; say why, once."""
-        if reason != self.pausing:
-            print(f"Waiting: {reason}.", flush=True)
-            self.pausing = reason
-        time.sleep(self.settings.poll_seconds * random.uniform(0.5, 1))
+        waiting = progress.waiting.keys()
+        open_batches = [batch for batch, keys in self.store.batches.items() if not waiting.isdisjoint(keys)]
+        if self.batching and open_batches:
+            for batch in open_batches:
+                self.batching.read(batch, progress)
+        elif resting := progress.resting():
+            self.screen.sleep(min(resting.values()))
+        else:
+            others = f"{len(waiting)} calls wait for another process that makes them or uses the budget"
+            self.screen.pause(others, self.settings.poll_seconds)

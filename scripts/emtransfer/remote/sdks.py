@@ -1,43 +1,39 @@
-"""What the official SDKs, which are built alike, have in common: how often they try, and their errors in a provider's words."""
+"""What the official SDKs, which are built alike, have in common: a client that sends a key to one origin only and tries once,
+and their errors in a provider's words.
 
+The SDKs' own retries are off, since every attempt may be paid for and is claimed before it is sent (see `asking`).
+"""
+
+import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any
 
 import httpx2
 
 from emtransfer.errors import InputError
-from emtransfer.remote.calls import Reply
+from emtransfer.remote.bodies import UnreadableReply
 from emtransfer.remote.providers import CallFailed
-from emtransfer.secrets import is_key, without_secrets
+from emtransfer.secrets import is_key, keep_out_of_logs, without_secrets
 
-# attempts that an SDK makes again when the provider is busy or the connection breaks, waiting longer each time
-MAX_RETRIES = 8
-# how often a call is made whose reply comes but cannot be read
-READING_TRIES = 6
-
-
-class UnreadableReply(CallFailed):
-    """A reply that is no JSON, or lacks what every reply has."""
-
-    def __init__(self) -> None:
-        super().__init__("unreadable reply", perhaps_paid=True)
+# a server's own fault, said before it has made a reply; of other faults, such as a gateway's, nobody knows
+SURELY_UNPAID = (500, 503, 529)
+# never sent, since no connection came about
+NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
-def readable_reply(make_call: Callable[[], Reply]) -> Reply:
-    """The reply of a call that raises UnreadableReply for one that cannot be read; it is made a few times.
-
-    Raises:
-        CallFailed: as `make_call`.
-    """
-    for _ in range(READING_TRIES - 1):
-        try:
-            return make_call()
-        except UnreadableReply:
-            pass
-    return make_call()
+def client_settings(sdk: ModuleType, timeout_seconds: float) -> dict[str, Any]:
+    """What every client of an SDK is made with."""
+    keep_out_of_logs()
+    # a redirect would take the key, which is in a header of the SDK's own, to whatever host the server names
+    return {
+        "max_retries": 0,
+        "timeout": timeout_seconds,
+        "http_client": sdk.DefaultHttpxClient(follow_redirects=False),
+    }
 
 
 def checked_key(variable: str) -> str:
@@ -58,7 +54,7 @@ def checked_key(variable: str) -> str:
 
 @contextmanager
 def sdk_errors(sdk: ModuleType, base: type[Exception], provider: str, model: str) -> Iterator[None]:
-    """Turn an SDK's errors into CallFailed, for what may pass by itself, and InputError, for what a user must change.
+    """Turn an SDK's errors into CallFailed, for what is not the user's doing, and InputError, for what a user must change.
 
     Args:
         sdk: `anthropic` or `openai`.
@@ -78,16 +74,49 @@ def sdk_errors(sdk: ModuleType, base: type[Exception], provider: str, model: str
     except sdk.APIStatusError as error:
         if error.status_code == 402:
             raise InputError(f"{key}: its account has no credit; expected credit; run again then.") from None
-        kind = without_secrets(str(error.type or ""))
-        raise CallFailed(" ".join(filter(None, [str(error.status_code), kind, refusal(error)]))) from None
-    except sdk.APITimeoutError:
-        raise CallFailed("timeout", perhaps_paid=True) from None
-    except (sdk.APIConnectionError, httpx2.HTTPError):
-        raise CallFailed("connection lost", perhaps_paid=True) from None
+        if error.status_code < 400:
+            raise InputError(
+                f"{address}: its server sends requests on to {target(error.response)} ({error.status_code}); expected "
+                "the address of the server itself, since a key goes to no other."
+            ) from None
+        raise refused_attempt(error) from None
+    except sdk.APIConnectionError as error:
+        if isinstance(error.__cause__, (httpx2.UnsupportedProtocol, httpx2.InvalidURL)):
+            raise InputError(no_address(address)) from None
+        sent = not isinstance(error.__cause__, NOT_SENT)
+        late = sent and isinstance(error, sdk.APITimeoutError)
+        reason = "timeout" if late else "connection lost" if sent else "no connection"
+        raise CallFailed(reason, perhaps_paid=sent, again=True) from None
     except httpx2.InvalidURL:
-        raise InputError(f"{address} is no address; expected one such as https://host:port/path.") from None
-    except (base, ValueError):
+        raise InputError(no_address(address)) from None
+    except (base, httpx2.HTTPError, ValueError):
         raise UnreadableReply from None
+
+
+def refused_attempt(error: Any) -> CallFailed:
+    """An attempt that was answered with an error; a server that says whether to try again is followed."""
+    status, headers = error.status_code, error.response.headers
+    kind = without_secrets(str(error.type or ""))
+    said = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+    again = said if said is not None else status in (408, 409, 429) or status >= 500
+    reason = " ".join(filter(None, [str(status), " ".join(kind.split())[:60], refusal(error)]))
+    perhaps_paid = status == 408 or (status >= 500 and status not in SURELY_UNPAID)
+    return CallFailed(reason, perhaps_paid, again, asked_seconds(headers))
+
+
+def asked_seconds(headers: Mapping[str, str]) -> float | None:
+    """How long a server asks to wait before the next attempt; a date is held against the server's own clock."""
+    try:
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif headers.get("retry-after", "")[:1].isalpha():
+            wait = parsedate_to_datetime(headers["retry-after"]) - parsedate_to_datetime(headers["date"])
+            seconds = wait.total_seconds()
+        else:
+            seconds = float(headers["retry-after"])
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
+    return seconds if seconds > 0 and not math.isnan(seconds) else None
 
 
 def refusal(error: Any) -> str:
@@ -98,3 +127,16 @@ def refusal(error: Any) -> str:
     # before it is cut, since a server may quote the key that it was given
     text = without_secrets(" ".join(str(said.get("message")).split())) if isinstance(said, dict) else ""
     return text and f"({text[:200]})"
+
+
+def target(response: httpx2.Response) -> str:
+    """The host that a redirect names, in words."""
+    try:
+        return without_secrets(httpx2.URL(response.headers.get("location", "")).host) or "another path"
+    except httpx2.InvalidURL:
+        return "no address"
+
+
+def no_address(variable: str) -> str:
+    """The message about an address that is none."""
+    return f"{variable} is no address; expected one such as https://host:port/path."

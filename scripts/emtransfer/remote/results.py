@@ -1,0 +1,48 @@
+"""The results of a batch, read line by line, so that one that is odd costs none of the others."""
+
+from emtransfer.remote.bodies import Message, Outcome, ResultLine, UnreadableReply, as_body, read_body
+from emtransfer.remote.providers import BatchResults
+from emtransfer.secrets import without_secrets
+
+
+def read_results(content: bytes, keys: list[str]) -> BatchResults:
+    """What came of a batch's calls.
+
+    Args:
+        content: JSON lines, in any order.
+        keys: of the calls that were handed in.
+
+    Raises:
+        UnreadableReply: not one line is a result, so that this is no list of results; it costs nothing to look again.
+    """
+    results, n_read = BatchResults({}), 0
+    unread, expected = {}, set(keys)
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            entry = read_body(ResultLine, line)
+        except UnreadableReply:
+            results.odd.append(f"line {number} cannot be read")
+            continue
+        n_read += 1
+        key = entry.custom_id
+        if key not in expected:
+            results.odd.append(f"line {number} has the foreign id {without_secrets(key)[:80]}")
+            continue
+        try:
+            outcome = as_body(Outcome, entry.result)
+            if outcome.type != "succeeded":
+                results.refused[key] = f"{outcome.type} in batch"
+            elif key not in results.replies:
+                results.replies[key] = as_body(Message, outcome.message).reply(batched=True)
+        except UnreadableReply:
+            unread[key] = "unreadable in batch"
+    if not n_read:
+        raise UnreadableReply
+    known = results.replies.keys() | results.refused.keys()
+    results.lost.update({key: unread.get(key, "not in its batch's results") for key in keys if key not in known})
+    return BatchResults(
+        results.replies,
+        {key: reason for key, reason in results.refused.items() if key not in results.replies},
+        results.lost,
+        results.odd,
+    )
