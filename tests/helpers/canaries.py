@@ -1,7 +1,8 @@
-"""Keys that are looked for, in plain and in base64, in everything that a run has written."""
+"""Keys that are looked for, in plain, in base64, in hex and as part of an address, in everything that a run has written."""
 
 import base64
 from pathlib import Path
+from urllib.parse import quote
 
 from helpers.loopback_api import KEY
 
@@ -12,10 +13,13 @@ CANARIES = (KEY, WRONG, HF)
 
 
 def spellings(key: str) -> list[bytes]:
-    """A key, and what base64 makes of it wherever in a longer text it begins."""
+    """A key, what base64 makes of it wherever in a longer text it begins, and its bytes in hex, with percent signs or without."""
     encoded = [base64.b64encode(b" " * offset + key.encode()) for offset in range(3)]
     # the first and the last group of four hold the neighbours too
-    return [key.encode(), *(text[4 if offset else 0 : -4] for offset, text in enumerate(encoded))]
+    octets = key.encode().hex()
+    percent = "".join(f"%{octet:02x}" for octet in key.encode())
+    encoded_whole = [text.encode() for text in (octets, octets.upper(), percent, percent.upper(), quote(key, safe=""))]
+    return [key.encode(), *encoded_whole, *(text[4 if offset else 0 : -4] for offset, text in enumerate(encoded))]
 
 
 def leaks(folder: Path, *outputs: str) -> list[str]:
