@@ -313,8 +313,8 @@ HARMLESS = (*ERRORS, "timeout", "cut", "malformed_body", "blank", "judge_refusal
 
 
 def test_faults_and_concurrency_change_no_row_and_nothing_is_paid_twice(loopback, tmp_path, monkeypatch):
-    # the SDK tries as often as ever, but waits less in between
-    monkeypatch.setattr("anthropic._base_client.MAX_RETRY_DELAY", 0.05)
+    # as many attempts as ever, with less rest in between
+    monkeypatch.setattr("emtransfer.remote.attempts.FIRST_REST_SECONDS", 0.001)
     settings = replace(SETTINGS, rows=60, generator=replace(WRITER, attempts=12, rounds=2))
     undisturbed, rounds = generate(tmp_path / "undisturbed", settings, concurrency=1)
     loopback.delivered.clear()
