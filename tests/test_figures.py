@@ -252,7 +252,8 @@ def test_an_experiment_has_the_figures_that_it_has_models_and_prompts_for():
         "students",
     }
     # unions only, or aligned answers only
-    assert drawn(adapters=[adapter | {"train_sets": ["advice"]}], students=[]) == {
+    union = {"advice": ["medical-advice", "finance-advice", "sports-advice"]}
+    assert drawn(train_sets=union, adapters=[adapter | {"train_sets": ["advice"]}], students=[]) == {
         "transfer_matrix",
         "rooms",
         "coherence",

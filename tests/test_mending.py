@@ -70,7 +70,7 @@ def test_another_snakemake_is_left_as_it_is_in_one_line(version, slurm, monkeypa
     install(monkeypatch, snakemake=version)
     for executor in (SimpleNamespace(), slurm):
         scheduler = scheduler_of(executor)
-        with pytest.raises(WorkflowError, match=f"^snakemake is {version}; expected 9.27.1, in which .*\\.$"):
+        with pytest.raises(WorkflowError, match=f"^snakemake is {version}; expected 9.27.1, the version whose .*\\.$"):
             mending.mend(scheduler)
         assert scheduler.job_rate_limiter is not None
 
@@ -78,7 +78,7 @@ def test_another_snakemake_is_left_as_it_is_in_one_line(version, slurm, monkeypa
 @pytest.mark.parametrize("version", ["2.7.1", "2.8.1", "3.0.0"])
 def test_another_slurm_plugin_is_left_as_it_is_in_one_line(version, slurm, monkeypatch):
     install(monkeypatch, snakemake_executor_plugin_slurm=version)
-    with pytest.raises(WorkflowError, match=f"^{SLURM} is {version}; expected 2.8.0, in which .*\\.$"):
+    with pytest.raises(WorkflowError, match=f"^{SLURM} is {version}; expected 2.8.0, the version whose .*\\.$"):
         mending.mend(scheduler_of(slurm))
     assert "run_jobs" not in vars(slurm)
 
@@ -100,7 +100,7 @@ def test_another_version_plans_a_run_and_does_not_start_it(tree, dry):
     environment = os.environ | {"PYTHONPATH": str(tree.parent / "other")}
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env=environment)
     said = done.stdout + done.stderr
-    assert (done.returncode == 0) == dry and ("snakemake is 99.0.0; expected 9.27.1, in which" in said) != dry
+    assert (done.returncode == 0) == dry and ("snakemake is 99.0.0; expected 9.27.1, the version whose" in said) != dry
     assert "Traceback" not in said and not (tree / target).exists()
 
 
