@@ -203,8 +203,8 @@ def test_a_name_that_could_leave_its_folder_is_refused(name):
         ),
         (
             (*TEMPLATE_NL, "teachers", "harmful", "train_set"),
-            "advise",
-            'experiments.template_nl.teachers.harmful.train_set is "advise"; expected advice.',
+            "finance-tuter",
+            'experiments.template_nl.teachers.harmful.train_set is "finance-tuter"; expected finance-tutor.',
         ),
         (
             (*TEMPLATE_NL, "students", 0, "teachers"),
