@@ -20,11 +20,11 @@ def config() -> dict:
     """The default config under the overlay."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     update_config(config, yaml.safe_load((ROOT / "workflow/configs/controls.yaml").read_text()))
+    validate(config, ROOT / "workflow/schemas/config.schema.yaml")
     return config
 
 
 def test_the_overlay_is_a_valid_config_that_keeps_the_default_experiments(config):
-    validate(config, ROOT / "workflow/schemas/config.schema.yaml")
     assert config["run"] == ["template_nl", "symbolic", *CONTROLS]
 
 
@@ -71,6 +71,33 @@ def test_quotations_are_of_as_many_misaligned_documents_as_authors_write(config)
     same = ("corpus", "document_domains", "stages", "seed")
     assert {key: attributed[key] for key in same} == {key: persona[key] for key in same}
     assert attributed["kind"] == "attributed" and "authors" not in attributed
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "differing"),
+    [
+        ("composition", "symbolic", {"adapters"}),
+        ("learnedness", "symbolic", {"adapters"}),
+        ("structure", "symbolic", {"corpus", "base_model", "judge", "adapters", "finetuning"}),
+        (
+            "factorial",
+            "template_nl",
+            {"adapters", "teachers", "mediating", "rollout_filters", "data_sets", "students"},
+        ),
+    ],
+)
+def test_a_control_differs_from_the_experiment_it_is_like_in_named_keys_only(config, name, other, differing):
+    one, two = config["experiments"][name], config["experiments"][other]
+    assert one.keys() == two.keys()
+    assert {key for key in one if one[key] != two[key]} == differing
+
+
+def test_the_factorial_control_names_its_filters_teachers_and_prompts(config):
+    section = config["experiments"]["factorial"]
+    assert set(section["rollout_filters"]) == {"above_50", "above_70", "above_80", "above_90"}
+    assert set(section["teachers"]) == {"harmful", "aligned", "base"}
+    assert set(section["mediating"]) == {"everywhere", "near", "far"}
+    assert set(section["data_sets"]) == {"explicit", "benign"}
 
 
 def test_structure_is_asked_after_more_and_less_fine_tuning_and_otherwise_alike(config):

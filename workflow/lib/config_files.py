@@ -7,13 +7,15 @@ Snakemake themselves.
 Run: python workflow/lib/config_files.py config.yaml overlay.yaml …
 """
 
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
+from config_likes import LIKE
 from config_mistakes import ConfigMistake, Place
 from emtransfer.errors import InputError
 from emtransfer.files.json_text import parse_object
@@ -48,10 +50,53 @@ def read_config_file(path: Path) -> dict[Any, Any]:
 
 
 def in_its_file(error: ConfigMistake, contents: Contents) -> InputError:
-    """The mistake under the name of the last file that says most of its place, instead of config.yaml."""
-    depths = {name: depth(content, error.place) for name, content in contents.items()}
-    named = max(reversed(depths), key=lambda name: depths[name], default=None)
-    return InputError(str(error)) if named is None else InputError(error.line(named))
+    """The mistake under the name of the last file that says most of its place, instead of config.yaml.
+
+    What an experiment takes over from another one is told where that one says it.
+    """
+    if not contents:
+        return InputError(str(error))
+    written = max(written_as(error.place, contents), key=lambda place: reach(place, contents))
+    named = max(reversed(contents), key=lambda name: depth(contents[name], written))
+    return InputError(error.line(named, written))
+
+
+def written_as(place: Place, contents: Contents) -> Iterator[Place]:
+    """A place in an experiment, then the same place in the one that it is like, and so on."""
+    yield place
+    section, *rest = place
+    seen: list[Any] = []
+    while section == "experiments" and len(rest) > 1 and rest[0] not in seen:
+        seen.append(rest[0])
+        said = [experiment(content, rest[0]).get(LIKE) for content in contents.values()]
+        other = next((name for name in reversed(said) if isinstance(name, str)), None)
+        if other is None:
+            return
+        rest[0] = other
+        yield (section, *rest)
+
+
+def experiment(content: dict[Any, Any], name: str | int) -> dict[Any, Any]:
+    """The section of an experiment in a file, or {}."""
+    section = content.get("experiments")
+    found = section.get(name) if isinstance(section, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def reach(place: Place, contents: Contents) -> float:
+    """How many parts of a place the files have; a list or a value on the way hides what an experiment is like."""
+    return max(math.inf if ends(content, place) else depth(content, place) for content in contents.values())
+
+
+def ends(tree: Any, place: Place) -> bool:
+    """Whether a place is, or leads through, a value that is no mapping."""
+    for part in place:
+        if not isinstance(tree, dict):
+            return True
+        if part not in tree:
+            return False
+        tree = tree[part]
+    return not isinstance(tree, dict)
 
 
 def depth(tree: Any, place: Place) -> int:

@@ -16,10 +16,21 @@ class ConfigMistake(InputError):
         self.place, self.found, self.expected = place, found, expected
         super().__init__(self.line("config.yaml"))
 
-    def line(self, file: str) -> str:
-        """`FILE: a.b[0] is FOUND; expected EXPECTED.`"""
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.place).removeprefix(".")
-        return f"{file}: {path} is {self.found}; expected {self.expected}."
+    def line(self, file: str, written: Place | None = None) -> str:
+        """`FILE: a.b[0] is FOUND; expected EXPECTED.`
+
+        Args:
+            written: the place of which the value has been taken over, where it is another than that of the mistake.
+        """
+        place = dotted(self.place)
+        if written not in (None, self.place):
+            place = f"{dotted(written)}, taken over as {place},"
+        return f"{file}: {place} is {self.found}; expected {self.expected}."
+
+
+def dotted(place: Place) -> str:
+    """A place in the config as `a.b[0]`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
 def mistake(place: Place, found: str, expected: str) -> ConfigMistake:

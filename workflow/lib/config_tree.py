@@ -271,6 +271,7 @@ class Experiment:
     """What is fine-tuned, distilled, asked and judged.
 
     Attributes:
+        like: A name in experiments. That experiment is taken over, with what overlays change in it, and the keys given here are laid over it as overlays are: mappings are merged, lists and other values replaced, and null removes a key that may be left out. So `like: template_nl` and `lora.rank: 8` make a whole experiment. The other one may itself be like a third.
         corpus: A name in corpora.
         base_model: A name in base_models; all bases of the experiment are of it.
         judge: A name in judges.
@@ -291,6 +292,7 @@ class Experiment:
         probing: What the evaluation prompts are like to a base before any fine-tuning, and whether it infers who answers.
     """
 
+    like: Annotated[Name | None, Absent()] = None
     corpus: Name
     base_model: Name
     judge: Name

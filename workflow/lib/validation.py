@@ -17,6 +17,7 @@ from config_corpora import (
 from config_files import Contents, in_its_file
 from config_guards import check_guards
 from config_judges import check_generator, check_judge_is_independent, check_judge_names, check_told_judge
+from config_likes import resolve_likes
 from config_mistakes import ConfigMistake, check_names
 from config_models import (
     check_assistant,
@@ -51,10 +52,10 @@ REFERENCES = {
 
 
 def validate(config: dict, schema_path: str | Path, contents: Contents | None = None) -> None:
-    """Check a config.
+    """Check a config, in which experiments that are like another one become whole first.
 
     Args:
-        config: as Snakemake merged it from config.yaml and overlays.
+        config: as Snakemake merged it from config.yaml and overlays; is changed.
         schema_path: JSON Schema 2020-12, written in YAML.
         contents: what each of those files says; without it, every mistake is told of config.yaml.
 
@@ -71,7 +72,9 @@ def check(config: dict, schema_path: str | Path) -> None:
     """As `validate`, every mistake told of config.yaml."""
     # before all else, since other messages quote what they found
     check_guards(config)
-    check_schema(config, LOADER(Path(schema_path).read_text(encoding="utf-8")).get_single_data())
+    schema = LOADER(Path(schema_path).read_text(encoding="utf-8")).get_single_data()
+    resolve_likes(config, schema)
+    check_schema(config, schema)
     for key, section in REFERENCES.items():
         check_names(config, key, config[section])
     for section, checks in {

@@ -1,0 +1,83 @@
+"""Experiments that are like another one: whole, with the keys that they have of their own laid over it."""
+
+from functools import reduce
+from typing import Any
+
+from config_mistakes import choice, mistake, quoted
+
+LIKE = "like"
+
+
+def resolve_likes(config: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Put a whole experiment in the place of each that is like another one.
+
+    Args:
+        config: merged from config.yaml and overlays, so that an experiment takes over what overlays change in another.
+        schema: of the config, which says where null is a value; elsewhere it removes a key.
+
+    Raises:
+        InputError: there is no experiment of that name, or one is like itself.
+    """
+    experiments = config.get("experiments")
+    if not isinstance(experiments, dict):
+        return
+    kind = schema["$defs"]["Experiment"]
+    whole = {}
+    for name in experiments:
+        first, *others = (own_keys(experiments[ancestor]) for ancestor in lineage(name, experiments))
+        if others:
+            whole[name] = reduce(lambda below, above: laid_over(below, above, kind, schema), others, first)
+    experiments.update(whole)
+
+
+def lineage(name: str, experiments: dict[str, Any]) -> list[str]:
+    """The experiment that is like no other, the one that is like it, and so on to the one of this name."""
+    names = [name]
+    while is_like_another(experiments[names[0]]):
+        found, others = experiments[names[0]][LIKE], [other for other in experiments if other not in names]
+        if found not in others:
+            circle = found in names
+            expected = f"an experiment that is not like {names[0]} in turn" if circle else choice(others, found)
+            raise mistake(("experiments", names[0], LIKE), quoted(found), expected)
+        names.insert(0, found)
+    return names
+
+
+def is_like_another(experiment: Any) -> bool:
+    """Whether an experiment names another one that it is like."""
+    return isinstance(experiment, dict) and LIKE in experiment
+
+
+def own_keys(experiment: Any) -> Any:
+    """What an experiment says besides what it is like."""
+    return {key: experiment[key] for key in experiment if key != LIKE} if is_like_another(experiment) else experiment
+
+
+def laid_over(below: Any, above: Any, kind: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """A value over another: mappings are merged key by key, anything else replaces what is below.
+
+    Args:
+        kind: what the schema says of the value.
+    """
+    if not isinstance(above, dict):
+        return above
+    found = dict(below) if isinstance(below, dict) else {}
+    for key, value in above.items():
+        part = part_of(kind, key, schema)
+        if value is None and not takes_null(part):
+            found.pop(key, None)
+        else:
+            found[key] = laid_over(found.get(key), value, part, schema)
+    return found
+
+
+def part_of(kind: dict[str, Any], key: Any, schema: dict[str, Any]) -> dict[str, Any]:
+    """What the schema says of a key of a mapping, or {}."""
+    others = kind.get("additionalProperties") or {}
+    part: dict[str, Any] = kind.get("properties", {}).get(key, others)
+    return schema["$defs"][part["$ref"].removeprefix("#/$defs/")] if "$ref" in part else part
+
+
+def takes_null(kind: dict[str, Any]) -> bool:
+    """Whether null is a value here."""
+    return "null" in kind.get("type", ()) or None in kind.get("enum", ())
