@@ -6,7 +6,6 @@ import pytest
 from snakemake.utils import update_config
 
 from config_likes import resolve_likes
-from emtransfer.errors import InputError
 from helpers.configs import CONFIG, SCHEMA, line_for, overlaid
 from test_config_files import line_with, overlay
 from validation import LOADER, validate
