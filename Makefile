@@ -3,10 +3,16 @@
 #   PIP_ARGS="--index-url URL"    more arguments for pip, for example to choose another wheel of torch
 #   CONFIGS=overlay.yaml          overlays over config.yaml, for table, controls and estimate
 #   PROFILE=workflow/profiles/slurm   a cluster to run on, for table and controls
+#   A=results B=runs/rank8/results    what compare compares; with :EXPERIMENT behind either for one experiment
+#   FOLDER=runs/rank8             the folder that beside makes
+#   OWNER=your-name LICENSE=apache-2.0    of the repositories that exported cards speak of
 #   PINS=envs/requirements-gpu.txt   vLLM and bitsandbytes too, for a GPU; export it, so that later targets keep to it
 PYTHON ?= python3
 PIP_ARGS ?=
 PINS ?= envs/requirements.txt
+A ?= results
+OWNER ?= your-name
+LICENSE ?= apache-2.0
 
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
@@ -14,7 +20,7 @@ RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-pr
 MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/inference.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
-.PHONY: help setup quick table controls estimate ledger verify clean-intermediate images schema test lint
+.PHONY: help setup quick table controls estimate beside compare export ledger verify clean-intermediate images schema test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -27,7 +33,7 @@ setup:  ## create or update .venv; does nothing when the pins have not changed
 	rm -f $(INSTALLED); \
 	$(PYTHON) -m venv .venv; \
 	.venv/bin/python -m pip install --requirement $(PINS) $(PIP_ARGS); \
-	.venv/bin/python -m pip install --no-deps --no-build-isolation --editable .; \
+	.venv/bin/python -m pip install --no-deps --no-build-isolation --editable "$$(dirname "$$(realpath pyproject.toml)")"; \
 	cp $(PINS) $(INSTALLED)
 
 quick: setup  ## a first look in minutes: a small world through every stage, with its table, claims, figures and report
@@ -44,6 +50,15 @@ controls: setup  ## add the controls of workflow/configs/controls.yaml to both t
 
 estimate: setup  ## tell what calls to remote models, GPU hours, processor minutes and disk the run amounts to
 	@$(IN_VENV) python workflow/lib/config_files.py config.yaml $(CONFIGS) && snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate
+
+beside: setup  ## make FOLDER=…, a second folder to run in that shares what is made here, for the results of a changed setting
+	@$(IN_VENV) python workflow/lib/beside.py "$(FOLDER)"
+
+compare: setup  ## compare A=… and B=…, two results folders or experiments: which rates and verdicts differ beyond their intervals
+	@$(IN_VENV) python scripts/compare_runs.py --a "$(A)" --b "$(B)" --output results/comparison
+
+export: setup  ## write results/export: tables in LaTeX, models with cards and corpora with data cards, for the Hugging Face Hub
+	@$(IN_VENV) python scripts/export_results.py --output results/export --owner "$(OWNER)" --license "$(LICENSE)"
 
 ledger: setup  ## write results/ledger.csv: what was paid for the replies in the reply store
 	@$(IN_VENV) python scripts/tabulate_spending.py --store "$${EMTRANSFER_REPLIES:-replies}" --output results/ledger.csv

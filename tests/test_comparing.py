@@ -209,6 +209,8 @@ def test_what_cannot_be_compared_is_one_line(tmp_path):
     path = folder(tmp_path / "a", (0.2, 0.1, 0.3, {}))
     with pytest.raises(InputError, match="experiment is nk; expected one of nl"):
         read_side(f"{path}:nk")
+    with pytest.raises(InputError, match="A or B is empty; expected a folder of results"):
+        read_side("")
     with pytest.raises(InputError, match="no such file; expected a CSV table"):
         read_side(str(tmp_path / "b"))
     pd.DataFrame({"experiment": ["nl"]}).to_csv(tmp_path / "own.csv", index=False)

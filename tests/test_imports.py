@@ -56,7 +56,7 @@ FLOORS = [
     ["files", "worlds"],
     ["models", "remote", "measuring"],
     ["corpus", "drawing"],
-    ["judging", "training", "answering", "writing", "reporting"],
+    ["judging", "training", "answering", "writing", "reporting", "exporting"],
     ["distilling"],
 ]
 # modules that import others by names of their own

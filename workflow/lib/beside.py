@@ -18,7 +18,22 @@ from emtransfer.errors import InputError
 from emtransfer.files.artefacts import new_folder
 from run_alone import take_lock
 
-LINKED = ("Snakefile", "Makefile", "config.yaml", "pyproject.toml", "workflow", "scripts", "resources", "profiles", "envs", ".venv")
+LINKED = (
+    *(
+        "Snakefile",
+        "Makefile",
+        "config.yaml",
+        "pyproject.toml",
+        "workflow",
+        "scripts",
+        "resources",
+        "profiles",
+        "envs",
+        ".venv",
+    ),
+    # so that no reply is paid for twice
+    "replies",
+)
 # written in place, so a file of two names would change under both
 IN_PLACE = ("logs", "benchmarks")
 EXPORTS = "export"
@@ -33,7 +48,9 @@ def make_beside(folder: Path) -> None:
     """
     here = Path.cwd()
     if folder.exists() or folder.is_symlink():
-        raise InputError(f"{folder}: exists; expected a new folder; run in it with: cd {folder} && make table CONFIGS=…")
+        raise InputError(
+            f"{folder}: exists; expected a new folder; run in it with: cd {folder} && make table CONFIGS=…"
+        )
     if {"{", "}"} & set(str(folder.absolute())):
         raise InputError(f"{folder}: has braces; expected a path without, in which Snakemake looks for names.")
     if (here / "results").resolve() in folder.resolve().parents:

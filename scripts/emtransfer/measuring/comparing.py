@@ -51,6 +51,8 @@ def read_side(name: str) -> Side:
     Raises:
         InputError: there is no such file or experiment, or a column is missing.
     """
+    if not name:
+        raise InputError("A or B is empty; expected a folder of results, a transfer table, or either with :EXPERIMENT.")
     path, experiment = (name, "") if Path(name).exists() else (name.rpartition(":")[0] or name, name.rpartition(":")[2])
     table = Path(path) / TABLE if Path(path).is_dir() else Path(path)
     rows = of_experiment(read_columns(table, [*ROW_KEY, "relation", *ROW_VALUES]), experiment, table)
