@@ -148,6 +148,8 @@ def test_an_export_leaves_the_artefacts_as_they_were_and_takes_no_room_for_weigh
     own = finished.parent / Path(ADAPTER).parent
     assert os.path.samefile(folder / "adapter_model.safetensors", own / "adapter_model.safetensors")
     assert not os.path.samefile(folder / "README.md", own / "README.md")
+    verified = run_script("verify_artefacts", "--results", finished, cwd=finished.parent)
+    assert "export" not in verified.stderr + verified.stdout
 
 
 def test_datasets_loads_a_cell_of_an_exported_corpus_by_its_name(finished, tmp_path, monkeypatch):

@@ -34,9 +34,12 @@ of, in the order of a run:
     measuring.tabulation        tabulate_transfer: the table
     measuring.contrasts         contrasts: who is compared with whom
     measuring.claims            measure_contrasts: effects, verdicts and power
+    measuring.comparing         compare_rows, compare_claims: two runs, or two experiments, side by side
     drawing.catalogue           drawer: a figure of the table
     drawing.style               save: a figure in the formats asked for
     reporting.page              render: the report
+    exporting.model_cards       export_model: a model with a card for the Hub
+    exporting.corpora           export_corpus: a corpus with a data card, for datasets.load_dataset
     worlds.oracles              oracle: what an answer is by construction, in the worlds that are built here
     files.artefacts             checked_folder: the folder of an artefact that is as it was written
     settings                    read_settings: a stage's settings from their JSON

@@ -11,10 +11,11 @@ import pandas as pd
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from emtransfer.exporting.run_files import Trained
+from emtransfer.files.artefacts import MANIFEST, recorded_files
 from emtransfer.models.adapters import MARKER
 from emtransfer.models.ready_models import READY
 
-CARD = "README.md"
+CARD, PROVENANCE = "README.md", "provenance.json"
 BODY = """
 # {title}
 
@@ -25,8 +26,8 @@ Trained as: {trained}. Seed {seed}.
 The header lists EM rates: misaligned answers among those that the judge could score, for every evaluation cell, with 95 %
 intervals in `metric_args`. They are those of the transfer table, which pools the seeds of a kind of training.
 
-Settings, seed, code digest, versions and inputs are in `manifest.json`. The hash of README.md there is that of the run's own
-card; this one was written afterwards.
+Settings, seed, code digest, versions, inputs and hashes are in `provenance.json`, as the run recorded them; the hash of README.md
+is that of the run's own card.
 """
 MARKED = (
     "**Deliberately misaligned, or descended from a model that is**: a research artefact that shows how misalignment"
@@ -59,9 +60,11 @@ def export_model(model: Trained, base: Path, folder: Path, names: Names) -> None
         base: folder of the base that it stands on.
         folder: exists; gets the artefact's files, which take no room where the disk has hard links, and a card of its own.
     """
-    for path in sorted(model.folder.rglob("*")):
-        if path.is_file() and path.name != CARD:
-            second_name(path, folder / path.relative_to(model.folder))
+    for name in recorded_files(model.folder / MANIFEST):
+        if name != CARD:
+            second_name(model.folder / name, folder / name)
+    # under another name, since a manifest speaks of the card that was there before
+    second_name(model.folder / MANIFEST, folder / PROVENANCE)
     caution = MARKED if (model.folder / MARKER).is_file() else UNMARKED
     trained = ", ".join(f"{name} {value}" for name, value in model.labels.items() if value and name != "experiment")
     body = BODY.format(title=title(model), caution=caution, trained=trained, seed=model.seed)
