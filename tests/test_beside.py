@@ -1,6 +1,8 @@
 """A second folder to run in: what it shares with the first, and that neither changes the other."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers.paths import ROOT
-from helpers.workflow_tree import planned_jobs, smoke_tree, snakemake
+from helpers.workflow_tree import planned_commands, smoke_tree, snakemake
 
 BESIDE = ROOT / "workflow/lib/beside.py"
 
@@ -91,11 +93,17 @@ def test_a_run_beside_makes_anew_what_its_overlay_changes_and_leaves_the_first_a
     assert make(first, "runs/rank").returncode == 0
     second = first / "runs/rank"
     before = {path: path.read_bytes() for path in (first / "results").rglob("*") if path.is_file()}
-    assert planned_jobs(second) == {}
-    table = "results/em_transfer_table.csv"
-    done = snakemake(second, table, overlays=(str(overlay),))
+    adapter = "adapters/smoke_symbols/base/d0-t0/misaligned/seed11"
+    judged = f"results/smoke_symbols/judged/{adapter}.jsonl"
+    assert "Nothing to be done" in planned_commands(second, judged)
+    planned = planned_commands(second, judged, overlays=(str(overlay),))
+    assert re.findall(r"scripts/(\w+)\.py", planned) == ["finetune_adapter", "sample_answers", "judge_answers"]
+    done = snakemake(second, judged, overlays=(str(overlay),))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert {path: path.read_bytes() for path in (first / "results").rglob("*") if path.is_file()} == before
-    adapter = "results/smoke_symbols/adapters/smoke_symbols/base/d0-t0/misaligned/seed11/adapter_config.json"
-    assert '"r": 2' in (second / adapter).read_text() and '"r": 4' in (first / adapter).read_text()
-    assert planned_jobs(first) == {}
+    assert {path: path.read_bytes() for path in before} == before
+    ranks = [
+        json.loads((tree / f"results/smoke_symbols/{adapter}/adapter_config.json").read_text())["r"]
+        for tree in (first, second)
+    ]
+    assert ranks == [4, 2]
+    assert "Nothing to be done" in planned_commands(first, judged)
