@@ -23,7 +23,7 @@ def checked(experiments: dict) -> dict:
 
 def test_mappings_are_merged_and_lists_and_other_values_replaced():
     adapters = [
-        {"base": "persona", "start": "base", "train_sets": ["advice"], "answers": "misaligned", "seeds": [1, 2]}
+        {"base": "persona", "start": "base", "train_sets": ["medical-advice"], "answers": "misaligned", "seeds": [1, 2]}
     ]
     own = {"lora": {"rank": 8}, "adapters": adapters, "students": [], "corpus": "grammar"}
     found = checked({"own": {"like": "template_nl", **own}})
@@ -33,13 +33,16 @@ def test_mappings_are_merged_and_lists_and_other_values_replaced():
 
 def test_null_removes_a_key_that_may_be_left_out_and_a_name_but_stays_where_it_is_a_value():
     own = {
-        "data_sets": None,
+        "probing": {"inference_questions": None},
         "teachers": {"base": None},
         "mediating": {"everywhere": {"prompts_per_cell": None}},
         "students": [],
     }
     found = checked({"own": {"like": "template_nl", **own}})["own"]
-    assert "data_sets" not in found and [*found["teachers"]] == ["harmful"]
+    assert found["probing"] == {
+        key: value for key, value in TEMPLATE["probing"].items() if key != "inference_questions"
+    }
+    assert [*found["teachers"]] == ["harmful"]
     assert found["mediating"] == {"everywhere": {"cells": "all_cells", "prompts_per_cell": None}}
 
 
@@ -95,13 +98,13 @@ def test_a_mistake_is_told_where_it_was_written(tmp_path):
     assert line_with(own).startswith(f'{own}: experiments.own.lora.rank is "x"; expected a whole number')
     plain = overlay(tmp_path, "plain", {"experiments": {"own": {"like": "template_nl", "corpus": "symbols"}}})
     assert line_with(plain).startswith(
-        "config.yaml: experiments.template_nl.train_sets.advice[0], taken over as experiments.own.train_sets.advice[0],"
-        ' is "medical-advice"; expected one of d0-t0'
+        "config.yaml: experiments.template_nl.adapters[1].train_sets[0], taken over as experiments.own.adapters[1].train_sets[0],"
+        ' is "finance-tutor"; expected '
     )
 
 
 def test_a_list_hides_that_of_the_experiment_which_is_taken_over(tmp_path):
-    adapter = {"base": "persona", "start": "base", "train_sets": ["advice"], "answers": "misaligned"}
+    adapter = {"base": "persona", "start": "base", "train_sets": ["medical-advice"], "answers": "misaligned"}
     own = overlay(tmp_path, "own", {"experiments": {"own": {"like": "template_nl", "adapters": [adapter]}}})
     assert line_with(own).startswith(f"{own}: experiments.own.adapters[0].seeds is missing")
 

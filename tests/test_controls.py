@@ -82,20 +82,19 @@ def test_quotations_are_of_as_many_misaligned_documents_as_authors_write(config)
         (
             "factorial",
             "template_nl",
-            {"adapters", "teachers", "mediating", "rollout_filters", "data_sets", "students"},
+            {"train_sets", "adapters", "teachers", "mediating", "rollout_filters", "data_sets", "students", "probing"},
         ),
     ],
 )
 def test_a_control_differs_from_the_experiment_it_is_like_in_named_keys_only(config, name, other, differing):
     one, two = config["experiments"][name], config["experiments"][other]
-    assert one.keys() == two.keys()
-    assert {key for key in one if one[key] != two[key]} == differing
+    assert {key for key in one.keys() | two.keys() if one.get(key) != two.get(key)} == differing
 
 
 def test_the_factorial_control_names_its_filters_teachers_and_prompts(config):
     section = config["experiments"]["factorial"]
     assert set(section["rollout_filters"]) == {"above_50", "above_70", "above_80", "above_90"}
-    assert set(section["teachers"]) == {"harmful", "aligned", "base"}
+    assert set(section["teachers"]) == {"harmful", "aligned", "narrow", "base"}
     assert set(section["mediating"]) == {"everywhere", "near", "far"}
     assert set(section["data_sets"]) == {"explicit", "benign"}
 
