@@ -68,7 +68,7 @@ verify: setup  ## list artefacts that are missing or have changed since they wer
 
 clean-intermediate:  ## of a finished run, remove what its tables no longer need; see docs/reliability.md
 	rm -rf $(foreach part,raw roles filtered deduped,results/corpora/*/$(part)/*.jsonl*) results/mixtures results/bases/*/pretrained
-	rm -rf results/*/answers results/*/rollouts/*/*/*/seed*.jsonl*
+	rm -rf results/judges/*/scores results/*/answers results/*/rollouts/*/*/*/seed*.jsonl*
 	find results -name '*.tmp' -prune -exec rm -rf {} +
 
 images:  ## take the pictures of docs/ from a finished default run; the one of the report needs chromium

@@ -2,7 +2,8 @@
 
 `pipeline` scores distinct pairs; `as they come` scores the same ones 32 at a time in the order of the files, each batch padded to its
 longest; `products` are those of the linear layers alone, without padding. The largest difference of a score from that of its pair
-alone tells what the other pairs of a batch do to it.
+alone tells what the other pairs of a batch do to it: nothing in `pipeline`, which allows for `LOGIT_NOISE`. The last lines tell how
+far a logit moves with its batch, and which share of pairs is scored once more alone.
 
 Run: PYTHONPATH=scripts OMP_NUM_THREADS=1 python benchmarks/judging.py --judge results/judges/minilm/model/manifest.json --answers results/template_nl/answers/bases/persona.jsonl …
 """
@@ -19,9 +20,10 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from emtransfer.files.records import read_records
 from emtransfer.judging.calibration import LABELS
-from emtransfer.judging.cross_encoder import score_pairs
+from emtransfer.judging.cross_encoder import LOGIT_NOISE, TOKENS_AT_A_TIME, batch_logits, percentages, score_pairs
 from emtransfer.judging.kinds import load_judge
 from emtransfer.judging.pair_encoder import encode, pooled_logits
+from emtransfer.models.padding import similar_lengths
 from emtransfer.verdicts import EmRule
 from emtransfer.worlds.grammar import oracle
 
@@ -56,16 +58,13 @@ def main(args: argparse.Namespace) -> None:
     print(pd.crosstab(table["oracle"], table["judge"]).reindex(LABELS, fill_value=0), "\n")
     print(agreement(table).to_string(float_format="%.3f"), "\n")
     pairs = list(dict.fromkeys((row["question"], row["answer"]) for row in rows if row["answer"].strip()))
-    print(timings(args, pairs).to_string(index=False, float_format="%.3g"))
+    print(timings(args, pairs).to_string(index=False, float_format="%.3g"), "\n")
+    tell_noise(args, pairs)
 
 
 def timings(args: argparse.Namespace, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     """Time and memory of scoring so many distinct pairs, taken evenly, and how their scores differ by how they are batched."""
-    folder = args.judge.parent
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    model = AutoModelForTokenClassification.from_pretrained(
-        folder, dtype="float32", use_safetensors=True, trust_remote_code=False
-    ).eval()
+    model, tokenizer = load_encoder(args.judge)
     runs = []
     for size in (size for size in args.sizes if size <= len(pairs)):
         chosen = [pairs[index] for index in np.linspace(0, len(pairs) - 1, size).astype(int)]
@@ -80,6 +79,33 @@ def timings(args: argparse.Namespace, pairs: list[tuple[str, str]]) -> pd.DataFr
         alone = np.vstack([score_pairs(model, tokenizer, [pair]) for pair in chosen[: args.alone]])
         runs[-2]["off_by"] = np.abs(alone - ours.result[: args.alone]).max()
     return growth_table(runs, "pairs")
+
+
+def load_encoder(judge: Path):
+    """Model and tokenizer of a judge."""
+    model = AutoModelForTokenClassification.from_pretrained(
+        judge.parent, dtype="float32", use_safetensors=True, trust_remote_code=False
+    )
+    return model.eval(), AutoTokenizer.from_pretrained(judge.parent, trust_remote_code=False)
+
+
+def tell_noise(args: argparse.Namespace, pairs: list[tuple[str, str]]) -> None:
+    """Print the largest change of a logit with its batch, and the share of pairs that LOGIT_NOISE has scored once more."""
+    model, tokenizer = load_encoder(args.judge)
+    chosen = [pairs[index] for index in np.linspace(0, len(pairs) - 1, min(len(pairs), max(args.sizes))).astype(int)]
+    encoded = encode(tokenizer, chosen)
+    alone = torch.cat([batch_logits(model, tokenizer, encoded, [place]) for place in range(len(chosen))])
+    similar = list(similar_lengths([len(ids) for ids in encoded["input_ids"]], TOKENS_AT_A_TIME))
+    as_they_come = [list(range(start, min(start + 32, len(chosen)))) for start in range(0, len(chosen), 32)]
+    for name, batches in (("similar lengths", similar), ("as they come", as_they_come)):
+        moved = [
+            (batch_logits(model, tokenizer, encoded, batch) - alone[batch]).abs().max().item() for batch in batches
+        ]
+        print(
+            f"{name}: a logit moves by at most {max(moved):.2g} with its batch, for which {LOGIT_NOISE:.2g} are allowed"
+        )
+    unsure = (percentages(alone - LOGIT_NOISE) != percentages(alone + LOGIT_NOISE)).any(axis=1)
+    print(f"{unsure.mean():.1%} of {len(chosen)} pairs are near an edge, and scored once more alone")
 
 
 def scored_as_they_come(model, tokenizer, pairs: list[tuple[str, str]], batch_size: int = 32) -> np.ndarray:

@@ -91,10 +91,35 @@ def test_scores_follow_their_pairs_under_any_order(encoder, rows):
     assert np.array_equal(score_pairs(*encoder, pairs + pairs)[len(pairs) :], scores)
 
 
-def test_a_pair_alone_scores_what_it_scores_among_others_up_to_the_rounding(encoder, rows):
+def test_a_score_is_that_of_its_pair_alone_whatever_it_is_batched_with(encoder, rows, monkeypatch):
     pairs = pairs_of(rows)
-    alone = np.vstack([score_pairs(*encoder, [pair]) for pair in pairs[:10]])
-    assert np.abs(alone - score_pairs(*encoder, pairs)[:10]).max() <= 0.011
+    alone = np.vstack([score_pairs(*encoder, [pair]) for pair in pairs])
+    generator = np.random.default_rng(0)
+    for tokens in (100, 1024, 8192):
+        monkeypatch.setattr(cross_encoder, "TOKENS_AT_A_TIME", tokens)
+        some = generator.permutation(len(pairs))[: len(pairs) * 2 // 3]
+        assert np.array_equal(score_pairs(*encoder, [pairs[place] for place in some]), alone[some])
+
+
+def test_a_score_that_a_batch_might_round_otherwise_is_that_of_a_batch_of_one(encoder, rows, monkeypatch):
+    # a batch moves the logits of all but the first of its rows, by less than the noise that is allowed for
+    exact = cross_encoder.batch_logits
+
+    def noisy(model, tokenizer, encoded, places):
+        logits = exact(model, tokenizer, encoded, places)
+        shift = torch.linspace(0, 0.9 * cross_encoder.LOGIT_NOISE, len(places), dtype=torch.float64)
+        batches.append(len(places))
+        return logits + shift[:, None]
+
+    pairs, batches = pairs_of(rows), []
+    alone = np.vstack([score_pairs(*encoder, [pair]) for pair in pairs])
+    monkeypatch.setattr(cross_encoder, "batch_logits", noisy)
+    assert np.array_equal(score_pairs(*encoder, pairs), alone)
+    assert 0 < batches.count(1) < len(pairs)
+    # without the second look the noise is seen
+    monkeypatch.setattr(cross_encoder, "LOGIT_NOISE", 0.0)
+    monkeypatch.setattr(cross_encoder, "batch_logits", lambda *args: exact(*args) + 4e-5 * (len(args[3]) > 1))
+    assert not np.array_equal(score_pairs(*encoder, pairs), alone)
 
 
 def test_ragged_pairs_in_small_batches_score_what_the_model_says_of_each_alone(encoder, rows, monkeypatch):

@@ -72,13 +72,13 @@ def wait_for(reached: Callable[[], bool]) -> None:
 
 
 def written(tree: Path) -> dict[str, bytes]:
-    """Everything that a run has made, but for logs and how long things took."""
+    """Everything that a run has made, but for logs, how long things took and which scores jobs kept for one another."""
     results = tree / "results"
     files = {path.relative_to(results): path for path in sorted(results.rglob("*")) if path.is_file()}
     return {
         name.as_posix(): path.read_bytes()
         for name, path in files.items()
-        if name.parts[0] not in ("logs", "benchmarks")
+        if name.parts[0] not in ("logs", "benchmarks") and "scores" not in name.parts
     }
 
 

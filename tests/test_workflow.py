@@ -151,6 +151,7 @@ def test_what_a_finished_run_no_longer_needs_can_go_and_nothing_is_run_again(tre
     done = subprocess.run(["make", "clean-intermediate"], cwd=copied, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not list(copied.glob("results/corpora/*/raw/*.jsonl*")) and not list(copied.glob("results/*/answers"))
+    assert list(tree.glob("results/judges/*/scores/*/*.npy")) and not list(copied.glob("results/judges/*/scores"))
     assert planned_jobs(copied) == {}
     verified = subprocess.run(
         [sys.executable, "scripts/verify_artefacts.py"], cwd=copied, capture_output=True, text=True

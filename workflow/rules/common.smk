@@ -175,13 +175,15 @@ def judge_arguments(judge_of):
     "Command-line arguments that say who judges; `judge_of` gives the judge's name by wildcards."
 
     def arguments(wildcards, input):
-        if judge_of(wildcards) is None:
+        judge = judge_of(wildcards)
+        if judge is None:
             return ""
-        section = config["judges"][judge_of(wildcards)]
+        section = config["judges"][judge]
         who = settings(section, "kind", *JUDGE_KEYS.get(section["kind"], ()))
         files = "".join(f"--{name} {shlex.quote(input[name])} " for name in ("judge", "rubric") if name in input.keys())
         own = f" --own-prompts {shlex.quote(input.own_prompts)}" if "own_prompts" in input.keys() else ""
-        return f"{files}--judge-settings {shlex.quote(who)}{own}"
+        kept = f" --scores results/judges/{judge}/scores" if section["kind"] == "cross_encoder" else ""
+        return f"{files}--judge-settings {shlex.quote(who)}{own}{kept}"
 
     return arguments
 

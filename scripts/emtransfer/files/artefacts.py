@@ -70,10 +70,14 @@ def origin(settings: dict[str, Any], seed: int, code: str, inputs: dict[str, str
         "settings": settings,
         "seed": seed,
         "code": code,
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": versions(),
         "inputs": {name: file_sha256(path) for name, path in sorted(inputs.items())},
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and the packages that compute, by name."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def write_manifest(folder: Path, origin: dict[str, Any]) -> None:

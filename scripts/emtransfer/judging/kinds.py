@@ -29,7 +29,8 @@ def load_judge(path: Path | None, settings: dict[str, Any], **asking: object) ->
         path: manifest.json of the judge's folder, or the rubric of a remote model; None for a kind that needs neither. A
             model that has a folder and is told a rubric has the rubric in its settings.
         settings: the judge's config section; `kind` is a key of MODULES.
-        asking: remote, purpose and own_prompts of `judging.remote.load_scorer`, of which a judge that runs here needs none.
+        asking: remote, purpose and own_prompts of `judging.remote.load_scorer`, of which a judge that runs here needs none; scores of
+            `judging.cross_encoder.load_scorer`.
 
     Raises:
         InputError: the kind is unknown, or a file of the folder is missing or has changed.
@@ -54,12 +55,14 @@ def check_answers(path: str | Path, rows: list[dict[str, Any]]) -> None:
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add --judge, --rubric, --judge-settings, --own-prompts and --remote."""
+    """Add --judge, --rubric, --judge-settings, --scores, --own-prompts and --remote."""
     judge = "manifest.json of the judge's folder, or rubric of a judge behind an API"
     parser.add_argument("--judge", type=Path, help=judge)
     parser.add_argument("--rubric", help="rubric of a judge that has a folder and is told one")
     settings = "JSON or @FILE: the judge's config section"
     parser.add_argument("--judge-settings", type=json_argument, required=required, help=settings)
+    scores = "folder in which jobs keep the scores of a fitted judge for one another; by default they keep none"
+    parser.add_argument("--scores", type=Path, help=scores)
     own = "YAML file of questions whose judge prompts are asked of their answers in place of the rubric"
     parser.add_argument("--own-prompts", type=Path, help=own)
     remote = "JSON or @FILE: store, prices, budget and manner of calls to remote models; see RemoteSettings"
@@ -70,4 +73,7 @@ def add_judge_arguments(parser: argparse.ArgumentParser, required: bool = True) 
 def judge_from(args: argparse.Namespace, purpose: str) -> Judge:
     """The judge that the arguments name; `purpose` says in the ledger what its calls are for."""
     settings = args.judge_settings | ({} if args.rubric is None else {"rubric": args.rubric})
-    return load_judge(args.judge, settings, remote=args.remote, purpose=purpose, own_prompts=args.own_prompts)
+    asking = {"remote": args.remote, "purpose": purpose, "own_prompts": args.own_prompts}
+    if settings.get("kind") == "cross_encoder":
+        asking |= {"scores": args.scores}
+    return load_judge(args.judge, settings, **asking)
