@@ -287,6 +287,7 @@ LIBRARY = {
     "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", *CLAIMS}),
     "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims", "write_report"}),
     "reporting/safe_text": ("LONGEST = 4000", "LONGEST = 3000", {"write_report"}),
+    "exporting/latex": ('HEADER = "% Needs', 'HEADER = "% needs', set()),
     "remote/writers": ("LAPSE_SECONDS = 300", "LAPSE_SECONDS = 200", set()),
     "remote/anthropic_api": ('VERSION = "2023-06-01"', 'VERSION = "2023-01-01"', set()),
 }
