@@ -58,7 +58,12 @@ def test_no_variable_is_read_by_a_name_that_cannot_be_found():
         for call in re.findall(r"(?:environ(?:\.\w+)?|getenv)[(\[].*", path.read_text(encoding="utf-8"))
         if not any(pattern.match(call) for pattern in READS)
     }
-    assert by_another == {"scripts/emtransfer/secrets.py", "scripts/emtransfer/remote/sdks.py"}
+    # keys by a tuple; and all variables by which libraries choose their arithmetic, as part of what scores depend on
+    assert by_another == {
+        "scripts/emtransfer/secrets.py",
+        "scripts/emtransfer/remote/sdks.py",
+        "scripts/emtransfer/judging/cross_encoder.py",
+    }
 
 
 @pytest.mark.parametrize(
