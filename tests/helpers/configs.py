@@ -7,6 +7,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from config_likes import resolve_likes
 from emtransfer.errors import InputError
 from helpers.paths import ROOT
 from validation import validate
@@ -66,8 +67,9 @@ def claude_config() -> dict:
 
 
 def overlaid(*names: str) -> dict:
-    """The default config with shipped overlays."""
+    """The default config with shipped overlays, experiments that are like others resolved as a run does."""
     config = copy.deepcopy(CONFIG)
     for name in names:
         update_config(config, yaml.safe_load((ROOT / f"workflow/configs/{name}.yaml").read_text(encoding="utf-8")))
+    resolve_likes(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     return config
