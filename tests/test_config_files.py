@@ -1,6 +1,5 @@
 """The files that a config is merged from: read before Snakemake merges them, and named when one of them is wrong."""
 
-import copy
 import shutil
 import subprocess
 import sys
@@ -8,33 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from snakemake.utils import update_config
 
 from config_files import read_config_files
 from emtransfer.errors import InputError
-from helpers.configs import CONFIG, SCHEMA
+from helpers.configs import line_with, overlay
 from helpers.paths import ROOT
 from helpers.workflow_tree import copy_tree
-from validation import validate
 
 CASES = ROOT / "tests/data/files"
-
-
-def overlay(folder: Path, name: str, content: dict) -> Path:
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    return path
-
-
-def line_with(*overlays: Path) -> str:
-    """The line that validation ends in for the default config under overlays, from the config's own files."""
-    config = copy.deepcopy(CONFIG)
-    contents = read_config_files([ROOT / "config.yaml", *overlays])
-    for content in contents.values():
-        update_config(config, content)
-    with pytest.raises(InputError) as caught:
-        validate(config, SCHEMA, contents)
-    return str(caught.value)
 
 
 def lora(**values) -> dict:

@@ -6,8 +6,7 @@ import pytest
 from snakemake.utils import update_config
 
 from config_likes import resolve_likes
-from helpers.configs import CONFIG, SCHEMA, line_for, overlaid
-from test_config_files import line_with, overlay
+from helpers.configs import CONFIG, SCHEMA, line_for, line_with, overlaid, overlay
 from validation import LOADER, validate
 
 TEMPLATE = CONFIG["experiments"]["template_nl"]

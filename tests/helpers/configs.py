@@ -2,11 +2,13 @@
 
 import copy
 from functools import reduce
+from pathlib import Path
 
 import pytest
 import yaml
 from snakemake.utils import update_config
 
+from config_files import read_config_files
 from config_likes import resolve_likes
 from emtransfer.errors import InputError
 from helpers.paths import ROOT
@@ -73,3 +75,21 @@ def overlaid(*names: str) -> dict:
         update_config(config, yaml.safe_load((ROOT / f"workflow/configs/{name}.yaml").read_text(encoding="utf-8")))
     resolve_likes(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     return config
+
+
+def overlay(folder: Path, name: str, content: dict) -> Path:
+    """Write an overlay into a folder."""
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def line_with(*overlays: Path) -> str:
+    """The line that validation ends in for the default config under overlays, from the config's own files."""
+    config = copy.deepcopy(CONFIG)
+    contents = read_config_files([ROOT / "config.yaml", *overlays])
+    for content in contents.values():
+        update_config(config, content)
+    with pytest.raises(InputError) as caught:
+        validate(config, SCHEMA, contents)
+    return str(caught.value)
