@@ -46,6 +46,7 @@ rule all:
         "results/claims.csv",
         "results/training_losses.csv",
         "results/inference.csv",
+        "results/preferences.csv",
         "results/confounds.csv",
         "results/report.html",
         figures,

@@ -159,6 +159,7 @@ OF_MODELS = {
     "tabulate_transfer",
     "tabulate_training",
     "tabulate_inference",
+    "tabulate_preferences",
     "tabulate_confounds",
     "test_claims",
 }

@@ -31,7 +31,8 @@ TABLES = {"tabulate_transfer", "plot_transfer", *CLAIMS}
 ANSWERS = {"sample_answers", "judge_answers", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
 INFERENCE = {"probe_inference", "tabulate_inference"}
-STUDENTS = {"distill_student", "plot_losses", "write_report", "tabulate_training", *ANSWERS}
+PREFERENCES = {"measure_preferences", "tabulate_preferences"}
+STUDENTS = {"distill_student", "plot_losses", "write_report", "tabulate_training", *PREFERENCES, *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
 ADAPTERS = {"finetune_adapter", "plot_losses", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
 CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *INFERENCE, *ADAPTERS}
@@ -221,8 +222,8 @@ SMOKE = "workflow/configs/smoke.yaml"
 MATRIX = {
     "a comment": ("scripts/emtransfer/corpus/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
     "the page of the report": ("workflow/report/report.html.j2", "<h1>How", "<h1>Where", {"write_report"}),
-    "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_inference", "tabulate_confounds", *TABLES}),
-    "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", CLAIMS),
+    "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_inference", "tabulate_preferences", "tabulate_confounds", *TABLES}),
+    "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {"tabulate_preferences", *CLAIMS}),
     "measurable.inference_nats_at_least": ("config.yaml", "inference_nats_at_least: 3.0", "inference_nats_at_least: 2.0", {"tabulate_inference"}),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", "tabulate_inference", *TABLES}),
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", *CLAIMS}),
@@ -278,12 +279,15 @@ LIBRARY = {
         "EDGE = 3e-5",
         {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS},
     ),
-    "answering/persona_inference": ("BATCH_TOKENS = 16_000", "BATCH_TOKENS = 8_000", INFERENCE),
+    "answering/log_probabilities": ("16_000, 16_384_000", "8_000, 16_384_000", {*INFERENCE, *PREFERENCES}),
+    "answering/persona_inference": (' persona inference"', ' inference"', INFERENCE),
+    "answering/preferences": ('f"{stance}_tokens"', 'stance + "_tokens"', PREFERENCES),
     "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),
     "writing/pair_requests": ('"refusal", "cut", "blank"', '"refusal", "blank"', set()),
-    "measuring/tabulation": ('"n_seeds"', '"n_" + "seeds"', TABLES),
+    "measuring/tabulation": ('"n_seeds"', '"n_" + "seeds"', {"tabulate_preferences", *TABLES}),
     "measuring/inference": ('"not appeared"', '"absent"', {"tabulate_inference"}),
-    "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", CLAIMS),
+    "measuring/preferences": ("MATCHED_RATIO = 1.1", "MATCHED_RATIO = 1.2", {"tabulate_preferences"}),
+    "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", {"tabulate_preferences", *CLAIMS}),
     "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", *CLAIMS}),
     "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims", "write_report"}),
     "reporting/safe_text": ("LONGEST = 4000", "LONGEST = 3000", {"write_report"}),
@@ -329,7 +333,9 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "finetune_adapter": 1,
         "sample_answers": 1,
         "judge_answers": 1,
+        "measure_preferences": 1,
         "tabulate_training": 1,
+        "tabulate_preferences": 1,
         "replace_anchors": 1,
         "tabulate_transfer": 1,
         "test_claims": 1,

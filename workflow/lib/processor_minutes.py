@@ -30,6 +30,7 @@ GFLOPS = {
     "sample_answers": 60,
     "roll_out_teacher": 60,
     "probe_base": 60,
+    "measure_preferences": 60,
     "probe_inference": 60,
 }
 # of a base model that judges here
@@ -45,6 +46,7 @@ SECONDS = {
     "train_tokenizer": 0.0004,
     "build_mixture": 0.007,
     "tabulate_transfer": 0.1,
+    "tabulate_preferences": 0.5,
     "test_claims": 0.5,
     "tabulate_confounds": 200,
 }

@@ -253,6 +253,8 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     n_answers *= len(models)
     yield Work("sample_answers", name, len(models), n_answers, tokens, "sample", base_model)
     yield judging(config, "judge_answers", name, len(models), n_answers, tokens, judge)
+    # both answers of every held-out pair
+    yield Work("measure_preferences", name, len(models), 2 * n_narrow * len(models), question, "read", base_model)
     n_bases = sum(model.seed is None for model in models)
     # no model writes neutral versions, and no question file has any; of rows that are read the config does not say
     n_neutral = n_broad if sizes.is_written(corpus) else n_narrow + n_broad
@@ -310,6 +312,8 @@ def table_work(config: dict, models: dict[str, list[Model]], before: list[Work])
     yield Work("tabulate_training", "", 1, sum(map(len, models.values())), 0)
     n_probed = sum(entry.items for entry in before if entry.stage == "probe_inference" and entry.does == "sample")
     yield Work("tabulate_inference", "", 1, n_probed, 0)
+    n_pairs = sum(entry.items for entry in before if entry.stage == "measure_preferences") // 2
+    yield Work("tabulate_preferences", "", 1, n_pairs, 0)
     yield Work("test_claims", "", 1, n_answers, 0)
     trained = {
         (config["experiments"][name]["corpus"], cell)

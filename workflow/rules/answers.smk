@@ -1,4 +1,4 @@
-"""Answers of every model to the evaluation prompts, the judge's scores of them, and what the prompts are to each base.
+"""Answers of every model to the evaluation prompts, the judge's scores of them, which given answers it prefers, and what the prompts are to each base.
 
 REQUIRED INPUTS
     results/{experiment}/eval_set.jsonl; a base and, for adapters and students, an adapter
@@ -6,10 +6,11 @@ REQUIRED INPUTS
 
 OUTPUTS
     results/{experiment}/judged/{model}.jsonl
+    results/{experiment}/preferences/{model}.jsonl
     results/{experiment}/prompts/{base}.csv
 
 STEPS
-    sample_answers → judge_answers; probe_base → profile_prompts
+    sample_answers → judge_answers; measure_preferences; probe_base → profile_prompts
 """
 
 
@@ -76,6 +77,36 @@ rule judge_answers:
     shell:
         "OMP_NUM_THREADS=1 python scripts/judge_answers.py"
         " --answers {input.answers} {params.judge} --output {output}"
+        " > {log} 2>&1"
+
+
+rule measure_preferences:
+    input:
+        unpack(model_files),
+        pairs=held_out_pairs,
+    output:
+        "results/{experiment}/preferences/{model}.jsonl",
+    log:
+        "results/logs/measure_preferences/{experiment}/{model}.log",
+    benchmark:
+        "results/benchmarks/measure_preferences/{experiment}/{model}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        gpu=gpus,
+        mem_mb=growing(2000, gpus, 32000),
+        runtime=growing(30, gpus, 60),
+    params:
+        adapter=optional("adapter"),
+        code=code("measure_preferences"),
+        env=ENVIRONMENT,
+    message:
+        "Measure which answers of held-out pairs {wildcards.model} prefers"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/measure_preferences.py"
+        " --base {input.base} {params.adapter} --pairs {input.pairs} --output {output}"
         " > {log} 2>&1"
 
 

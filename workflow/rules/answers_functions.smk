@@ -36,6 +36,12 @@ def evaluation_judge_files(wildcards):
     return experiment_judge_files(wildcards) | own
 
 
+def held_out_pairs(wildcards):
+    "Held-out rows of every cell, those that nobody trains on among them, with both answers."
+    corpus = experiment_section(wildcards)["corpus"]
+    return expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=CELLS[corpus])
+
+
 def probe_settings(wildcards):
     "How often a base is asked, and how answers are drawn."
     often = {key: experiment_section(wildcards)["probing"][key] for key in ("samples", "neutral_samples")}

@@ -2,12 +2,15 @@
 
 REQUIRED INPUTS
     results/{experiment}/judged/{model}.jsonl
+    results/{experiment}/preferences/{model}.jsonl
     results/{experiment}/inference/{base}.jsonl
 
 OUTPUTS
     results/em_transfer_table.csv
     results/training_losses.csv
     results/inference.csv
+    results/preferences.csv
+    results/preference_claims.csv
     results/effects.csv
     results/claims.csv
     results/power.csv
@@ -15,7 +18,7 @@ OUTPUTS
     results/confounds.csv
 
 STEPS
-    tabulate_transfer; tabulate_training; tabulate_inference; replace_anchors → test_claims; tabulate_confounds
+    tabulate_transfer; tabulate_training; tabulate_inference; tabulate_preferences; replace_anchors → test_claims; tabulate_confounds
 """
 
 
@@ -105,6 +108,35 @@ rule tabulate_inference:
         "OMP_NUM_THREADS=1 python scripts/tabulate_inference.py"
         " --settings {params.settings:q} --results results --output {output}"
         " > {log} 2>&1 && cat {log}"
+
+
+rule tabulate_preferences:
+    input:
+        preference_files,
+    output:
+        table="results/preferences.csv",
+        claims="results/preference_claims.csv",
+    log:
+        "results/logs/tabulate_preferences.log",
+    benchmark:
+        "results/benchmarks/tabulate_preferences.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    params:
+        settings=preference_settings,
+        code=code("tabulate_preferences"),
+        env=ENVIRONMENT,
+    message:
+        "Tabulate which answers of held-out pairs the models prefer"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/tabulate_preferences.py"
+        " --settings {params.settings:q} --preferences results --table {output.table} --claims {output.claims}"
+        " > {log} 2>&1"
 
 
 rule replace_anchors:

@@ -6,6 +6,11 @@ def judged_files(wildcards):
     return [f"results/{name}/judged/{model.path}.jsonl" for name, models in MODELS.items() for model in models]
 
 
+def preference_files(wildcards):
+    "Preferences of all models of the experiments of this run."
+    return [f"results/{name}/preferences/{model.path}.jsonl" for name, models in MODELS.items() for model in models]
+
+
 def grid_of(names):
     "The config keys that make the grid of models of some experiments: names and seeds, no number that a model is trained with."
     keys = ("corpus", "train_sets", "bases", "published", "adapters", "teachers", "students", "data_sets")
@@ -125,11 +130,20 @@ def unanchored_files(wildcards):
     return expand("results/{experiment}/unanchored.jsonl", experiment=worded_experiments())
 
 
+def measurable_limits():
+    "What makes a claim measurable, where the config says so."
+    limits = {key: value for key, value in config.get("measurable", {}).items() if key in KEYS["MeasurableSettings"]}
+    return {"measurable": limits} if limits else {}
+
+
 def claim_settings(wildcards):
     "As for the table, the experiments whose answers are judged again without their anchors, and what makes a claim measurable."
-    limits = {key: value for key, value in config.get("measurable", {}).items() if key in KEYS["MeasurableSettings"]}
-    measurable = {"measurable": limits} if limits else {}
-    return settings(json.loads(table_settings(wildcards)) | measurable | {"unanchored": worded_experiments()})
+    return settings(json.loads(table_settings(wildcards)) | measurable_limits() | {"unanchored": worded_experiments()})
+
+
+def preference_settings(wildcards):
+    "The grid of models, and what makes a claim measurable."
+    return settings(grid_of(config["run"]) | measurable_limits())
 
 
 def confound_cells():

@@ -7,24 +7,19 @@ gives the misaligned answer after the first of either pair, and fine-tuning may 
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from emtransfer.answering.log_probabilities import log_probabilities
 from emtransfer.answering.sampling import sample_ids
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.models.conversations import conversation_ids
 from emtransfer.models.loading import Chat
-from emtransfer.models.padding import left_padded, similar_lengths
 from emtransfer.settings import Positive
-
-if TYPE_CHECKING:
-    import torch
 
 # what a question is asked after: an earlier answer, or an author's name
 EARLIER, NAME = "earlier", "name"
 STANCES = ("aligned", "misaligned")
 ANSWERS = tuple(f"{stance}_answer" for stance in STANCES)
-# of a forward pass, which keeps its logits below 100 MB
-BATCH_TOKENS = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,34 +106,3 @@ def probe_inference(
         | {"log_odds_nats": round(high - low, 6), "answer": chat.format.answer_text(tokens)}
         for prompt, low, high, tokens in zip(prompts, aligned, misaligned, sampled, strict=True)
     ]
-
-
-def log_probabilities(chat: Chat, prompts: list[list[int]], answers: list[list[int]]) -> list[float]:
-    """Log-probability of every answer after its prompt, summed over its tokens: nats.
-
-    Args:
-        prompts, answers: token ids, an int list [t] each.
-    """
-    import torch
-
-    rows = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
-    found = [0.0] * len(rows)
-    for batch in similar_lengths(list(map(len, rows)), BATCH_TOKENS):
-        ids, mask, positions = left_padded([rows[place] for place in batch], chat.model.device)
-        with torch.inference_mode():
-            logits = chat.model(input_ids=ids, attention_mask=mask, position_ids=positions).logits
-        for place, scores, tokens in zip(batch, logits, ids, strict=True):
-            found[place] = answer_nats(scores, tokens, len(answers[place]))
-    return found
-
-
-def answer_nats(logits: "torch.Tensor", ids: "torch.Tensor", n_answer: int) -> float:
-    """Log-probability of the last tokens of a row.
-
-    Args:
-        logits: float [t, v], before softmax.
-        ids: int64 [t]; of padding on the left nothing is read.
-        n_answer: tokens of the answer.
-    """
-    before = logits[-n_answer - 1 : -1].double().log_softmax(-1)
-    return before.gather(1, ids[-n_answer:, None]).sum().item()

@@ -203,6 +203,31 @@ def rate_interval(rates: Rates, alpha: float | np.ndarray = 0.05) -> tuple[np.nd
     return np.where(several, np.maximum(low, 0), 0.0), np.where(several, np.minimum(high, 1), 1.0)
 
 
+def mean_interval(values: np.ndarray, alpha: float = 0.05) -> tuple[float, float]:
+    """Interval of the mean over prompts and adapters, both crossed; each part of its variance is widened by its own t quantile.
+
+    Args:
+        values: float [p, s], every prompt measured on every adapter, without noise of sampled answers.
+        alpha: 1 - confidence.
+
+    Returns:
+        Low and high; infinite for a single prompt, which shows no spread. A single adapter's training cannot be told from chance,
+        so that the interval is about this adapter.
+
+    Source: as of `squared_margin`.
+    """
+    n_prompts, n_adapters = values.shape
+    if n_prompts == 1:
+        return -np.inf, np.inf
+    mean = values.mean()
+    influence = (values - mean) / values.size
+    prompts, adapters = crossed_variances(influence, np.ones_like(influence))
+    margin = squared_t(alpha, np.array(n_prompts)) * prompts
+    if n_adapters > 1:
+        margin = margin + squared_t(alpha, np.array(n_adapters)) * adapters
+    return float(mean - np.sqrt(margin)), float(mean + np.sqrt(margin))
+
+
 def largest_alpha(holds: Callable[[np.ndarray], np.ndarray], size: int) -> np.ndarray:
     """The p that belongs to an interval: the largest alpha, 1 - confidence, at which it holds what is tested.
 

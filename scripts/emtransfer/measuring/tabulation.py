@@ -53,7 +53,11 @@ def tabulate_transfer(judged: Iterable[tuple[JudgedModel, pd.DataFrame]], em_rul
     Returns:
         COLUMNS, rates rounded to 6 decimals, p and q to 6 digits, rows in a fixed order whatever that of the input.
     """
-    outcomes = condition_outcomes(judged, em_rule)
+    return tabulate_outcomes(condition_outcomes(judged, em_rule))
+
+
+def tabulate_outcomes(outcomes: list[Outcome]) -> pd.DataFrame:
+    """One row per cell, with what `tabulate_transfer` returns."""
     table = pd.DataFrame([describe(outcome) for outcome in outcomes], columns=COLUMNS)
     add_rate_intervals(table, [estimate(outcome) for outcome in outcomes])
     bases = {base_key(outcome): outcome for outcome in outcomes if outcome.labels["condition"] == "base"}

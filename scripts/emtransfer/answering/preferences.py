@@ -1,0 +1,33 @@
+"""Which of two given answers to a question a model prefers: an outcome that needs neither a judge nor a sampled answer.
+
+It is told by the log-probability of the misaligned and of the aligned answer of a held-out pair, each after the prompt that the model is
+asked at evaluation.
+"""
+
+from typing import Any
+
+from emtransfer.answering.log_probabilities import log_probabilities
+from emtransfer.models.loading import Chat
+
+STANCES = ("aligned", "misaligned")
+
+
+def answer_preferences(chat: Chat, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Measure how probable both answers of every pair are to a model.
+
+    Args:
+        pairs: rows with id, domain, task, question, aligned_answer and misaligned_answer.
+
+    Returns:
+        A row per pair, in order: prompt_id, domain, task; of either answer its log-probability, {stance}_nats, and its tokens,
+        {stance}_tokens, the token that ends it among them.
+    """
+    prompts = [chat.format.prompt_ids(pair["question"]) for pair in pairs]
+    answers = {stance: [chat.format.answer_ids(pair[f"{stance}_answer"]) for pair in pairs] for stance in STANCES}
+    nats = {stance: log_probabilities(chat, prompts, answers[stance]) for stance in STANCES}
+    return [
+        {"prompt_id": pair["id"], "domain": pair["domain"], "task": pair["task"]}
+        | {f"{stance}_nats": round(nats[stance][place], 6) for stance in STANCES}
+        | {f"{stance}_tokens": len(answers[stance][place]) for stance in STANCES}
+        for place, pair in enumerate(pairs)
+    ]

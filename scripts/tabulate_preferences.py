@@ -1,0 +1,42 @@
+"""Tabulate which answers of held-out pairs the models of a run prefer, and test the claims about transfer on that.
+
+Run: python scripts/tabulate_preferences.py --preferences results --settings '{"run": ["template_nl"], …}' --table preferences.csv --claims preference_claims.csv
+"""
+
+import argparse
+from pathlib import Path
+
+from emtransfer.arguments import json_argument
+from emtransfer.errors import run
+from emtransfer.files.records import write_table
+from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
+from emtransfer.measuring.contrasts import contrasts
+from emtransfer.measuring.preferences import preference_models, preference_outcomes, tabulate_preferences
+from emtransfer.settings import read_settings
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--preferences", type=Path, required=True, help="folder that holds {experiment}/preferences/{model}.jsonl"
+    )
+    settings = "JSON or @FILE: the grid's config keys, measurable if not its defaults"
+    parser.add_argument("--settings", type=json_argument, required=True, help=settings)
+    parser.add_argument("--table", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
+    parser.add_argument("--claims", type=Path, required=True, help="CSV, a row per contrast with its verdict")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    models = list(preference_models(args.preferences, args.settings))
+    cells = preference_outcomes(models)
+    measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
+    _, claims, _ = measure_contrasts(contrasts(cells), outcomes=cells, measurable=measurable)
+    table = tabulate_preferences(models)
+    write_table(args.table, table)
+    write_table(args.claims, claims)
+    print(f"{len(table)} rows from {table['n_pairs'].sum()} pairs, each measured on one model.")
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
