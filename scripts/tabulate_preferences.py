@@ -10,8 +10,12 @@ from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
-from emtransfer.measuring.contrasts import contrasts
-from emtransfer.measuring.preferences import preference_models, preference_outcomes, tabulate_preferences
+from emtransfer.measuring.preferences import (
+    preference_contrasts,
+    preference_models,
+    preference_outcomes,
+    tabulate_preferences,
+)
 from emtransfer.settings import read_settings
 
 
@@ -31,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     models = list(preference_models(args.preferences, args.settings))
     cells = preference_outcomes(models)
     measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
-    _, claims, _ = measure_contrasts(contrasts(cells), outcomes=cells, measurable=measurable)
+    _, claims, _ = measure_contrasts(preference_contrasts(cells), outcomes=cells, measurable=measurable)
     table = tabulate_preferences(models)
     write_table(args.table, table)
     write_table(args.claims, claims)

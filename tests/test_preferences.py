@@ -11,9 +11,9 @@ from scipy import stats
 from emtransfer.answering.preferences import answer_preferences
 from emtransfer.errors import InputError
 from emtransfer.files.records import write_records
-from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.preferences import (
     COLUMNS,
+    preference_contrasts,
     preference_models,
     preference_outcomes,
     read_preferences,
@@ -135,7 +135,7 @@ def test_claims_set_adapters_on_misaligned_answers_against_those_on_aligned_ones
         rows_of[ADAPTER.format(answers="misaligned", seed=seed)] = pair_rows(dict.fromkeys(CELLS, 2.0))
         rows_of[ADAPTER.format(answers="aligned", seed=seed)] = pair_rows({})
     models = written(tmp_path, rows_of, grid_config(("misaligned", "aligned")))
-    found = contrasts(preference_outcomes(models))
+    found = preference_contrasts(preference_outcomes(models))
     control = next(contrast for contrast in found if contrast.claim == "control")
     assert {contrast.judge for contrast in found} == {"preference"}
     rates = [sum(o.counts["n_misaligned"].sum() for o in group) for group in control.groups]

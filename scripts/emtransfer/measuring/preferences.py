@@ -15,6 +15,8 @@ import pandas as pd
 from emtransfer.files.records import read_records
 from emtransfer.files.tables import refuse_first
 from emtransfer.grid import LABELS, expand_models
+from emtransfer.measuring.contrasts import contrasts
+from emtransfer.measuring.groups import Contrast
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS, ROW_COLUMNS, JudgedModel
 from emtransfer.measuring.statistics import mean_interval
 from emtransfer.measuring.tabulation import Outcome, condition_outcomes, tabulate_outcomes
@@ -90,6 +92,11 @@ def preference_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
 def preference_outcomes(models: Iterable[tuple[JudgedModel, pd.DataFrame]]) -> list[Outcome]:
     """Cells as of judged answers, a preferred pair standing for an EM answer."""
     return condition_outcomes(((model, as_rows(pairs)) for model, pairs in models), RULE)
+
+
+def preference_contrasts(outcomes: list[Outcome]) -> list[Contrast]:
+    """Every contrast of these cells that can be told without the base's own answers."""
+    return [contrast for contrast in contrasts(outcomes) if contrast.claim != "learnedness"]
 
 
 def as_rows(pairs: pd.DataFrame) -> pd.DataFrame:
