@@ -148,7 +148,7 @@ def test_claims_set_adapters_on_misaligned_answers_against_those_on_aligned_ones
         ("aligned_nats", 0.5, "aligned_nats is 0.5; expected a log-probability"),
         ("misaligned_nats", None, "misaligned_nats is nan; expected a log-probability"),
         ("misaligned_nats", "much", 'misaligned_nats is "much"; expected a log-probability'),
-        ("aligned_tokens", 0, "aligned_tokens is 0; expected a whole number"),
+        ("aligned_tokens", 0, "aligned_tokens is 0; expected at least 1"),
     ],
 )
 def test_a_damaged_row_is_one_line_that_names_it(tmp_path, field, value, expected):

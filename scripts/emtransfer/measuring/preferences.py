@@ -22,6 +22,7 @@ from emtransfer.measuring.statistics import mean_interval
 from emtransfer.measuring.tabulation import Outcome, condition_outcomes, tabulate_outcomes
 from emtransfer.verdicts import EmRule
 
+STANCES = ("aligned", "misaligned")
 # stands where an outcome names its judge
 PREFERENCE = "preference"
 # a preferred answer is scored 0, any other 100, both as coherent
@@ -56,22 +57,21 @@ def read_preferences(path: Path) -> pd.DataFrame:
         aligned one, per token of each and in all; `matched`, whether both have nearly as many tokens.
 
     Raises:
-        InputError: a field is missing, a log-probability is no number of at most 0, or an answer has no token.
+        InputError: a field is missing, a log-probability is no finite number of at most 0, or an answer has no token.
     """
     frame = pd.DataFrame.from_records(read_records(path, required=PAIR), columns=list(FIELDS))
-    for stance in ("aligned", "misaligned"):
-        for field, is_right, expected in (
-            (f"{stance}_nats", lambda values: np.isfinite(values) & (values <= 0), "a log-probability, at most 0"),
-            (f"{stance}_tokens", lambda values: values >= 1, "a whole number of at least 1"),
-        ):
-            numbers = pd.to_numeric(frame[field], errors="coerce").astype(float)
-            refuse_first(~is_right(numbers), frame[field], path, field, expected)
-            frame[field] = numbers
-    per_token = {stance: frame[f"{stance}_nats"] / frame[f"{stance}_tokens"] for stance in ("aligned", "misaligned")}
+    for stance in STANCES:
+        nats, tokens = f"{stance}_nats", f"{stance}_tokens"
+        given = frame[[nats, tokens]]
+        frame[[nats, tokens]] = given.apply(pd.to_numeric, errors="coerce").astype(float)
+        refuse_first(~frame[nats].between(-np.inf, 0, inclusive="right"), given[nats], path, nats, "a log-probability")
+        refuse_first(~frame[tokens].between(1, np.inf, inclusive="left"), given[tokens], path, tokens, "at least 1")
+    per_token = {stance: frame[f"{stance}_nats"] / frame[f"{stance}_tokens"] for stance in STANCES}
     ratio = np.log(frame["misaligned_tokens"] / frame["aligned_tokens"]).abs()
-    return frame.rename(columns={"domain": "eval_domain", "task": "eval_task"})[
+    pairs = frame.rename(columns={"domain": "eval_domain", "task": "eval_task"})[
         ["prompt_id", "eval_domain", "eval_task"]
-    ].assign(
+    ]
+    return pairs.assign(
         nats=per_token["misaligned"] - per_token["aligned"],
         total_nats=frame["misaligned_nats"] - frame["aligned_nats"],
         matched=ratio <= np.log(MATCHED_RATIO) + 1e-12,
