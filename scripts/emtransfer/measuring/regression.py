@@ -19,7 +19,7 @@ def task_against_domain(cells: list[Outcome]) -> dict[str, float] | None:
 
     Returns:
         log_odds_ratio, log_odds_low, log_odds_high, p_value; None if a relation has no answer with or none without an
-        event, so that the odds have no estimate, or if the clusters leave no variance to speak of.
+        event, so that the odds have no estimate, or if there is a single prompt or adapter or clusters that show no variance.
 
     Source: logistic regression of statsmodels with the two-way clustered covariance of Cameron, Gelbach & Miller (2011);
         t quantiles with as many degrees of freedom as the factor with fewer clusters leaves.
@@ -31,6 +31,9 @@ def task_against_domain(cells: list[Outcome]) -> dict[str, float] | None:
     means = answers.groupby("relation").event.mean()
     if not {"same_task", "same_domain"} <= set(means.index) or means.isin([0.0, 1.0]).any():
         return None
+    degrees = min(answers.prompt.nunique(), answers.adapter.nunique()) - 1
+    if degrees < 1:
+        return None
     # the last relation there is is the reference
     *columns, _ = [name for name in RELATIONS if name in means.index]
     design = pd.DataFrame({name: (answers.relation == name).to_numpy(float) for name in columns})
@@ -41,8 +44,7 @@ def task_against_domain(cells: list[Outcome]) -> dict[str, float] | None:
         fit = model.fit(disp=0, cov_type="cluster", cov_kwds={"groups": clusters})
     contrast = np.array([0.0, *((name == "same_task") - (name == "same_domain") for name in design.columns)])
     estimate, variance = contrast @ fit.params, contrast @ fit.cov_params() @ contrast
-    degrees = min(answers.prompt.nunique(), answers.adapter.nunique()) - 1
-    if degrees < 1 or not variance > 0:
+    if not variance > 0:
         return None
     error = np.sqrt(variance)
     margin = stats.t.isf(0.025, degrees) * error
