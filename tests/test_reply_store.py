@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import socket
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -175,9 +176,26 @@ def test_a_batch_that_is_given_up_counts_as_lost_and_its_calls_are_asked_for_aga
     assert table.lost.tolist() == [0, 3] and table.lost_usd.tolist() == [0, 1.5]
 
 
-def test_a_pipe_in_the_folder_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "x.jsonl")
+@pytest.mark.parametrize("made", ["pipe", "socket", "folder", "device"])
+def test_what_is_no_file_in_the_folder_is_passed_over_and_not_waited_for(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if made == "pipe":
+        os.mkfifo("x.jsonl")
+    elif made == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("x.jsonl")
+    elif made == "folder":
+        os.mkdir("x.jsonl")
+    else:
+        os.symlink("/dev/zero", "x.jsonl")
     assert not ReplyStore(tmp_path).replies
+
+
+@pytest.mark.parametrize("target", ["gone", "x.jsonl"])
+def test_a_file_that_cannot_be_opened_is_one_line_since_what_it_cost_is_not_known(target, tmp_path):
+    os.symlink(target, tmp_path / "x.jsonl")
+    with pytest.raises(InputError, match="x.jsonl: .*; expected a file of replies that can be read"):
+        ReplyStore(tmp_path)
 
 
 def test_lines_from_before_claims_said_whom_they_pay_are_read(tmp_path):

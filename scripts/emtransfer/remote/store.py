@@ -12,7 +12,6 @@ the files are read: of two replies to one call the earlier counts, by time and w
 """
 
 import os
-import stat
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -35,7 +34,7 @@ from emtransfer.remote.events import (
     read_event,
     signed_line,
 )
-from emtransfer.remote.writers import Heartbeat, Watch, new_writer
+from emtransfer.remote.writers import Heartbeat, Watch, new_writer, writers_file
 
 NOTHING = Claim(0, Payer())
 
@@ -178,11 +177,13 @@ class ReplyStore:
     def refresh(self) -> None:
         """Read the lines that any writer has finished since the last time; damaged ones are told of and passed over."""
         for path in sorted(self.folder.glob("*.jsonl")):
-            # opened each time, since a network file system looks at a file anew when it is opened; a pipe is not waited for
-            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-                status = os.fstat(file.fileno())
+            # each time, since a network file system looks at a file anew when it is opened
+            file = writers_file(path)
+            if not file:
+                continue
+            with file:
                 offset, n_lines = self.read.get(path, (0, 0))
-                if not stat.S_ISREG(status.st_mode) or status.st_size == offset:
+                if os.fstat(file.fileno()).st_size == offset:
                     continue
                 file.seek(offset)
                 # what follows the last newline is still being written, or was cut off by a kill

@@ -6,9 +6,13 @@ only counts: what has not been touched for long while it was watched belongs to 
 
 import os
 import socket
+import stat
 import time
 import uuid
 from pathlib import Path
+from typing import BinaryIO
+
+from emtransfer.errors import InputError
 
 # between two touches of a writer's own file
 BEAT_SECONDS = 20
@@ -83,3 +87,19 @@ def process_lives(pid: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+def writers_file(path: Path) -> BinaryIO | None:
+    """A writer's file, opened for reading; None for what is none, such as a folder, or a pipe, which is not waited for.
+
+    Raises:
+        InputError: it cannot be opened; to pass it over would be to forget what its replies have cost.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror}; expected a file of replies that can be read; without it, nobody knows what was paid."
+        ) from None
