@@ -1,8 +1,10 @@
 """Keys in the environment, and servers that quote them back: no key is in any file, log, message or output."""
 
 import base64
+import html
 import json
 import logging
+import textwrap
 from argparse import Namespace
 from pathlib import Path
 from urllib.parse import quote
@@ -167,6 +169,19 @@ SPELLINGS = {
     "in JSON": lambda key: json.dumps(key)[1:-1],
     "in an address": lambda key: quote(key, safe=""),
     "percent": lambda key: "".join(f"%{octet:02X}" for octet in key.encode()),
+    "some of its percent signs in small letters": lambda key: quote(key, safe="/+").replace("%3D", "%3d"),
+    "JSON of other libraries": lambda key: (
+        json.dumps(key)[1:-1].replace("/", "\\/").replace("+", "\\u002B").replace("-", "\\u002d")
+    ),
+    "JSON in JSON": lambda key: json.dumps(json.dumps(key).replace("/", "\\/"))[3:-3],
+    "JSON, every letter": lambda key: "".join(f"\\u{ord(letter):04x}" for letter in key),
+    "HTML": html.escape,
+    "HTML by numbers": lambda key: "".join(
+        f"&#{ord(letter)};" if letter in "+/=" else f"&#x{ord(letter):X};" for letter in key
+    ),
+    "lines": lambda key: "\r\n  ".join(textwrap.wrap(key, 10, break_on_hyphens=False)),
+    "lines in JSON": lambda key: json.dumps(key[:9] + "\n" + key[9:])[1:-1],
+    "base64 in lines": lambda key: "\n".join(textwrap.wrap(base64.b64encode(key.encode()).decode(), 12)),
     "hex": lambda key: key.encode().hex(),
     "HEX": lambda key: key.encode().hex().upper(),
     "base64": lambda key: base64.b64encode(key.encode()).decode(),

@@ -1,13 +1,12 @@
 """Keys of the environment, and texts without them: what a server or a library quotes may hold the key it was given."""
 
 import base64
-import json
 import logging
 import os
 import re
 from functools import cache
+from html.entities import codepoint2name
 from typing import Any
-from urllib.parse import quote
 
 # what the SDKs and the hub's libraries take keys from
 VARIABLES = (
@@ -20,6 +19,8 @@ VARIABLES = (
 )
 # a server without keys is given a word, which a text may well hold
 SHORTEST = 16
+# where a text is broken into lines, which messages join with a blank and JSON writes as letters
+BREAK = r"(?:\s|\\{1,8}[nr])*"
 
 
 def secrets() -> dict[str, str]:
@@ -35,8 +36,8 @@ def is_key(text: str) -> bool:
 
 
 def without_secrets(text: str) -> str:
-    """The text with every key – in plain, in JSON, as part of an address, in hex or in base64 – replaced by its variable's name
-    in brackets."""
+    """The text with every key – in plain, in JSON, HTML, as part of an address, in hex or in base64 – replaced by its variable's
+    name in brackets."""
     for name, key in secrets().items():
         text = spelled(key).sub(f"[{name}]", text)
     return text
@@ -44,12 +45,20 @@ def without_secrets(text: str) -> str:
 
 @cache
 def spelled(key: str) -> re.Pattern[str]:
-    """A pattern of all spellings of a key; hex and percent signs in letters of either case."""
-    octets = [f"{octet:02x}" for octet in key.encode()]
-    exact = {key, json.dumps(key)[1:-1], quote(key, safe=""), *in_base64(key)}
-    any_case = {"".join(octets), "".join(f"%{octet}" for octet in octets)}
-    patterns = [re.escape(text) for text in sorted(exact, key=lambda text: (-len(text), text))]
-    return re.compile("|".join([*patterns, *(f"(?i:{re.escape(text)})" for text in sorted(any_case))]))
+    """A pattern of all spellings of a key, over several lines too; the digits of hex in either case."""
+    in_hex = [f"(?i:{octet:02x})" for octet in key.encode()]
+    spellings = [[letter_spelled(letter) for letter in key], in_hex]
+    spellings += [[re.escape(digit) for digit in text] for text in sorted(in_base64(key))]
+    return re.compile("|".join(BREAK.join(letters) for letters in spellings))
+
+
+def letter_spelled(letter: str) -> str:
+    """A pattern of what JSON, addresses and HTML, each of which may leave a letter as it is or not, make of it."""
+    code, octets = ord(letter), "".join(f"%{octet:02x}" for octet in letter.encode())
+    named = f"|&{codepoint2name[code]};" if code in codepoint2name else ""
+    in_html = rf"&\#(?:0*{code}|(?i:x0*{code:x}));{named}"
+    # a text in JSON that is in JSON itself has every backslash twice
+    return rf"(?:\\{{0,8}}(?:{re.escape(letter)}|u(?i:{code:04x}))|(?i:{octets})|{in_html})"
 
 
 def in_base64(key: str) -> set[str]:
