@@ -248,6 +248,14 @@ def test_an_interrupt_ends_a_wait_at_once(waits_for, loopback, tmp_path):
     assert (n_paid, n_refused + n_lost) == (0, 4) and loopback.asked == 4
 
 
+@pytest.mark.parametrize("body", [{}, {"error": {}}, {"error": {"message": None}}, {"error": {"message": ""}}])
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+def test_a_refusal_without_words_is_its_number(provider, body, loopback, tmp_path):
+    loopback.twist = lambda wanted, sent, content: (413, {}, json.dumps(body).encode())
+    with pytest.raises(InputError, match=r"1 of 1 calls got no reply \(1 413\);"):
+        asked(provider, tmp_path, calls_of(provider, 1))
+
+
 def test_a_reply_that_drips_is_given_up(loopback, tmp_path, monkeypatch):
     monkeypatch.setattr("emtransfer.remote.attempts.LOST_TRIES", 1)
     monkeypatch.setattr("emtransfer.remote.asking.PATIENCE", 0.5)

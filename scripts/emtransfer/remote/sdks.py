@@ -125,7 +125,7 @@ def refusal(error: Any) -> str:
         return ""
     said = error.body.get("error", error.body) if isinstance(error.body, dict) else {}
     # before it is cut, since a server may quote the key that it was given
-    text = without_secrets(" ".join(str(said.get("message")).split())) if isinstance(said, dict) else ""
+    text = without_secrets(" ".join(str(said.get("message") or "").split())) if isinstance(said, dict) else ""
     return text and f"({text[:200]})"
 
 
