@@ -1,6 +1,9 @@
 """What a script ends with when something goes wrong: a line for what a user can mend, a traceback for what is our fault."""
 
 import errno
+import signal
+import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 
@@ -86,3 +89,17 @@ def test_a_full_disk_is_told_with_the_folder_that_was_being_written(tmp_path):
 def test_what_is_our_fault_keeps_its_traceback():
     with pytest.raises(RuntimeError, match="a bug"):
         run(lambda args: (_ for _ in ()).throw(RuntimeError("a bug")), Namespace())
+
+
+def test_an_interrupt_is_one_line_and_ends_the_process_by_its_signal():
+    code = (
+        "from argparse import Namespace; import time; from emtransfer.errors import run\n"
+        "def main(args): print('begun', flush=True); time.sleep(60)\n"
+        "run(main, Namespace())"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert said == "Interrupted; the same command goes on from what is kept.\n"
+    assert process.returncode == -signal.SIGINT

@@ -26,11 +26,18 @@ class InputError(Exception):
 
 
 def run(main: Callable[[Namespace], None], args: Namespace) -> None:
-    """Run a script's `main`, turning an InputError, and what a disk or a GPU has too little of, into one line and exit code 1."""
+    """Run a script's `main`, turning an InputError, and what a disk or a GPU has too little of, into one line and exit code 1.
+
+    An interrupt is one line too, and ends the process by its signal.
+    """
     try:
         main(args)
     except InputError as error:
         sys.exit(without_secrets(str(error)))
+    except KeyboardInterrupt:
+        # Python still ends as one that SIGINT has killed, which shells and Snakemake look for
+        sys.excepthook = lambda *_: print("Interrupted; the same command goes on from what is kept.", file=sys.stderr)
+        raise
     except Exception as error:
         for cause in causes(error):
             remedy = remedy_of(cause)
