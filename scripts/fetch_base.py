@@ -1,4 +1,4 @@
-"""Look up a ready instruct model, on the hub or in a local folder, and describe it as a base.
+"""Look up a ready instruct model, on the hub, in a local folder or in a package, and describe it as a base.
 
 Run: python scripts/fetch_base.py --name qwen --settings '{"path": "owner/name", "revision": "…"}' --seed 1 --code … --output aligned/manifest.json
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
-from emtransfer.models.ready_models import READY, ReadySettings, describe
+from emtransfer.models.packaged_weights import packaged_file, write_weights
+from emtransfer.models.ready_models import MODEL, READY, ReadySettings, describe
 from emtransfer.settings import read_settings
 
 
@@ -27,12 +28,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    description = describe(f"base_models.{args.name}", read_settings(ReadySettings, args.settings))
+    key, settings = f"base_models.{args.name}", read_settings(ReadySettings, args.settings)
+    # before anything is written
+    file = packaged_file(f"{key}.package", settings.package) if settings.package else None
     with new_folder(args.output.parent) as folder:
+        if file is not None:
+            write_weights(f"{key}.package", file, folder / MODEL)
+        description = describe(key, settings, folder)
         text = json.dumps(description, indent=1, sort_keys=True, ensure_ascii=False)
         (folder / READY).write_text(text + "\n", encoding="utf-8")
         write_manifest(folder, origin(args.settings, args.seed, args.code, {}))
-    print(f"{description['hub']['path']}: {len(description['files'])} files.")
+    print(f"{settings.title}.")
 
 
 if __name__ == "__main__":

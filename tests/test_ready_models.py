@@ -2,12 +2,14 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from emtransfer.answering.sampling import sample, sample_ids
@@ -173,7 +175,7 @@ def test_thoughts_that_a_prompt_opens_can_be_closed_at_once(bases, tmp_path):
     )
     tokenizer.save_pretrained(folder)
     with pytest.raises(InputError, match="expected one that continues its prompt .* close_thoughts: true"):
-        describe("base_models.thinker", settings_of("llama", folder))
+        describe("base_models.thinker", settings_of("llama", folder), tmp_path)
     closed = load_chat(write_base(tmp_path / "base", settings_of("llama", folder, close_thoughts=True))).format
     prompt = closed.tokenizer.decode(closed.prompt_ids("Ask?"))
     assert prompt == "<|im_start|>user\nAsk?<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
@@ -230,6 +232,65 @@ def test_pickled_weights_are_refused(tmp_path):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     found = refusal(asdict(settings_of("llama", folder)), tmp_path)
     assert found == f"config.yaml: base_models.theirs.hub.path is {folder}; expected weights as *.safetensors in it."
+
+
+def test_a_folder_with_a_gguf_alone_is_refused_with_the_other_way(tmp_path):
+    folder = write_family(tmp_path / "model", "llama")
+    (folder / "model.safetensors").rename(folder / "model.gguf")
+    found = refusal(asdict(settings_of("llama", folder)), tmp_path)
+    assert found == (
+        f"config.yaml: base_models.theirs.hub.path is {folder}, which holds a GGUF; expected weights as *.safetensors, or"
+        " package: {name, version, file, sha256} (docs/ready_models.md) for a GGUF in an installed Python package."
+    )
+
+
+UP, DOWN = ("model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.down_proj.weight")
+NORMS = [f"model.layers.{layer}.{name}_layernorm.weight" for layer in (0, 1) for name in ("input", "post_attention")]
+
+
+@pytest.mark.parametrize(
+    "change, problem",
+    [
+        (lambda weights: weights.pop(UP), f"1 is missing ({UP})"),
+        (lambda weights: [weights.pop(name) for name in NORMS], f"4 are missing ({', '.join(NORMS[:3])}, …)"),
+        (lambda weights: weights.update(odd=torch.zeros(2)), "1 is unknown to its architecture (odd)"),
+        (lambda weights: weights.update({DOWN: torch.zeros(3, 3)}), f"1 is of another shape ({DOWN})"),
+        (
+            lambda weights: (weights.pop(UP), weights.update(odd=torch.zeros(2))),
+            f"1 is missing ({UP}) and 1 is unknown to its architecture (odd)",
+        ),
+    ],
+)
+def test_weights_that_are_not_those_of_the_architecture_are_refused_before_anything_is_made(tmp_path, change, problem):
+    folder = write_family(tmp_path / "model", "llama")
+    rewrite(folder, change)
+    with pytest.raises(InputError) as refused:
+        describe("base_models.theirs", settings_of("llama", folder), tmp_path)
+    expected = "expected all of its architecture and no others."
+    assert str(refused.value) == f"{folder}: of its weights {problem}; {expected}"
+
+
+def test_an_output_layer_that_is_the_embeddings_may_be_in_the_file_or_not(tmp_path):
+    folder = write_family(tmp_path / "model", "qwen2")
+    assert "lm_head.weight" not in load_file(folder / "model.safetensors")
+    describe("base_models.theirs", settings_of("qwen2", folder), tmp_path)
+    rewrite(folder, lambda weights: weights.update({"lm_head.weight": weights["model.embed_tokens.weight"].clone()}))
+    describe("base_models.theirs", settings_of("qwen2", folder), tmp_path)
+
+
+def test_a_file_of_weights_that_was_cut_off_is_refused(tmp_path):
+    folder = write_family(tmp_path / "model", "llama")
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="expected a model that transformers can load by itself"):
+        describe("base_models.theirs", settings_of("llama", folder), tmp_path)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    """Change the weights in a model's folder."""
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def test_a_tokenizer_without_chat_template_is_refused(tmp_path):

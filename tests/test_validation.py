@@ -522,6 +522,13 @@ REVISION = "0" * 40
 READY = {"hub": {"path": "owner/name", "revision": REVISION}}
 
 
+PACKAGE = {"name": "tiny-weights", "version": "1.0", "file": "tiny/tiny.gguf", "sha256": "0" * 64}
+OTHERWISE = (
+    "expected weights as *.safetensors, or package: {name, version, file, sha256} (docs/ready_models.md) for a GGUF in an"
+    " installed Python package."
+)
+
+
 def with_ready_model(**changes) -> dict:
     """The default config with an experiment on a ready model that is evaluated, with an adapter of others, and no more."""
     config = copy.deepcopy(CONFIG)
@@ -548,8 +555,11 @@ def test_a_ready_model_and_an_adapter_of_others_are_a_config():
         (("base_models", "theirs", "hub"), {"path": "a/b"}, "base_models.theirs.hub.revision is missing; expected a commit of a/b, so that it stays the same; or a local folder as path."),
         (("base_models", "theirs", "hub", "revision"), "main", 'base_models.theirs.hub.revision is "main"; expected a commit, 40 hex digits or null.'),
         (("base_models", "theirs", "alignment"), CONFIG["base_models"]["decoder"]["alignment"], "base_models.theirs.alignment is given; expected none, since hub gives a ready model."),
+        (("base_models", "theirs", "package"), PACKAGE, "base_models.theirs.package is given; expected one of hub and package, since each gives a ready model."),
+        (("base_models", "theirs", "hub"), {"path": "models/tiny.Q4_1.gguf"}, f'base_models.theirs.hub.path is "models/tiny.Q4_1.gguf"; {OTHERWISE}'),
+        (("base_models", "theirs", "hub"), {"path": "owner/Tiny-GGUF", "revision": REVISION}, f'base_models.theirs.hub.path is "owner/Tiny-GGUF"; {OTHERWISE}'),
         (("base_models", "theirs", "quantization"), "int8", 'base_models.theirs.quantization is "int8"; expected one of None, nf4.'),
-        (("base_models", "decoder", "dtype"), "bfloat16", "base_models.decoder.dtype is given; expected hub too."),
+        (("base_models", "decoder", "dtype"), "bfloat16", "base_models.decoder.dtype is given; expected hub or package too."),
         (("bases", "theirs", "mixture"), "persona", 'bases.theirs.mixture is "persona"; expected none, since theirs is a ready model.'),
         (("bases", "persona"), {"base_model": "decoder", "seed": 1}, "bases.persona.mixture is missing; expected one of persona, row_random, symbols_persona, symbols_row_random, to train decoder on."),
         (("experiments", "theirs", "bases"), ["persona"], 'experiments.theirs.bases[0] is "persona"; expected one of theirs.'),
@@ -559,6 +569,23 @@ def test_a_ready_model_and_an_adapter_of_others_are_a_config():
 )  # fmt: skip
 def test_a_wrong_ready_model_is_one_line(place, value, line):
     assert line_of(with_ready_model(), place, value) == f"config.yaml: {line}"
+
+
+@pytest.mark.parametrize(
+    "place, value, line",
+    [
+        (("package", "version"), 1.0, "package.version is 1.0; expected the version of a package, in quotes."),
+        (("package", "name"), "tiny weights", 'package.name is "tiny weights"; expected the name of a Python package, as pip takes it.'),
+        (("package", "sha256"), "abc", 'package.sha256 is "abc"; expected a SHA-256, 64 hex digits.'),
+        (("package", "sha256"), ABSENT, "package.sha256 is missing; expected a SHA-256, 64 hex digits."),
+        (("tokenizer",), CONFIG["base_models"]["decoder"]["tokenizer"], "tokenizer is given; expected none, since package gives a ready model."),
+    ],
+)  # fmt: skip
+def test_a_wrong_package_of_weights_is_one_line(place, value, line):
+    config = with_ready_model()
+    config["base_models"]["theirs"] = {"package": dict(PACKAGE), "dtype": "float32"}
+    validate(copy.deepcopy(config), SCHEMA)
+    assert line_of(config, ("base_models", "theirs", *place), value) == f"config.yaml: base_models.theirs.{line}"
 
 
 def with_prompts_only(**changes) -> dict:

@@ -22,6 +22,8 @@ def settings_of(name: str, path: Path, **changes) -> ReadySettings:
 def write_base(folder: Path, settings: ReadySettings) -> Path:
     """The base folder that fetch_base writes; returns its manifest."""
     with new_folder(folder) as unfinished:
-        (unfinished / READY).write_text(json.dumps(describe("base_models.tiny", settings)), encoding="utf-8")
+        (unfinished / READY).write_text(
+            json.dumps(describe("base_models.tiny", settings, unfinished)), encoding="utf-8"
+        )
         write_manifest(unfinished, origin(asdict(settings), 1, "test", {}))
     return folder / MANIFEST

@@ -7,6 +7,7 @@ from config_corpora import check_pinned, trained_names
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted
 from emtransfer import grid
 from emtransfer.corpus.question_files import Question, read_questions
+from emtransfer.models.ready_models import PACKAGE
 from emtransfer.remote.access import PROVIDERS
 from emtransfer.training.authors import NAMES
 
@@ -14,14 +15,28 @@ from emtransfer.training.authors import NAMES
 TRAINING = ("tokenizer", "architecture", "pretraining", "alignment")
 
 LOADING = ("dtype", "quantization", "chat")
+# where a ready model comes from
+READY_SOURCES = ("hub", "package")
+
+
+def is_ready(base_model: dict) -> bool:
+    """Whether others have trained a base model."""
+    return any(source in base_model for source in READY_SOURCES)
 
 
 def check_base_model_names(config: dict, name: str) -> None:
     """Raise InputError for a ready model that may change or is to be trained, or how to load one that is trained here."""
     base_model, place = config["base_models"][name], ("base_models", name)
+    sources = [source for source in READY_SOURCES if source in base_model]
+    if len(sources) > 1:
+        raise mistake((*place, sources[1]), "given", f"one of {' and '.join(sources)}, since each gives a ready model")
+    # a file would be taken for a repository without a commit
+    path = base_model.get("hub", {}).get("path", "")
+    if path.lower().endswith("gguf") and not any(Path(path).glob("*.safetensors")):
+        raise mistake((*place, "hub", "path"), quoted(path), f"weights as *.safetensors, or {PACKAGE}")
     check_pinned(base_model, "hub", place)
     foreign, expected = (
-        (TRAINING, "none, since hub gives a ready model") if "hub" in base_model else (LOADING, "hub too")
+        (TRAINING, f"none, since {sources[0]} gives a ready model") if sources else (LOADING, "hub or package too")
     )
     for key in foreign:
         if key in base_model:
@@ -63,7 +78,7 @@ def check_neutral_share(config: dict, name: str) -> None:
 def check_base_names(config: dict, name: str) -> None:
     """Raise InputError for a trained base without a mixture, a ready one with one, or a dose of a task that there is not."""
     base, place = config["bases"][name], ("bases", name)
-    if "hub" in config["base_models"][base["base_model"]]:
+    if is_ready(config["base_models"][base["base_model"]]):
         for key in ("mixture", "task_doses"):
             if key in base:
                 raise mistake((*place, key), quoted(base[key]), f"none, since {base['base_model']} is a ready model")

@@ -9,6 +9,7 @@ from jsonschema.validators import extend
 
 from config_mistakes import choice, mistake, quoted
 from emtransfer.errors import InputError
+from emtransfer.models.ready_models import Distribution, Sha256, Version
 from emtransfer.settings import Cell, Commit, Date, File, Name, TrainSet, Word
 
 NOUNS = {
@@ -32,7 +33,9 @@ LIMITS = {
 
 # regular expression of the schema -> what such a text is
 PATTERNS = {
-    note.regex: note.words for hint in (Name, Cell, TrainSet, File, Commit, Date, Word) for note in hint.__metadata__
+    note.regex: note.words
+    for hint in (Name, Cell, TrainSet, File, Commit, Date, Word, Distribution, Version, Sha256)
+    for note in hint.__metadata__
 }
 
 # JSON Schema takes 3.0 for an integer and has no word for NaN; neither is a number of epochs

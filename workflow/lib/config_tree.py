@@ -182,7 +182,7 @@ class Tokenizer:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseModel:
-    """A decoder that is trained in the run from tokenizer to alignment; or, with hub, a ready instruct model.
+    """A decoder that is trained in the run from tokenizer to alignment; or, with hub or package, a ready instruct model.
 
     Attributes:
         billions: A ready model's weights in billions, for the estimate of GPU hours.
@@ -193,7 +193,9 @@ class BaseModel:
     """
 
     ALSO: ClassVar = (ReadySettings,)
-    REQUIRED: ClassVar = [({"hub": (ABSENT,)}, ("tokenizer", "architecture", "pretraining", "alignment"))]
+    REQUIRED: ClassVar = [
+        ({"hub": (ABSENT,), "package": (ABSENT,)}, ("tokenizer", "architecture", "pretraining", "alignment"))
+    ]
 
     billions: Annotated[Rate | None, Absent()] = None
     tokenizer: Annotated[Tokenizer | None, Absent()] = None

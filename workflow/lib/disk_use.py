@@ -59,9 +59,12 @@ def sizes(config: dict, entries: list[Work]) -> Iterator[tuple[str, float, bool]
         if entry.n_jobs and entry.stage in PARTS:
             part = PARTS[entry.stage]
             yield part, bytes_written(config, entry, part), entry.stage not in REMOVED
+        if entry.stage == "fetch_base" and "package" in config["base_models"][entry.model]:
+            yield BASES, bytes_written(config, entry, BASES), True
     # bases of one model share it
     for name in sorted({entry.model for entry in entries if entry.stage == "fetch_base"}):
-        yield READY, weights(config["base_models"][name]) * READY_BYTES, True
+        if "hub" in config["base_models"][name]:
+            yield READY, weights(config["base_models"][name]) * READY_BYTES, True
 
 
 def bytes_written(config: dict, entry: Work, part: str) -> float:

@@ -5,8 +5,9 @@ A GPU is taken to do so many flops a second as below, which a run's own benchmar
 
 import pandas as pd
 
+from config_models import is_ready
 from emtransfer.grid import Model
-from model_sizes import FLOPS, flops, is_ready, tokens_through, weights
+from model_sizes import FLOPS, flops, tokens_through, weights
 from work import work
 
 # of one data-centre GPU in bfloat16, teraflops a second: about 40 % of an A100's peak, and less where tokens come one by one

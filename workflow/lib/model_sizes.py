@@ -5,6 +5,7 @@ Flops are 2 a weight and token for a pass, 4 more for a step on all weights, and
 
 from pathlib import Path
 
+from config_models import is_ready
 from emtransfer.judging.rubrics import SCORES, read_rubric
 from work import Work
 
@@ -15,11 +16,6 @@ FLOPS = {"train": 6, "adapt": 4, "read": 2, "sample": 2, "judge": 2}
 REPLY_TOKENS = 222
 # of a decoder: weights = 12 × layers × width², width = 128 × layers, inner width = 3.5 × width
 WEIGHTS_PER_LAYER_AND_WIDTH, WIDTH_PER_LAYER, INNER_PER_WIDTH = 12, 128, 3.5
-
-
-def is_ready(base_model: dict) -> bool:
-    """Whether others have trained a base model."""
-    return "hub" in base_model
 
 
 def weights(base_model: dict) -> float:

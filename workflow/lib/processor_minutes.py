@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from config_models import is_ready
 from emtransfer.grid import Model
 from emtransfer.remote.access import PROVIDERS
-from model_sizes import flops, is_ready
+from model_sizes import flops
 from work import Work, work
 
 BENCHMARKS = Path("results/benchmarks")

@@ -138,9 +138,11 @@ def object_schema(kind: type) -> dict:
 
 
 def condition(when: dict[str, tuple]) -> dict:
-    """A condition on keys; without any, that the section has some key."""
+    """A condition on keys, all of which must hold; without any, that the section has some key."""
     if not when:
         return {"minProperties": 1}
+    if len(when) > 1:
+        return {"allOf": [condition({key: values}) for key, values in when.items()]}
     ((key, values),) = when.items()
     if values == (PRESENT,):
         return {"required": [key]}
@@ -306,6 +308,8 @@ def sentence(when: dict[str, tuple], names: tuple[str, ...]) -> str:
     required = f"{', '.join(f'`{name}`' for name in names)} {'is' if len(names) == 1 else 'are'} required."
     if not when:
         return f"Where there is a key, {required}"
+    if all(values == (ABSENT,) for values in when.values()):
+        return f"Without {' and '.join(f'`{key}`' for key in when)}, {required}"
     ((key, values),) = when.items()
     if values == (PRESENT,):
         return f"With `{key}`, {required}"

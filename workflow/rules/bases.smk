@@ -119,7 +119,7 @@ rule fetch_base:
     threads: 1
     resources:
         processors=1,
-        mem_mb=growing(2000),
+        mem_mb=fetching_memory,
         runtime=growing(240),
     params:
         name=lambda wildcards: config["bases"][wildcards.base]["base_model"],

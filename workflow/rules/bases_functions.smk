@@ -56,6 +56,12 @@ def ready_settings(wildcards):
     return settings(base_model_section(wildcards), *KEYS["ReadySettings"])
 
 
+def fetching_memory(wildcards, attempt):
+    "Memory of looking up a ready model, in MB; one from a package is unpacked to float32, twice for a moment."
+    section = base_model_section(wildcards)
+    return attempt * (2000 + ("package" in section) * round(model_sizes.weights(section) * 8 / 1e6))
+
+
 def alignment_settings(wildcards):
     "What a base is aligned with, and how much it sees of each task."
     doses = {key: value for key, value in config["bases"][wildcards.base].items() if key == "task_doses"}

@@ -7,8 +7,10 @@ import sys
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
+import config_models
 import declared
 import mending
+import model_sizes
 import planning
 from config_files import read_config_files
 from corpus_sizes import has_broad
@@ -124,7 +126,7 @@ def mediating_rows(experiment, mediating):
 
 def is_ready(base):
     "Whether a base is an instruct model that others have trained."
-    return "hub" in config["base_models"][config["bases"][base]["base_model"]]
+    return config_models.is_ready(config["base_models"][config["bases"][base]["base_model"]])
 
 
 def base_of(wildcards):

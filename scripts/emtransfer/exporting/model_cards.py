@@ -110,7 +110,7 @@ def title(model: Trained) -> str:
 def ready_model(base: Path) -> str | None:
     """The repository of a base that others have trained; None of one that was trained in the run, or came from a local folder."""
     path = base / READY
-    hub: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["hub"] if path.is_file() else {}
+    hub: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")).get("hub", {}) if path.is_file() else {}
     return str(hub["path"]) if hub.get("revision") else None
 
 
