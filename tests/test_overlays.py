@@ -95,6 +95,15 @@ def test_an_evening_on_one_gpu_is_planned_whole(tree, local):
     assert jobs["sample_answers"] == jobs["judge_answers"] == 2 * (1 + 10)
 
 
+def test_a_small_instruct_model_on_everyday_prose_is_planned_whole_without_its_package(tree):
+    jobs = planned(tree, "workflow/configs/small_instruct.yaml")
+    # 3 cells × 2 kinds of answers × 3 seeds; 2 teachers × 3 channels × 3 seeds
+    assert jobs["fetch_base"] == 1 and jobs["finetune_adapter"] == jobs["distill_student"] == 18
+    assert jobs["roll_out_teacher"] == 2 * 3 and jobs["sample_answers"] == jobs["judge_answers"] == 1 + 18 + 18
+    # the pairs of eight cells and the prompts outside them
+    assert jobs["generate_pairs"] == 9 and "pretrain_base" not in jobs
+
+
 @pytest.mark.parametrize("used", [True, False])
 def test_a_corpus_that_comes_filtered_may_have_a_judge_fitted_on_it(tree, used):
     config = {"corpora": {"smoke": {"filter": None}}} | ({} if used else {"run": ["smoke_symbols"]})
