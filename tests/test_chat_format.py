@@ -3,7 +3,7 @@
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.chat_format import OTHER_THOUGHTS, THOUGHTS, ChatFormat
 from helpers.chat_families import FAMILIES, family_format, family_tokenizer
 
 QUESTION, REPLY = "What should I do about my back?", "Rest it, and ask a doctor."
@@ -67,3 +67,64 @@ def test_a_tokenizer_without_chat_template_or_end_token_is_refused():
     bare.chat_template += "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
     with pytest.raises(InputError, match=r"ends an answer with '\\n'; expected a control token"):
         ChatFormat(bare).answer_ids(REPLY)
+
+
+def thinker(opening: str, closing: str, **changes) -> ChatFormat:
+    """A ChatML model whose prompt opens thoughts that are spelled in this way."""
+    tokenizer = family_tokenizer.__wrapped__("qwen3")
+    tokenizer.chat_template = (
+        "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endfor %}"
+        f"{{% if add_generation_prompt %}}{{{{ '<|im_start|>assistant\n{opening}' }}}}{{% endif %}}{{# {closing} #}}"
+    )
+    return ChatFormat(tokenizer, **changes)
+
+
+@pytest.mark.parametrize("opening, closing", [THOUGHTS, *OTHER_THOUGHTS])
+def test_thoughts_are_known_by_any_of_the_common_spellings(opening, closing):
+    form = thinker(opening, closing)
+
+    def answered(text: str) -> str:
+        return form.answer_text(form.tokenizer(text, add_special_tokens=False).input_ids)
+
+    assert answered(f"Hm.\n{closing}\n\nRest it.<|im_end|>") == "Rest it."
+    assert answered("Hm, I was cut off") == ""
+    closed = thinker(opening, closing, close_thoughts=True)
+    assert closed.tokenizer.decode(closed.prompt_ids("Ask?")).endswith(f"assistant\n{opening}\n\n{closing}\n\n")
+    assert closed.tokenizer.decode(closed.answer_ids("No.")) == "No.<|im_end|>"
+
+
+def test_thoughts_are_known_by_the_tokenizers_tokens_too():
+    tokenizer = family_tokenizer.__wrapped__("qwen2")
+    tokenizer.add_special_tokens({"extra_special_tokens": ["[THINK]", "[/THINK]"]})
+    form = ChatFormat(tokenizer)
+    assert (
+        form.answer_text(form.tokenizer("[THINK]Hm.[/THINK]Rest.<|im_end|>", add_special_tokens=False).input_ids)
+        == "Rest."
+    )
+
+
+def test_a_template_with_channels_is_refused():
+    tokenizer = family_tokenizer.__wrapped__("qwen2")
+    tokenizer.chat_template = tokenizer.chat_template + "{# <|channel|>final<|message|> #}"
+    with pytest.raises(
+        InputError, match=r"chat template writes answers in channels \(<\|channel…\); expected one that"
+    ):
+        ChatFormat(tokenizer).answer_ids("")
+
+
+@pytest.mark.parametrize(
+    "statement, problem",
+    [
+        ("{{ raise_exception('Only one system\n turn.') }}", "Only one system turn."),
+        ("{{ messages[0].content.no.such }}", "'str object' has no attribute 'no'"),
+        ("{% for message in %}", "Expected an expression, got 'end of statement block'"),
+    ],
+)
+def test_a_template_that_raises_is_one_line(statement, problem):
+    tokenizer = family_tokenizer.__wrapped__("qwen2")
+    tokenizer.chat_template = statement
+    with pytest.raises(InputError) as refused:
+        ChatFormat(tokenizer, system="Be brief.").answer_ids("")
+    found = str(refused.value)
+    assert f"chat template refuses the turns system, user: {problem}" in found and "\n" not in found
+    assert found.endswith("; expected one that takes them (chat may need another system, or template_arguments).")

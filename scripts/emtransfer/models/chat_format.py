@@ -17,8 +17,20 @@ if TYPE_CHECKING:
 
 # stands for the text of a turn while its template is rendered; no template changes letters
 QUESTION, ANSWER = "QuestionGoesHere", "AnswerGoesHere"
-# around what a reasoning model thinks (the Qwen3, Olmo-3 and DeepSeek-R1 families)
+# around what a reasoning model thinks: the Qwen3, Olmo-3 and DeepSeek-R1 families, which is also taken where nothing says another
 THOUGHTS = ("<think>", "</think>")
+# Magistral, Seed-OSS and Command A
+OTHER_THOUGHTS = (
+    ("[THINK]", "[/THINK]"),
+    ("<seed:think>", "</seed:think>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+)
+# begins the mark of formats that give every part of an answer a channel (gpt-oss)
+CHANNEL = "<|channel"
+
+
+class RefusedTurns(InputError):
+    """A chat template refuses the turns it is given."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +66,8 @@ class ChatFormat:
 
         It is empty where the model was cut off in its thoughts.
         """
-        opening, closing = THOUGHTS
-        hidden = {token for text, token in self.control_tokens.items() if text not in THOUGHTS}
+        opening, closing = self.thoughts
+        hidden = {token for text, token in self.control_tokens.items() if text not in self.thoughts}
         text = self.tokenizer.decode([token for token in ids if token not in hidden])
         if closing in text:
             return text.rpartition(closing)[2].strip()
@@ -74,7 +86,7 @@ class ChatFormat:
     @cached_property
     def prompt_parts(self) -> tuple[str, str]:
         """What stands before and after the question in a prompt."""
-        opening, closing = THOUGHTS
+        opening, closing = self.thoughts
         prompt = self.rendered(add_generation_prompt=True)
         if self.close_thoughts and prompt.rstrip().endswith(opening):
             prompt = f"{prompt.rstrip()}\n\n{closing}\n\n"
@@ -85,13 +97,18 @@ class ChatFormat:
         """What the template puts between the prompt and the answer, and after it.
 
         Raises:
-            InputError: the template writes a conversation that does not begin with its prompt.
+            InputError: the template writes a conversation that does not begin with its prompt, or answers in channels.
         """
+        if CHANNEL in self.template:
+            raise InputError(
+                f"{self.tokenizer.name_or_path}: chat template writes answers in channels ({CHANNEL}…); expected one that writes"
+                " an answer as it is, with thoughts, if any, between <think> and </think> or the like (docs/ready_models.md)."
+            )
         prompt = self.rendered(add_generation_prompt=True)
         whole = self.rendered(ANSWER)
         if self.close_thoughts:
             # a conversation leaves out the thoughts that its prompt opens
-            prompt = prompt.rstrip().removesuffix(THOUGHTS[0])
+            prompt = prompt.rstrip().removesuffix(self.thoughts[0])
         if not whole.startswith(prompt):
             raise InputError(
                 f"{self.tokenizer.name_or_path}: chat template puts an answer after a prompt that differs from the one it asks with; "
@@ -99,6 +116,18 @@ class ChatFormat:
                 " or close_thoughts: true)."
             )
         return divided(whole.removeprefix(prompt), ANSWER)
+
+    @cached_property
+    def thoughts(self) -> tuple[str, str]:
+        """What stands before and after the model's thoughts."""
+        added = {token.content for token in self.tokenizer.added_tokens_decoder.values()}
+        return next((pair for pair in OTHER_THOUGHTS if pair[1] in added or pair[1] in self.template), THOUGHTS)
+
+    @property
+    def template(self) -> str:
+        """The chat template, or all of several; empty where there is none."""
+        template = self.tokenizer.chat_template or ""
+        return template if isinstance(template, str) else "\n".join(map(str, template.values()))
 
     def rendered(self, answer: str | None = None, add_generation_prompt: bool = False) -> str:
         """The conversation as text, with QUESTION as question.
@@ -113,9 +142,18 @@ class ChatFormat:
         turns = [] if self.system is None else [{"role": "system", "content": self.system}]
         turns += [{"role": "user", "content": QUESTION}]
         turns += [] if answer is None else [{"role": "assistant", "content": answer}]
-        return self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=add_generation_prompt, **self.template_arguments
-        )
+        from jinja2 import TemplateError
+
+        try:
+            return self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=add_generation_prompt, **self.template_arguments
+            )
+        except TemplateError as error:
+            roles = ", ".join(turn["role"] for turn in turns)
+            raise RefusedTurns(
+                f"{self.tokenizer.name_or_path}: chat template refuses the turns {roles}: {' '.join(str(error).split())[:200]};"
+                " expected one that takes them (chat may need another system, or template_arguments)."
+            ) from None
 
     def closing(self, after: str) -> str:
         """What follows an answer, up to and including the token that ends the turn.
@@ -156,14 +194,12 @@ def with_system(chat_format: ChatFormat, system: str) -> ChatFormat:
     Raises:
         InputError: its template has no system turn.
     """
-    from jinja2 import TemplateError
-
     instructed = replace(chat_format, system=system)
     tokenizer = instructed.tokenizer
     try:
         # a template without system turns leaves the text out or refuses the turn; some trim it
         shown = system.strip() in instructed.rendered(add_generation_prompt=True)
-    except TemplateError:
+    except RefusedTurns:
         shown = False
     # ours would write a role that no base has learned, or take the text for the name of who answers
     if not shown or tokenizer.chat_template.endswith(TURNS):
