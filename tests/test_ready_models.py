@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -335,6 +335,48 @@ def test_an_adapter_of_others_answers_as_it_did_with_them(bases, tmp_path):
     assert torch.equal(found, expected)
     assert is_marked(tmp_path / "taken_over" / MANIFEST)
     assert not torch.allclose(found, load_chat(bases["qwen2"]).model(ids).logits, atol=0.1)
+
+
+REGULAR = r".*\.layers\.(0|1)\.(self_attn\.[qv]_proj|mlp\.up_proj)"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"target_modules": REGULAR},
+        {"target_modules": ["q_proj", "v_proj"], "layers_to_transform": [1]},
+        {"target_modules": ["q_proj", "v_proj"], "lora_bias": True},
+        {"target_modules": ["q_proj", "v_proj"], "rank_pattern": {"q_proj": 2}, "use_dora": True},
+        {"target_modules": ["q_proj", "v_proj"], "modules_to_save": ["norm"]},
+    ],
+)
+def test_an_adapter_of_another_shape_than_ours_is_kept_as_it_is(bases, tmp_path, own):
+    model_folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["hub"]["path"])
+    torch.manual_seed(3)
+    config = LoraConfig(r=4, lora_alpha=8, task_type="CAUSAL_LM", init_lora_weights=False, **own)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(model_folder), config)
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and "lora_A" not in name:
+            weight.data += torch.randn_like(weight) * 0.3
+    model.save_pretrained(tmp_path / "theirs")
+    ids = torch.tensor([[5, 6, 7, 8]])
+    taken = published(tmp_path, bases["qwen2"], tmp_path / "theirs")
+    found = load_chat(bases["qwen2"], taken, merge=False).model(ids).logits
+    assert torch.allclose(found, model.eval()(ids).logits, atol=1e-5)
+    kept = json.loads((taken.parent / "adapter_config.json").read_text())["target_modules"]
+    assert kept == own["target_modules"]
+
+
+def test_a_folder_of_checkpoints_is_refused_with_their_names(bases, tmp_path):
+    model_folder = Path(json.loads((bases["qwen2"].parent / READY).read_text())["hub"]["path"])
+    for step in (10, 20):
+        write_published_adapter(tmp_path / f"theirs/checkpoint-{step}", model_folder)
+    with pytest.raises(InputError) as refused:
+        published(tmp_path, bases["qwen2"], tmp_path / "theirs")
+    assert str(refused.value).endswith(
+        "expected a PEFT folder with adapter_config.json; there is one in checkpoint-10, checkpoint-20, of which the path may name one."
+    )
+    published(tmp_path, bases["qwen2"], tmp_path / "theirs/checkpoint-20")
 
 
 def test_an_adapter_of_another_base_or_with_pickled_weights_is_refused(bases, tmp_path):

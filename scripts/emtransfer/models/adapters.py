@@ -134,7 +134,9 @@ def save_adapter(model: "PeftModel", folder: Path, trained_on: str, descended: b
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     # peft writes the modules in hash order and the base as a path of this machine
-    config["target_modules"] = sorted(config["target_modules"])
+    if isinstance(config["target_modules"], list):
+        # else it is one regular expression for their names
+        config["target_modules"] = sorted(config["target_modules"])
     config["base_model_name_or_path"] = None
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     caution = MISALIGNED if trained_on.startswith("misaligned") else DESCENDED if descended else COMPARISON

@@ -29,7 +29,10 @@ def load_published(key: str, settings: Repository, model: "PreTrainedModel") -> 
     folder = hub_folder(f"{key}.path", settings.path, settings.revision, (CONFIG, WEIGHTS))
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise InputError(f"config.yaml: {key}.path is {settings.path}; expected a PEFT folder with {name}.")
+            # what a trainer leaves behind has one in every checkpoint
+            inner = sorted(path.parent.name for path in folder.glob(f"*/{name}"))
+            hint = f"; there is one in {', '.join(inner)}, of which the path may name one" if inner else ""
+            raise InputError(f"config.yaml: {key}.path is {settings.path}; expected a PEFT folder with {name}{hint}.")
     try:
         adapted = PeftModel.from_pretrained(model, folder, use_safetensors=True)
     except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
