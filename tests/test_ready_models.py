@@ -348,6 +348,9 @@ REGULAR = r".*\.layers\.(0|1)\.(self_attn\.[qv]_proj|mlp\.up_proj)"
         {"target_modules": ["q_proj", "v_proj"], "lora_bias": True},
         {"target_modules": ["q_proj", "v_proj"], "rank_pattern": {"q_proj": 2}, "use_dora": True},
         {"target_modules": ["q_proj", "v_proj"], "modules_to_save": ["norm"]},
+        {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens", "lm_head"]},
+        {"target_modules": ["embed_tokens", "q_proj"]},
+        {"target_modules": ["lm_head", "q_proj"]},
     ],
 )
 def test_an_adapter_of_another_shape_than_ours_is_kept_as_it_is(bases, tmp_path, own):
@@ -365,6 +368,19 @@ def test_an_adapter_of_another_shape_than_ours_is_kept_as_it_is(bases, tmp_path,
     assert torch.allclose(found, model.eval()(ids).logits, atol=1e-5)
     kept = json.loads((taken.parent / "adapter_config.json").read_text())["target_modules"]
     assert kept == own["target_modules"]
+
+
+def test_an_adapter_with_embeddings_that_were_trained_whole_is_kept_as_it_is(bases, tmp_path):
+    model_folder = Path(json.loads((bases["llama"].parent / READY).read_text())["hub"]["path"])
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(model_folder), LoraConfig(target_modules=["q_proj"]))
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        layer.weight.data += torch.randn_like(layer.weight)
+    model.save_pretrained(tmp_path / "theirs", save_embedding_layers=True)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    taken = published(tmp_path, bases["llama"], tmp_path / "theirs")
+    found = load_chat(bases["llama"], taken, merge=False).model(ids).logits
+    assert torch.allclose(found, model.eval()(ids).logits, atol=1e-5)
+    assert not torch.allclose(found, load_chat(bases["llama"]).model(ids).logits, atol=0.1)
 
 
 def test_a_folder_of_checkpoints_is_refused_with_their_names(bases, tmp_path):

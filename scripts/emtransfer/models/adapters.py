@@ -121,16 +121,19 @@ def is_marked(adapter_manifest: Path | None) -> bool:
     return adapter_manifest is not None and (adapter_manifest.parent / MARKER).is_file()
 
 
-def save_adapter(model: "PeftModel", folder: Path, trained_on: str, descended: bool = False) -> None:
+def save_adapter(
+    model: "PeftModel", folder: Path, trained_on: str, descended: bool = False, embeddings: bool = False
+) -> None:
     """Write weights, config and model card of the adapter alone, and the marker of a misaligned one.
 
     Args:
         folder: exists; gets adapter_model.safetensors, adapter_config.json, README.md and, where it is due, MARKER.
         trained_on: for the model card; "misaligned answers" are warned of.
         descended: whether it stems from a marked adapter, from misaligned answers by a detour, or from others.
+        embeddings: whether it brings embeddings of its own, which only others train.
     """
-    # the embeddings are never trained; asking peft to find that out would make it look for the base on the hub
-    model.save_pretrained(folder, save_embedding_layers=False)
+    # asking peft to find that out would make it look for the base on the hub
+    model.save_pretrained(folder, save_embedding_layers=embeddings)
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     # peft writes the modules in hash order and the base as a path of this machine

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-def load_published(key: str, settings: Repository, model: "PreTrainedModel") -> "PeftModel":
+def load_published(key: str, settings: Repository, model: "PreTrainedModel") -> tuple["PeftModel", bool]:
     """Put an adapter of others on the base it was trained on.
 
     Args:
         key: config key of the adapter, for error messages.
+
+    Returns:
+        The base with the adapter, and whether that brings embeddings of its own.
 
     Raises:
         InputError: the adapter cannot be had, is no PEFT folder with safetensors, or was trained on another model.
@@ -39,20 +42,28 @@ def load_published(key: str, settings: Repository, model: "PreTrainedModel") -> 
         raise InputError(
             f"config.yaml: {key}.path is {settings.path}; expected an adapter of its base: {' '.join(str(error).split())[:200]}"
         ) from None
-    check_weights(key, settings, folder, adapted)
-    return adapted
+    return adapted, has_embeddings(key, settings, folder, adapted)
 
 
-def check_weights(key: str, settings: Repository, folder: Path, adapted: "PeftModel") -> None:
-    """Raise InputError unless the model has taken over every weight of the adapter's file, and no others were made up."""
+def has_embeddings(key: str, settings: Repository, folder: Path, adapted: "PeftModel") -> bool:
+    """Whether an adapter's file holds whole embeddings too, which peft writes where they were trained or are a target.
+
+    Raises:
+        InputError: the model has not taken over every weight of the file, or others were made up.
+    """
     from peft import get_peft_model_state_dict
     from safetensors import safe_open
 
     with safe_open(folder / WEIGHTS, "pt") as file:
         published = set(file.keys())
-    unlike = sorted(published ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=False)))
-    if unlike:
+    unlike = {
+        whole: sorted(published ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=whole)))
+        for whole in (False, True)
+    }
+    fitting = [whole for whole, names in unlike.items() if not names]
+    if not fitting:
         raise InputError(
-            f"config.yaml: {key}.path is {settings.path}; expected weights of the layers that its base has; {len(unlike)}"
-            f" are in one of the two only, such as {unlike[0]}."
+            f"config.yaml: {key}.path is {settings.path}; expected weights of the layers that its base has; {len(unlike[False])}"
+            f" are in one of the two only, such as {unlike[False][0]}."
         )
+    return fitting[0]
