@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 
 from emtransfer.errors import InputError
+from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.judging.fitting import FitSettings, load_encoder
 from emtransfer.models.embedding import load_embedder
+from emtransfer.models.ready_models import READY
 from helpers.chat_families import write_family
 from helpers.paths import ROOT
-from helpers.ready_bases import settings_of, write_base
+from helpers.ready_bases import settings_of
 from helpers.tiny_encoder import write_tiny_encoder
 
 SOURCES = [path for folder in ("scripts", "workflow", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
@@ -127,18 +130,26 @@ def test_the_code_of_the_models_here_would_run_if_it_were_let(tmp_path, ran):
 
 
 def test_a_ready_model_runs_no_code_although_a_user_says_yes_and_the_environment_too(tmp_path, ran):
-    folder = write_family(tmp_path / "model", "llama")
-    base = write_base(tmp_path / "base", settings_of("llama", with_own_code(folder, ran)))
-    program = "import sys; from emtransfer.errors import run; from emtransfer.models.loading import load_chat; run(load_chat, sys.argv[1])"
+    folder = with_own_code(write_family(tmp_path / "model", "llama"), ran)
+    settings = asdict(settings_of("llama", folder))
+    # a base that was described before models were tried
+    with new_folder(tmp_path / "base") as unfinished:
+        (unfinished / READY).write_text(json.dumps(settings | {"files": {}}), encoding="utf-8")
+        write_manifest(unfinished, origin({}, 1, "test", {}))
+    load = "import sys; from emtransfer.errors import run; from emtransfer.models.loading import load_chat; run(load_chat, sys.argv[1])"
+    fetch = [ROOT / "scripts/fetch_base.py", "--name", "theirs", "--settings", json.dumps(settings), "--seed", "1"]
+    fetch += ["--code", "test", "--output", tmp_path / "fetched" / MANIFEST]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "HF_HUB_OFFLINE": "1"}
     environment |= dict.fromkeys(
         ("TRUST_REMOTE_CODE", "HF_HUB_TRUST_REMOTE_CODE", "HF_DATASETS_TRUST_REMOTE_CODE"), "1"
     )
-    command = [sys.executable, "-c", program, str(base)]
-    done = subprocess.run(command, input="y\n" * 9, capture_output=True, text=True, env=environment)
-    assert done.returncode == 1 and not ran.exists()
-    assert "[y/N]" not in done.stdout + done.stderr and "Traceback" not in done.stderr
-    assert "expected a model that transformers can load by itself" in done.stderr.strip().splitlines()[-1]
+    for command in (["-c", load, tmp_path / "base" / MANIFEST], fetch):
+        command = [sys.executable, *map(str, command)]
+        done = subprocess.run(command, input="y\n" * 9, capture_output=True, text=True, env=environment)
+        assert done.returncode == 1 and not ran.exists()
+        assert "[y/N]" not in done.stdout + done.stderr and "Traceback" not in done.stderr
+        # fetching adds the folder that was being written
+        assert "expected a model that transformers can load by itself" in done.stderr
 
 
 def test_an_encoder_runs_no_code(tmp_path, ran):
