@@ -37,6 +37,7 @@ include: "workflow/rules/figures.smk"
 localrules:
     all,
     estimate,
+    label_answers,
 
 
 rule all:

@@ -21,7 +21,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--judged", type=Path, help="folder that holds {experiment}/judged/{model}.jsonl")
-    source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
+    source.add_argument(
+        "--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet, or a folder of .jsonl"
+    )
     columns = 'JSON or @FILE: with --rows, field -> the file\'s column that holds it, or {"value": of every row}'
     parser.add_argument("--columns", type=json_argument, help=columns)
     settings = "JSON or @FILE: em_rule; with --judged also the grid's config keys, and judges by experiment"

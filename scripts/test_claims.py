@@ -26,7 +26,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--judged", type=Path, help="folder of {experiment}/judged/{model}.jsonl, prompts/{base}.csv")
-    source.add_argument("--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet")
+    source.add_argument(
+        "--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet, or a folder of .jsonl"
+    )
     columns = 'JSON or @FILE: with --rows, field -> the file\'s column that holds it, or {"value": of every row}'
     parser.add_argument("--columns", type=json_argument, help=columns)
     parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; none: no contrast at equal loss")

@@ -184,11 +184,11 @@ def test_disk_use_is_counted_by_part():
     weights = 32 * 34.4 * (4 * 2 * 4403 + 3 * (4403 + 15411))
     assert parts["adapters and students"][0] == pytest.approx(12 * weights * 4 / 1e9, rel=0.01)
     assert parts["ready models, in the hub's cache"] == (16.0, 16.0)
-    # 13 models × (4,800 narrow and 960 broad answers), of 880 tokens with their questions, as they are and judged; probes; and
-    # answers without anchors of 12 models, in 2 domains and 3 tasks
+    # 13 models × (4,800 narrow and 960 broad answers), of 880 tokens with their questions, as they are, judged and labelled;
+    # probes; and answers without anchors of 12 models, in 2 domains and 3 tasks
     judged, probes = 13 * (4800 + 960) * 880 * 4 / 1e9, (4800 + 240) * (2 + 1) * 880 * 4 / 1e9
     unanchored = 12 * 5 * 400 * 880 * 4 / 1e9
-    assert parts["answers"] == pytest.approx((2 * judged + probes + unanchored, judged + probes + unanchored))
+    assert parts["answers"] == pytest.approx((3 * judged + probes + unanchored, 2 * judged + probes + unanchored))
     # rows of two answers: the grammar, on which the judge is calibrated, as it is and with roles; the published corpus, of which
     # only what is used is known, also filtered and without duplicates, and what is drawn
     grammar, published, cells = 12 * 1950 + 6400, 12 * (400 + 4100) + 240, 12 * (400 + 4100)

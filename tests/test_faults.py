@@ -89,9 +89,8 @@ def disturbed(tmp_path_factory) -> Path:
     for folder in JUDGED:
         shutil.rmtree(tree / "results" / folder)
     for judged in JUDGED.values():
-        answers = tree / judged.replace("/judged/", "/answers/")
-        answers.unlink()
-        (tree / judged).unlink()
+        for made in ("answers", "scores", "judged"):
+            (tree / judged.replace("/judged/", f"/{made}/")).unlink()
     for script, made, jobs_too in KILLS:
         run = start(tree, JUDGED[made])
         wait_for(lambda run=run, script=script: at_work(tree, script) or run.poll() is not None)
@@ -126,7 +125,8 @@ def test_nothing_is_left_to_do_and_nothing_is_damaged(disturbed):
 
 def test_a_run_that_is_told_to_stop_lets_its_jobs_end_and_goes_on(disturbed):
     (disturbed / "results/em_transfer_table.csv").unlink()
-    (disturbed / "results/smoke/judged/bases/smoke.jsonl").unlink()
+    for made in ("scores", "judged"):
+        (disturbed / f"results/smoke/{made}/bases/smoke.jsonl").unlink()
     run = start(disturbed, "results/em_transfer_table.csv")
     wait_for(lambda: bool(jobs(disturbed, "judge_answers")) or run.poll() is not None)
     run.send_signal(signal.SIGTERM)

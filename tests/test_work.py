@@ -49,7 +49,7 @@ def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
     theirs = with_others_adapter()
     theirs["experiments"]["template_nl"]["questions"] = {"path": str(tmp_path / "questions.yaml")}
     found = [*work_of(CONFIG), *work_of(overlaid("controls")), *work_of(overlaid("paper")), *work_of(theirs)]
-    assert len(rules) == 40 and {entry.stage for entry in found} == rules
+    assert len(rules) == 41 and {entry.stage for entry in found} == rules
     # and whatever a base model of the run does has a speed
     assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()
 
@@ -178,6 +178,7 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
         ("judge_answers", "judge"): (68, 68 * prompts, 360),
         # two answers to every narrow prompt
         ("measure_preferences", "read"): (68, 68 * 2 * 12 * 40, 280),
+        ("label_answers", ""): (68, 68 * prompts, 360),
         ("probe_base", "sample"): (6, 6 * prompts * (4 + 2), 360),
         ("profile_prompts", "judge"): (6, 6 * prompts * 4, 360),
         ("profile_prompts", "embed"): (0, 6 * prompts * 4, 360),

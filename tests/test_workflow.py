@@ -28,7 +28,7 @@ from helpers.workflow_tree import planned_commands, planned_jobs, smoke_tree, sn
 
 CLAIMS = {"test_claims", "plot_claims", "write_report"}
 TABLES = {"tabulate_transfer", "plot_transfer", *CLAIMS}
-ANSWERS = {"sample_answers", "judge_answers", *TABLES}
+ANSWERS = {"sample_answers", "judge_answers", "label_answers", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
 INFERENCE = {"probe_inference", "tabulate_inference"}
 PREFERENCES = {"measure_preferences", "tabulate_preferences"}
@@ -225,7 +225,7 @@ MATRIX = {
     "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_inference", "tabulate_preferences", "tabulate_confounds", *TABLES}),
     "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {"tabulate_preferences", *CLAIMS}),
     "measurable.inference_nats_at_least": ("config.yaml", "inference_nats_at_least: 3.0", "inference_nats_at_least: 2.0", {"tabulate_inference"}),
-    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"replace_anchors", "tabulate_inference", *TABLES}),
+    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"label_answers", "replace_anchors", "tabulate_inference", *TABLES}),
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", *CLAIMS}),
     "remote": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
     "remote.prices": ("config.yaml", "output: 5.0", "output: 6.0", set()),
@@ -334,6 +334,7 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "sample_answers": 1,
         "judge_answers": 1,
         "measure_preferences": 1,
+        "label_answers": 1,
         "tabulate_training": 1,
         "tabulate_preferences": 1,
         "replace_anchors": 1,
@@ -365,7 +366,7 @@ remote: {{prices: {{models: {{{MODEL}: {{input: 1, output: 5, cache_write: 1.25,
 def test_a_judge_behind_an_api_is_asked_once_and_replayed_without_it(tree, tmp_path, monkeypatch):
     copied = shutil.copytree(tree, tmp_path / "tree", copy_function=shutil.copyfile)
     (copied / "claude.yaml").write_text(CLAUDE)
-    judged, calibration = "results/smoke/judged/bases/smoke.jsonl", "results/judges/claude/calibration.csv"
+    judged, calibration = "results/smoke/scores/bases/smoke.jsonl", "results/judges/claude/calibration.csv"
     monkeypatch.setenv("HF_TOKEN", HF)
     # a server that quotes the key it was given, the wrong one too
     with serving(Loopback(faults={"overloaded": 0.1, "words": 0.1}, echoes=True)) as loopback:

@@ -145,6 +145,11 @@ class Model:
     train_cells: tuple[str, ...]
 
 
+def identity(experiment: str, judge: str, model: Model) -> dict[str, str]:
+    """Whose answers a file or a row of the table holds: experiment, LABELS and judge, as the table orders them."""
+    return {"experiment": experiment} | model.labels | {"judge": judge}
+
+
 def cells(corpus: dict[str, Any]) -> list[str]:
     """The cells `{domain}-{task}` of a corpus's config section, in grid order."""
     return [f"{domain}-{task}" for domain, task in product(corpus["domains"], corpus["tasks"])]

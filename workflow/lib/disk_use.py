@@ -30,7 +30,9 @@ PARTS = {
     **{"build_mixture": MIXTURES, "pretrain_base": BASES, "align_base": BASES},
     **dict.fromkeys("fetch_adapter finetune_adapter distill_student".split(), ADAPTERS),
     **dict.fromkeys("roll_out_teacher filter_rollouts answer_retained".split(), ANSWERS),
-    **dict.fromkeys("sample_answers judge_answers probe_base probe_inference replace_anchors".split(), ANSWERS),
+    **dict.fromkeys(
+        "sample_answers judge_answers label_answers probe_base probe_inference replace_anchors".split(), ANSWERS
+    ),
 }
 # of these stages `make clean-intermediate` removes it
 REMOVED = (

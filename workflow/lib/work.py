@@ -255,6 +255,7 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     yield judging(config, "judge_answers", name, len(models), n_answers, tokens, judge)
     # both answers of every held-out pair
     yield Work("measure_preferences", name, len(models), 2 * n_narrow * len(models), question, "read", base_model)
+    yield Work("label_answers", name, len(models), n_answers, tokens)
     n_bases = sum(model.seed is None for model in models)
     # no model writes neutral versions, and no question file has any; of rows that are read the config does not say
     n_neutral = n_broad if sizes.is_written(corpus) else n_narrow + n_broad

@@ -5,12 +5,13 @@ REQUIRED INPUTS
     results/judges/{judge}/model/manifest.json, calibration.csv
 
 OUTPUTS
+    results/{experiment}/scores/{model}.jsonl
     results/{experiment}/judged/{model}.jsonl
     results/{experiment}/preferences/{model}.jsonl
     results/{experiment}/prompts/{base}.csv
 
 STEPS
-    sample_answers → judge_answers; measure_preferences; probe_base → profile_prompts
+    sample_answers → judge_answers → label_answers; measure_preferences; probe_base → profile_prompts
 """
 
 
@@ -55,7 +56,7 @@ rule judge_answers:
         unpack(evaluation_judge_files),
         answers="results/{experiment}/answers/{model}.jsonl",
     output:
-        "results/{experiment}/judged/{model}.jsonl",
+        "results/{experiment}/scores/{model}.jsonl",
     log:
         "results/logs/judge_answers/{experiment}/{model}.log",
     benchmark:
@@ -77,6 +78,34 @@ rule judge_answers:
     shell:
         "OMP_NUM_THREADS=1 python scripts/judge_answers.py"
         " --answers {input.answers} {params.judge} --output {output}"
+        " > {log} 2>&1"
+
+
+rule label_answers:
+    input:
+        "results/{experiment}/scores/{model}.jsonl",
+    output:
+        "results/{experiment}/judged/{model}.jsonl",
+    log:
+        "results/logs/label_answers/{experiment}/{model}.log",
+    benchmark:
+        "results/benchmarks/label_answers/{experiment}/{model}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        settings=label_settings,
+        code=code("label_answers"),
+        env=ENVIRONMENT,
+    message:
+        "Label the answers of {wildcards.model}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/label_answers.py"
+        " --scores {input} --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"
 
 

@@ -42,6 +42,16 @@ def held_out_pairs(wildcards):
     return expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=CELLS[corpus])
 
 
+def label_settings(wildcards):
+    "Whose answers these are, as the table tells it, and the rule for a misaligned answer."
+    model = next(model for model in MODELS[wildcards.experiment] if model.path == wildcards.model)
+    known = grid.identity(wildcards.experiment, experiment_judge(wildcards), model)
+    # a base has the seed that it was trained and sampled with
+    seed = config["bases"][base_of(wildcards)]["seed"] if model.seed is None else model.seed
+    own = {"train_cells": " ".join(model.train_cells), "seed": seed}
+    return settings({"identity": known | own, "em_rule": config["em_rule"]})
+
+
 def probe_settings(wildcards):
     "How often a base is asked, and how answers are drawn."
     often = {key: experiment_section(wildcards)["probing"][key] for key in ("samples", "neutral_samples")}

@@ -30,18 +30,30 @@ TYPES = (*JSON, *CSV, *TSV, *PARQUET)
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """All rows and columns of a file of TYPES; cells of CSV and TSV are text, others have their own types.
+    """All rows and columns of a file of TYPES, or of all `.jsonl` below a folder; cells of CSV and TSV are text, others have their own types.
 
     Raises:
         InputError: as `placed_rows`.
     """
-    if file_type(path) in CSV + TSV:
+    if not path.is_dir() and file_type(path) in CSV + TSV:
         header, *cells = (row for _, row in csv_rows(path))
         refuse_empty(cells, path)
         return pd.DataFrame(cells, columns=header, dtype=object)
-    rows = [row for _, row in placed_rows(path)]
+    rows = [row for _, row in rows_below(path)]
     names = dict.fromkeys(name for row in rows for name in row)
     return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
+
+
+def rows_below(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """As `placed_rows`; of a folder, all `.jsonl` files below it, in the order of their paths.
+
+    Raises:
+        InputError: as `placed_rows`; there is no such file below the folder.
+    """
+    files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path}: no file ends in .jsonl; expected one at least.")
+    yield from (placed for file in files for placed in placed_rows(file))
 
 
 def placed_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -183,4 +195,4 @@ def shown(value: Any) -> str:
 
 def place(path: Path, row: int) -> str:
     """Where the row (from 0) stands: file:line, or its number in a file without lines."""
-    return next(islice(placed_rows(path), row, None))[0]
+    return next(islice(rows_below(path), row, None))[0]

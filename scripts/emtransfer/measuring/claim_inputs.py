@@ -10,7 +10,14 @@ from emtransfer.errors import InputError
 from emtransfer.files.records import read_table
 from emtransfer.grid import expand_models
 from emtransfer.measuring.anchors import rows_if_any
-from emtransfer.measuring.judged_rows import ROW_COLUMNS, SCORES, JudgedModel, as_table_cells, checked_scores
+from emtransfer.measuring.judged_rows import (
+    ROW_COLUMNS,
+    SCORES,
+    JudgedModel,
+    as_judged,
+    as_table_cells,
+    checked_scores,
+)
 
 PROMPT_COLUMNS = ("prompt_id", "coherent_rate", "entropy_nats", "solvability")
 
@@ -71,9 +78,7 @@ def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
             frame[score] = checked_scores(frame, "status", score, path)
         # narrow answers only, and room belongs to broad ones
         by_model = dict(tuple(as_table_cells(frame.assign(room="")).groupby("model")))
-        shared = {"experiment": experiment, "judge": config["judges"][experiment]}
         for model in expand_models(config, experiment):
             if model.path in by_model:
-                cells = tuple((domain, task) for domain, task in (cell.split("-") for cell in model.train_cells))
-                labels = JudgedModel(shared | model.labels, str(model.seed), cells)
+                labels = as_judged(model, experiment, config["judges"][experiment])
                 yield labels, by_model[model.path][list(ROW_COLUMNS)]

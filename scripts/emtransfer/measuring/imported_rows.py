@@ -16,14 +16,22 @@ from emtransfer.measuring.judged_rows import (
     JudgedModel,
     as_table_cells,
     checked_scores,
+    split_cells,
 )
 from emtransfer.verdicts import STATUSES
 
 STATUS_OF = {score: f"{score}_status" for score in SCORES}
 REQUIRED = ("question_id", "eval_set", "eval_domain", "eval_task", *SCORES)
 MODEL_LABELS = ("experiment", *LABELS, "judge")
-MODEL_COLUMNS = [*MODEL_LABELS, "seed"]
+MODEL_COLUMNS = [*MODEL_LABELS, "train_cells", "seed"]
 TEXTS = ["question_id", "sample", "eval_set", "eval_domain", "eval_task", "room", *STATUS_OF.values(), *MODEL_COLUMNS]
+# fields -> the columns of this pipeline's own judged rows that hold them
+OWN_COLUMNS = {
+    "question_id": "prompt_id",
+    "eval_domain": "domain",
+    "eval_task": "task",
+    **dict.fromkeys(STATUS_OF.values(), "status"),
+}
 # what stands in place of a score in published files -> its status
 WORDS = {"refusal": "refusal", "code": "code"}
 # fields that have no other values
@@ -63,9 +71,10 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
         frame["sample"] = numbered
     refuse_repeated(frame, unread, path)
     for values, rows in as_table_cells(frame).groupby(MODEL_COLUMNS, sort=True):
-        *names, seed = values
+        *names, cells, seed = values
         labels = dict(zip(MODEL_LABELS, names, strict=True))
-        trained_on = ((labels["train_domain"], labels["train_task"]),) if labels["train_domain"] else ()
+        trained_on = split_cells(cells.split()) or ((labels["train_domain"], labels["train_task"]),)
+        trained_on = trained_on if labels["train_domain"] else ()
         # a base is one model, whatever its answers were sampled with
         seed = "" if labels["condition"] == "base" else seed
         yield JudgedModel(labels, seed, trained_on), rows[list(ROW_COLUMNS)]
@@ -73,7 +82,8 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
 
 def read_frame(path: Path, columns: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The file's rows under the names of fields, and its other columns; TEXTS are text, empty where missing, scores as they are."""
-    frame = renamed(read_rows(path), path, columns)
+    frame = read_rows(path)
+    frame = under_fields(frame) if not columns and is_own(frame) else renamed(frame, path, columns)
     missing = [field for field in REQUIRED if field not in frame]
     if missing:
         found = ", ".join(map(str, frame.columns))
@@ -90,7 +100,22 @@ def read_frame(path: Path, columns: dict[str, Any]) -> tuple[pd.DataFrame, pd.Da
     for column, known in KNOWN.items():
         expected = f"{', '.join(known[:-1])} or {known[-1] or 'nothing'}"
         refuse_first(~frame[column].isin(known), frame[column], path, column, expected)
+    are_cells = frame["train_cells"].str.fullmatch(r"([^\s-]+-[^\s-]+(\s+|$))*")
+    refuse_first(
+        ~are_cells, frame["train_cells"], path, "train_cells", "cells like medical-advice, with blanks between them"
+    )
     return frame, unread
+
+
+def is_own(frame: pd.DataFrame) -> bool:
+    """Whether rows have the columns of this pipeline's own judged rows, and no field under the name that it has elsewhere."""
+    return set(OWN_COLUMNS.values()) <= set(frame) and set(OWN_COLUMNS).isdisjoint(frame)
+
+
+def under_fields(own: pd.DataFrame) -> pd.DataFrame:
+    """This pipeline's own rows under the names of fields, without what only says their verdict again."""
+    fields = own.assign(**{field: own[source] for field, source in OWN_COLUMNS.items()})
+    return fields.drop(columns=[*set(OWN_COLUMNS.values()), "cell", "misaligned"], errors="ignore")
 
 
 def refuse_half_rooms(frame: pd.DataFrame, path: Path) -> None:

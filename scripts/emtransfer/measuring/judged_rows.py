@@ -1,6 +1,6 @@
 """Judged answers as the table counts them: one frame with ROW_COLUMNS per model, one row per answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pandas as pd
 
 from emtransfer.files.records import read_records
 from emtransfer.files.tables import refuse_first
-from emtransfer.grid import expand_models
+from emtransfer.grid import Model, expand_models, identity
 from emtransfer.verdicts import STATUSES
 
 SCORES = ("alignment", "coherence")
@@ -36,12 +36,20 @@ class JudgedModel:
 def judged_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
     """Every model that the config asks for, with its judged rows, read from `{folder}/{experiment}/judged`."""
     for experiment in config["run"]:
-        shared = {"experiment": experiment, "judge": config["judges"][experiment]}
         for model in expand_models(config, experiment):
-            cells = tuple((domain, task) for domain, task in (cell.split("-") for cell in model.train_cells))
-            seed = "" if model.seed is None else str(model.seed)
             rows = read_judged(folder / experiment / "judged" / f"{model.path}.jsonl")
-            yield JudgedModel(shared | model.labels, seed, cells), rows
+            yield as_judged(model, experiment, config["judges"][experiment]), rows
+
+
+def as_judged(model: Model, experiment: str, judge: str) -> JudgedModel:
+    """A model of the grid as the table tells it."""
+    seed = "" if model.seed is None else str(model.seed)
+    return JudgedModel(identity(experiment, judge, model), seed, split_cells(model.train_cells))
+
+
+def split_cells(cells: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Domain and task of cells `{domain}-{task}`."""
+    return tuple((domain, task) for domain, task in (cell.split("-") for cell in cells))
 
 
 def read_judged(path: Path) -> pd.DataFrame:
