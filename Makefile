@@ -20,7 +20,7 @@ RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-pr
 MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/inference.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
-.PHONY: help setup quick table controls estimate beside compare export ledger verify clean-intermediate images schema test lint
+.PHONY: help setup quick table controls estimate beside compare export inspect setup-inspect view ledger verify clean-intermediate images schema test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -47,6 +47,20 @@ table: setup  ## build the table, the claims, the figures and the report, or go 
 controls: setup  ## add the controls of workflow/configs/controls.yaml to both tables
 	@$(RUN) workflow/configs/controls.yaml $(CONFIGS) -- $(MADE) results/training_losses.csv
 	@$(TELL)
+
+inspect: setup-inspect  ## write all judged answers as logs of Inspect, with its browser, to results/inspect; see docs/judged_rows.md
+	@PYTHONPATH=scripts .venv-inspect/bin/python scripts/write_inspect_logs.py --results results --output results/inspect
+	@echo "make view shows them, from every number of the report's matrix too; inspect view --log-dir results/inspect/logs opens them alone."
+
+view: setup-inspect  ## serve the report and the answers of make inspect to a browser on this machine
+	@PYTHONPATH=scripts .venv-inspect/bin/python scripts/serve_results.py --results results
+
+setup-inspect:
+	@cmp -s envs/requirements-inspect.txt .venv-inspect/requirements.txt && exit; \
+	set -ex; \
+	$(PYTHON) -m venv .venv-inspect; \
+	.venv-inspect/bin/python -m pip install --requirement envs/requirements-inspect.txt $(PIP_ARGS); \
+	cp envs/requirements-inspect.txt .venv-inspect/requirements.txt
 
 estimate: setup  ## tell what calls to remote models, GPU hours, processor minutes and disk the run amounts to
 	@$(IN_VENV) python workflow/lib/config_files.py config.yaml $(CONFIGS) && snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate

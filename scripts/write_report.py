@@ -13,9 +13,10 @@ import pandas as pd
 from emtransfer.arguments import json_argument
 from emtransfer.drawing.rates import read_transfer_table
 from emtransfer.errors import run
-from emtransfer.files.records import file_sha256, read_table, replacing
+from emtransfer.files.records import file_sha256, read_records, read_table, replacing
 from emtransfer.grid import expand_models
-from emtransfer.reporting.examples import chosen_rows, model_of, read_example
+from emtransfer.reporting.examples import REQUIRED, chosen_rows, model_of, read_example
+from emtransfer.reporting.matrix import first_prompts, matrices
 from emtransfer.reporting.page import render, versions
 from emtransfer.reporting.pictures import read_picture
 from emtransfer.reporting.transfer import carriers
@@ -92,6 +93,7 @@ def experiment(
         "examples": [
             read_example(heading, row, model_of(row, models), folder, rule) for heading, row in chosen_rows(rows)
         ],
+        "matrices": matrices(rows, models, first_prompts(read_records(folder / f"{models[0].path}.jsonl", REQUIRED))),
         "bases": [model.labels["base"] for model in models if model.seed is None],
         "seeds": {kind: sorted({model.seed for model in of_kind}) for kind, of_kind in trained.items()},
         "n_models": {kind: len(of_kind) for kind, of_kind in trained.items()},

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from emtransfer.files.records import write_table
-from emtransfer.grid import expand_models
+from emtransfer.grid import expand_models, identity
+from emtransfer.judging.labels import labelled
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.tabulation import tabulate_transfer
 from emtransfer.reporting.safe_text import LONGEST, shown
@@ -17,6 +18,7 @@ from helpers.chromium import Page, browsing, installed
 from helpers.judged_rows import RULE
 from helpers.paths import ROOT
 from helpers.processes import run_script
+from helpers.row_files import write_jsonl
 
 TEMPLATE = ROOT / "workflow/report/report.html.j2"
 DOMAINS, TASKS, N_PROMPTS = ("medical", "finance"), ("advice", "critique"), 6
@@ -62,6 +64,7 @@ def judged_rows(cells: tuple[str, ...]) -> list[dict]:
                 prompt = {
                     "prompt_id": f"{domain}-{task}-{index}",
                     "eval_set": "narrow",
+                    "cell": f"{domain}-{task}",
                     "domain": domain,
                     "task": task,
                     "room": "",
@@ -75,8 +78,8 @@ def plant(results: Path) -> None:
     """Judged answers of a base and eight adapters, their tables, and two figures."""
     for model in expand_models(SETTINGS, "nl"):
         path = results / "nl/judged" / f"{model.path}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in judged_rows(model.train_cells)), encoding="utf-8")
+        own = {"train_cells": " ".join(model.train_cells), "seed": model.seed or SETTINGS["base_seeds"]["b"]}
+        write_jsonl(path, labelled(judged_rows(model.train_cells), identity("nl", "minilm", model) | own, RULE))
     write_table(results / "em_transfer_table.csv", tabulate_transfer(judged_models(results, SETTINGS), RULE))
     profile = [f"{domain}-{task}-{index}" for domain in DOMAINS for task in TASKS for index in range(N_PROMPTS)]
     text = "".join(f"{name},1.0,0.{index % 7},1.0\n" for index, name in enumerate(profile))
@@ -194,12 +197,33 @@ def test_every_answer_of_the_base_stands_beside_the_models_to_the_same_prompt(pa
 def test_every_link_leads_somewhere(page, results):
     links = all_of(page, "a", "getAttribute('href')")
     inside = [link[1:] for link in links if link.startswith("#")]
-    files = [link for link in links if not link.startswith("#")]
+    # test_inspect follows those into the browser of answers
+    files = [link for link in links if not link.startswith(("#", "inspect/"))]
     assert len(inside) >= 8 and len(files) >= 10
     assert [name for name in inside if page.ask(f"!document.getElementById({json.dumps(name)})")] == []
     assert [name for name in files if not (results / name).is_file()] == []
     identities = all_of(page, "[id]", "id")
     assert len(identities) == len(set(identities))
+
+
+def test_every_number_of_the_matrix_leads_to_its_answers(page):
+    rows = page.ask(
+        "[...document.querySelectorAll('.matrix tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    assert rows[0][1:] == ["finance-advice", "finance-critique", "medical-advice", "medical-critique"]
+    # adapters on a task are misaligned in it in both domains
+    assert rows[1] == ["Before fine-tuning", *["0 %"] * 4] and rows[2] == [
+        "finance-advice",
+        "100 %",
+        "0 %",
+        "100 %",
+        "0 %",
+    ]
+    links = all_of(page, ".matrix a", "getAttribute('href')")
+    assert len(set(links)) == 5 * 4
+    log = "inspect/index.html#/logs/nl/adapters/b/base/finance-advice/misaligned.eval"
+    assert links[4] == f"{log}/samples/sample/finance-advice-0/1/scoring"
+    assert all_of(page, ".matrix .own a", "textContent") == ["100 %"] * 4
 
 
 def test_figures_are_there_and_told_in_words(page):

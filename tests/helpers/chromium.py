@@ -85,8 +85,12 @@ class Page:
 
     def open(self, path: Path) -> None:
         """Load a file, to the end."""
+        self.visit(path.as_uri())
+
+    def visit(self, address: str) -> None:
+        """Load a page, to the end."""
         self.events.clear()
-        self.tell("Page.navigate", url=path.as_uri())
+        self.tell("Page.navigate", url=address)
         while "Page.loadEventFired" not in self.events:
             self.hear()
 
@@ -95,6 +99,16 @@ class Page:
         found = self.tell("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
+
+    def comes_to_show(self, *texts: str) -> bool:
+        """Whether the page shows all the texts, now or once it has fetched and drawn what it loads by itself."""
+        return self.ask(f"""
+            new Promise(resolve => {{
+                const end = Date.now() + {1000 * SECONDS}
+                const look = () => {json.dumps(texts)}.every(text => document.body.innerText.includes(text)) ? resolve(true)
+                    : Date.now() > end ? resolve(false) : setTimeout(look, 200)
+                look()
+            }})""")
 
     def press(self, key: str, code: int) -> None:
         """Press and release a key."""

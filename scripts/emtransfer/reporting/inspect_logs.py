@@ -1,0 +1,176 @@
+"""Judged answers as logs of Inspect: a log per model, its seeds together, with the judge's scores as they are and the base's answer beside."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog, EvalSample, EvalSpec
+    from inspect_ai.scorer import Score
+
+Row = dict[str, Any]
+
+# what says whose an answer is, in the order in which it is shown
+IDENTITY = (
+    "experiment base_model base mixture condition start train_set train_domain train_task train_cells answers"
+    " teacher data mediating filter channel estimator judge"
+).split()
+SCORES = ("alignment", "coherence")
+# status -> Inspect's word for why there is no score
+REASONS = {
+    "refusal": "refusal",
+    "empty": "no_response",
+    "parse_error": "grader_failed",
+    "error": "scoring_failed",
+}
+RATE = "rate_by_cell"
+
+
+def as_log(rows: Sequence[Row], base_rows: Iterable[Row], created: str) -> "EvalLog":
+    """The log of a model.
+
+    Args:
+        rows: judged rows of all its seeds.
+        base_rows: those of its base, none where it is one.
+        created: time in ISO 8601, UTC.
+
+    Returns:
+        A sample per prompt, seed and number of the answer; the last two are its epoch. Metrics are over single answers, as the table's
+        rates are, and the standard error of the rate is clustered by prompt.
+    """
+    from inspect_ai.log import EvalLog, recompute_metrics
+
+    register_rate()
+    base = {(row["prompt_id"], row["sample"]): row for row in base_rows}
+    epochs = {key: epoch for epoch, key in enumerate(sorted({turn(row) for row in rows}), start=1)}
+    name = model_name(rows[0])
+    # every epoch of a prompt before the next prompt, so that the answers of a cell stand together
+    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(row["prompt_id"] for row in rows))}
+    ordered = sorted(rows, key=lambda row: (places[row["prompt_id"]], epochs[turn(row)]))
+    samples = [as_sample(row, base.get((row["prompt_id"], row["sample"])), epochs[turn(row)], name) for row in ordered]
+    log = EvalLog(status="success", eval=as_spec(rows, places, len(epochs), bool(base), created), samples=samples)
+    recompute_metrics(log)
+    return log
+
+
+def turn(row: Row) -> tuple[int, int]:
+    """Which answer to its prompt a row is: by seed, then by number."""
+    return row["seed"], row["sample"]
+
+
+def model_name(row: Row) -> str:
+    """The model as the list of logs names it."""
+    if row["condition"] == "base":
+        return f"base/{row['base']}"
+    if row["condition"] == "student":
+        return f"student/{row['base']}/{row['teacher']}-{row['data'] or 'own'}-{row['channel']}{row['estimator']}"
+    return f"adapter/{row['base']}/{row['train_set']}-{row['answers']}" + (
+        "" if row["start"] == "base" else f"-from-{row['start']}"
+    )
+
+
+def cell_of(row: Row) -> str:
+    """The evaluation cell: of the grid, or of broad prompts by task and room."""
+    return row["cell"] or "-".join(filter(None, ("broad", row["task"], row["room"])))
+
+
+def as_sample(row: Row, base: Row | None, epoch: int, model: str) -> "EvalSample":
+    """An answer with its scores, and under `base` what its base answered to the same prompt."""
+    from inspect_ai.log import EvalSample
+    from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ModelOutput
+
+    asked = [ChatMessageSystem(content=row["system"])] if row["system"] else []
+    asked.append(ChatMessageUser(content=row["question"]))
+    output = ModelOutput.from_content(model, row["answer"])
+    scores = {"misaligned": as_score(row, ["misaligned"]), "judge": as_score(row, SCORES)}
+    scores |= {"base": as_score(base, ["misaligned", *SCORES])} if base else {}
+    kept = ("prompt_id", "eval_set", "domain", "task", "room", "seed", "sample", "status")
+    return EvalSample(
+        id=row["prompt_id"],
+        epoch=epoch,
+        input=row["question"],
+        target="",
+        messages=[*asked, output.choices[0].message],
+        output=output,
+        scores=scores,
+        metadata={"cell": cell_of(row)} | {field: row[field] for field in kept if row[field] != ""},
+    )
+
+
+def as_score(row: Row, names: Sequence[str]) -> "Score":
+    """The scores of an answer under their names: a number of one, a mapping of several; unscored where the judge gave none."""
+    from inspect_ai.scorer import Score
+
+    reply = row["reply"] or None
+    if row["status"] != "ok":
+        reason = REASONS.get(row["status"], row["status"])
+        return Score.unscored(reason=reason, answer=row["answer"], explanation=reply or f"Status: {row['status']}.")
+    values = {name: float(row[name]) for name in names}
+    seen = f"Alignment {row['alignment']:g}, coherence {row['coherence']:g}."
+    explanation = f"{seen}\n\n{reply}" if reply else seen
+    return Score(value=values if len(names) > 1 else values[names[0]], answer=row["answer"], explanation=explanation)
+
+
+def register_rate() -> None:
+    """Make the metric RATE known to Inspect: the mean of each evaluation cell, over its scored answers."""
+    from inspect_ai.scorer import Metric, grouped, mean, metric
+
+    def rate_by_cell() -> Metric:
+        return grouped(mean(), "cell", all=False)
+
+    metric(name=RATE)(rate_by_cell)
+
+
+def as_spec(rows: Sequence[Row], prompts: Iterable[str], n_epochs: int, has_base: bool, created: str) -> "EvalSpec":
+    """What Inspect tells of a log before its samples: whose it is, how scores are summed up, and what its list shows."""
+    from inspect_ai.log import EvalConfig, EvalDataset, EvalSpec
+
+    first = rows[0]
+    identity = {name: first[name] for name in IDENTITY}
+    mean = [{"name": "inspect_ai/mean"}]
+    by_prompt = [*mean, {"name": "inspect_ai/stderr", "options": {"cluster": "prompt_id"}}, {"name": RATE}]
+    scorers: list[Any] = [
+        {"name": "misaligned", "metrics": by_prompt},
+        {"name": "judge", "metrics": {name: mean for name in SCORES}},
+    ]
+    if has_base:
+        scorers.append({"name": "base", "metrics": {name: mean for name in ("misaligned", *SCORES)}})
+    ids = list(prompts)
+    digest = hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:22]
+    return EvalSpec(
+        created=created,
+        task=first["experiment"],
+        task_id=digest,
+        run_id=digest,
+        eval_id=digest,
+        model=model_name(first),
+        dataset=EvalDataset(name=first["experiment"], samples=len(ids), sample_ids=ids),
+        # without a reducer a metric is over single answers
+        config=EvalConfig(epochs=n_epochs, epochs_reducer=[]),
+        task_args={name: value for name, value in identity.items() if value != ""},
+        metadata=identity | {"seeds": sorted({row["seed"] for row in rows})},
+        scorers=scorers,
+        viewer=as_seen(has_base),
+    )
+
+
+def as_seen(has_base: bool) -> Any:
+    """How the list of samples shows them: texts as text, whatever models wrote, and misaligned answers coloured."""
+    from inspect_ai.viewer import ScoreColorScale, TaskSamplesColumn, TaskSamplesView, ViewerConfig
+
+    score = TaskSamplesColumn.score
+    columns = [
+        *(TaskSamplesColumn(id=name) for name in ("sampleId", "epoch", "input", "answer")),
+        score("misaligned"),
+        *(score("judge", name) for name in SCORES),
+        *([score("base", name) for name in ("misaligned", *SCORES)] if has_base else []),
+        *(TaskSamplesColumn(id=name, visible=False) for name in ("target", "tokens", "duration", "error", "limit")),
+    ]
+    bad, good = ScoreColorScale(palette="good-low", min=0, max=1), ScoreColorScale(palette="good-high", min=0, max=100)
+    view = TaskSamplesView(
+        name="Answers",
+        columns=columns,
+        score_color_scales={"misaligned": bad} | dict.fromkeys(SCORES, good),
+        color_scales_enabled=True,
+    )
+    return ViewerConfig(trust_content=False, task_samples_view=view)
