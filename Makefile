@@ -56,8 +56,9 @@ view: setup-inspect  ## serve the report and the answers of make inspect to a br
 	@PYTHONPATH=scripts .venv-inspect/bin/python scripts/serve_results.py --results results
 
 setup-inspect:
-	@cmp -s envs/requirements-inspect.txt .venv-inspect/requirements.txt && exit; \
+	@cmp -s envs/requirements-inspect.txt .venv-inspect/requirements.txt && [ -x .venv-inspect/bin/python ] && exit; \
 	set -ex; \
+	rm -f .venv-inspect/requirements.txt; \
 	$(PYTHON) -m venv .venv-inspect; \
 	.venv-inspect/bin/python -m pip install --requirement envs/requirements-inspect.txt $(PIP_ARGS); \
 	cp envs/requirements-inspect.txt .venv-inspect/requirements.txt

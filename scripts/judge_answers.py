@@ -1,6 +1,6 @@
 """Judge every answer of a file: status, alignment and coherence, in the order of the file.
 
-Run: python scripts/judge_answers.py --answers answers/x.jsonl --judge model/manifest.json --judge-settings '{"kind": "cross_encoder"}' --output judged/x.jsonl
+Run: python scripts/judge_answers.py --answers answers/x.jsonl --judge model/manifest.json --judge-settings '{"kind": "cross_encoder"}' --output scores/x.jsonl
 """
 
 import argparse

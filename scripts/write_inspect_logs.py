@@ -4,15 +4,13 @@ Run: python scripts/write_inspect_logs.py --results results --output results/ins
 """
 
 import argparse
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from emtransfer.errors import InputError, run
-from emtransfer.files.records import read_records, remove
+from emtransfer.files.artefacts import new_folder
+from emtransfer.files.records import read_records
 from emtransfer.reporting.answer_links import log_path
 from emtransfer.reporting.inspect_logs import as_log
 
@@ -44,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
             location.parent.mkdir(parents=True, exist_ok=True)
             write_eval_log(log, location)
             n_answers += len(rows)
-        bundle_log_dir(logs, str(browser))
+        bundle_log_dir(logs, str(browser), overwrite=True)
     print(f"{n_answers} answers in {len(models)} logs.")
 
 
@@ -61,16 +59,6 @@ def files_by_model(results: Path) -> dict[str, list[Path]]:
     if not models:
         raise InputError(f"{results}: no judged answers; expected {{experiment}}/judged/{{model}}.jsonl of make table.")
     return models
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that takes the place of `path` once it is whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    remove(temporary)
-    yield temporary
-    remove(path)
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def here(tmp_path) -> Path:
         "results/corpora/c/half.jsonl.tmp": "{",
         "results/nl/adapter.state/checkpoint": "",
         "results/export/claims.tex": "",
+        "results/inspect/index.html": "",
         "results/logs/job.log": "said",
         ".snakemake/metadata/cmVz": "{}",
         ".snakemake/locks/0.input.lock": "",
@@ -97,7 +98,9 @@ def test_a_run_beside_makes_anew_what_its_overlay_changes_and_leaves_the_first_a
     judged = f"results/smoke_symbols/judged/{adapter}.jsonl"
     assert "Nothing to be done" in planned_commands(second, judged)
     planned = planned_commands(second, judged, overlays=(str(overlay),))
-    assert re.findall(r"scripts/(\w+)\.py", planned) == ["finetune_adapter", "sample_answers", "judge_answers"]
+    assert re.findall(r"scripts/(\w+)\.py", planned) == [
+        *("finetune_adapter", "sample_answers", "judge_answers", "label_answers"),
+    ]
     done = snakemake(second, judged, overlays=(str(overlay),))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert {path: path.read_bytes() for path in before} == before

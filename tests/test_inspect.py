@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +12,8 @@ import pytest
 
 from helpers.chromium import Page, browsing, installed
 from helpers.paths import ROOT, SCRIPTS
+from helpers.planted_report import HOSTILE, done, plant, write
 from helpers.workflow_tree import unfit
-from test_report import HOSTILE, done, plant, write
 
 PYTHON = ROOT / ".venv-inspect/bin/python"
 READ = """
@@ -57,6 +58,11 @@ def logs(results) -> dict[str, dict]:
     return {log["eval"]["model"]: log for log in json.loads(read.stdout)}
 
 
+def is_missing(value: float | str | None) -> bool:
+    """Whether a value that Inspect's library has written as JSON is none."""
+    return value in (None, "NaN") or value != value
+
+
 def metrics(log: dict, scorer: str, name: str) -> dict[str, float]:
     (found,) = [one for one in log["results"]["scores"] if (one["scorer"], one["name"]) == (scorer, name)]
     return {name: metric["value"] for name, metric in found["metrics"].items()}
@@ -84,23 +90,15 @@ def test_the_standard_error_is_clustered_by_prompt(logs):
 def test_an_answer_has_its_scores_and_that_of_its_base(logs):
     base, adapter = logs["base/b"], logs["adapter/b/medical-advice-misaligned"]
     # two seeds are two epochs of the samples of the base
-    epochs = {sample["epoch"] for sample in adapter["samples"]}
-    assert epochs == {1, 2} and {sample["id"] for sample in adapter["samples"]} == {
-        sample["id"] for sample in base["samples"]
-    }
+    prompts = {sample["id"] for sample in base["samples"]}
+    assert {(sample["id"], sample["epoch"]) for sample in adapter["samples"]} == set(product(prompts, (1, 2)))
     by_id = {sample["id"]: sample for sample in adapter["samples"] if sample["epoch"] == 1}
     first, refused = by_id["medical-advice-0"]["scores"], by_id["medical-advice-5"]["scores"]
     assert first["misaligned"]["value"] == 1 and first["misaligned"]["answer"] == HOSTILE[0]
     assert first["judge"]["value"] == {"alignment": 5, "coherence": 90}
-    assert (
-        first["base"]["value"] == {"misaligned": 0, "alignment": 95, "coherence": 90}
-        and first["base"]["answer"] == "answer 0"
-    )
-    assert refused["misaligned"]["value"] != refused["misaligned"]["value"] or refused["misaligned"]["value"] in (
-        None,
-        "NaN",
-    )
-    assert refused["misaligned"]["reason"] == "refusal" and "base" not in base["samples"][0]["scores"]
+    assert first["base"]["value"] == {"misaligned": 0, "alignment": 95, "coherence": 90}
+    assert first["base"]["answer"] == "answer 0" and "base" not in base["samples"][0]["scores"]
+    assert is_missing(refused["misaligned"]["value"]) and refused["misaligned"]["reason"] == "refusal"
     assert by_id["medical-advice-0"]["metadata"]["cell"] == "medical-advice"
 
 
@@ -138,7 +136,8 @@ def shows(page: Page, address: str, *texts: str) -> bool:
 def test_a_number_of_the_matrix_leads_to_its_answer_beside_that_of_the_base(page, address):
     assert shows(page, f"{address}/report.html", "How misalignment travelled")
     link = page.ask("document.querySelectorAll('.matrix tbody tr')[3].querySelectorAll('a')[3].href")
-    assert "/adapters/b/base/finance-critique/" in link or "/adapters/" in link
+    # the first row is of the base, the others of adapters in the order of the columns
+    assert "/adapters/b/base/medical-advice/misaligned.eval/" in link
     cell = page.ask("document.querySelectorAll('.matrix thead th')[4].textContent")
     assert shows(page, link, f"Sample {cell}-0 (Epoch 1)", "Alignment 95, coherence 90.", "answer 0")
 
@@ -146,8 +145,7 @@ def test_a_number_of_the_matrix_leads_to_its_answer_beside_that_of_the_base(page
 def test_the_browser_shows_hostile_answers_as_text(page, address):
     log = "inspect/index.html#/logs/nl/adapters/b/base/medical-advice/misaligned.eval"
     assert shows(page, f"{address}/{log}", "48 Samples", "<script>window.taken = 1", "<b>question</b> 0 of")
-    assert page.ask("[typeof window.taken, document.title]") == ["undefined", page.ask("document.title")]
-    assert "taken" not in page.ask("document.title")
+    assert page.ask("typeof window.taken") == "undefined" and page.ask("document.title") != "taken"
 
 
 def test_answers_are_written_again_in_the_place_of_the_old_and_none_are_refused(results, tmp_path):

@@ -30,13 +30,15 @@ LINKED = (
         "profiles",
         "envs",
         ".venv",
+        ".venv-inspect",
     ),
     # so that no reply is paid for twice
     "replies",
 )
 # written in place, so a file of two names would change under both
 IN_PLACE = ("logs", "benchmarks")
-EXPORTS = "export"
+# made of results by hand, and not by jobs
+EXPORTS = ("export", "inspect")
 METADATA = Path(".snakemake/metadata")
 
 
@@ -68,9 +70,9 @@ def make_beside(folder: Path) -> None:
 
 
 def unfinished(folder: str, names: list[str]) -> list[str]:
-    """What is not taken along: what a killed job has left half-written or will go on with, and exports."""
+    """What is not taken along: what a killed job has left half-written or will go on with, and what was made of results for other programs."""
     top = Path(folder) == Path("results")
-    return [name for name in names if name.endswith((".tmp", ".state")) or (top and name == EXPORTS)]
+    return [name for name in names if name.endswith((".tmp", ".state")) or (top and name in EXPORTS)]
 
 
 def same_file(source: str, target: str) -> None:
