@@ -80,7 +80,7 @@ def test_the_papers_experiment_is_planned_whole(tree, local):
     # three models with an adapter per cell; two with a teacher, and (harmful, base) × 2 prompt sets × 3 channels
     assert jobs["fetch_base"] == 5 and jobs["finetune_adapter"] == 3 * 12 + 2
     assert jobs["roll_out_teacher"] == 2 * 2 * 2 and jobs["distill_student"] == 2 * 2 * 2 * 3
-    assert jobs["judge_answers"] == 5 + 38 + 24
+    assert jobs["judge_answers"] == jobs["label_answers"] == 5 + 38 + 24
     # only the grammar, on which the judge is calibrated, has rows to generate besides the datasets
     assert jobs["generate_pairs_grammar"] == 1
     assert jobs["generate_pairs"] == 13 + 7 + 1 and "pretrain_base" not in jobs
