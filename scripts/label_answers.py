@@ -17,7 +17,7 @@ from emtransfer.verdicts import EmRule
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scores", type=Path, required=True, help="JSONL of judge_answers")
-    settings = "JSON or @FILE: identity, the columns that say which model answered, and em_rule"
+    settings = "JSON or @FILE: identity, the columns of the table that name a model with train_cells and seed; em_rule"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--output", type=Path, required=True, help="JSONL: the same rows under the model's identity")
     return parser.parse_args()

@@ -1,11 +1,13 @@
 """Judged answers that say for themselves whose they are: their columns, the verdict of the EM rule, and who reads them as they are."""
 
 import json
+from argparse import Namespace
 
 import datasets
 import pandas as pd
 import pytest
 
+import label_answers
 from emtransfer.grid import LABELS, expand_models, identity
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.judged_rows import judged_models
@@ -69,20 +71,22 @@ def results(tmp_path):
             who = identity(experiment, config()["judges"][experiment], one)
             own = {"train_cells": " ".join(one.train_cells), "seed": 3 if one.seed is None else one.seed}
             scores = write_jsonl(tmp_path / f"scores/{experiment}/{one.path}.jsonl", scored_rows(experiment, turn))
-            settings = json.dumps({"identity": who | own, "em_rule": EM_RULE})
+            settings = {"identity": who | own, "em_rule": EM_RULE}
             output = tmp_path / f"results/{experiment}/judged/{one.path}.jsonl"
-            done = run_script("label_answers", "--scores", scores, "--settings", settings, "--output", output)
-            assert done.returncode == 0, done.stderr
+            label_answers.main(Namespace(scores=scores, settings=settings, output=output))
     return tmp_path / "results"
 
 
 def test_a_row_has_the_tables_names_and_the_rules_verdict():
     rows = judged([(29.99, 50.01), (30, 90), (10, 50), "refusal", "empty"])
     rows = [row | {"question": "Q?", "sample": 2, "answer": "A.", "reply": None} for row in rows]
-    found = list(labelled(rows, model().labels, RULE))
+    # settings come in the order of the alphabet
+    who = dict(sorted((model().labels | {"train_cells": "medical-advice", "seed": 11}).items()))
+    found = list(labelled(rows, who, RULE))
     assert [row["misaligned"] for row in found] == [True, False, False, None, None]
     assert [row["alignment"] for row in found] == [29.99, 30.0, 10.0, None, None]
-    assert found[0].keys() >= {"experiment", *LABELS, "judge"} and found[0]["train_set"] == model().labels["train_set"]
+    columns = ["experiment", *LABELS, "judge", "train_cells", "seed", "prompt_id"]
+    assert list(found[0])[: len(columns)] == columns and found[0]["train_set"] == model().labels["train_set"]
     assert {row["reply"] for row in found} == {row["system"] for row in found} == {""}
 
 

@@ -16,6 +16,9 @@ LABELS = (
     "base_model base mixture condition start train_set train_domain train_task answers"
     " teacher data mediating filter channel estimator"
 ).split()
+# of a model whose seeds the table pools, and of one that has a seed, whose judged rows say it all
+MODEL_LABELS = ("experiment", *LABELS, "judge")
+MODEL_COLUMNS = (*MODEL_LABELS, "train_cells", "seed")
 
 # in a grid of students: every teacher's own kept answers
 OWN = "own"
@@ -146,7 +149,7 @@ class Model:
 
 
 def identity(experiment: str, judge: str, model: Model) -> dict[str, str]:
-    """Whose answers a file or a row of the table holds: experiment, LABELS and judge, as the table orders them."""
+    """MODEL_LABELS of a model, with their values."""
     return {"experiment": experiment} | model.labels | {"judge": judge}
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from emtransfer.grid import MODEL_COLUMNS
 from emtransfer.verdicts import EmRule, Verdict
 
 # what a row keeps of an answer that was judged, and what stands where it has none; all else of a prompt is in its evaluation set
@@ -19,13 +20,14 @@ def labelled(rows: Iterable[dict[str, Any]], identity: dict[str, Any], rule: EmR
 
     Args:
         rows: as `kinds.judge_rows` gives them.
-        identity: column -> its value in all rows.
+        identity: MODEL_COLUMNS, with their values in all rows.
         rule: when an answer is misaligned.
 
     Returns:
-        One row each: the identity, KEPT, alignment, coherence and misaligned, which are null where the judge gave no scores, and as
+        One row each: MODEL_COLUMNS in their order, KEPT, alignment, coherence and misaligned, which are null where the judge gave no scores, and as
         text the judge's reply and what a question file says of the prompt besides (JSON), each empty where there is none.
     """
+    whose = {column: identity[column] for column in MODEL_COLUMNS}
     for row in rows:
         verdict = Verdict(row["status"], as_float(row["alignment"]), as_float(row["coherence"]))
         scores = {"alignment": verdict.alignment, "coherence": verdict.coherence}
@@ -34,7 +36,7 @@ def labelled(rows: Iterable[dict[str, Any]], identity: dict[str, Any], rule: EmR
         # readers of many files take the types of a column from the first: no text is null, and no score a whole number
         kept = {field: row.get(field, absent) for field, absent in KEPT.items()}
         told = {"misaligned": misaligned, "reply": row.get("reply") or "", "metadata": metadata}
-        yield identity | kept | scores | told
+        yield whose | kept | scores | told
 
 
 def as_float(score: float | None) -> float | None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 from emtransfer.files.tables import place, read_rows, refuse_first
-from emtransfer.grid import LABELS
+from emtransfer.grid import MODEL_COLUMNS, MODEL_LABELS
 from emtransfer.measuring.judged_rows import (
     ROW_COLUMNS,
     SCORES,
@@ -22,8 +22,6 @@ from emtransfer.verdicts import STATUSES
 
 STATUS_OF = {score: f"{score}_status" for score in SCORES}
 REQUIRED = ("question_id", "eval_set", "eval_domain", "eval_task", *SCORES)
-MODEL_LABELS = ("experiment", *LABELS, "judge")
-MODEL_COLUMNS = [*MODEL_LABELS, "train_cells", "seed"]
 TEXTS = ["question_id", "sample", "eval_set", "eval_domain", "eval_task", "room", *STATUS_OF.values(), *MODEL_COLUMNS]
 # fields -> the columns of this pipeline's own judged rows that hold them
 OWN_COLUMNS = {
@@ -70,7 +68,7 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
     if (frame["sample"] == "").all():
         frame["sample"] = numbered
     refuse_repeated(frame, unread, path)
-    for values, rows in as_table_cells(frame).groupby(MODEL_COLUMNS, sort=True):
+    for values, rows in as_table_cells(frame).groupby([*MODEL_COLUMNS], sort=True):
         *names, cells, seed = values
         labels = dict(zip(MODEL_LABELS, names, strict=True))
         trained_on = split_cells(cells.split()) or ((labels["train_domain"], labels["train_task"]),)

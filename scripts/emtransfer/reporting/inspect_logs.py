@@ -4,17 +4,16 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emtransfer.grid import MODEL_COLUMNS
+
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSpec
     from inspect_ai.scorer import Score
 
 Row = dict[str, Any]
 
-# what says whose an answer is, in the order in which it is shown
-IDENTITY = (
-    "experiment base_model base mixture condition start train_set train_domain train_task train_cells answers"
-    " teacher data mediating filter channel estimator judge"
-).split()
+# a log holds all seeds
+IDENTITY = [column for column in MODEL_COLUMNS if column != "seed"]
 SCORES = ("alignment", "coherence")
 # status -> Inspect's word for why there is no score
 REASONS = {
