@@ -17,7 +17,7 @@ from emtransfer.files.tables import refuse_first
 from emtransfer.grid import LABELS, expand_models
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.groups import Contrast
-from emtransfer.measuring.judged_rows import EVAL_COLUMNS, ROW_COLUMNS, JudgedModel
+from emtransfer.measuring.judged_rows import EVAL_COLUMNS, ROW_COLUMNS, JudgedModel, as_judged
 from emtransfer.measuring.statistics import mean_interval
 from emtransfer.measuring.tabulation import Outcome, condition_outcomes, tabulate_outcomes
 from emtransfer.verdicts import EmRule
@@ -82,11 +82,8 @@ def preference_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
     """Every model that the config asks for, with its pairs, read from `{folder}/{experiment}/preferences`."""
     for experiment in config["run"]:
         for model in expand_models(config, experiment):
-            cells = tuple((domain, task) for domain, task in (cell.split("-") for cell in model.train_cells))
-            labels = {"experiment": experiment, "judge": PREFERENCE} | model.labels
-            seed = "" if model.seed is None else str(model.seed)
             pairs = read_preferences(folder / experiment / "preferences" / f"{model.path}.jsonl")
-            yield JudgedModel(labels, seed, cells), pairs
+            yield as_judged(model, experiment, PREFERENCE), pairs
 
 
 def preference_outcomes(models: Iterable[tuple[JudgedModel, pd.DataFrame]]) -> list[Outcome]:
