@@ -16,7 +16,7 @@ LICENSE ?= apache-2.0
 
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
-RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --configfile config.yaml
+RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --logger progress --configfile config.yaml
 MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/inference.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 

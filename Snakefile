@@ -71,4 +71,10 @@ onstart:
             "results cannot be written to; expected a folder that you may write to, on a disk that is not read-only."
         )
     mending.mend(workflow.scheduler)
+    if progress := sys.modules.get("snakemake_logger_plugin_progress"):
+        import processor_minutes
+
+        # so that the time left is that of the work left, and not of the jobs
+        rules = [rule.name for rule in workflow.rules]
+        progress.COSTS.update(processor_minutes.job_costs(rules, config, MODELS))
     declared.write_declared(Path("results/declared.jsonl"), workflow.dag.jobs)

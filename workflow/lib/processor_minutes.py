@@ -102,6 +102,25 @@ def stage_seconds(
     }
 
 
+def job_costs(
+    rules: list[str], config: dict, models: dict[str, list[Model]], benchmarks: Path = BENCHMARKS
+) -> dict[str, float]:
+    """Rule -> seconds of a processor for one of its jobs; further arguments as of `stage_seconds`.
+
+    A rule has the name of its stage, or begins with it where every corpus has a rule of its own; of other rules nothing is known.
+    """
+    n_jobs = Counter()
+    for entry in work(config, models):
+        n_jobs[entry.stage] += entry.n_jobs
+    seconds = stage_seconds(config, models, benchmarks)
+    costs = {}
+    for rule in rules:
+        stage = next((stage for stage in n_jobs if rule == stage or rule.startswith(f"{stage}_")), None)
+        if stage and n_jobs[stage]:
+            costs[rule] = seconds[stage][0] / n_jobs[stage]
+    return costs
+
+
 def job_seconds(place: Path) -> Iterator[float]:
     """Seconds of every job whose benchmark file lies below a place, or has its name."""
     for path in (place.with_suffix(".tsv"), *place.glob("**/*.tsv")):

@@ -1,0 +1,183 @@
+"""Snakemake's plugin `--logger progress`: a line for every stage that runs, and how long everything will take.
+
+On a terminal the lines stay where they are; elsewhere one is written every minute and at the end of every stage. A job that fails shows
+the last line of its log first. Snakemake's own account of every job is in `.snakemake/log` as ever.
+"""
+
+import time
+from logging import INFO, WARNING, LogRecord
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from snakemake_logger_plugin_progress.pace import Pace, duration
+
+# rule -> seconds that a job takes; the Snakefile fills it in once its config is read
+COSTS: dict[str, float] = {}
+# between two lines where there is no terminal, and two pictures where there is one: seconds
+LINE_SECONDS, PICTURE_SECONDS = 60, 0.5
+# of what Snakemake says without a number of jobs
+KEPT = ("Nothing to be done", "Complete log", "Removing incomplete", "Exiting because")
+# what a shell command's failure is called before the event of its job, which says more
+OF_COMMAND = "CalledProcessError in file"
+# of an error's text
+LONGEST = 300
+
+
+class LogHandler(LogHandlerBase):
+    """Turns Snakemake's events into lines on stderr."""
+
+    def __post_init__(self) -> None:
+        self.console = Console(stderr=not self.common_settings.stdout, highlight=False, soft_wrap=True)
+        self.pace = Pace(costs=COSTS)
+        self.names: dict[int, str] = {}
+        self.live: Live | None = None
+        self.ended = Event()
+        self.ticker: Thread | None = None
+
+    def emit(self, record: LogRecord) -> None:
+        """Take one record of Snakemake's."""
+        try:
+            # under the lock of every handler of logging, which the ticker takes too
+            self.take(record, getattr(record, "event", None))
+        except Exception:
+            self.handleError(record)
+
+    def take(self, record: LogRecord, event: str | None) -> None:
+        """Keep count of an event, or show what is said."""
+        now = time.monotonic()
+        if self.common_settings.dryrun:
+            self.show(record.getMessage())
+        elif event == LogEvent.RUN_INFO:
+            self.pace.totals = {rule: n for rule, n in record.stats.items() if rule != "total"}
+            self.begin()
+        elif event == LogEvent.JOB_INFO:
+            self.pace.start(record.jobid, record.rule_name, now)
+            self.names[record.jobid] = record.rule_msg or record.rule_name
+        elif event == LogEvent.JOB_FINISHED:
+            self.finished(self.pace.finish(record.job_id, now), now)
+        elif event == LogEvent.JOB_ERROR:
+            self.pace.fail(record.jobid)
+            self.show_failure(record)
+        elif event in (None, LogEvent.ERROR) and is_for_readers(record):
+            self.show(
+                record.getMessage(), "red" if record.levelno > WARNING else "yellow" if record.levelno > INFO else ""
+            )
+
+    def begin(self) -> None:
+        """Show lines from now on."""
+        if self.ticker:
+            return
+        if self.console.is_terminal:
+            self.live = Live(console=self.console, auto_refresh=False, transient=True)
+            self.live.start()
+        self.ticker = Thread(target=self.tick, daemon=True)
+        self.ticker.start()
+
+    def tick(self) -> None:
+        """Until the end, draw the picture again, or write a line."""
+        while not self.ended.wait(PICTURE_SECONDS if self.live else LINE_SECONDS):
+            with self.lock:
+                now = time.monotonic()
+                if self.live:
+                    self.live.update(self.picture(now), refresh=True)
+                elif self.pace.running:
+                    self.show(self.total_line(now))
+
+    def picture(self, now: float) -> Group:
+        """A line for every stage that runs, and one for everything."""
+        stages = Table.grid(padding=(0, 2))
+        pace, running = self.pace, [rule for rule, _ in self.pace.running.values()]
+        for rule in dict.fromkeys(running):
+            left = pace.left(rule, now) / pace.jobs_at_a_time(now)
+            stages.add_row(
+                Text(rule, style="bold"),
+                Text(f"{pace.finished[rule]} of {pace.totals.get(rule, 0)}", justify="right"),
+                f"{running.count(rule)} running",
+                f"{duration(pace.job_seconds(rule))} a job",
+                f"about {duration(left)} left",
+            )
+        return Group(stages, Text(self.total_line(now), style="green"))
+
+    def total_line(self, now: float) -> str:
+        """Jobs, the share of the work, and the time until the end."""
+        left = self.pace.seconds_left(now)
+        done, total = sum(self.pace.finished.values()), sum(self.pace.totals.values())
+        time_left = "" if left is None else f", about {duration(left)} left"
+        return f"{done} of {total} jobs, {100 * self.pace.share_done(now):.0f} % of the work{time_left}"
+
+    def finished(self, rule: str | None, now: float) -> None:
+        """Say that the last job of a stage is done."""
+        if rule and self.pace.finished[rule] == self.pace.totals.get(rule):
+            n_jobs = self.pace.finished[rule]
+            jobs = "1 job" if n_jobs == 1 else f"{n_jobs} jobs"
+            self.show(f"{rule}: {jobs} in {duration(self.pace.taken[rule])} of work; {self.total_line(now)}")
+
+    def show_failure(self, record: Any) -> None:
+        """The useful line of a failed job first, then where the rest is."""
+        logs = [str(path) for path in record.log or []]
+        said = [line for path in logs for line in last_line(Path(path))]
+        self.show(f"{record.rule_name} failed: {said[0] if said else 'it wrote nothing'}", "bold red")
+        self.show(f"  while: {self.names.get(record.jobid, record.rule_msg or record.rule_name)}")
+        self.show(f"  log: {', '.join(logs) or 'none'}")
+
+    def show(self, text: str | None, style: str = "") -> None:
+        """Write lines above the picture."""
+        if text:
+            self.console.print(Text(text, style=style))
+
+    def close(self) -> None:
+        """End the picture, and say how long the run took."""
+        self.ended.set()
+        with self.lock:
+            if self.live:
+                self.live.stop()
+            if self.pace.began is not None:
+                n_done = sum(self.pace.finished.values())
+                seconds = time.monotonic() - self.pace.began
+                self.show(f"{n_done} of {sum(self.pace.totals.values())} jobs done in {duration(seconds)}.")
+                self.pace.began = None
+        super().close()
+
+    @property
+    def writes_to_stream(self) -> bool:
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        return True
+
+    @property
+    def has_formatter(self) -> bool:
+        return True
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        return False
+
+
+def is_for_readers(record: LogRecord) -> bool:
+    """Whether a message is a warning, an error, one of the pipeline's own, or one that a reader of a run needs."""
+    text, own = record.getMessage(), record.pathname.endswith((".smk", "Snakefile"))
+    return OF_COMMAND not in text and (record.levelno >= WARNING or own or text.startswith(KEPT))
+
+
+def last_line(log: Path) -> list[str]:
+    """The last line of a log that is not blank, if there is one."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    said = [line.strip() for line in lines if line.strip()]
+    return [said[-1][:LONGEST]] if said else []

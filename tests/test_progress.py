@@ -1,0 +1,105 @@
+"""What a run shows while it goes on: estimates that follow by hand, and lines of a real Snakemake."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from snakemake_logger_plugin_progress.pace import Pace, duration
+
+SNAKEFILE = r"""
+rule all:
+    input: expand("made/{number}.txt", number=range(3)), "made/bad.txt"
+rule good:
+    output: "made/{number}.txt"
+    log: "logs/{number}.log"
+    wildcard_constraints: number=r"\d+"
+    shell: "touch {output} 2> {log}"
+rule bad:
+    output: "made/bad.txt"
+    log: "logs/bad.log"
+    message: "Do what cannot be done"
+    shell: "echo Loading. > {log}; echo 'config.yaml: a is 1; expected 2.' >> {log}; %s"
+"""
+
+
+@pytest.fixture
+def pace():
+    """Ten short jobs and two that are expected to take a hundred times as long."""
+    return Pace(totals={"short": 10, "long": 2}, costs={"short": 1.0, "long": 100.0})
+
+
+def test_the_time_left_is_that_of_the_work_and_not_of_the_jobs(pace):
+    for number in range(10):
+        pace.start(number, "short", now=number)
+        pace.finish(number, now=number + 1)
+    # ten of twelve jobs are done, 10 of 210 seconds
+    assert pace.seconds_left(now=10) == pytest.approx(200)
+    assert pace.share_done(now=10) == pytest.approx(10 / 210)
+
+
+def test_what_is_measured_corrects_what_was_expected(pace):
+    pace.start(0, "short", now=0)
+    pace.finish(0, now=3)
+    # a job took three times as long as expected, so that the others will
+    assert pace.job_seconds("short") == 3 and pace.job_seconds("long") == 300
+    assert pace.seconds_left(now=3) == pytest.approx(9 * 3 + 2 * 300)
+
+
+def test_jobs_side_by_side_share_the_time(pace):
+    for number in (0, 1):
+        pace.start(number, "long", now=0)
+    assert pace.jobs_at_a_time(now=50) == 2
+    # 50 seconds each of the two, and ten short ones, two at a time
+    assert pace.seconds_left(now=50) == pytest.approx((2 * 50 + 10) / 2)
+
+
+def test_a_job_that_takes_longer_than_expected_has_no_negative_time_left(pace):
+    pace.start(0, "long", now=0)
+    assert pace.left("long", now=500) == 100
+
+
+def test_before_the_first_job_no_time_is_told(pace):
+    assert pace.seconds_left(now=5) is None
+
+
+def test_a_job_that_failed_is_neither_running_nor_done(pace):
+    pace.start(0, "long", now=0)
+    pace.fail(0)
+    assert not pace.running and not pace.finished and pace.finish(0, now=1) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-1, "0 s"), (0.4, "0 s"), (40, "40 s"), (100, "2 min"), (3300, "55 min"), (7500, "2 h 5 min")],
+)
+def test_durations_are_said_as_a_reader_would(seconds, said):
+    assert duration(seconds) == said
+
+
+def run(folder, ends: str, *arguments: str) -> subprocess.CompletedProcess:
+    (folder / "Snakefile").write_text(SNAKEFILE % ends)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going", "--logger", "progress", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_a_failed_job_shows_the_useful_line_of_its_log_and_no_job_a_banner(tmp_path):
+    done = run(tmp_path, "exit 1")
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1
+    place = lines.index("bad failed: config.yaml: a is 1; expected 2.")
+    assert lines[place + 1 : place + 3] == ["  while: Do what cannot be done", "  log: logs/bad.log"]
+    assert any(re.fullmatch(r"good: 3 jobs in \d+ s of work; \d of 5 jobs, .*", line) for line in lines)
+    assert lines[-1].startswith("3 of 5 jobs done in ")
+    assert not re.search(r"Reason|jobid|CalledProcessError|Loading", done.stderr)
+
+
+def test_a_run_that_has_nothing_to_do_says_so(tmp_path):
+    assert run(tmp_path, "touch {output}").returncode == 0
+    again = run(tmp_path, "touch {output}")
+    assert again.returncode == 0 and "Nothing to be done" in again.stderr
+
+
+def test_a_dry_run_is_told_as_snakemake_tells_it(tmp_path):
+    assert "Job stats" in run(tmp_path, "touch {output}", "--dry-run").stdout
