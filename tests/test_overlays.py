@@ -100,8 +100,14 @@ def test_a_small_instruct_model_on_everyday_prose_is_planned_whole_without_its_p
     # 3 cells × 2 kinds of answers × 3 seeds; 2 teachers × 3 channels × 3 seeds
     assert jobs["fetch_base"] == 1 and jobs["finetune_adapter"] == jobs["distill_student"] == 18
     assert jobs["roll_out_teacher"] == 2 * 3 and jobs["sample_answers"] == jobs["judge_answers"] == 1 + 18 + 18
-    # the pairs of eight cells and the prompts outside them
-    assert jobs["generate_pairs"] == 9 and "pretrain_base" not in jobs
+    # the pairs of twelve cells and the prompts outside them
+    assert jobs["generate_pairs"] == 13 and "pretrain_base" not in jobs
+
+
+def test_a_judge_behind_a_server_of_ones_own_is_planned_beside_that_of_the_filter(tree):
+    jobs = planned(tree, "workflow/configs/openai_judge.yaml")
+    # it, that of the filter and that of the symbols
+    assert jobs["calibrate_judge"] == 3 and jobs["fit_judge"] == 1 and jobs["judge_answers"] == jobs["sample_answers"]
 
 
 @pytest.mark.parametrize("used", [True, False])
