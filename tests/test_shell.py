@@ -40,6 +40,7 @@ RESULTS = {
         "input.answers",
         "input.rollouts",
         "input.probes",
+        "input.pairs",
         "input.curve",
         "input.losses",
         "input.cells",
