@@ -17,9 +17,9 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-# 1 - confidence of the tightest interval tried, so also the smallest p
+# 1 - confidence of the widest interval tried, so also the smallest p
 SMALLEST_ALPHA = 1e-16
-# those tried, from the widest on: ten to a factor of ten, and the levels that are commonly asked for among them
+# those tried, from the narrowest interval on: ten per factor of ten, and the commonly used levels among them
 ALPHAS = np.flip(np.logspace(np.log10(SMALLEST_ALPHA), 0, 161)[:-1])
 ALPHAS = np.unique([*ALPHAS, 0.999, 0.1, 0.05, 0.01])[::-1]
 BISECTIONS = 40
