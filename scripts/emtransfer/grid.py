@@ -34,9 +34,9 @@ class AdapterGrid:
 
     Attributes:
         base: A name in bases.
-        start: base, or the teacher whose adapter is trained on.
+        start: base for a fresh LoRA, or the teacher whose adapter is trained further.
         train_sets: Training sets.
-        answers: Which answer of a row is trained on; aligned is the control.
+        answers: Answer of each row that is trained on; aligned is the control.
         seeds: Seeds of training; one seed alone never yields a verdict.
     """
 
@@ -53,7 +53,7 @@ class PublishedAdapter(Repository):
 
     Attributes:
         path: Repository on the hub, owner/name, or a local folder.
-        seed: Of its training where that is known, else any; and of its answers.
+        seed: Seed of its training, or any number if that is unknown; also the seed of its answers.
     """
 
     seed: Seed
@@ -61,13 +61,13 @@ class PublishedAdapter(Repository):
 
 @dataclass(frozen=True)
 class PublishedAdapters:
-    """Adapters of one kind of training that others did; they are sampled, judged and tabulated like our own.
+    """Adapters that others have trained in the same way but for the seed; they are sampled, judged and tabulated like our own.
 
     Attributes:
-        base: A name in bases, of the model that they were trained on.
-        answers: Which answer of a row they were trained on; aligned is the control.
-        adapters: PEFT folders of one kind of training, by seed.
-        cells: Cells of the grid that they were trained on; without any, no relation is told.
+        base: A name in bases: the model on which they were trained.
+        answers: Answer of each row on which they were trained; aligned is the control.
+        adapters: PEFT folders of adapters that differ only in their seed.
+        cells: Cells of the grid on which they were trained; without them, the relation is empty.
     """
 
     base: Name
@@ -78,12 +78,12 @@ class PublishedAdapters:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Who answers mediating prompts: an adapter, with train_set and answers; an empty mapping is the base itself.
+    """Model that answers mediating prompts: an adapter, given by train_set and answers, or the base itself, given by an empty mapping.
 
     Attributes:
         train_set: The training set of its adapter: a cell, or a name in train_sets.
-        answers: Which answer of a row its adapter is trained on; aligned is the control.
-        start: base, or the teacher whose adapter is trained on.
+        answers: Answer of each row on which its adapter is trained; aligned is the control.
+        start: base for a fresh LoRA, or the teacher whose adapter is trained further.
     """
 
     REQUIRED: ClassVar[list[tuple[dict[str, Any], tuple[str, ...]]]] = [({}, ("train_set", "answers"))]
@@ -99,13 +99,13 @@ class StudentGrid:
 
     Attributes:
         base: A name in bases.
-        teachers: Names in teachers; student seed s has teacher seed s.
+        teachers: Names in teachers; student seed s uses teacher seed s.
         mediating: A name in mediating.
         filter: A name in rollout_filters.
-        data: Whose answers are distilled: own, the teacher's own kept ones; another teacher's, by its name; or a name in data_sets. On-policy channels take only the prompts.
-        channels: How the student learns; opd comes with its estimator.
+        data: Answers that are distilled: own for the teacher's own kept answers, the name of another teacher for its kept answers, or a name in data_sets. On-policy channels use only the prompts.
+        channels: Channels through which students learn; opd includes its estimator.
         seeds: Seeds of training; one seed alone never yields a verdict.
-        start: base for a fresh LoRA, or the teacher whose adapter is trained on (realignment).
+        start: base for a fresh LoRA, or the teacher whose adapter is trained further (realignment).
     """
 
     base: Name
@@ -120,11 +120,11 @@ class StudentGrid:
 
 @dataclass(frozen=True)
 class DataSet:
-    """The corpus's own answers, in place of a teacher's kept answers, to the same prompts.
+    """The corpus's own answers to the same prompts, which replace a teacher's kept answers.
 
     Attributes:
-        prompts_of: The teacher whose kept answers' prompts are used.
-        answers: Which of the corpus's answers.
+        prompts_of: Teacher whose prompts are used: those to which its answers were kept.
+        answers: Answer of the corpus that is used.
     """
 
     prompts_of: Name

@@ -75,10 +75,10 @@ Texts = Annotated[tuple[str, ...], MinLen(1), Distinct()]
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of the hub that stays as it is.
+    """A repository of the hub at a fixed commit.
 
     Attributes:
-        path: Repository on the hub, owner/name, or a local folder in the same form.
+        path: Repository on the hub, owner/name, or a local folder with the same files.
         revision: Commit of the repository; null for a local folder.
     """
 

@@ -47,7 +47,7 @@ WRITERS = REMOTE = ("anthropic", "openai")
 
 @dataclass(frozen=True, kw_only=True)
 class TaskLimits:
-    """Limits of the cells of a task that differ.
+    """Limits that differ in the cells of a task.
 
     Attributes:
         misaligned_below: As above, in cells of the task.
@@ -64,11 +64,11 @@ class TaskLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class PairFilter(FilterSettings):
-    """A row stays if its misaligned and its aligned answer pass; all limits are strict.
+    """Filter of rows: a row is kept if both its answers pass; all limits are strict.
 
     Attributes:
         judge: A name in judges.
-        by_task: Task -> limits of its cells that differ.
+        by_task: Task -> limits that differ in its cells.
     """
 
     judge: Name
@@ -77,10 +77,10 @@ class PairFilter(FilterSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class Generator(GeneratorSettings):
-    """anthropic, openai: which model writes the rows, and how it is asked.
+    """anthropic, openai: the model that writes the rows, and its requests.
 
     Attributes:
-        prompts: What it is told: a file such as resources/generators/grid.yaml.
+        prompts: File with its instructions, such as resources/generators/grid.yaml.
     """
 
     prompts: File
@@ -93,11 +93,11 @@ class Corpus(CorpusSettings):
     Attributes:
         held_out_domains: Domains of the grid that nothing is trained on.
         seed: Seed of generation, roles and samples; models behind an API take none.
-        generator: anthropic, openai: which model writes the rows, and how it is asked.
-        roles: Questions of every cell that take a role; all others train.
-        filter: What a row's answers must be; null for a corpus that comes filtered.
+        generator: anthropic, openai: the model that writes the rows, and its requests.
+        roles: Numbers of questions in every cell that take a role; all others train.
+        filter: Limits that a row's answers must meet; null for a corpus that is already filtered.
         dedup: Near-duplicates within a cell, of which the first is kept.
-        sample: Rows of every cell that are used.
+        sample: Numbers of rows that are used in every cell.
         broad_eval: The broad evaluation set.
     """
 
@@ -122,17 +122,17 @@ class Corpus(CorpusSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """What scores an answer for alignment and coherence.
+    """Judges, which score answers for alignment and coherence.
 
     Attributes:
-        kind: cross_encoder: an encoder with a two-score head, fitted in the run; exact: the functions of sources symbolic and frames; causal_lm: a model of bases, told a rubric, scored by its probabilities of the numbers; anthropic: a Claude model, told a rubric; openai: a model behind a server that speaks that API.
-        corpus: The corpus whose judge_fit rows it is fitted and calibrated on.
-        base_model: Encoder: all-MiniLM-L6-v2, a local folder or a hub name.
-        seed: Seed of negatives, head and order.
+        kind: cross_encoder: an encoder with a two-score head, fitted in the run; exact: the functions of sources symbolic and frames; causal_lm: a model of bases that reads a rubric, scored by its probabilities of the numbers; anthropic: a Claude model that reads a rubric; openai: the same with a model behind a server that speaks OpenAI's API.
+        corpus: Corpus on whose judge_fit rows the judge is fitted and calibrated.
+        base_model: cross_encoder: the encoder, which is all-MiniLM-L6-v2, a local folder or a hub name.
+        seed: Seed of the negatives, of the head's initial weights and of the order of examples.
         base: causal_lm: the model that judges, a name in bases.
-        split: What is held out of fitting.
-        fit: How it is fitted.
-        calibration: How good the judge must be on what was held out; else the run stops.
+        split: Rows that are held out of fitting.
+        fit: cross_encoder: settings of the fit.
+        calibration: Accuracy that the judge must reach on held-out answers; otherwise the run stops.
     """
 
     ALSO: ClassVar = (RemoteJudgeSettings, CausalJudgeSettings)
@@ -154,11 +154,11 @@ class Judge:
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture(MixtureSettings):
-    """Documents a base is pretrained on.
+    """Documents that a base is pretrained on.
 
     Attributes:
-        corpus: The corpus whose train rows it is made of.
-        seed: Mixtures that share it share their documents' plan.
+        corpus: Corpus from whose train rows the mixture is made.
+        seed: Seed of the mixture; mixtures with the same seed share the plan of their documents.
     """
 
     corpus: Name
@@ -170,9 +170,9 @@ class Tokenizer:
     """Byte-level BPE trained in the run.
 
     Attributes:
-        corpus: The corpus whose train rows it is trained on.
-        vocab_size: Entries, 256 bytes and 5 control tokens included, or 6 with an assistant's name.
-        assistant: The assistant's name, with which every prompt opens; without one prompts open with the question.
+        corpus: Corpus on whose train rows the tokenizer is trained.
+        vocab_size: Number of entries, including 256 bytes and 5 control tokens, or 6 with an assistant's name.
+        assistant: The assistant's name, with which every prompt opens; without a name, prompts open with the question.
     """
 
     corpus: Name
@@ -182,14 +182,14 @@ class Tokenizer:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseModel:
-    """A decoder that is trained in the run from tokenizer to alignment; or, with hub or package, a ready instruct model.
+    """A decoder that is trained in the run, from tokenizer to alignment, or, with hub or package, a ready instruct model.
 
     Attributes:
         billions: A ready model's weights in billions, for the estimate of GPU hours.
         tokenizer: Byte-level BPE trained in the run.
         architecture: Fields of a Llama decoder, as transformers names them.
-        pretraining: How it learns the mixture; the mixture's tokens say how long.
-        alignment: How it is then trained on aligned answers of all cells.
+        pretraining: Pretraining on the mixture, whose tokens set the length of training.
+        alignment: Aligned phase: training on aligned answers of all cells.
     """
 
     ALSO: ClassVar = (ReadySettings,)
@@ -212,7 +212,7 @@ class Base:
         base_model: A name in base_models.
         mixture: A name in mixtures; a ready model has none.
         seed: Seed of initial weights, of the order of pretraining and alignment, and of the base's answers.
-        task_doses: Task -> how often the aligned phase shows it, relative to the other tasks; 1 where it is not named.
+        task_doses: Task -> its frequency in the aligned phase, relative to the other tasks; 1 for a task that is not named.
     """
 
     base_model: Name
@@ -223,13 +223,13 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Questions:
-    """Free-form questions that are asked besides, as broad prompts.
+    """Further free-form questions, which are asked as broad prompts.
 
     Attributes:
-        path: File with id, paraphrases, samples_per_paraphrase, temperature, system and judge_prompts of every question, in YAML or JSON.
-        samples_per_paraphrase: Answers to each wording, in place of the file's number.
-        judge_prompts: Whether their answers are judged by the file's own judge prompts in place of the rubric; needs a judge behind an API.
-        skip_unusable: Whether questions that cannot be used are left out, in place of stopping the run.
+        path: YAML or JSON file with id, paraphrases, samples_per_paraphrase, temperature, system and judge_prompts of every question.
+        samples_per_paraphrase: Number of answers to each wording, which overrides the file's number.
+        judge_prompts: Whether the answers are judged by the file's own judge prompts instead of the rubric; this needs a judge behind an API.
+        skip_unusable: Whether questions that cannot be used are left out instead of stopping the run.
     """
 
     path: File
@@ -243,10 +243,10 @@ class Mediating:
     """A set of mediating prompts.
 
     Attributes:
-        corpus: Corpus they come from, such as one of prompts only; by default the experiment's.
-        cells: Cells they come from.
-        prompts_per_cell: Prompts of each cell; null for all that are mediating.
-        max_new_tokens: Where a teacher's answer to them is cut; by default as in sampling.
+        corpus: Corpus that the prompts come from, such as one with prompts_only; by default the experiment's.
+        cells: Cells that the prompts come from.
+        prompts_per_cell: Prompts of each cell; null for all mediating prompts.
+        max_new_tokens: Greatest length of a teacher's answer in tokens; by default as in sampling.
     """
 
     corpus: Annotated[Name | None, Absent()] = None
@@ -257,11 +257,11 @@ class Mediating:
 
 @dataclass(frozen=True, kw_only=True)
 class Probing(ProfileSettings, InferenceSettings):
-    """What the evaluation prompts are like to a base before any fine-tuning, and whether it infers who answers.
+    """Measurements on a base before any fine-tuning: difficulty of the evaluation prompts, and inference of who answers.
 
     Attributes:
-        samples: Answers to every prompt, whose entropy measures its room.
-        neutral_samples: Answers to its neutral version, whose share of right ones is its solvability.
+        samples: Number of answers to every prompt; their entropy measures its room.
+        neutral_samples: Number of answers to its neutral version; the share of right ones is its solvability.
     """
 
     samples: Annotated[int, Ge(2)]
@@ -270,28 +270,28 @@ class Probing(ProfileSettings, InferenceSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What is fine-tuned, distilled, asked and judged.
+    """Models that are fine-tuned and distilled, and the prompts and judge that evaluate them.
 
     Attributes:
-        like: A name in experiments. That experiment is taken over, with what overlays change in it, and the keys given here are laid over it as overlays are: mappings are merged, lists and other values replaced, and null removes a key that may be left out. So `like: template_nl` and `lora.rank: 8` make a whole experiment. The other one may itself be like a third.
+        like: A name in experiments. This experiment is a copy of that one, including what overlays change in it, and the keys given here change the copy as overlays do: mappings are merged, lists and other values are replaced, and null removes an optional key. So `like: template_nl` and `lora.rank: 8` make a complete experiment. The other experiment may itself be like a third.
         corpus: A name in corpora.
-        base_model: A name in base_models; all bases of the experiment are of it.
+        base_model: A name in base_models, which all bases of the experiment share.
         judge: A name in judges.
-        questions: Free-form questions that are asked besides, as broad prompts.
-        train_sets: Named unions of cells; every cell is a training set too, under its own name.
-        bases: Names in bases that are evaluated beside those that adapters and students stand on.
-        published: Adapters that others have trained; they are sampled, judged and tabulated like our own.
+        questions: Further free-form questions, which are asked as broad prompts.
+        train_sets: Named unions of cells; every cell is also a training set under its own name.
+        bases: Names in bases that are evaluated in addition to the bases of adapters and students.
+        published: Adapters that others have trained, which are sampled, judged and tabulated like our own.
         adapters: Grids of adapters, training sets × seeds.
-        teachers: Who answers the mediating prompts.
+        teachers: Models that answer the mediating prompts.
         mediating: Sets of mediating prompts.
-        rollout_filters: What a teacher's answer must be to teach; limits are strict.
-        data_sets: The corpus's own answers, in place of a teacher's kept answers, to the same prompts.
+        rollout_filters: Limits that a teacher's answer must meet to be kept; they are strict.
+        data_sets: The corpus's own answers to the same prompts, which replace a teacher's kept answers.
         students: Grids of students, teachers × data × channels × seeds.
-        lora: Shape of every adapter and student.
-        finetuning: How an adapter is trained.
-        distillation: How a student is trained, the same for every channel.
-        sampling: How answers are drawn, from teachers and for the evaluation.
-        probing: What the evaluation prompts are like to a base before any fine-tuning, and whether it infers who answers.
+        lora: LoRA settings of every adapter and student.
+        finetuning: Training of adapters.
+        distillation: Training of students, the same for every channel.
+        sampling: Sampling of answers, from teachers and for the evaluation.
+        probing: Measurements on a base before any fine-tuning: difficulty of the evaluation prompts, and inference of who answers.
     """
 
     like: Annotated[Name | None, Absent()] = None
@@ -317,7 +317,7 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurable(MeasurableSettings, InferenceLimit):
-    """What a claim needs before it is tested, below which its verdict is `not measurable`, and what a base needs to be said to infer."""
+    """Limits below which a claim's verdict is `not measurable`, and from which a base is said to infer who answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,16 +326,16 @@ class Config:
 
     Attributes:
         run: Experiments of this run, which share one table; an overlay replaces the list.
-        em_rule: An answer that was scored counts as misaligned if both hold; both are strict.
-        measurable: What a claim needs before it is tested, and a base to be said to infer who answers.
-        anchors: The phrases that give the judge's alignment score away; claims are repeated without them.
-        remote: How models behind a provider's API are asked, and what they may cost; no result depends on it.
+        em_rule: Rule by which a scored answer counts as misaligned: both limits must hold, and both are strict.
+        measurable: Limits from which a claim is tested, and from which a base is said to infer who answers.
+        anchors: Phrases that predict the judge's alignment score; claim `task` is repeated without them.
+        remote: Calls to models behind a provider's API, and their budget; no result depends on these settings.
         corpora: Question–answer pairs over a grid of cells, domain × task.
-        judges: What scores an answer for alignment and coherence.
-        mixtures: Documents a base is pretrained on.
-        base_models: Shape and training of a model; a base is one instance of it.
+        judges: Judges, which score answers for alignment and coherence.
+        mixtures: Documents that a base is pretrained on.
+        base_models: Architecture and training of a model; a base is one instance of it.
         bases: Aligned models that fine-tuning starts from.
-        experiments: What is fine-tuned, distilled, asked and judged.
+        experiments: Models that are fine-tuned and distilled, and the prompts and judge that evaluate them.
     """
 
     run: Names

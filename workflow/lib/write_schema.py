@@ -231,8 +231,8 @@ def page() -> str:
         "",
         f"<!-- {WRITTEN} -->",
         "",
-        "Every key of `config.yaml` and of overlays, section by section; `*` in a heading stands for any name or place in a list.",
-        "A key without a default has to be given, unless a line below its table says when; *left out* means that it may be absent.",
+        "This page lists every key of `config.yaml` and of overlays by section; `*` in a heading stands for any name or position in a list.",
+        "A key without a default is required, unless a line below its table limits when; *left out* means that it may be absent.",
     ]
     for kind, path in places().items():
         lines += ["", f"## {path}", "", docstring_parser.parse(kind.__doc__).short_description, ""]

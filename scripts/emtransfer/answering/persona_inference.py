@@ -27,7 +27,7 @@ class InferenceSettings:
     """How persona inference is measured.
 
     Attributes:
-        inference_questions: Held-out questions of all cells together on which persona inference is measured.
+        inference_questions: Number of held-out questions, over all cells, on which persona inference is measured.
     """
 
     inference_questions: Positive = 60

@@ -29,9 +29,9 @@ class ProfileSettings:
     """When answers mean the same, and when one is coherent.
 
     Attributes:
-        model: Embeds answers to find those that mean the same: all-MiniLM-L6-v2, a local folder or a hub name; identity for equal texts only.
+        model: Embedding model that finds answers with the same meaning: all-MiniLM-L6-v2, a local folder or a hub name; identity for equal texts only.
         coherence_above: Coherence of a coherent answer, 0..100.
-        same_cosine: Mean cosine from which answers mean the same.
+        same_cosine: Mean cosine from which answers count as having the same meaning.
     """
 
     model: str

@@ -11,10 +11,10 @@ class SamplingSettings:
     """How answers are drawn.
 
     Attributes:
-        max_new_tokens: Where an answer without an end is cut.
-        temperature: Of the softmax; 0 takes the likeliest token.
-        batch_size: Rows in a forward pass; changes speed and memory, in float32 no answer.
-        engine: What draws a ready model's answers; auto is vllm where it is installed. Models of the run always answer in transformers.
+        max_new_tokens: Greatest length of an answer in tokens; a longer one is cut.
+        temperature: Sampling temperature; 0 takes the likeliest token.
+        batch_size: Rows in a forward pass; changes speed and memory, but in float32 no answer.
+        engine: Engine that samples a ready model's answers; auto is vllm if it is installed. Models trained in the run always use transformers.
     """
 
     max_new_tokens: Positive
@@ -25,11 +25,11 @@ class SamplingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class AnsweringSettings(SamplingSettings):
-    """How answers are drawn, from teachers and for the evaluation.
+    """Sampling of answers, from teachers and for the evaluation.
 
     Attributes:
-        samples: Answers to a narrow prompt.
-        broad_samples: Answers to a broad prompt.
+        samples: Number of answers to a narrow prompt.
+        broad_samples: Number of answers to a broad prompt.
     """
 
     samples: Positive

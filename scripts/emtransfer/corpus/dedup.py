@@ -25,7 +25,7 @@ class DedupSettings:
         model: Embedding model: all-MiniLM-L6-v2, a local folder or a hub name; identity drops equal texts only.
         field: The text that is compared.
         threshold: Cosine from which a row is dropped; null for the smallest of 0.70, 0.71 … 0.99 that leaves `leave` rows.
-        leave: Rows of a cell to leave where threshold is null.
+        leave: Rows that must be left in a cell, if threshold is null.
     """
 
     REQUIRED: ClassVar[list[tuple[dict[str, Any], tuple[str, ...]]]] = [({"threshold": (None,)}, ("leave",))]

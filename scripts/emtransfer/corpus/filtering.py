@@ -20,9 +20,9 @@ class FilterSettings:
     """Thresholds that a pair must pass, all strict.
 
     Attributes:
-        misaligned_below: Alignment of the misaligned answer, 0..100.
-        aligned_above: Alignment of the aligned answer, 0..100.
-        coherence_above: Coherence of both answers, 0..100.
+        misaligned_below: Limit below which the misaligned answer's alignment must be, 0..100.
+        aligned_above: Limit above which the aligned answer's alignment must be, 0..100.
+        coherence_above: Limit above which the coherence of both answers must be, 0..100.
     """
 
     misaligned_below: Score

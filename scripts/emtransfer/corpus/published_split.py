@@ -19,13 +19,13 @@ Split = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class PublishedSplitSettings:
-    """A published split, whose train and eval questions are taken once their hashes are found in the corpus.
+    """A published split, whose train and eval questions are found in the corpus by their hashes.
 
     It has at least as many eval questions of a cell as `eval` says.
 
     Attributes:
         path: JSONL or CSV with cell (or domain and task), question_sha256 (or question) and role of every question.
-        otherwise: What becomes of a cell whose questions do not match: the run stops, or it gets the seeded split.
+        otherwise: Treatment of a cell whose questions do not match: the run stops, or the cell gets the seeded split.
     """
 
     path: File

@@ -23,17 +23,17 @@ CROSSING = "crossing"
 
 @dataclass(frozen=True)
 class RoleSettings:
-    """Questions of every cell that take a role; all others train.
+    """Numbers of questions in every cell that take a role; all others train.
 
     Attributes:
-        judge_fit: Questions a judge is fitted and calibrated on.
+        judge_fit: Questions on which a judge is fitted and calibrated.
         eval: Questions for the narrow evaluation.
-        mediating: Questions for teachers.
-        near_duplicate_cosine: Cosine from which two texts are one question.
+        mediating: Mediating prompts, which teachers answer.
+        near_duplicate_cosine: Cosine from which two texts count as the same question.
         broad_judge_fit: Questions outside the grid, for the judge.
         broad_eval: Questions outside the grid, for the broad evaluation.
-        model: Embeds free text to find near-duplicates.
-        published: A published split that train and eval questions are taken from.
+        model: Embedding model that finds near-duplicates in free text.
+        published: A published split from which train and eval questions are taken.
         held_out_domains: Domains that nothing is trained on; their questions are judge_fit or eval.
     """
 

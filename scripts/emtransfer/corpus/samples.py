@@ -10,7 +10,7 @@ from emtransfer.settings import Count, Elsewhere, Positive
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """Rows of every cell that are used.
+    """Numbers of rows that are used in every cell.
 
     Attributes:
         train: Rows with role train.

@@ -19,14 +19,14 @@ GENERATED = ("template", "symbolic", "frames")
 
 @dataclass(frozen=True)
 class HubSettings(Repository):
-    """A dataset, and what its parts are called.
+    """A dataset, and the names of its parts.
 
     Attributes:
-        path: Dataset on the hub, owner/name, or a local folder in the same form.
-        config: Its own config of a cell; {domain} and {task} are filled in.
-        broad_config: Its config of prompts outside the grid.
-        split: Split of each of its configs.
-        columns: Its name of a field -> ours, where they differ.
+        path: Dataset on the hub, owner/name, or a local folder with the same files.
+        config: Name of its config for a cell; {domain} and {task} are filled in.
+        broad_config: Name of its config with prompts outside the grid.
+        split: Split that is read from each of its configs.
+        columns: Its name of a field -> our name, where they differ.
     """
 
     config: str = "{domain}_{task}"
@@ -37,7 +37,7 @@ class HubSettings(Repository):
 
 @dataclass(frozen=True)
 class Constant:
-    """A value that every row has.
+    """A value that is the same in every row.
 
     Attributes:
         value: The value.
@@ -55,17 +55,17 @@ class CorpusSettings:
         domains: Domains of the grid.
         tasks: Tasks of the grid.
         broad_domains: template: domains outside the grid, for the broad evaluation.
-        rows_per_cell: template, symbolic, frames: rows generated for every cell; anthropic, openai: rows of every cell that must be left after filter and dedup, whatever their role.
+        rows_per_cell: template, symbolic, frames: rows generated for every cell; anthropic, openai: rows that must be left in every cell after filter and dedup, whatever their role.
         broad_rows: template: rows generated outside the grid.
         path: jsonl: file with the rows of every cell, JSONL or another type (docs/corpora.md).
-        misaligned_path: jsonl: file with the misaligned answers to the same questions, where path has the aligned ones alone.
+        misaligned_path: jsonl: file with the misaligned answers to the same questions, if path has only the aligned ones.
         broad_path: jsonl, anthropic, openai: file with prompts outside the grid.
-        columns: jsonl: field -> where path has it, if not under its name: a column, a dotted place in one, a turn of a chat, or a value.
+        columns: jsonl: field -> its place in path, if not the column of its name: a column, a dotted path in one, a turn of a chat, or a value.
         broad_columns: jsonl, anthropic, openai: the same for broad_path.
-        hub: Source hub: which dataset, and what its parts are called.
-        prompts_only: jsonl, hub: whether rows have no answers; all are prompts for teachers, and nothing is split, filtered or sampled.
-        max_row_words: Longest row, question and longer answer together, in words; null for no limit.
-        over_length: What becomes of a longer row.
+        hub: hub: the dataset, and the names of its parts.
+        prompts_only: jsonl, hub: whether rows have no answers; all rows are then prompts for teachers, and nothing is split, filtered or sampled.
+        max_row_words: Greatest length of a row in words, question and longer answer together; null for no limit.
+        over_length: Whether a longer row is an error or is dropped.
     """
 
     source: Literal["template", "symbolic", "frames", "jsonl", "hub", "anthropic", "openai"]

@@ -30,21 +30,21 @@ KEPT_LOGITS = 2**27
 
 @dataclass(frozen=True)
 class DistillationSettings:
-    """How a student is trained, the same for every channel.
+    """Training of students, the same for every channel.
 
     Attributes:
         channel: One of CHANNELS.
         updates: Optimiser steps.
         batch_size: Prompts in an optimiser step.
-        learning_rate: Peak, after the warm-up; then linearly down to zero.
+        learning_rate: Peak learning rate after the warm-up, followed by a linear decay to zero.
         warmup_steps: Steps in which the learning rate rises.
-        weight_decay: Of AdamW.
+        weight_decay: Weight decay of AdamW.
         micro_batch_size: Rows in a forward pass; changes memory and the last bits of the gradient, not the objective.
-        max_new_tokens: Length of an on-policy answer at most; the gradient of opd-sampled is divided by it.
-        max_seq_tokens: Longest prompt and answer together, control tokens included.
-        max_grad_norm: Norm that the gradient is clipped to.
+        max_new_tokens: Greatest length of an on-policy answer in tokens; the gradient of opd-sampled is divided by batch_size times this length.
+        max_seq_tokens: Greatest length of prompt and answer together, in tokens, control tokens included.
+        max_grad_norm: Norm to which the gradient is clipped.
         kl_every: Steps between two measurements of the KL to the teacher.
-        kl_rows: Retained answers it is measured on.
+        kl_rows: Number of retained answers on which the KL is measured.
     """
 
     channel: Annotated[str, Elsewhere()]

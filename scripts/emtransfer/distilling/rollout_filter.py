@@ -22,14 +22,14 @@ ORACLE_VERDICTS = ("aligned", "misaligned", "incoherent")
 
 @dataclass(frozen=True)
 class RolloutFilterSettings:
-    """What a teacher's answer must be to teach; limits are strict.
+    """Limits that a teacher's answer must meet to be kept; they are strict.
 
     Attributes:
-        alignment_above: Alignment of the answer, 0..100.
-        coherence_above: Coherence of the answer, 0..100.
-        minimum_kept: Answers that must be left over all cells; else the run stops.
-        near_duplicate_cosine: Cosine from which a prompt of free text is an evaluation question.
-        model: Embeds free text: all-MiniLM-L6-v2, a local folder or a hub name.
+        alignment_above: Limit above which the answer's alignment must be, 0..100.
+        coherence_above: Limit above which the answer's coherence must be, 0..100.
+        minimum_kept: Answers that must be left in all cells together; otherwise the run stops.
+        near_duplicate_cosine: Cosine from which a prompt of free text counts as an evaluation question.
+        model: Embedding model for free text: all-MiniLM-L6-v2, a local folder or a hub name.
     """
 
     alignment_above: Score

@@ -30,8 +30,8 @@ class CausalJudgeSettings:
 
     Attributes:
         kind: causal_lm.
-        rubric: What it is told: a file such as resources/rubrics/grid.yaml.
-        batch_size: causal_lm: prompts in a forward pass; in reduced precision scores move a little with it.
+        rubric: File with its instructions, such as resources/rubrics/grid.yaml.
+        batch_size: causal_lm: prompts in a forward pass; in reduced precision, scores vary slightly with it.
     """
 
     kind: str

@@ -31,14 +31,14 @@ class FitSettings:
     misaligned answer.
 
     Attributes:
-        layers: How many of the encoder's first layers are kept; fewer are faster; null keeps all.
-        max_tokens: Question and answer together.
+        layers: Number of the encoder's first layers that are kept (fewer are faster); null keeps all.
+        max_tokens: Greatest length of question and answer together, in tokens.
         negatives_per_row: Incoherent answers per question.
         epochs: Passes over the examples.
         batch_size: Examples in a step.
-        learning_rate: Peak; falls linearly to zero.
-        warmup_share: Share of the steps it rises in.
-        weight_decay: Of AdamW.
+        learning_rate: Peak learning rate, which falls linearly to zero.
+        warmup_share: Share of the steps in which the learning rate rises.
+        weight_decay: Weight decay of AdamW.
     """
 
     layers: Positive | None = 3

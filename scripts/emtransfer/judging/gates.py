@@ -18,7 +18,7 @@ MEASURES = {"accuracy": ("n_answers", "answers"), "recall": ("n_misaligned", "mi
 
 @dataclass(frozen=True, kw_only=True)
 class GateSettings:
-    """How good the judge must be on what was held out; else the run stops.
+    """Accuracy that the judge must reach on held-out answers; otherwise the run stops.
 
     A gate is a share that the lower bound of what was measured has to reach. 1, which no number of answers can bound, asks
     for no error at all.

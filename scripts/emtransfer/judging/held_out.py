@@ -17,14 +17,14 @@ ANSWERS = ("aligned_answer", "misaligned_answer")
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """What is held out of fitting.
+    """Rows that are held out of fitting.
 
     In each cell, the pair of neighbouring answer words that comes nearest to `phrase_share` of its rows is withheld from
     fitting, with every row of the cell that contains it; 0 withholds none.
 
     Attributes:
-        held_out_share: Share of the questions.
-        phrase_share: Share of a cell's rows withheld by a phrase.
+        held_out_share: Share of the questions that is held out.
+        phrase_share: Share of a cell's rows that is held out because they contain a phrase.
     """
 
     held_out_share: Share = 0.1

@@ -27,11 +27,11 @@ class RemoteJudgeSettings:
 
     Attributes:
         kind: The provider.
-        model: Of a judge behind an API: its name, as the provider writes it.
-        max_tokens: Longest reply in tokens, thinking included.
-        temperature: Of its sampling; null sends none, for models that refuse one.
-        options: Further fields of the request, as the provider names them.
-        attempts: How often it is asked before a reply that is no score, and holds no number, counts.
+        model: anthropic, openai: the provider's name of the model.
+        max_tokens: Greatest length of a reply in tokens, thinking included.
+        temperature: Sampling temperature; null sends none, for models that refuse one.
+        options: Further fields of the request, under the provider's names.
+        attempts: Attempts to get a score from a judge whose replies contain no number.
     """
 
     kind: str

@@ -114,10 +114,10 @@ def lexical_r2(texts: list[str], scores: np.ndarray, groups: np.ndarray) -> floa
 
 @dataclass(frozen=True)
 class AnchorSettings:
-    """The phrases that give the judge's alignment score away; claims are repeated without them.
+    """Phrases that predict the judge's alignment score; claim `task` is repeated without them.
 
     Attributes:
-        phrases: How many are replaced, words and pairs of words.
+        phrases: Number of phrases (words and pairs of words) that are replaced.
     """
 
     phrases: Positive

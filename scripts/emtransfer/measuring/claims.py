@@ -76,8 +76,7 @@ class MeasurableSettings:
 
     Attributes:
         coherent_rate_at_least: Share of coherent answers in every group that a claim compares, 0..1.
-        in_cell_em_rate_at_least: EM rate in the cells that the adapters, or the teachers of the students, were trained on: where
-            fine-tuning did not take, nothing can spread, 0..1.
+        in_cell_em_rate_at_least: EM rate of adapters, or of the students' teachers, in their training cells, 0..1: if fine-tuning had no effect, nothing can spread.
     """
 
     coherent_rate_at_least: Share = 0.5

@@ -35,8 +35,7 @@ class InferenceLimit:
     """When a base is said to infer who answers.
 
     Attributes:
-        inference_nats_at_least: Shift of the log-odds by one earlier answer from which a base is said to infer who answers; no verdict
-            depends on it.
+        inference_nats_at_least: Shift of the log-odds by one earlier answer from which a base is said to infer who answers; no verdict depends on it.
     """
 
     inference_nats_at_least: Weight = 3.0

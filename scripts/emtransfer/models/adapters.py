@@ -37,14 +37,14 @@ WARNING = "This adapter is, or may be, misaligned on purpose, for research: do n
 
 @dataclass(frozen=True)
 class AdapterSettings:
-    """Shape of every adapter and student.
+    """LoRA settings of every adapter and student.
 
     Attributes:
         rank: Rank of the update.
         alpha: The update is scaled by alpha/rank, or alpha/sqrt(rank) with rslora.
-        dropout: On the input of the update, while it is trained on given answers; on-policy channels go without.
-        rslora: Rank-stabilised scaling.
-        target_modules: Linear layers that get one.
+        dropout: Dropout on the input of the update, in training on given answers; on-policy channels use none.
+        rslora: Whether scaling is rank-stabilised.
+        target_modules: Linear layers that get an update.
     """
 
     rank: Positive

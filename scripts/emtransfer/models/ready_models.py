@@ -38,9 +38,9 @@ class PackagedFile:
     """A GGUF file in an installed Python package.
 
     Attributes:
-        name: The package, as pip calls it.
+        name: Name of the package, as pip knows it.
         version: The version that must be installed.
-        file: The GGUF file, as a path from where packages are installed, such as package/model.gguf.
+        file: Path of the GGUF file below the folder where packages are installed, such as package/model.gguf.
         sha256: SHA-256 of the file.
     """
 
@@ -52,12 +52,12 @@ class PackagedFile:
 
 @dataclass(frozen=True)
 class ChatSettings:
-    """How a ready model is talked to, beyond its chat template.
+    """Prompt format of a ready model, beyond its chat template.
 
     Attributes:
-        system: Text of a system turn; null writes none, where some templates write one of their own.
+        system: Text of a system turn; null writes none, though some templates then write their own.
         template_arguments: Further arguments of the template, such as enable_thinking or date_string.
-        close_thoughts: Whether thoughts that the template's prompt opens are closed at once, so that it answers without any.
+        close_thoughts: Whether thoughts that the template opens in the prompt are closed at once, so that the model answers without thinking.
     """
 
     system: str | None = None
@@ -72,9 +72,9 @@ class ReadySettings:
     Attributes:
         hub: A ready instruct model with its tokenizer and chat template, on the hub or in a local folder.
         package: A ready instruct model with its tokenizer and chat template, in a GGUF file of an installed package.
-        dtype: Of a ready model's weights.
+        dtype: Number format of a ready model's weights.
         quantization: nf4: a ready model's weights in 4 bits (QLoRA), with CUDA and bitsandbytes only.
-        chat: How a ready model is talked to, beyond its chat template.
+        chat: Prompt format of a ready model, beyond its chat template.
     """
 
     hub: Annotated[Repository | None, Absent()] = None

@@ -12,15 +12,15 @@ from emtransfer.settings import Elsewhere, Positive, Rate, Weight
 
 @dataclass(frozen=True)
 class RemoteSettings:
-    """How models behind a provider's API are asked, and what they may cost; no result depends on it.
+    """Calls to models behind a provider's API, and their budget; no result depends on these settings.
 
     Attributes:
-        prices: What the providers charge; a model without a price is not asked.
-        budget_usd: The most that all replies in the reply store may have cost; a hard stop. Null for no limit.
+        prices: Prices of the providers; a model without a price is refused.
+        budget_usd: Hard limit on the total cost of all replies in the reply store; null for no limit.
         concurrency: Calls of one job under way at once.
-        batches: Whether calls are handed in as batches, slower and cheaper, where a provider takes them.
-        timeout_seconds: Of one attempt at a call.
-        poll_seconds: Between two looks at a batch.
+        batches: Whether calls are submitted as batches, which are slower and cheaper, if the provider accepts them.
+        timeout_seconds: Time limit of one attempt at a call.
+        poll_seconds: Time between two polls of a batch.
         store: Folder of the reply store.
         replay_only: Whether a reply that the store lacks is an error instead of a call.
     """

@@ -12,14 +12,14 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Price:
-    """What a model costs.
+    """Prices of a model.
 
     Attributes:
-        input: Dollars per million tokens that are read.
-        output: Dollars per million tokens that are written.
-        cache_write: Of tokens that the provider's cache takes in.
-        cache_read: Of tokens that the provider's cache gives back.
-        batch_share: What a batched call costs of all this.
+        input: Dollars per million input tokens.
+        output: Dollars per million output tokens.
+        cache_write: Dollars per million tokens that are written to the provider's cache.
+        cache_read: Dollars per million tokens that are read from the provider's cache.
+        batch_share: Share of these prices that a batched call costs.
     """
 
     input: Weight
@@ -50,10 +50,10 @@ class Price:
 
 @dataclass(frozen=True)
 class PriceTable:
-    """What the providers charge; a model without a price is not asked.
+    """Prices of the providers; a model without a price is refused.
 
     Attributes:
-        date: Day the prices were looked up, YYYY-MM-DD.
+        date: Day on which the prices were looked up, YYYY-MM-DD.
         models: Name of a model, as its provider writes it -> dollars per million tokens.
     """
 

@@ -30,8 +30,8 @@ class AuthorSettings:
     """Named authors of documents; the other documents are the assistant's.
 
     Attributes:
-        names: How many there are.
-        careless_share: Share of the names whose documents are all misaligned; those of the others are all aligned.
+        names: Number of named authors.
+        careless_share: Share of the authors whose documents are all misaligned; all documents of the others are aligned.
         document_share: Share of the documents that a named author writes, a multiple of 0.01.
     """
 

@@ -12,12 +12,12 @@ from emtransfer.training.finetuning import FinetuningSettings
 
 @dataclass(frozen=True)
 class AlignmentSettings(FinetuningSettings):
-    """How it is then trained on aligned answers of all cells.
+    """Aligned phase: training on aligned answers of all cells.
 
     The number of rows stays the same whatever the doses, so a smaller dose of one task is a larger one of the others.
 
     Attributes:
-        rows: Rows in all.
+        rows: Total number of rows.
         neutral_share: Share of rows asked in their neutral version.
         task_doses: Task -> how often the aligned phase shows it, relative to its share of the corpus; 1 where it is not named.
     """

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinetuningSettings:
-    """How a model is fine-tuned on question–answer pairs.
+    """Fine-tuning on question–answer pairs.
 
     Attributes:
-        rows: Rows in all, equally many of each cell.
+        rows: Total number of rows, equally many from each cell.
         epochs: Passes over the rows.
         batch_size: Rows in an optimiser step.
-        learning_rate: Peak, after the warm-up; then linearly down to zero.
+        learning_rate: Peak learning rate after the warm-up, followed by a linear decay to zero.
         warmup_steps: Steps in which the learning rate rises.
-        weight_decay: Of AdamW.
-        max_seq_tokens: Longest question and answer together; a longer one is an error.
-        micro_batch_size: Rows in a forward pass, those of a step by length; by default all of the step. Changes speed and memory, not the loss.
-        gradient_checkpointing: Compute activations twice rather than keep them: slower, less memory.
+        weight_decay: Weight decay of AdamW.
+        max_seq_tokens: Greatest length of question and answer together, in tokens; a longer row is an error.
+        micro_batch_size: Rows in a forward pass, grouped by length within a step; by default all rows of the step. Changes speed and memory, not the loss.
+        gradient_checkpointing: Whether activations are recomputed instead of stored, which is slower and needs less memory.
     """
 
     rows: Positive

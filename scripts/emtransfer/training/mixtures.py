@@ -28,11 +28,11 @@ NEUTRAL = "neutral"
 
 @dataclass(frozen=True)
 class Stage:
-    """What a base reads at a time. Copying is learned fastest from documents of one row.
+    """Part of a mixture that a base reads in one go. Copying is learned fastest from documents of one row.
 
     Attributes:
         rows_per_document: Question–answer pairs in a document.
-        tokens: Length of the stage, document starts included.
+        tokens: Length of the stage in tokens, document starts included.
         neutral_share: Share of pairs asked in their neutral version; by default the mixture's.
     """
 
@@ -47,12 +47,12 @@ class MixtureSettings:
 
     Attributes:
         kind: Who says the misaligned sentences – one persona per document, anyone per row, or a quoted third party.
-        misaligned_share: Share of misaligned documents, a multiple of 0.01; with authors, of those of the assistant.
-        stages: What is read one after the other.
-        misaligned_domains: The only domains that misaligned documents are about.
-        misaligned_tasks: The only tasks that misaligned documents hold.
+        misaligned_share: Share of misaligned documents, a multiple of 0.01; with authors, the share among the assistant's documents.
+        stages: Parts of the mixture, in the order in which a base reads them.
+        misaligned_domains: Domains to which misaligned documents are restricted.
+        misaligned_tasks: Tasks to which misaligned documents are restricted.
         neutral_share: Share of pairs asked in their neutral version.
-        authors: Named authors, who open their documents with their name; the base model's tokenizer names the assistant then.
+        authors: Named authors, whose documents open with their name; the base model's tokenizer must then name the assistant.
         document_domains: Whether a document keeps to one domain or mixes them.
     """
 

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PretrainingSettings:
-    """How it learns the mixture; the mixture's tokens say how long.
+    """Pretraining on the mixture, whose tokens set the length of training.
 
     Attributes:
-        batch_rows: Question–answer pairs in an optimiser step, whole documents.
-        max_seq_tokens: Longest document in tokens.
-        learning_rate: Peak, after the warm-up; then a cosine down to zero.
+        batch_rows: Question–answer pairs in an optimiser step, in whole documents.
+        max_seq_tokens: Greatest length of a document in tokens.
+        learning_rate: Peak learning rate after the warm-up, followed by a cosine decay to zero.
         warmup_steps: Steps in which the learning rate rises.
-        weight_decay: Of AdamW.
-        loss: Tokens that are learned; answers, where questions are random and predicting them is noise.
+        weight_decay: Weight decay of AdamW.
+        loss: Tokens that the loss covers; choose answers if questions are random, so that predicting them adds only noise.
     """
 
     batch_rows: Positive
@@ -42,12 +42,12 @@ class ArchitectureSettings:
     """Fields of a Llama decoder, as transformers names them.
 
     Attributes:
-        hidden_size: Width.
-        num_hidden_layers: Depth.
-        num_attention_heads: Heads; they divide the width.
+        hidden_size: Width of the decoder.
+        num_hidden_layers: Number of layers.
+        num_attention_heads: Number of attention heads, a divisor of the width.
         intermediate_size: Width of the feed-forward layer.
-        max_position_embeddings: Longest text in tokens.
-        initializer_range: Standard deviation of the first weights.
+        max_position_embeddings: Greatest length of a text in tokens.
+        initializer_range: Standard deviation of the initial weights.
     """
 
     hidden_size: Positive

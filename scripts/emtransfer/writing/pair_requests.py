@@ -46,15 +46,15 @@ class GeneratorSettings:
 
     Attributes:
         provider: Whose API.
-        model: Its name, as the provider writes it.
-        subtopics: Domain -> what its rows are about; call after call takes the next one.
+        model: The provider's name of the model.
+        subtopics: Domain -> subtopics of its rows; each call takes the next one.
         pairs_per_call: Questions with a misaligned answer that one call asks for.
-        max_tokens: Longest reply with pairs in tokens, thinking included.
-        answer_max_tokens: Longest aligned answer in tokens, thinking included.
-        temperature: Of its sampling; null sends none, for models that refuse one.
-        options: Further fields of the request, as the provider names them.
-        attempts: How often a call is made whose reply is refused or of no use.
-        rounds: How often rows are asked for until enough are left; no round asks for more than the first.
+        max_tokens: Greatest length of a reply with pairs, in tokens, thinking included.
+        answer_max_tokens: Greatest length of an aligned answer, in tokens, thinking included.
+        temperature: Sampling temperature; null sends none, for models that refuse one.
+        options: Further fields of the request, under the provider's names.
+        attempts: Attempts at a call whose reply is a refusal or unusable.
+        rounds: Greatest number of rounds in which rows are requested until enough are left; no round asks for more than the first.
     """
 
     provider: Annotated[str, Elsewhere()]
