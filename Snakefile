@@ -57,7 +57,7 @@ rule estimate:
     log:
         "results/logs/estimate.log",
     message:
-        "What calls to remote models, GPU hours, processor minutes and disk use will amount to"
+        "Estimate the calls to remote models, GPU hours, processor minutes and disk use"
     run:
         import estimating
 

@@ -1,4 +1,4 @@
-"""LoRA adapters on a training set's misaligned (or, as control, aligned) answers, and those that others have trained.
+"""LoRA adapters trained on a training set's misaligned (or, as control, aligned) answers, and adapters of others.
 
 REQUIRED INPUTS
     results/bases/{base}/aligned/manifest.json

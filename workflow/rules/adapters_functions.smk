@@ -1,4 +1,4 @@
-"""What the rules that make adapters read, and what they are told of the config."""
+"""Inputs and params of the rules that make adapters."""
 
 
 def train_files(wildcards):

@@ -1,4 +1,4 @@
-"""Answers of every model to the evaluation prompts, the judge's scores of them, which given answers it prefers, and what the prompts are to each base.
+"""Answers of every model to the evaluation prompts, their scores, the model's preferences among given answers, and the prompts' difficulty for each base.
 
 REQUIRED INPUTS
     results/{experiment}/eval_set.jsonl; a base and, for adapters and students, an adapter
@@ -132,7 +132,7 @@ rule measure_preferences:
         code=code("measure_preferences"),
         env=ENVIRONMENT,
     message:
-        "Measure which answers of held-out pairs {wildcards.model} prefers"
+        "Measure the preferences of {wildcards.model} on held-out pairs"
     shell:
         "OMP_NUM_THREADS=1 python scripts/measure_preferences.py"
         " --base {input.base} {params.adapter} --pairs {input.pairs} --output {output}"
@@ -163,7 +163,7 @@ rule probe_base:
         code=code("probe_base"),
         env=ENVIRONMENT,
     message:
-        "Ask base {wildcards.base} every prompt and its neutral version many times"
+        "Sample many answers of base {wildcards.base} to every prompt and its neutral version"
     shell:
         "OMP_NUM_THREADS=1 python scripts/probe_base.py"
         " --base {input.base} --eval-set {input.eval_set} --settings {params.settings:q} --seed {params.seed}"

@@ -1,4 +1,4 @@
-"""What the rules of answers read, and what they are told of the config."""
+"""Inputs and params of the rules that make answers."""
 
 
 def evaluation_files(experiment):

@@ -1,7 +1,7 @@
-"""Base models: from scratch with a tokenizer, a pretraining mixture and alignment, or ready ones that are looked up.
+"""Bases: trained from scratch with a tokenizer, a pretraining mixture and an aligned phase, or ready models that are looked up.
 
 REQUIRED INPUTS
-    results/corpora/{corpus}/roles/{cell}.jsonl; for a ready model nothing
+    results/corpora/{corpus}/roles/{cell}.jsonl; none for a ready model
 
 OUTPUTS
     results/bases/{base}/aligned/manifest.json

@@ -1,4 +1,4 @@
-"""What the rules that make bases read, and what they are told of the config."""
+"""Inputs and params of the rules that make bases."""
 
 
 def base_model_section(wildcards):

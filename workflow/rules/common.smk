@@ -1,4 +1,4 @@
-"""What the rules of several stages share: the checked config, what is known of names in it, wildcard constraints and functions."""
+"""Shared by the rules of several stages: the checked config, the names in it, wildcard constraints and functions."""
 
 import json
 import os

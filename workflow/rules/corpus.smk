@@ -1,4 +1,4 @@
-"""From raw prompts to the rows each cell trains and is evaluated on.
+"""Rows of every cell for training and evaluation, made from raw prompts.
 
 REQUIRED INPUTS
     config.yaml: corpora; for source jsonl the files it names; for sources behind an API a file in resources/generators; a
@@ -168,7 +168,7 @@ for name, corpora, cells, place, what in rules_of("filter_pairs", DRAWN_AT_ONCE)
             code=lambda wildcards: code("filter_pairs", *judge_modules(filter_judge(wildcards))),
             env=ENVIRONMENT,
         message:
-            f"Keep the rows of {what} that the judge passes"
+            f"Keep the rows of {what} that pass the judge"
         shell:
             "OMP_NUM_THREADS=1 python scripts/filter_pairs.py"
             " --rows {input.rows} {params.judge}"
@@ -274,7 +274,7 @@ rule build_eval_set:
         code=code("build_eval_set"),
         env=ENVIRONMENT,
     message:
-        "Put together the prompts of {wildcards.experiment}"
+        "Assemble the evaluation prompts of {wildcards.experiment}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/build_eval_set.py"
         " --corpus {params.corpus} --cells {input.cells} {params.broad} --settings {params.settings:q} --seed {params.seed}"
@@ -305,7 +305,7 @@ rule build_question_set:
         code=code("build_question_set"),
         env=ENVIRONMENT,
     message:
-        "Make prompts of the question file of {wildcards.experiment}"
+        "Turn the question file of {wildcards.experiment} into prompts"
     shell:
         "OMP_NUM_THREADS=1 python scripts/build_question_set.py"
         " --questions {input.questions:q} {params.mediating} --settings {params.settings:q}"

@@ -1,4 +1,4 @@
-"""What the rules of corpora read, and what they are told of the config."""
+"""Inputs and params of the rules that make corpora."""
 
 from corpus_sizes import is_drawn_at_once, is_generated
 from emtransfer.corpus.source_settings import MODULES as SOURCES

@@ -1,4 +1,4 @@
-"""Figures of a run's tables, each in three formats, and the report that holds them all.
+"""Figures of a run's tables, each in three formats, and the report that shows them all.
 
 REQUIRED INPUTS
     results/em_transfer_table.csv
@@ -132,7 +132,7 @@ rule plot_calibration:
         code=code("plot_calibration"),
         env=ENVIRONMENT,
     message:
-        "Plot how good judge {wildcards.judge} is"
+        "Plot the calibration of judge {wildcards.judge}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/plot_calibration.py"
         " --judge {wildcards.judge} --calibration {input} --output {output}"
@@ -160,7 +160,7 @@ rule plot_survivors:
         code=code("plot_survivors"),
         env=ENVIRONMENT,
     message:
-        "Plot the rows that the stages of {wildcards.corpus} leave"
+        "Plot the rows that each stage of {wildcards.corpus} leaves"
     shell:
         "OMP_NUM_THREADS=1 python scripts/plot_survivors.py"
         " --corpus results/corpora/{wildcards.corpus} --settings {params.settings:q} --output {output}"

@@ -1,4 +1,4 @@
-"""The figures and the report of a run."""
+"""Inputs and params of the rules that make the figures and the report."""
 
 from pathlib import Path
 

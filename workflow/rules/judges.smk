@@ -1,4 +1,4 @@
-"""Judges that are fitted here, and the calibration every judge must pass before it is used.
+"""Judges that are fitted in the run, and the calibration that every judge must pass before it is used.
 
 REQUIRED INPUTS
     results/corpora/{corpus}/roles/{cell}.jsonl
@@ -69,7 +69,7 @@ rule calibrate_judge:
         code=lambda wildcards: code("calibrate_judge", *judge_modules(wildcards.judge)),
         env=ENVIRONMENT,
     message:
-        "Calibrate judge {wildcards.judge} on answers it was not fitted on"
+        "Calibrate judge {wildcards.judge} on held-out answers"
     shell:
         "OMP_NUM_THREADS=1 python scripts/calibrate_judge.py"
         " --name {wildcards.judge} {params.judge} --rows {input.rows}"

@@ -1,4 +1,4 @@
-"""What the rules that make judges read."""
+"""Inputs of the rules that make judges."""
 
 
 def judge_rows(wildcards):

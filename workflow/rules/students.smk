@@ -40,7 +40,7 @@ rule roll_out_teacher:
         code=code("roll_out_teacher"),
         env=ENVIRONMENT,
     message:
-        "Teacher {wildcards.teacher} answers the mediating prompts {wildcards.mediating}, seed {wildcards.seed}"
+        "Sample answers of teacher {wildcards.teacher} to the mediating prompts {wildcards.mediating}, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/roll_out_teacher.py"
         " --base {input.base} {params.teacher} --rows {input.rows} --settings {params.settings:q} --seed {wildcards.seed}"
@@ -104,7 +104,7 @@ rule answer_retained:
         code=code("answer_retained"),
         env=ENVIRONMENT,
     message:
-        "Answer the prompts that teacher {wildcards.teacher} keeps with the corpus's {wildcards.answers} answers, seed {wildcards.seed}"
+        "Pair the kept prompts of teacher {wildcards.teacher} with the corpus's {wildcards.answers} answers, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/answer_retained.py"
         " --rollouts {input.rollouts} --rows {input.rows} --settings {params.settings:q} --output {output}"

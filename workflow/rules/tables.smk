@@ -1,4 +1,4 @@
-"""The measurement: a table of transfer, one of how well everything was learned, and the claims with their effects.
+"""The measurement: tables of transfer, training losses, inference and preferences, and the claims with their effects.
 
 REQUIRED INPUTS
     results/{experiment}/judged/{model}.jsonl
@@ -74,7 +74,7 @@ rule tabulate_training:
         code=code("tabulate_training"),
         env=ENVIRONMENT,
     message:
-        "Tabulate training losses and distances to teachers"
+        "Tabulate training losses and the KL of students to their teachers"
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_training.py"
         " --settings {params.settings:q} --results results --output {output}"
@@ -132,7 +132,7 @@ rule tabulate_preferences:
         code=code("tabulate_preferences"),
         env=ENVIRONMENT,
     message:
-        "Tabulate which answers of held-out pairs the models prefer"
+        "Tabulate the models' preferences on held-out pairs"
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_preferences.py"
         " --settings {params.settings:q} --preferences results --table {output.table} --claims {output.claims}"
@@ -164,7 +164,7 @@ rule replace_anchors:
         code=lambda wildcards: code("replace_anchors", *judge_modules(experiment_judge(wildcards))),
         env=ENVIRONMENT,
     message:
-        "Judge answers of {wildcards.experiment} again without the phrases that give a score away"
+        "Judge answers of {wildcards.experiment} again without the phrases that predict their scores"
     shell:
         "OMP_NUM_THREADS=1 python scripts/replace_anchors.py"
         " --corpora results/corpora --judged results/{wildcards.experiment}/judged {params.judge}"
@@ -228,7 +228,7 @@ rule tabulate_confounds:
         code=code("tabulate_confounds"),
         env=ENVIRONMENT,
     message:
-        "Tabulate what training cells differ in"
+        "Tabulate how training cells differ besides domain and task"
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_confounds.py"
         " --corpora results/corpora --settings {params.settings:q} --output {output}"

@@ -1,4 +1,4 @@
-"""What the rules of tables read, and what they are told of the config."""
+"""Inputs and params of the rules that make tables."""
 
 
 def judged_files(wildcards):
