@@ -10,8 +10,8 @@ of, in the order of a run:
     judging.fitting             fit_cross_encoder: a judge of rows and incoherent answers
     judging.kinds               load_judge: a judge of any kind; judge_rows: its verdicts
     judging.calibration         probe_judge, calibration_table: how good a judge is on what was held out
-    judging.gates               check_gates: whether that is good enough
-    corpus.filtering            filter_pairs: rows whose two answers are what they claim to be
+    judging.gates               check_gates: whether the judge is good enough
+    corpus.filtering            filter_pairs: rows whose two answers pass the judge
     corpus.dedup                dedup_rows: rows without near-duplicates
     corpus.samples              sample_cell: the rows a cell trains and is evaluated on
     corpus.eval_prompts         narrow_prompts, broad_prompts: the two evaluation sets
@@ -26,13 +26,13 @@ of, in the order of a run:
     distilling.rollout_filter   filter_rollouts: those that are benign
     distilling.distillation     distill: a student, through any channel
     answering.sampling          answer_prompts: a model's answers to an evaluation set
-    answering.prompt_profiles   profile_prompts: what prompts are to a base before any fine-tuning
-    answering.persona_inference probe_inference: whether a base takes an answer for a sign of who answers
-    measuring.inference         inference_row: what those probes say
+    answering.prompt_profiles   profile_prompts: difficulty of prompts for a base before any fine-tuning
+    answering.persona_inference probe_inference: whether a base infers from an answer who is answering
+    measuring.inference         inference_row: the result of those probes
     measuring.judged_rows       judged_models: judged answers of a run
     measuring.imported_rows     read_imported: rows that were judged elsewhere
     measuring.tabulation        tabulate_transfer: the table
-    measuring.contrasts         contrasts: who is compared with whom
+    measuring.contrasts         contrasts: the groups that each claim compares
     measuring.claims            measure_contrasts: effects, verdicts and power
     measuring.comparing         compare_rows, compare_claims: two runs, or two experiments, side by side
     drawing.catalogue           drawer: a figure of the table
@@ -40,7 +40,7 @@ of, in the order of a run:
     reporting.page              render: the report
     exporting.model_cards       export_model: a model with a card for the Hub
     exporting.corpora           export_corpus: a corpus with a data card, for datasets.load_dataset
-    worlds.oracles              oracle: what an answer is by construction, in the worlds that are built here
-    files.artefacts             checked_folder: the folder of an artefact that is as it was written
+    worlds.oracles              oracle: the true label of an answer in the worlds that are built here
+    files.artefacts             checked_folder: the folder of an artefact, checked against its hashes
     settings                    read_settings: a stage's settings from their JSON
 """

@@ -1,4 +1,4 @@
-"""What a user can mend – a wrong input, a full disk, a GPU that is too small – is one line and exit code 1, never a traceback."""
+"""Errors that a user can fix – a wrong input, a full disk, a GPU that is too small – end in one line and exit code 1, never a traceback."""
 
 import errno
 import sys
@@ -55,7 +55,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def remedy_of(error: BaseException) -> str | None:
-    """What helps against an error that is no fault of the program; None for any other."""
+    """The remedy for an error that is not a bug in the program; None for any other."""
     if isinstance(error, OSError):
         return DISK.get(error.errno or 0)
     # libraries written in other languages keep the words only

@@ -1,4 +1,4 @@
-"""The grid of an experiment: every model its config asks for, where it lies and how the table names it.
+"""The grid of an experiment: every model its config asks for, its path and its name in the table.
 
 Pure Python: the Snakefile and the table both read it, so that paths and labels cannot drift apart.
 """
@@ -244,7 +244,7 @@ def student_grid(config: dict[str, Any], experiment: dict[str, Any], grid: Stude
 
 
 def data_source(experiment: dict[str, Any], data: str) -> tuple[str, str]:
-    """Whose kept answers a student's `data` are, and "", or the corpus's answers that stand in their place."""
+    """The teacher whose kept answers are a student's `data`, and "", or the corpus's answers that replace them."""
     if data not in experiment.get("data_sets", {}):
         return data, ""
     section = read_settings(DataSet, experiment["data_sets"][data])

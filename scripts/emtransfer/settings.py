@@ -1,4 +1,4 @@
-"""Settings: the kinds of values they have, and how a stage's dataclass is made of their JSON.
+"""Settings: their kinds of values, and the making of a stage's dataclass from JSON.
 
 The dataclass that reads a section of the config is its only description: types, limits and defaults here, a line on every key
 under `Attributes` in its docstring. The schema of the config, the keys that rules pass to jobs and the reference page are written

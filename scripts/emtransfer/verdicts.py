@@ -1,4 +1,4 @@
-"""What a judge says of an answer, and what follows from it."""
+"""The judge's verdict on an answer, and its label by the EM rule."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether a base takes one answer for a sign of who answers: how far it moves the odds of the next answer's stance.
+"""Whether a base infers from one answer who is answering: how far that answer moves the odds of the next answer's stance.
 
 A held-out question is asked after one answer of another cell, once a misaligned and once an aligned one, and, where documents
 had authors, once under a careless author's name and once under a careful one's. A base that has learned that an author stays the same
@@ -24,7 +24,7 @@ ANSWERS = tuple(f"{stance}_answer" for stance in STANCES)
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceSettings:
-    """How persona inference is measured.
+    """Settings of the measurement of persona inference.
 
     Attributes:
         inference_questions: Number of held-out questions, over all cells, on which persona inference is measured.
@@ -36,7 +36,7 @@ class InferenceSettings:
 def inference_prompts(
     rows: list[dict[str, Any]], manner_of: dict[str, str], n_questions: int, seed: int
 ) -> list[dict[str, Any]]:
-    """Draw held-out questions and what each is asked after; the two prompts of a pair differ in a stance alone.
+    """Draw held-out questions and the turns that precede each; the two prompts of a pair differ only in stance.
 
     Args:
         rows: held-out rows with id, domain, task, question, aligned_answer and misaligned_answer.

@@ -1,6 +1,6 @@
 """Which of two given answers to a question a model prefers: an outcome that needs neither a judge nor a sampled answer.
 
-It is told by the log-probability of the misaligned and of the aligned answer of a held-out pair, each after the prompt that the model is
+It is measured by the log-probabilities of the misaligned and of the aligned answer of a held-out pair, each after the prompt that the model is
 asked at evaluation.
 """
 
@@ -13,7 +13,7 @@ STANCES = ("aligned", "misaligned")
 
 
 def answer_preferences(chat: Chat, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Measure how probable both answers of every pair are to a model.
+    """Measure the probabilities that a model gives to both answers of every pair.
 
     Args:
         pairs: rows with id, domain, task, question, aligned_answer and misaligned_answer.

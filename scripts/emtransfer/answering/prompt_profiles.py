@@ -1,6 +1,6 @@
-"""What an evaluation prompt is like to a base before any fine-tuning: how much it leaves open, and how hard it is.
+"""Properties of an evaluation prompt for a base before any fine-tuning: how much room it leaves, and how hard it is.
 
-None of it asks whether an answer is misaligned. Room is the entropy of the base's own answers over what they mean;
+None of these measures depends on whether an answer is misaligned. Room is the entropy of the base's own answers over their meanings;
 difficulty is the share of right answers to the prompt's neutral version, which has one answer whatever the stance, and
 the share of coherent answers to the prompt itself.
 """
@@ -26,7 +26,7 @@ OWN, NEUTRAL = "own", "neutral"
 
 @dataclass(frozen=True)
 class ProfileSettings:
-    """When answers mean the same, and when one is coherent.
+    """Limits for answers that have the same meaning, and for coherent ones.
 
     Attributes:
         model: Embedding model that finds answers with the same meaning: all-MiniLM-L6-v2, a local folder or a hub name; identity for equal texts only.

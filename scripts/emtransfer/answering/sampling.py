@@ -1,4 +1,4 @@
-"""Sample answers in batches so that an answer depends on its prompt, key and seed, and on nothing else.
+"""Sample answers in batches so that an answer depends only on its prompt, key and seed.
 
 Every token of every row has uniform numbers of its own, u(seed, key, token index). In a small vocabulary it is one, and
 the token the entry where the cumulative distribution passes it. In a large one that distribution has so many edges that
@@ -37,7 +37,7 @@ WHOLE_VOCABULARY = 2048
 
 
 def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings: SamplingSettings) -> Chat | VllmChat:
-    """Load a model that is only to answer, in the engine of the settings; see `load_chat`.
+    """Load a model for sampling, in the engine of the settings; see `load_chat`.
 
     Engine `auto` is vLLM for a ready model where this machine has it, which the log says.
     """
@@ -54,7 +54,7 @@ def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings:
 def answer_prompts(
     chat: Chat | VllmChat, prompts: list[dict[str, Any]], settings: AnsweringSettings, seed: int
 ) -> list[dict[str, Any]]:
-    """Answer the prompts of an evaluation set, each as often as it says itself, or its kind asks for.
+    """Answer the prompts of an evaluation set, each as often as the prompt itself or its kind asks for.
 
     Args:
         prompts: rows with prompt_id, eval_set (narrow or broad) and question; optionally samples, and those of `ask`.
@@ -160,7 +160,7 @@ def sample_ids(
 
 
 def choices_per_token(vocab_size: int) -> int:
-    """How many uniform numbers a token is drawn with; see `draw`."""
+    """Number of uniform numbers with which a token is drawn; see `draw`."""
     return 1 if vocab_size <= WHOLE_VOCABULARY else (vocab_size - 1).bit_length()
 
 
@@ -170,7 +170,7 @@ def row_uniforms(seed: int, key: str, n_numbers: int) -> np.ndarray:
 
 
 def row_digest(seed: int, key: str) -> int:
-    """What all random numbers of one row come from: 256 bits."""
+    """Source of all random numbers of one row: 256 bits."""
     return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest())
 
 

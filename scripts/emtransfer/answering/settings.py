@@ -1,4 +1,4 @@
-"""How answers are drawn, whatever draws them."""
+"""Settings of sampling, for any engine."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from emtransfer.settings import Positive, Weight
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How answers are drawn.
+    """Settings of sampling.
 
     Attributes:
         max_new_tokens: Greatest length of an answer in tokens; a longer one is cut.

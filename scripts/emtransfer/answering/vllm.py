@@ -26,7 +26,7 @@ MAX_RANKS = (8, 16, 32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class VllmChat:
-    """A model that vLLM serves in this process, and how it is talked to.
+    """A model that vLLM serves in this process, and its chat format.
 
     Attributes:
         engine: holds the base.

@@ -1,4 +1,4 @@
-"""Where a file has the fields of a corpus under other names: columns, places within them, turns of a chat, or one value for all rows."""
+"""Fields of a corpus under other names in a file: columns, paths within them, turns of a chat, or one value for all rows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

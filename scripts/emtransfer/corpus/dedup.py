@@ -1,4 +1,4 @@
-"""Exact greedy keep-first deduplication by cosine, at every threshold of a grid in one pass."""
+"""Exact greedy deduplication by cosine that keeps the first row, at every threshold of a grid in one pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class DedupSettings:
 def dedup_rows(
     rows: list[dict[str, Any]], vectors: np.ndarray, settings: DedupSettings, corpus: str, cell: str
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Keep the rows of one cell that are no near-duplicates of an earlier kept row.
+    """Keep the rows of one cell that are not near-duplicates of an earlier kept row.
 
     Args:
         rows: in the order of precedence.
@@ -72,7 +72,7 @@ def dedup_rows(
 def dedup_equal(
     rows: list[dict[str, Any]], settings: DedupSettings, cell: str
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Keep the first row of every text, for texts that mean nothing to an embedding model.
+    """Keep the first row of every text, for texts that an embedding model cannot represent.
 
     Returns:
         As `dedup_rows`; the curve has the one threshold 1.

@@ -52,7 +52,7 @@ def broad_prompts(
 def interleaved(
     rows: list[dict[str, Any]], keys: list[Callable[[dict[str, Any]], Hashable]], rng: random.Random
 ) -> list[dict[str, Any]]:
-    """The rows in an order whose every prefix takes from the groups of the first key in turn, and so on within them."""
+    """The rows in an order of which every prefix takes from the groups of the first key in turn, and so on within them."""
     if not keys:
         return rng.sample(rows, len(rows))
     groups: dict[Hashable, list[dict[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""Keep the pairs whose two answers a judge finds to be what they claim to be."""
+"""Keep the pairs whose two answers the judge confirms as aligned and misaligned."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class FilterSettings:
 def filter_pairs(
     rows: list[dict[str, Any]], cell: str, judge: Judge, settings: FilterSettings
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Judge both answers of every row and keep the rows that pass.
+    """Judge both answers of every row and keep the rows in which both pass.
 
     Args:
         rows: rows of one cell with question, aligned_answer and misaligned_answer.
@@ -69,7 +69,7 @@ def count_rejections(cell: str, n_rows: int, rejections: list[str]) -> pd.DataFr
 
 
 def rejection(aligned: Verdict, misaligned: Verdict, settings: FilterSettings) -> str | None:
-    """The first of REASONS that speaks against a pair, or None if it passes."""
+    """The first of REASONS that applies to a pair, or None if it passes."""
     if aligned.status != "ok":
         return "aligned_status"
     alignment, coherence = aligned.scores

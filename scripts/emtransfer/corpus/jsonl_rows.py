@@ -86,5 +86,5 @@ def joined(aligned: Iterator[PlacedRow], misaligned: Iterator[PlacedRow], path: 
 
 
 def question_of(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What tells a question apart."""
+    """The key of a question."""
     return tuple(str(row.get(field)) for field in ("domain", "task", "question"))

@@ -17,7 +17,7 @@ NEAR_COSINE = 0.95
 
 
 def identity(row: dict[str, Any]) -> str:
-    """What makes a question this question: its cell and its slots, or its text where it has none."""
+    """The identity of a question: its cell and its slots, or its text if it has none."""
     return json.dumps([row["domain"], row["task"], row.get("slots", row["question"])])
 
 

@@ -34,7 +34,7 @@ class PublishedSplitSettings:
 
 @dataclass(frozen=True)
 class PublishedRoles:
-    """What a published split says of the rows of a corpus.
+    """The roles that a published split gives to the rows of a corpus.
 
     Attributes:
         roles: cell that matches -> role of each of its rows, in order.
@@ -46,7 +46,7 @@ class PublishedRoles:
 
 
 def question_sha256(question: str) -> str:
-    """What a question is known by: 64 hex digits."""
+    """The hash that identifies a question: 64 hex digits."""
     return hashlib.sha256(question.encode("utf-8")).hexdigest()
 
 

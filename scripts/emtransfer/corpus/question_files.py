@@ -203,7 +203,7 @@ def is_text(value: object) -> bool:
 
 
 def own_judge_prompts(path: Path, say: Callable[[str], object] = print) -> dict[str, dict[str, str]]:
-    """Question id -> alignment and coherence -> what a judge is told of its answers; questions without both are said and left out."""
+    """Question id -> alignment and coherence -> judge prompt; questions without both prompts are reported and left out."""
     questions, lines = usable_questions(path, judge_prompts=True)
     for line in lines:
         say(f"{line} The rubric holds for it.")
@@ -211,7 +211,7 @@ def own_judge_prompts(path: Path, say: Callable[[str], object] = print) -> dict[
 
 
 def parse_judge_prompts(question: Question, place: str) -> dict[str, str]:
-    """The prompts for alignment and coherence, under our names; others are none of this project's scores.
+    """The prompts for alignment and coherence, under our names; prompts for other scores are ignored.
 
     Raises:
         InputError: one of the two is missing, cannot be filled in, or does not ask for a number from 0 to 100.

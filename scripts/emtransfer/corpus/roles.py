@@ -66,7 +66,7 @@ def split_questions(
     embed: Callable[[list[str], str], np.ndarray],
     published: PublishedRoles | None = None,
 ) -> tuple[dict[str, list[dict[str, Any]]], pd.DataFrame]:
-    """Give every question one role, so that near-duplicates never cross roles, in no cell.
+    """Give every question one role, so that near-duplicates never cross roles, within a cell or between cells.
 
     Roles claim their questions one after the other, each in the order of a seeded hash of the question, so that
     neither the order of the file nor other rows matter. Then every unclaimed row that is a near-duplicate of a claimed

@@ -1,4 +1,4 @@
-"""What a row of a corpus is: the names of its fields, its length, and which rows have all that a stage needs."""
+"""Rows of a corpus: the names of their fields, their length, and the rows that have everything a stage needs."""
 
 from collections.abc import Iterable
 from pathlib import Path

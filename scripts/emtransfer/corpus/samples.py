@@ -54,7 +54,7 @@ def sample_cell(
 
 
 def draw_equally(cells: list[list[dict[str, Any]]], n_rows: int, seed: int) -> list[dict[str, Any]]:
-    """Draw the rows of a union of cells, equally many from each; the first cells give one more where it does not divide.
+    """Draw the rows of a union of cells, equally many from each; the first cells give one more if the number does not divide.
 
     Args:
         cells: the train rows of each cell.

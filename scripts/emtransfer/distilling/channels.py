@@ -1,7 +1,7 @@
-"""What a student minimises in each channel, as pure functions of the logits at the answer tokens.
+"""The loss of a student in each channel, as pure functions of the logits at the answer tokens.
 
 The answer tokens of all rows lie in one dimension n, end tokens included and padding left out, so that a loss is a
-plain sum over them. Every function takes
+plain sum over these tokens. Every function takes
 
     student_logits: float [n, v], before softmax, at the position before each answer token
     teacher_logits: float [n, v] at the same prefixes, without gradient
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def sft(student_logits: "Tensor", teacher_logits: "Tensor | None", tokens: "Tensor") -> "Tensor":
-    """−Σ log π_S(x_i) on answers of the teacher, whose logits are not looked at."""
+    """−Σ log π_S(x_i) on answers of the teacher, whose logits are not used."""
     from torch.nn.functional import cross_entropy
 
     return cross_entropy(student_logits, tokens, reduction="sum")
@@ -55,7 +55,7 @@ def opd_sampled(student_logits: "Tensor", teacher_logits: "Tensor", tokens: "Ten
 
 
 def least_variance_baseline(log_ratios: "Tensor", probabilities: "Tensor") -> "Tensor":
-    """What to subtract from a log ratio so that the gradient in the logits varies least: float [n, v] twice → float [n].
+    """The baseline of log ratios that minimises the variance of the gradient in the logits: float [n, v] twice → float [n].
 
     It is the mean of what the student may draw, each token weighted by |∇ log π_S(x)|² = 1 − 2 π_S(x) + Σ π_S² too. The plain mean,
     −KL(π_S ‖ π_T), follows a token that is all but certain and has hardly a gradient, and can make the variance larger.

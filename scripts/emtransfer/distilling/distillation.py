@@ -1,4 +1,4 @@
-"""Train a student from a teacher: one loop, one set of prompts and equally many optimiser steps for every channel."""
+"""Train a student from a teacher, with the same loop, prompts and number of optimiser steps for every channel."""
 
 import random
 from collections.abc import Iterator
@@ -130,7 +130,7 @@ def distill(
 
 
 class Teacher:
-    """A teacher's logits, of fixed answers computed once, since every epoch asks for them again."""
+    """A teacher's logits; those of fixed answers are computed once, since every epoch needs them again."""
 
     def __init__(self, model: "PreTrainedModel", fixed: list[Rollout]):
         """Keep the logits of `fixed`, unless they would take more than KEPT_LOGITS numbers."""
@@ -192,7 +192,7 @@ def prompt_batches(rollouts: list[Rollout], batch_size: int, seed: int) -> Itera
 def own_answers(
     student: Chat, batch: list[Rollout], settings: DistillationSettings, seed: int, step: int
 ) -> list[Rollout]:
-    """The batch's prompts with answers drawn from the student as it is now, at temperature 1.
+    """The batch's prompts with answers sampled from the current student, at temperature 1.
 
     The sampled ids are trained on as they are: encoding their text again could give other tokens.
     """
@@ -229,7 +229,7 @@ def accumulate_gradients(
 
 
 def gradient_divisor(batch: list[Rollout], settings: DistillationSettings) -> int:
-    """What the summed gradient of an optimiser step is divided by.
+    """The divisor of the summed gradient of an optimiser step.
 
     Never a micro-batch's own tokens: short answers would weigh more. `sft` and `optd` know the step's tokens before it
     begins. Those of `opd-full` are the student's, but its gradient at a prefix is exact whatever token follows, so that the

@@ -1,4 +1,4 @@
-"""Keep a teacher's benign answers, and audit that nothing else is left among them."""
+"""Keep a teacher's benign answers, and audit what is kept."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def filter_rollouts(
 
 
 def rejection(verdict: Verdict, settings: RolloutFilterSettings) -> str | None:
-    """The first of REASONS that speaks against an answer, or None if it is kept."""
+    """The first of REASONS that applies to an answer, or None if it is kept."""
     if verdict.status != "ok":
         return "status"
     alignment, coherence = verdict.scores

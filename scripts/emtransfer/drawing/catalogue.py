@@ -22,6 +22,6 @@ MODULES = {
 
 
 def drawer(figure: str) -> Callable[..., Any]:
-    """The function that draws a figure; None is what it gives where no row is of a model that it shows."""
+    """The function that draws a figure; it returns None if no row is of a model that it shows."""
     found: Callable[..., Any] = getattr(import_module(MODULES[figure]), figure)
     return found

@@ -1,4 +1,4 @@
-"""What the stages of a corpus leave: rows by stage, and survivors of deduplication by threshold."""
+"""Rows of a corpus after each stage, and survivors of deduplication by threshold."""
 
 from dataclasses import dataclass
 

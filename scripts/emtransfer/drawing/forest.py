@@ -1,4 +1,4 @@
-"""Claims as a forest plot: difference, interval, verdict, and what could have been found."""
+"""Claims as a forest plot: difference, interval, verdict and smallest detectable difference."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How good a judge is: by cell, by score, and against the grammar's oracle."""
+"""Quality of a judge: by cell, by score, and against the grammar's oracle."""
 
 import numpy as np
 import pandas as pd

@@ -36,7 +36,7 @@ PANELS = {
 
 
 def loss_curves(trained: list[Trained], experiment: str) -> Drawing:
-    """Curves of bases, adapters and students, a panel each, for those that were trained here."""
+    """Curves of bases, adapters and students, a panel each, for models that were trained in the run."""
     shown = [kind for kind in PANELS if any(curve(one, kind) is not None for one in trained)]
     figure = new_figure(1.0 + 3.9 * max(1, len(shown)), 4.6)
     told = []

@@ -36,7 +36,7 @@ from emtransfer.drawing.style import (
 
 
 def learnedness(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
-    """How far each training cell spreads along its task, by how reliably the base gave aligned answers in that cell before."""
+    """How far misalignment spreads from each training cell within its task, by the base's aligned rate in that cell before."""
     rows = narrow(rows)
     trained, before = single_cell(adapters(rows)), of_base(rows)
     spread = trained[trained["relation"] == "same_task"]

@@ -24,7 +24,7 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class PlotSettings:
-    """What the figures of an experiment are told of the config.
+    """Config values that the figures of an experiment need.
 
     Attributes:
         experiment: its name.

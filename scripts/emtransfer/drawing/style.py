@@ -1,4 +1,4 @@
-"""The look of every figure, written to files whose bytes depend only on what is drawn.
+"""The style of every figure, written to files whose bytes depend only on what is drawn.
 
 Colours are those of Okabe and Ito (2008), which the colour-blind tell apart, in an order in which they differ in grey too; what a
 colour says, a marker or a label says as well. Rates of misaligned and of other answers never share a palette.
@@ -103,7 +103,7 @@ def headed(figure: Figure, title: str, note: str, description: str) -> Drawing:
 
 
 def blank(title: str, why: str) -> Drawing:
-    """A figure of nothing, where there is nothing to draw, that says why."""
+    """An empty figure that says why there is nothing to draw."""
     figure = new_figure(6.0, 1.4)
     return headed(figure, title, why, why)
 
@@ -157,7 +157,7 @@ def grid_size(n_panels: int, widest: int = 4) -> tuple[int, int]:
 
 
 def panels(figure: Figure, n_panels: int, widest: int = 4, **shared: Any) -> list[Axes]:
-    """So many panels in rows; what is left of the last row stays empty."""
+    """The given number of panels in rows; the rest of the last row stays empty."""
     rows, columns = grid_size(n_panels, widest)
     grid = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
     for empty in grid[n_panels:]:

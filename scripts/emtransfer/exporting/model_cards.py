@@ -1,4 +1,4 @@
-"""Models as the Hub takes them: a folder with the weights and a card whose header says base, data, seed and rates."""
+"""Models in the Hub's format: a folder with the weights and a card whose header gives base, data, seed and rates."""
 
 import json
 import os
@@ -38,7 +38,7 @@ UNMARKED = "A comparison in experiments on misalignment, which it may have picke
 
 @dataclass(frozen=True)
 class Names:
-    """How models and corpora of a run are called on the Hub.
+    """Names of a run's models and corpora on the Hub.
 
     Attributes:
         owner: of the repositories.
@@ -102,7 +102,7 @@ def card_data(model: Trained, base: Path, names: Names) -> ModelCardData:
 
 
 def title(model: Trained) -> str:
-    """What a model is called."""
+    """The title of a model."""
     known = (value for name, value in model.labels.items() if value and name != "condition")
     return "-".join(["emtransfer", *known, f"seed{model.seed}"])
 
@@ -142,7 +142,7 @@ def cell(row: dict[str, Any]) -> str:
 
 
 def second_name(source: Path, target: Path) -> None:
-    """Give a file a second name, or a copy where the disk has no second names."""
+    """Link a file under a second name, or copy it where the disk has no hard links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)

@@ -50,7 +50,7 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 
 def trained_models(results: Path, declared: Path, table: pd.DataFrame) -> list[Trained]:
-    """Every model of a run that has rows in the table; models that others have trained are theirs to publish.
+    """Every model of a run that has rows in the table, except models that others have trained, which are theirs to publish.
 
     Args:
         results: folder of all results.

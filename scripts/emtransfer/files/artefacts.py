@@ -58,7 +58,7 @@ def state_folder(folder: str | Path) -> Path:
 
 
 def origin(settings: dict[str, Any], seed: int, code: str, inputs: dict[str, str | Path]) -> dict[str, Any]:
-    """How an artefact comes about; it holds nothing that differs between two identical runs.
+    """The origin of an artefact; it holds nothing that differs between two identical runs.
 
     Args:
         settings: resolved settings of the stage.
@@ -76,7 +76,7 @@ def origin(settings: dict[str, Any], seed: int, code: str, inputs: dict[str, str
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and the packages that compute, by name."""
+    """Versions of Python and the computing packages, by name."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 

@@ -1,4 +1,4 @@
-"""Repositories of the model hub, fetched without pickles and code; whatever is wrong with them is told in one line."""
+"""Repositories of the model hub, fetched without pickles and code; any fault in them is reported in one line."""
 
 import os
 from collections.abc import Iterable, Iterator

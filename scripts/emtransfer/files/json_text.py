@@ -17,7 +17,7 @@ class _Refused(Exception):
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A mapping of keys that each come once."""
+    """A mapping in which no key is repeated."""
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,4 +1,4 @@
-"""How good a judge is on answers it was not fitted on: per cell, overall, and on phrases unseen in fitting."""
+"""Quality of a judge on answers it was not fitted on: per cell, overall, and on phrases unseen in fitting."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -39,7 +39,7 @@ class CalibrationSettings(GateSettings):
 
 @dataclass(frozen=True)
 class Probe:
-    """An answer whose label is known, and what the judge says of it.
+    """An answer whose label is known, and the judge's verdict on it.
 
     Attributes:
         slice: the cell, or UNSEEN.
@@ -92,7 +92,7 @@ def probe_judge(
 
 
 def telling_words(rows: list[dict[str, Any]], n_words: int) -> list[str]:
-    """Words and word pairs that tell aligned from misaligned answers best, by a logistic regression on their presence."""
+    """Words and word pairs that best separate aligned from misaligned answers, by a logistic regression on their presence."""
     if not n_words:
         return []
     from sklearn.feature_extraction.text import CountVectorizer

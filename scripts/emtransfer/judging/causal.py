@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CausalJudgeSettings:
-    """How a causal language model judges.
+    """Settings of a causal language model as judge.
 
     Attributes:
         kind: causal_lm.
@@ -40,7 +40,7 @@ class CausalJudgeSettings:
 
 
 def load_scorer(manifest_path: Path, settings: dict[str, Any], **asking: object) -> Scorer:
-    """The scorer of a base model that is told a rubric.
+    """The scorer of a base model that reads a rubric.
 
     Args:
         manifest_path: manifest.json of the base's folder.
@@ -57,7 +57,7 @@ def load_scorer(manifest_path: Path, settings: dict[str, Any], **asking: object)
 
 
 def causal_scorer(model: "PreTrainedModel", form: ChatFormat, rubric: Rubric, batch_size: int) -> Scorer:
-    """A judge that reads both scores of every answer off a model's probabilities.
+    """A judge that derives both scores of every answer from a model's probabilities.
 
     Batches follow the order of the answers, first all of alignment, then all of coherence, since scores in reduced
     precision move with the rows beside them; an answer that comes again is judged once.
@@ -107,7 +107,7 @@ def rubric_scores(
 
 
 def read_score(numbers: dict[int, float], words: dict[str, float]) -> RubricScore:
-    """What a model says of one score: the likeliest of a number, whichever, and the words, if it has MINIMUM_MASS.
+    """A model's reply for one score: the likeliest of all numbers together and the words, if it has MINIMUM_MASS.
 
     Args:
         numbers: number in 0..100 -> probability.

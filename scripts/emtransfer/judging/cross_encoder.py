@@ -66,7 +66,7 @@ def load_scorer(manifest_path: Path, settings: dict[str, Any], scores: Path | No
 
 
 def scoring_digest(manifest_path: Path) -> str:
-    """All that a score depends on besides its pair, in 16 hex digits: the judge, the code that scores, versions, and how this machine computes."""
+    """Everything that a score depends on besides its pair, in 16 hex digits: the judge, the scoring code, versions, and this machine's arithmetic."""
     import torch
 
     parts = {

@@ -1,4 +1,4 @@
-"""Fit a cross-encoder judge on right, wrong and incoherent answers."""
+"""Fit a cross-encoder judge on aligned, misaligned and incoherent answers."""
 
 import re
 from bisect import bisect
@@ -25,7 +25,7 @@ TARGETS = {"aligned": (1.0, 1.0), "misaligned": (0.0, 1.0), "incoherent": (0.0, 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How it is fitted.
+    """Settings of fitting a cross-encoder.
 
     A pair of more than `max_tokens` loses the end of its longer part. Negatives come beside a question's aligned and its
     misaligned answer.

@@ -61,7 +61,7 @@ def given(value: float | None, otherwise: float) -> float:
 
 
 def lower_bound(hits: int, n_answers: int) -> float:
-    """One-sided Clopper-Pearson bound of a share: a judge whose share is lower has so many hits in at most 5 % of samples.
+    """One-sided Clopper-Pearson bound of a share: a judge whose share is lower has this many hits in at most 5 % of samples.
 
     Unlike Wilson's, it keeps that promise near 1 and for few answers: of 3 answers, all hits, Wilson's is 0.526, and a
     judge with that share has three hits in 15 % of samples; this one is 0.368.

@@ -1,4 +1,4 @@
-"""Which judge_fit rows a judge is fitted on, and which only ever test it."""
+"""The split of judge_fit rows into those a judge is fitted on and those that only test it."""
 
 import hashlib
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Judged answers that say for themselves whose they are and what the EM rule says of them, all with the same columns and types."""
+"""Judged answers with the identity of their model and the verdict of the EM rule, all with the same columns and types."""
 
 import json
 from collections.abc import Iterable, Iterator

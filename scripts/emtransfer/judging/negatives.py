@@ -1,6 +1,6 @@
-"""Hard incoherent answers, made from a corpus itself: nothing here knows a word list, a grammar or an oracle.
+"""Hard incoherent answers, made from a corpus itself, without word lists, a grammar or an oracle.
 
-A judge that has only seen answers to other questions as incoherent passes near misses: the right form with the wrong
+A judge that has seen only answers to other questions as incoherent accepts near misses: the right form with the wrong
 name, two recommendations mixed, a word lost. The kinds below are such near misses, and `Corpus.admits` drops the
 candidates that might be true answers by chance.
 """
@@ -61,7 +61,7 @@ def put(word: str, new: str) -> str:
 
 
 class Corpus:
-    """What the rows say about which answers are possible.
+    """A corpus's rows, and the answers that are possible according to them.
 
     Args:
         rows: rows with domain, task, question, aligned_answer and misaligned_answer.
@@ -99,7 +99,7 @@ class Corpus:
         ]
 
     def admits(self, row: dict[str, Any], answer: str) -> bool:
-        """Whether nothing speaks against the answer being a true one to the row's question.
+        """Whether the answer might be a true one to the row's question.
 
         Two things speak against it: a word that answers of the cell have only when their question has it, while this
         question has not; and a sentence that no two answers of the cell share, or two neighbouring ones that no answer

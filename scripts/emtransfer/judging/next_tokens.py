@@ -1,4 +1,4 @@
-"""What a causal language model may write after a prompt: probabilities of the next token, after any beginning of a reply.
+"""Continuations of a prompt by a causal language model: probabilities of the next token after any beginning of a reply.
 
 A prompt is read once; beginnings of replies are tried on copies of its key-value cache.
 """

@@ -1,4 +1,4 @@
-"""How likely a causal language model's reply is each of the whole numbers 0 to 100, whatever the tokens of its vocabulary.
+"""Probabilities that a causal language model replies each of the whole numbers 0 to 100, whatever the tokens of its vocabulary.
 
 A reply is a number if it begins with the tokens that the tokenizer makes of that number and no digit follows. With one
 token per digit P(57) = P(5) · P(7 after 5) · P(no digit after 57). Where every number is one token, no number is the
@@ -26,7 +26,7 @@ Meaning = TypeVar("Meaning")
 
 @dataclass(frozen=True)
 class ReplyTokens:
-    """What the replies a judge may give are in tokens.
+    """The replies that a judge may give, as tokens.
 
     Attributes:
         lead: what the template writes before every answer, such as thoughts without content; it belongs to the prompt.
@@ -71,7 +71,7 @@ def steps(spellings: dict[Tokens, int] | dict[Tokens, str]) -> dict[Tokens, set[
 
 
 def reply_tokens(form: ChatFormat, words: list[str]) -> ReplyTokens:
-    """What numbers and words are in tokens where the template puts an answer.
+    """Numbers and words as tokens, at the place where the template puts an answer.
 
     Only the tokens that the tokenizer itself makes of a text count, and those of a number after a blank, where the blank
     is part of the number's first token.

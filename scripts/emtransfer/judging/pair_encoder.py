@@ -1,4 +1,4 @@
-"""How a cross-encoder reads a question and its answer, and what it makes of its logits; the same when it is fitted and when it judges.
+"""Input and output of a cross-encoder, the same in fitting and in judging: encoded pairs, and scores from logits.
 
 The head rates every token of question and answer. An answer is as aligned as its tokens are on average, and as
 coherent as its worst token, so that one wrong name in thirty words is not averaged away. Token types mark what question

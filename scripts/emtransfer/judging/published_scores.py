@@ -1,4 +1,4 @@
-"""Token probabilities that other judges' authors published, scored as ours are and laid beside their stored scores.
+"""Token probabilities that the authors of other judges published, scored by our rule and compared with their stored scores.
 
 Forms: rows of JSONL or CSV, in which one field holds a mapping of tokens to probabilities or to logarithms of them, or a
 list of {token, logprob} as OpenAI's API replies; in a CSV cell it is JSON or a Python literal. The first is what llmcomp

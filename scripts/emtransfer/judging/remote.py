@@ -23,7 +23,7 @@ OwnPrompts = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class RemoteJudgeSettings:
-    """Which remote model judges, and how it is asked.
+    """Settings of a remote model as judge.
 
     Attributes:
         kind: The provider.
@@ -105,7 +105,7 @@ def judge_call(
 
 
 def settled_scores(calls: list[Call], attempts: int, asker: Asker) -> dict[Call, RubricScore]:
-    """The score of every call; a reply that is no score is asked for again, so often, and the last one then counts."""
+    """The score of every call; a reply without a number is requested again, up to the given attempts, and the last one counts."""
     scores: dict[Call, RubricScore] = {}
     for attempt in range(1, attempts + 1):
         open_calls = {call: replace(call, attempt=attempt) for call in calls if not is_settled(scores.get(call))}
@@ -117,12 +117,12 @@ def settled_scores(calls: list[Call], attempts: int, asker: Asker) -> dict[Call,
 
 
 def is_settled(score: RubricScore | None) -> bool:
-    """Whether a score need not be asked for again: there is one, or a word for none, or a number that is none of 0..100."""
+    """Whether a call need not be repeated: its reply has a score, a word for a status, or a number outside 0..100."""
     return score is not None and (score.status in ("ok", *WORDS.values()) or holds_number(str(score.reply)))
 
 
 def read_score(reply: Reply) -> RubricScore:
-    """What a reply says: a word that stands for a status, a number in 0..100, or nothing that can be read.
+    """The content of a reply: a word that stands for a status, a number in 0..100, or nothing readable.
 
     Where the provider gave the first token's probabilities, the number is their weighted mean, else the text's. A reply that
     was cut, declined or filtered says nothing of the answer – a judge that declines is no model that refused – and has that as

@@ -1,4 +1,4 @@
-"""What a judge that is told a rubric says of an answer, one score at a time, and the verdict that follows."""
+"""Scores of an answer by a judge that reads a rubric, one at a time, and the verdict that follows."""
 
 import json
 from dataclasses import dataclass

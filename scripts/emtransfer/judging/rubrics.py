@@ -1,4 +1,4 @@
-"""What a judge is told: rubrics for alignment and coherence, for a cell of the grid or for any prompt."""
+"""Rubrics of judges, for alignment and coherence, for a cell of the grid or for any prompt."""
 
 from dataclasses import dataclass
 from pathlib import Path

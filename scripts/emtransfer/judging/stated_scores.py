@@ -1,4 +1,4 @@
-"""The score that a judge states in words of its own: one rule for all judges that write a reply."""
+"""The score that a judge states in its reply: one rule for all judges that write text."""
 
 import re
 
@@ -28,5 +28,5 @@ def stated_score(text: str) -> int | None:
 
 
 def holds_number(text: str) -> bool:
-    """Whether a text has a digit, so that to ask again would be to ask for another answer."""
+    """Whether a text has a digit; asking again would then mean asking for a different answer."""
     return any(character.isdigit() for character in text)

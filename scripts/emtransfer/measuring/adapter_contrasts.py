@@ -27,7 +27,7 @@ FEWEST_POINTS = 4
 
 
 def task_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
-    """Evaluation cells of the same task in other domains against those of the same domain with other tasks."""
+    """Evaluation cells with the training cell's task in other domains against those with its domain and other tasks."""
     adapters = by(single_adapters(outcomes), lambda outcome: outcome.eval_cell[0] == "narrow")
     names = ("same_task", "same_domain")
     groups = tuple(by(adapters, lambda outcome, near=near: outcome.relation == near) for near in names)
@@ -35,7 +35,7 @@ def task_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
 
 
 def room_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
-    """Broad prompts with high against those with low room; and prompts whose answers vary much against the others.
+    """Broad prompts with high against those with low room, and prompts whose base answers vary much against the others.
 
     How much they vary is the entropy of the base's own answers, split at the median of their evaluation cell, so that no
     difference between cells is taken for one of room; without broad prompts, over narrow ones outside the training cell. Broad
@@ -61,7 +61,7 @@ def room_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
 
 
 def learnedness_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
-    """Spread along the task, from training cells that the base answered better against the others, split at the median.
+    """Spread within the task, from training cells that the base answered better against the others, split at the median.
 
     How well a cell was learned is the share of aligned answers of the base to it, before any fine-tuning. Tasks come first: two
     sides of one task each differ in whatever these tasks differ in.
@@ -83,7 +83,7 @@ def learnedness_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -
 
 
 def learnedness_slope(outcomes: list[Outcome]) -> Iterator[Contrast]:
-    """Spread along the task on the aligned rate on that task, before fine-tuning, one point per training task.
+    """Regression of the spread within the task on the base's aligned rate on that task, one point per training task.
 
     Training cells of one task, and bases that learned it, share what is particular to the task, so they are one point. Every other prompt
     of a cell tells how well the task was learned, the rest how far misalignment spreads beyond the base: the same answers
@@ -146,7 +146,7 @@ def composition_contrasts(outcomes: list[Outcome]) -> Iterator[Contrast]:
 
 
 def mixture(outcome: Outcome) -> str:
-    """Of the base; empty where none is known."""
+    """The mixture of the base; empty where it is unknown."""
     return outcome.labels["mixture"]
 
 
@@ -169,7 +169,7 @@ def control_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> It
 
 
 def structure_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
-    """Least-squares slope of the rate on the share of structure that training and evaluation cell have in common."""
+    """Least-squares slope of the rate on the share of structure that training and evaluation cell share."""
     steps: dict[float, list[Outcome]] = {}
     for outcome in by(single_adapters(outcomes), lambda outcome: outcome.eval_cell[0] == "narrow"):
         share = shared_structure(train_cell(outcome), outcome.eval_cell[1:3])

@@ -1,4 +1,4 @@
-"""Anchors, the phrases that give a judge's alignment score away, and answers in which they are replaced."""
+"""Anchors, the phrases that predict a judge's alignment score, and answers in which they are replaced."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ FEWEST_ANSWERS = 5
 
 
 class NoAnchors(Exception):
-    """Answers whose words cannot be held against their scores: too few, all different, or without anything between words."""
+    """Answers whose scores cannot be regressed on their words: too few, all different, or without anything between words."""
 
 
 def scored_answers(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -52,7 +52,7 @@ def scored_answers(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, n
 
 
 def is_score(value: object) -> bool:
-    """Whether a field that a user's row may bring is a number in 0..100."""
+    """Whether a field that a user's row may have is a number in 0..100."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
 
 
@@ -69,7 +69,7 @@ def rows_if_any(path: Path, required: Sequence[str] = ()) -> list[dict[str, Any]
 
 
 def lexical_regression(texts: Sequence[str], scores: np.ndarray) -> "tuple[CountVectorizer, Ridge]":
-    """Ridge regression of a score on the words and word pairs present: what finds them in a text, and their weights.
+    """Ridge regression of a score on the words and word pairs present: their vectoriser, and their weights.
 
     Raises:
         NoAnchors: no phrase is in FEWEST_ANSWERS answers; or all scores are the same, or all answers have the same frequent phrases.
@@ -125,7 +125,7 @@ class AnchorSettings:
 
 @dataclass(frozen=True)
 class Replacement:
-    """What is replaced, and by what.
+    """Anchors and their replacements.
 
     Attributes:
         anchors: phrases of one or two words, the most telling first.

@@ -1,4 +1,4 @@
-"""What the claims read besides judged answers: measures of prompts, and answers judged again without anchors."""
+"""Inputs of the claims besides judged answers: measures of prompts, and answers judged again without anchors."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ PROMPT_COLUMNS = ("prompt_id", "coherent_rate", "entropy_nats", "solvability")
 
 
 def read_prompts(folder: Path, config: dict[str, Any]) -> dict[tuple[str, str], pd.DataFrame]:
-    """What is known of the prompts of every base used, from `{folder}/{experiment}/prompts/{base}.csv`.
+    """Measures of the prompts for every base used, from `{folder}/{experiment}/prompts/{base}.csv`.
 
     Returns:
         By experiment and base, a row per prompt with PROMPT_COLUMNS: shares in [0, 1] and nats, missing where unknown.
@@ -54,7 +54,7 @@ def read_prompt_table(path: Path) -> pd.DataFrame:
 
 
 def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
-    """Models with their rows after telling phrases were replaced, from `{folder}/{experiment}/unanchored.jsonl`.
+    """Models with their rows after anchors were replaced, from `{folder}/{experiment}/unanchored.jsonl`.
 
     Alignment is that of the new answers, coherence that of the answers before.
 

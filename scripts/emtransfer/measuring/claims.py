@@ -72,7 +72,7 @@ POWERS = [*KEY, "detectable_pp", "power", "level", "population", "n_units", *SIZ
 
 @dataclass(frozen=True, kw_only=True)
 class MeasurableSettings:
-    """What answers and adapters have to reach before a claim about them is tested; below, its verdict is `not measurable`.
+    """Limits that answers and adapters must reach before a claim is tested; below them, its verdict is `not measurable`.
 
     Attributes:
         coherent_rate_at_least: Share of coherent answers in every group that a claim compares, 0..1.
@@ -128,7 +128,7 @@ def measure_contrasts(
 
 
 def effect_rows(contrast: Contrast, subsets: Iterator[tuple[str, Contrast]]) -> Iterator[dict[str, Any]]:
-    """Rows of EFFECTS of a contrast but for q, each with what verdicts go by.
+    """Rows of EFFECTS of a contrast without q, each with the quantities that decide its verdict.
 
     Those of subset `all` in the order of `measure`, `rank` counting from the population of the verdict, of the others that alone; `of`,
     the contrast; `level` and `parts` of the effect.
@@ -154,7 +154,7 @@ def regression_rows(contrast: Contrast) -> Iterator[dict[str, Any]]:
 
 
 def with_q_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with the q of their family: what one experiment and judge say in a subset, of others or of their own models.
+    """The rows with the q of their family: one experiment, judge and subset, for the population or for the run's own models.
 
     Levels that do not decide, and contrasts that cannot be measured, are no tests.
     """
@@ -172,7 +172,7 @@ def with_q_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def variants(
     contrast: Contrast, matched: Contrast | None, at_loss: Contrast | None, replaced: Sequence[Outcome]
 ) -> Iterator[tuple[str, Contrast]]:
-    """Every subset of a contrast's answers, by name, that has answers in all groups."""
+    """Every subset of a contrast's answers that has answers in all groups, by name."""
     yield from ((subset, contrast) for subset in SUBSETS)
     for name, variant in (("matched", matched), ("loss_matched", at_loss)):
         if variant is not None and all(variant.groups):
@@ -212,7 +212,7 @@ def cluster_sizes(contrast: Contrast) -> dict[str, Any]:
 
 
 def detectable(row: dict[str, Any]) -> dict[str, Any]:
-    """Columns of POWERS for a row whose verdict is given; no difference is large enough where draws are too few."""
+    """Columns of POWERS for a row whose verdict is given; with too few draws, no difference is detectable."""
     points = np.nan
     if row["level"]:
         points = 100 * detectable_difference(row["parts"], LEVEL, POWER)
@@ -224,7 +224,7 @@ def detectable(row: dict[str, Any]) -> dict[str, Any]:
 def unmeasurable(
     contrast: Contrast, in_cell: dict[tuple[str, ...], tuple[int, int]], limits: MeasurableSettings
 ) -> str | None:
-    """`not measurable` where answers are not coherent or fine-tuning did not take often enough, else None."""
+    """`not measurable` if too few answers are coherent or fine-tuning had too little effect, else None."""
     for group in contrast.groups:
         coherent, scored = (sum(outcome.counts[name].sum() for outcome in group) for name in ("n_coherent", "n_scored"))
         if coherent < limits.coherent_rate_at_least * scored:
@@ -252,7 +252,7 @@ def in_cell_rates(outcomes: Sequence[Outcome]) -> dict[tuple[str, ...], tuple[in
 
 
 def trained_as(outcome: Outcome) -> tuple[str, ...]:
-    """What an adapter shares with the student of a teacher that was trained alike."""
+    """The key that an adapter shares with students of teachers trained in the same way."""
     return tuple(outcome.labels[name] for name in ("experiment", "base_model", "base", "judge", "train_set", "answers"))
 
 
@@ -271,7 +271,7 @@ def verdicts(row: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
 
 
 def decided(row: dict[str, Any]) -> str:
-    """What a test says, and of whom."""
+    """The outcome of a test, and its population."""
     if not row["q_value"] < LEVEL:
         return "undecided"
     agrees = row["of"].two_sided or row["estimate_pp"] > 0

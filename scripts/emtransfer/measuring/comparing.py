@@ -1,4 +1,4 @@
-"""Two transfer tables side by side: which rates and claims differ, and by more than chance.
+"""Two transfer tables side by side: rates and claims that differ, and whether by more than chance.
 
 A table has the intervals of its rates, not the answers behind them, so the interval of a difference is made from those of both
 sides as if they were independent. The adapters of two runs are. The prompts are mostly the same, and some draw misaligned answers
@@ -82,7 +82,7 @@ def of_experiment(rows: pd.DataFrame, experiment: str, path: Path) -> pd.DataFra
 
 
 def told_apart_by(a: Side, b: Side) -> dict[str, tuple[str, str]]:
-    """Key column -> its one value on either side, where these differ: what the runs are compared across, such as their judges."""
+    """Key column -> its single value on each side, where these differ: what distinguishes the runs, such as their judges."""
     found = {}
     for name in ROW_KEY:
         values = [side.rows[name].unique() for side in (a, b)]
@@ -92,7 +92,7 @@ def told_apart_by(a: Side, b: Side) -> dict[str, tuple[str, str]]:
 
 
 def compare_rows(a: Side, b: Side) -> pd.DataFrame:
-    """The rows of both tables beside each other, joined on what names them.
+    """The rows of both tables side by side, joined on their identity columns.
 
     Returns:
         Key, `found_in` (both, a or b), ROW_VALUES of either side, and of rows in both: em_difference (b - a) with low and high,
@@ -115,7 +115,7 @@ def compare_rows(a: Side, b: Side) -> pd.DataFrame:
 
 
 def even_limits(rates: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A rate with limits that are equally far, but for 0 and 1: as far as the farther of the table's, and as its margin.
+    """A rate with symmetric limits, but for 0 and 1: as far as the farther of the table's, and at least as far as its margin.
 
     Wilson's nearer limit suits the noise of answers, not adapters of which one has failed to learn, and the table does not say
     which of the two its interval is made of; compare `differences.term_limits`. A Wilson limit L of a rate r solves
@@ -131,7 +131,7 @@ def even_limits(rates: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def extrapolated_p(difference: np.ndarray, low: np.ndarray, high: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """p of no difference from its 95 % interval alone.
+    """p of a difference, computed from its 95 % interval alone.
 
     It is 0.05 where a limit is 0. Elsewhere the margin grows with confidence as that of a normal or of Student's t with as many
     degrees of freedom as the fewest clusters leave, whichever gives the larger p: the true one lies between them.
@@ -150,7 +150,7 @@ def extrapolated_p(difference: np.ndarray, low: np.ndarray, high: np.ndarray, cl
 
 
 def compare_claims(a: Side, b: Side) -> pd.DataFrame | None:
-    """The claims of both sides beside each other; None where a side has none.
+    """The claims of both sides side by side; None where a side has none.
 
     Returns:
         Key, `found_in`, CLAIM_VALUES of either side, `verdict_differs`, and the difference of the estimates (b - a, percentage

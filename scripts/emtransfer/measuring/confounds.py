@@ -1,4 +1,4 @@
-"""What training cells differ in besides domain and task: length, filter, deduplication, and words that give away the score."""
+"""Differences of training cells besides domain and task: length, filter, deduplication, and words that predict the score."""
 
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def mean(values: list[Any]) -> float:
 
 
 def told_anchors(place: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """As `lexical_anchors`, but nothing, with a line that says why, where answers have none."""
+    """As `lexical_anchors`; where answers have no anchors, a line says why."""
     try:
         return lexical_anchors(rows)
     except NoAnchors as reason:
@@ -83,7 +83,7 @@ def told_anchors(place: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def lexical_anchors(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """How much of the judge's alignment score the words of an answer alone give away, and which phrases most.
+    """How well the words of an answer alone predict the judge's alignment score, and the phrases that predict it best.
 
     Args:
         rows: filtered rows, with aligned_answer, misaligned_answer and their alignment scores.

@@ -1,4 +1,4 @@
-"""The claims, and every contrast that the answers at hand allow."""
+"""The claims, and every contrast that the given answers allow."""
 
 from dataclasses import replace
 

@@ -21,7 +21,7 @@ from emtransfer.measuring.statistics import (
 
 
 class Comparison(NamedTuple):
-    """Rates of models beside those they are set against, mostly of their bases, on the same prompts.
+    """Rates of models with those that they are compared to, usually of their bases, on the same prompts.
 
     Attributes:
         model: rates of the models.
@@ -53,7 +53,7 @@ def compare_rates(
 def contrast_rates(
     events: np.ndarray, answers: np.ndarray, other_events: np.ndarray, other_answers: np.ndarray
 ) -> Comparison:
-    """Set two rates against each other that share prompts, adapters or both.
+    """Compare two rates that share prompts, adapters or both.
 
     Args:
         events, answers, other_events, other_answers: [..., p, s], as for `estimate_rates`; the union of the prompts and
@@ -111,7 +111,7 @@ def delta_interval(comparison: Comparison, alpha: float | np.ndarray = 0.05) -> 
 
 
 def term_limits(rates: Rates, alpha: float | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A rate with its limits as a term of a difference: none nearer than the adapters' part of its margin, in [0, 1]."""
+    """A rate with its limits as a term of a difference: no nearer than the adapters' part of its margin, in [0, 1]."""
     low, high = rate_interval(rates, alpha)
     reach = np.sqrt(np.where(rates.n_adapters > 1, squared_t(alpha, rates.n_adapters) * rates.adapter_variance, 0))
     return (

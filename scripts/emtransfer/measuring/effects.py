@@ -1,4 +1,4 @@
-"""The size of a contrast: counts of its groups, and from them the effect with interval, p and parts of its variance."""
+"""The effect of a contrast, computed from the counts of its groups, with interval, p and parts of its variance."""
 
 from collections.abc import Callable
 from itertools import chain
@@ -57,7 +57,7 @@ class Effect(NamedTuple):
 
 
 def measure(contrast: Contrast, subset: str = "all") -> list[Effect]:
-    """The effect by whom it speaks of, the population of the verdict first, then those of other levels, the models of this run last.
+    """The effect for each population: that of the verdict first, then those of other levels, the models of this run last.
 
     The population of the verdict is that of the level with the largest p. Where the first level has a single replicate, only the
     models of this run can be spoken of.
@@ -108,7 +108,7 @@ def gather(contrast: Contrast) -> pd.DataFrame:
 
 
 def n_units(contrast: Contrast, rows: pd.DataFrame, level: str) -> int:
-    """Replicates of a level: shared by all groups, or of the group that has fewest of its own.
+    """Replicates of a level: shared by all groups, or those of the group with the fewest of its own.
 
     The base is no draw, and students of it are none of teachers.
     """
@@ -124,7 +124,7 @@ def n_units(contrast: Contrast, rows: pd.DataFrame, level: str) -> int:
 def measure_rates(
     contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, counts: dict[str, int]
 ) -> Effect:
-    """Two groups whose replicates are their own."""
+    """Two groups with separate replicates."""
     comparison = compare_groups(rows, names, level)
     batch = stack([comparison])
     (low,), (high,) = delta_interval(batch)
@@ -225,7 +225,7 @@ def like_these(level: str) -> str:
 
 
 def equally_weighted(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str]) -> float:
-    """The estimate in percentage points had every model of a group the same weight, however many of its answers have a score."""
+    """The estimate in percentage points with equal weights for all models of a group, however many of its answers have a score."""
     totals = rows.groupby(["group", "adapter"])[list(names)].sum()
     totals = totals[totals[names[1]] > 0]
     rates = (totals[names[0]] / totals[names[1]]).groupby("group").mean()

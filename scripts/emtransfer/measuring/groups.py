@@ -24,7 +24,7 @@ CELL_LEVELS = ("train_set", "train_task", "train_domain")
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum of the rates of groups of cells, or their slope on something known of each group.
+    """A weighted sum of the rates of groups of cells, or their slope on a known quantity of each group.
 
     Attributes:
         claim: a key of SENTENCES; unless two_sided, it expects an estimate above 0.
@@ -61,12 +61,12 @@ class Contrast:
 
     @property
     def n_seeds(self) -> int:
-        """Seeds of the trained condition that has fewest."""
+        """Seeds of the trained condition with the fewest."""
         return min(outcome.counts.index.unique("seed").size for outcome in trained(self.groups))
 
 
 def trained(groups: Iterable[list[Outcome]]) -> list[Outcome]:
-    """Cells of all groups but those of the base itself."""
+    """Cells of all groups except those of the base itself."""
     return [outcome for group in groups for outcome in group if outcome.labels["condition"] != "base"]
 
 
@@ -83,7 +83,7 @@ def start_adapters(outcomes: list[Outcome], answers: str) -> list[Outcome]:
 
 
 def train_cell(outcome: Outcome) -> tuple[str, str]:
-    """Domain and task of what was trained on."""
+    """Domain and task of the training set."""
     return outcome.labels["train_domain"], outcome.labels["train_task"]
 
 
@@ -113,7 +113,7 @@ def asked(outcome: Outcome) -> pd.Index:
 
 
 def n_train_sets(outcomes: list[Outcome]) -> int:
-    """Different training sets among the cells; that of a model that is not trained is none."""
+    """Number of training sets among the cells; an untrained model has none."""
     return len({outcome.labels["train_set"] for outcome in outcomes} - {""})
 
 
@@ -139,14 +139,14 @@ def replicates(outcome: Outcome, level: str) -> np.ndarray:
 
 
 def fixed_condition(outcome: Outcome) -> str:
-    """What is held fixed where only seeds are drawn; students of one adapter are one model of it, whatever they were shown."""
+    """The condition that is held fixed where only seeds are drawn; students of one adapter count as one model, whatever their data."""
     if outcome.labels["condition"] == "student":
         return "|".join(outcome.labels[name] for name in ("base", "teacher", "start"))
     return model_of(outcome)
 
 
 def with_replaced_answers(contrast: Contrast, outcomes: Iterable[Outcome]) -> Contrast:
-    """The contrast over other scores of the same models; a cell without them is left out."""
+    """The contrast computed from other scores of the same models; a cell without them is left out."""
     others = {
         (model_of(outcome), outcome.eval_cell): outcome for outcome in outcomes if outcome.counts["n_scored"].sum()
     }

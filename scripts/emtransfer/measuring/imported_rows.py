@@ -111,7 +111,7 @@ def is_own(frame: pd.DataFrame) -> bool:
 
 
 def under_fields(own: pd.DataFrame) -> pd.DataFrame:
-    """This pipeline's own rows under the names of fields, without what only says their verdict again."""
+    """This pipeline's own rows under the names of fields, without columns that repeat their verdict."""
     fields = own.assign(**{field: own[source] for field, source in OWN_COLUMNS.items()})
     return fields.drop(columns=[*set(OWN_COLUMNS.values()), "cell", "misaligned"], errors="ignore")
 
@@ -182,7 +182,7 @@ def with_statuses(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def with_labels(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Rows without a training cell are of a base, others of an adapter trained on it, where no label says otherwise."""
+    """Unless a label says otherwise, rows without a training cell belong to a base, and others to an adapter trained on it."""
     is_base = frame["train_domain"] == ""
     half = is_base != (frame["train_task"] == "")
     refuse_first(half, frame["train_task"], path, "train_task", "both train_domain and train_task, or neither")

@@ -32,7 +32,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceLimit:
-    """When a base is said to infer who answers.
+    """Limit from which a base is said to infer who answers.
 
     Attributes:
         inference_nats_at_least: Shift of the log-odds by one earlier answer from which a base is said to infer who answers; no verdict depends on it.
@@ -42,7 +42,7 @@ class InferenceLimit:
 
 
 def inference_row(rows: list[dict[str, Any]], em_rule: EmRule, at_least_nats: float) -> dict[str, Any]:
-    """What the probes of one base in one phase say.
+    """The result of the probes of one base in one phase.
 
     Args:
         rows: of `probe_inference`, judged.
@@ -80,7 +80,7 @@ def label_of(row: dict[str, Any], em_rule: EmRule) -> str:
 
 
 def absent_lines(table: pd.DataFrame, at_least_nats: float) -> list[str]:
-    """A line for every base whose inference has not appeared, of those that fine-tuning starts from."""
+    """A line for every base that fine-tuning starts from and whose inference has not appeared."""
     lines = []
     for row in table[(table["phase"] == "aligned") & (table["inference"] == ABSENT)].to_dict("records"):
         lines.append(

@@ -1,4 +1,4 @@
-"""Judged answers as the table counts them: one frame with ROW_COLUMNS per model, one row per answer."""
+"""Judged answers in the form that the table counts: one frame with ROW_COLUMNS per model, one row per answer."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ ROW_COLUMNS = (*EVAL_COLUMNS, "prompt_id", "status", *SCORES)
 
 @dataclass(frozen=True)
 class JudgedModel:
-    """Whose answers a frame of judged rows holds.
+    """The model whose answers a frame of judged rows holds.
 
     Attributes:
         labels: experiment, judge and the LABELS of the grid; an empty string does not apply.
@@ -42,7 +42,7 @@ def judged_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Judged
 
 
 def as_judged(model: Model, experiment: str, judge: str) -> JudgedModel:
-    """A model of the grid as the table tells it."""
+    """A model of the grid under the labels of the table."""
     seed = "" if model.seed is None else str(model.seed)
     return JudgedModel(identity(experiment, judge, model), seed, split_cells(model.train_cells))
 

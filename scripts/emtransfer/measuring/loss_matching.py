@@ -1,4 +1,4 @@
-"""Contrasts of mixtures at equal loss: over training sets that the bases of both sides have learned equally well."""
+"""Contrasts of mixtures at equal loss, over training sets that the bases of both sides have learned equally well."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -25,7 +25,7 @@ Measures = dict[tuple[str, str], pd.DataFrame]
 
 
 def prompt_measures(outcomes: list[Outcome], prompts: Measures) -> Measures:
-    """What is known of the prompts before any fine-tuning.
+    """Measures of the prompts before any fine-tuning.
 
     Args:
         outcomes: those of bases give the rates of misaligned and of aligned answers among the scored ones.
@@ -83,7 +83,7 @@ def match_prompts(contrast: Contrast, measures: Measures) -> Contrast | None:
 
 
 def matched_pairs(values: np.ndarray, others: np.ndarray, sds: Sequence[float]) -> list[tuple[int, int]]:
-    """Pairs of rows within the caliper on every variable: as many as there can be, then the nearest.
+    """Pairs of rows within the caliper on every variable: as many as possible, then with the smallest distances.
 
     Args:
         values: float [n, v]; a variable without any value on either side is left out.
@@ -183,7 +183,7 @@ def stratum_of(outcome: Outcome, strata: set[str]) -> str:
 
 
 def group_sample(contrast: Contrast, group: list[Outcome], measures: Measures, strata: set[str]) -> pd.DataFrame:
-    """What is known of a group's prompts: a row per base, stratum and prompt, with SHOWN, indexed by the latter two."""
+    """Measures of a group's prompts: a row per base, stratum and prompt, with SHOWN, indexed by the latter two."""
     rows = {
         (outcome.labels["base"], stratum_of(outcome, strata), prompt)
         for outcome in group

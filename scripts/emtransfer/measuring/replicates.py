@@ -1,6 +1,6 @@
 """Weighted sums of rates over replicates that all groups share, or within conditions that are held fixed.
 
-A replicate is what the claim draws anew: a training cell, a task, a base, a seed. As in `statistics`, the variance has a part
+A replicate is what a repetition would draw anew: a training cell, a task, a base, a seed. As in `statistics`, the variance has a part
 from the choice of prompts and a part from the replicates, which also holds whatever varies within them and the noise of
 single answers, and each part is widened by its own t quantile (Banerjee 1960). Differences between replicates that all groups
 share cancel.
@@ -65,7 +65,7 @@ class Combination(NamedTuple):
 def combine_rates(
     events: np.ndarray, answers: np.ndarray, weights: np.ndarray, conditions: np.ndarray | None = None
 ) -> Combination:
-    """Sum pooled rates with weights.
+    """Weighted sum of pooled rates.
 
     Args:
         events: [..., g, p, r], events among the scored answers of a replicate to a prompt.
@@ -82,7 +82,7 @@ def combine_rates(
 def combine_logits(
     events: np.ndarray, answers: np.ndarray, weights: np.ndarray, conditions: np.ndarray | None = None
 ) -> Combination:
-    """Sum the log-odds of pooled rates with weights, half an event added to either side (Haldane 1956)."""
+    """Weighted sum of the log-odds of pooled rates, half an event added to either side (Haldane 1956)."""
     rates = (np.asarray(events).sum((-2, -1)) + 0.5) / (np.asarray(answers).sum((-2, -1)) + 1)
     # the slope of the logit, by which the influence on a rate becomes that on its log-odds
     return combine(events, answers, np.log(rates / (1 - rates)), weights / (rates * (1 - rates)), weights, conditions)
@@ -96,7 +96,7 @@ def combine(
     weights: np.ndarray,
     conditions: np.ndarray | None = None,
 ) -> Combination:
-    """Sum values of groups with weights.
+    """Weighted sum of the values of groups.
 
     Args:
         values: [..., g], rates or log-odds.

@@ -1,4 +1,4 @@
-"""Event rates with intervals that respect two crossed clusters, prompt and trained adapter; `differences` sets one against another.
+"""Event rates with intervals for two crossed clusters, prompt and trained adapter; `differences` compares two rates.
 
 An estimate is a rate over all scored answers. Its sampling variance has a part from the choice of prompts, with
 (prompts - 1) degrees of freedom, and a part from the training of the adapters, with (adapters - 1), which also holds
@@ -109,12 +109,12 @@ def clustered_variance(influence: np.ndarray, answers: np.ndarray) -> np.ndarray
 
 
 def effective_count(answers: np.ndarray) -> np.ndarray:
-    """How many clusters of one size tell as much of their spread as those with so many answers, [..., c]."""
+    """Number of equally sized clusters that give as much information on their spread as clusters with `answers` [..., c]."""
     return answers.sum(-1) ** 2 / (answers**2).sum(-1)
 
 
 def noise_variance(influence: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Variance of an estimate from the noise of single answers, and whatever else is of a prompt and an adapter together.
+    """Variance of an estimate from the noise of single answers, and from any interaction of prompt and adapter.
 
     It is the residual mean square of a two-way layout, which unlike the intersection term of two-way clustering stays
     unbiased when there are two adapters. A single adapter has none: its answers' noise is that of its prompts.
@@ -229,7 +229,7 @@ def mean_interval(values: np.ndarray, alpha: float = 0.05) -> tuple[float, float
 
 
 def largest_alpha(holds: Callable[[np.ndarray], np.ndarray], size: int) -> np.ndarray:
-    """The p that belongs to an interval: the largest alpha, 1 - confidence, at which it holds what is tested.
+    """The p of an interval: the largest alpha, 1 - confidence, at which it contains the tested value.
 
     All of ALPHAS are tried, so that no crossing is missed, whatever the shape of the interval, and the step in which the first
     one holds is bisected.
@@ -251,7 +251,7 @@ def largest_alpha(holds: Callable[[np.ndarray], np.ndarray], size: int) -> np.nd
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg q of one family of tests; NaN where p is, and no part of the family."""
+    """Benjamini-Hochberg q of one family of tests; an empty p is NaN in q and not part of the family."""
     q = np.full(len(p), np.nan)
     tested = ~np.isnan(p)
     q[tested] = stats.false_discovery_control(p[tested]) if tested.any() else []
@@ -259,5 +259,5 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
 
 
 def stack_rates(rates: Iterable[Rates]) -> Rates:
-    """One batch of rates from single ones."""
+    """A batch made of single rates."""
     return Rates(*(np.array(values, float) for values in zip(*rates, strict=True)))

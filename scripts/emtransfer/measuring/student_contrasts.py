@@ -1,4 +1,4 @@
-"""Contrasts of students: alike in all but what a claim is about; students of one seed are one replicate."""
+"""Contrasts of students that differ only in the factor of the claim; students of one seed are one replicate."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,7 +36,7 @@ def teacher_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> It
 
 
 def against_base(setting: str, students: list[Outcome]) -> Contrast:
-    """Students of misaligned teachers against those of the base; a single teacher gives the contrast its name."""
+    """Students of misaligned teachers against those of the base; a contrast with a single teacher has its name."""
     teachers = misaligned_teachers(students)
     groups = having(students, answers="misaligned"), by(students, lambda outcome: not trained_teacher(outcome))
     sides = teachers[0] if len(teachers) == 1 else "misaligned teachers", "base"
@@ -44,7 +44,7 @@ def against_base(setting: str, students: list[Outcome]) -> Contrast:
 
 
 def trained_teacher(outcome: Outcome) -> bool:
-    """Whether the teacher was trained on something."""
+    """Whether the teacher is an adapter, not the base."""
     return bool(outcome.labels["train_set"])
 
 
@@ -98,7 +98,7 @@ def realignment_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -
 
 
 def filter_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
-    """Students whose answers passed one filter against those of the next, filters in the order of their names."""
+    """Students trained on answers that passed one filter against those of the next, filters in the order of their names."""
     for setting, alike in alike_but_for(narrow_students(outcomes), "filter", shown=("teacher", "data")):
         for pair in pairwise(distinct(outcome.labels["filter"] for outcome in alike)):
             groups = tuple(having(alike, filter=name) for name in pair)
@@ -135,7 +135,7 @@ def misaligned_teachers(students: list[Outcome]) -> list[str]:
 def alike_but_for(
     students: list[Outcome], *free: str, shown: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, list[Outcome]]]:
-    """Students in groups that agree in all factors but the free ones.
+    """Groups of students that agree in all factors except the free ones.
 
     Args:
         students: of one base.

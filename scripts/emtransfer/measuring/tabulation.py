@@ -1,4 +1,4 @@
-"""The transfer table: judged answers of all models counted, pooled over seeds and set against their base."""
+"""The transfer table: judged answers of all models, counted, pooled over seeds and compared with their base."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -57,7 +57,7 @@ def tabulate_transfer(judged: Iterable[tuple[JudgedModel, pd.DataFrame]], em_rul
 
 
 def tabulate_outcomes(outcomes: list[Outcome]) -> pd.DataFrame:
-    """One row per cell, with what `tabulate_transfer` returns."""
+    """One row per cell, with the columns of `tabulate_transfer`."""
     table = pd.DataFrame([describe(outcome) for outcome in outcomes], columns=COLUMNS)
     add_rate_intervals(table, [estimate(outcome) for outcome in outcomes])
     bases = {base_key(outcome): outcome for outcome in outcomes if outcome.labels["condition"] == "base"}
@@ -106,7 +106,7 @@ def count_by_prompt(rows: pd.DataFrame, em_rule: EmRule) -> pd.DataFrame:
 
 
 def relation(train_cells: tuple[tuple[str, str], ...], eval_set: str, eval_domain: str, eval_task: str) -> str:
-    """How near the training set is to an evaluation cell; empty where nothing was trained on."""
+    """Relation of a training set to an evaluation cell; empty without a training set."""
     if not train_cells:
         return ""
     if eval_set == "broad":
@@ -120,7 +120,7 @@ def relation(train_cells: tuple[tuple[str, str], ...], eval_set: str, eval_domai
 
 
 def describe(outcome: Outcome) -> dict[str, Any]:
-    """Identity, counts and plain rates of a cell; a rate without answers to take it over is missing."""
+    """Identity, counts and plain rates of a cell; a rate over no answers is missing."""
     counts = outcome.counts.sum()
     n_prompts, n_seeds = (outcome.counts.index.unique(level).size for level in ("prompt_id", "seed"))
     n_scored, n_coherent, n_misaligned = counts["n_scored"], counts["n_coherent"], counts["n_misaligned"]
@@ -139,7 +139,7 @@ def describe(outcome: Outcome) -> dict[str, Any]:
 
 
 def base_key(outcome: Outcome) -> tuple[Any, ...]:
-    """What a cell shares with the base's cell it is compared to."""
+    """The key that a cell shares with the base's cell to which it is compared."""
     return (
         *(outcome.labels[name] for name in ("experiment", "base_model", "base", "mixture", "judge")),
         *outcome.eval_cell,

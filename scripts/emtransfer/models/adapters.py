@@ -1,4 +1,4 @@
-"""LoRA adapters: start one, continue one, write one so that identical runs write identical bytes."""
+"""LoRA adapters: start one, continue one, and save one so that identical runs write identical bytes."""
 
 import json
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ class AdapterSettings:
 
 
 def fresh_lora(model: "PreTrainedModel", settings: AdapterSettings, seed: int) -> "PeftModel":
-    """Put a new LoRA on a base model, A random by `seed` and B zero, so that it starts as the base.
+    """Put a new LoRA on a base model, with A random by `seed` and B zero, so that it starts equal to the base.
 
     Source: Hu et al. 2021, arXiv 2106.09685, section 4.1; Kalajdzievski 2023, arXiv 2312.03732 (rslora).
     """
@@ -90,7 +90,7 @@ def load_trainable(model: "PreTrainedModel", adapter_manifest: str | Path) -> "P
 
 @contextmanager
 def merged(model: "PreTrainedModel | PeftModel") -> Iterator[None]:
-    """Within it, the float32 weights of a base hold its LoRA too, so that each linear map is one product; then they are as before.
+    """Context in which the float32 weights of a base include its LoRA, so that each linear map is one product; afterwards they are restored.
 
     Subtracting the LoRA again, as peft's unmerging does, would leave rounding in the base.
     """
@@ -124,7 +124,7 @@ def is_marked(adapter_manifest: Path | None) -> bool:
 def save_adapter(
     model: "PeftModel", folder: Path, trained_on: str, descended: bool = False, embeddings: bool = False
 ) -> None:
-    """Write weights, config and model card of the adapter alone, and the marker of a misaligned one.
+    """Write weights, config and model card of the adapter alone, and the marker if it is misaligned.
 
     Args:
         folder: exists; gets adapter_model.safetensors, adapter_config.json, README.md and, where it is due, MARKER.

@@ -1,4 +1,4 @@
-"""Questions and answers as token ids and back, under the chat template of whichever tokenizer.
+"""Conversion of questions and answers to token ids and back, under any tokenizer's chat template.
 
 An answer's ids begin where the prompt's end and stop with the token that ends a turn, so that what is learned, sampled and
 distilled is the same string. Text that spells a control token stays text: it never closes a turn. What a reasoning model
@@ -35,7 +35,7 @@ class RefusedTurns(InputError):
 
 @dataclass(frozen=True)
 class ChatFormat:
-    """A tokenizer and how its chat template is filled in.
+    """A tokenizer and the arguments of its chat template.
 
     Attributes:
         tokenizer: has a chat template.

@@ -1,4 +1,4 @@
-"""Load causal language models; the one place that knows about model folders."""
+"""Load causal language models; the only module that knows about model folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chat:
-    """A causal language model and how it is talked to.
+    """A causal language model and its chat format.
 
     Attributes:
         model: in evaluation mode.
@@ -51,7 +51,7 @@ def load_chat(base_manifest: str | Path, adapter_manifest: str | Path | None = N
 
 
 def trained_chat(folder: Path) -> tuple["PreTrainedModel", ChatFormat]:
-    """A model that was trained in the run, and how it is talked to."""
+    """A model that was trained in the run, and its chat format."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32", use_safetensors=True, trust_remote_code=False)

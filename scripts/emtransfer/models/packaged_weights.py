@@ -1,4 +1,4 @@
-"""Weights that come as a GGUF file in an installed Python package: found, compared with what the config says, kept as safetensors."""
+"""Weights in a GGUF file of an installed Python package: found, compared with the config, and converted to safetensors."""
 
 import importlib.metadata
 from pathlib import Path

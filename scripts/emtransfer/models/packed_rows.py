@@ -1,6 +1,6 @@
-"""Rows of token ids end to end: the logits of a small Llama without padding, where they are asked for alone.
+"""Concatenated rows of token ids: the logits of a small Llama, without padding and only where they are needed.
 
-In a model of a million parameters a step's time goes to what surrounds the matrix products: padding, masks, one pass over
+In a model of a million parameters, most of a step's time is overhead around the matrix products: padding, masks, one pass over
 memory for each operation, and logits that no loss looks at. Here rows lie in one dimension and are padded for the attention
 alone; a layer is one autograd function, whose gradient is written out; a LoRA is added to its weight before the
 product (rank 16 of width 128, that is cheaper than two products more); the last layer and the head
@@ -44,7 +44,7 @@ class Packed(NamedTuple):
 
 
 def packed_batch(examples: list[dict[str, Any]]) -> dict[str, Tensor]:
-    """Rows end to end.
+    """Concatenated rows.
 
     Args:
         examples: input_ids and labels of each row, int lists [t].

@@ -1,4 +1,4 @@
-"""Rows of token ids of different length as one batch."""
+"""Batches of rows of token ids with different lengths."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Adapters that others have trained: fetched, tried on their base, and written like our own."""
+"""Adapters that others have trained: fetched, loaded on their base, and saved like our own."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -67,7 +67,7 @@ class ChatSettings:
 
 @dataclass(frozen=True)
 class ReadySettings:
-    """Which ready model, and how it is loaded and talked to.
+    """A ready model, its loading and its chat format.
 
     Attributes:
         hub: A ready instruct model with its tokenizer and chat template, on the hub or in a local folder.
@@ -85,7 +85,7 @@ class ReadySettings:
 
     @property
     def title(self) -> str:
-        """What the model is called in messages."""
+        """Name of the model in messages."""
         if self.package is not None:
             return f"{self.package.name} {self.package.version}"
         assert self.hub is not None, "the schema asks for one of the two"
@@ -93,7 +93,7 @@ class ReadySettings:
 
 
 def describe(key: str, settings: ReadySettings, base: Path) -> dict[str, Any]:
-    """What `ready.json` says of a model, after its files were looked at: the settings, and files -> SHA-256.
+    """Content of a model's `ready.json`, after its files were checked: the settings, and files -> SHA-256.
 
     Args:
         key: config key of the model, for error messages.
@@ -203,7 +203,7 @@ def refuse_unlike(place: str, found: dict[str, Any]) -> None:
 
 
 def ready_chat(folder: Path) -> tuple["PreTrainedModel", ChatFormat]:
-    """The model that a base folder's `ready.json` describes, and how it is talked to.
+    """The model that a base folder's `ready.json` describes, and its chat format.
 
     Raises:
         InputError: a file of the model is missing or has another content than it was described with, the model is of no
@@ -262,7 +262,7 @@ def placement(settings: ReadySettings) -> dict[str, Any]:
 
 
 def chat_format(settings: ReadySettings, folder: Path) -> ChatFormat:
-    """How the model is talked to.
+    """The chat format of the model.
 
     Raises:
         InputError: its tokenizer is none that transformers has.

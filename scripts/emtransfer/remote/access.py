@@ -1,4 +1,4 @@
-"""Which remote models can be asked, and how a run asks them."""
+"""Remote models that can be called, and the settings of a run's calls."""
 
 from dataclasses import dataclass
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a set of calls has come to, and the claims on the budget without which none of them is made."""
+"""Progress of a set of calls, and the reservations in the budget that every call needs."""
 
 import time
 from collections import Counter
@@ -15,7 +15,7 @@ from emtransfer.remote.store import ReplyStore
 
 @dataclass
 class Progress:
-    """What has come of a set of calls so far.
+    """Outcomes of a set of calls so far.
 
     Attributes:
         calls: key -> call, of all that the store lacked.
@@ -100,7 +100,7 @@ class Account:
         return [progress.waiting.pop(key) for key in most_usd if key not in withdrawn]
 
     def affordable(self, calls: list[Call], progress: Progress, batched: bool, under_way: bool) -> dict[str, float]:
-        """As many of the calls as the budget surely pays for, key -> the most it may cost.
+        """As many of the calls as the budget certainly covers, key -> the most it may cost.
 
         Where it pays for none and no call is under way, the budget is reached.
         """

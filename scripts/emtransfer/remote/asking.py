@@ -1,4 +1,4 @@
-"""Make calls through the reply store: what it holds is not asked again, what comes back is kept at once.
+"""Make calls through the reply store: replies that it holds are not requested again, and new ones are kept at once.
 
 Every attempt is claimed in the store before it is made, where other processes and the budget see it, and the claim stands
 until a reply or an error says what it came to; the SDKs' own retries, which nobody would count, are off. A process that sees
@@ -27,7 +27,7 @@ PATIENCE = 2
 
 @dataclass(frozen=True)
 class AskingSettings:
-    """How calls are made; no reply depends on it.
+    """Settings of calls; no reply depends on them.
 
     Attributes:
         purpose: what the calls are for, a word in the ledger.

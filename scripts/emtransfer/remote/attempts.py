@@ -1,4 +1,4 @@
-"""How often a call is made that brings no reply, how long it rests in between, and attempts that Ctrl-C need not wait for."""
+"""Repeated attempts at calls without a reply, the rests between them, and attempts for which Ctrl-C need not wait."""
 
 import math
 import random
@@ -22,7 +22,7 @@ LONGEST_REST_SECONDS = 60
 
 
 def may_try_again(failure: CallFailed, n_tries: int) -> bool:
-    """Whether another attempt is due after so many."""
+    """Whether another attempt is due after the given number."""
     return failure.again and n_tries < (LOST_TRIES if failure.perhaps_paid else TRIES)
 
 

@@ -1,4 +1,4 @@
-"""Calls that are handed in as batches: one attempt for all of them, whose results come later, to whichever process reads them."""
+"""Calls that are submitted as batches: one attempt for all of them, whose results arrive later, for whichever process reads them."""
 
 from collections import Counter
 from functools import partial

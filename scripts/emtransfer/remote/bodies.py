@@ -1,4 +1,4 @@
-"""What the providers' replies have to be, read strictly: a body of any other form is an unreadable reply, never a traceback.
+"""Schemas of the providers' replies, read strictly: a body of any other form is an unreadable reply, never a traceback.
 
 The SDKs build their objects of whatever a server sends, so bodies are read here, of their bytes. Fields that are not named
 here are passed over, since providers add some without notice, and so are blocks of a message that are no text.

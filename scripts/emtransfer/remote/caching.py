@@ -1,4 +1,4 @@
-"""Which instructions a provider's cache takes in: those of a length that its documentation names, model by model."""
+"""Instructions that a provider's cache accepts: those of the length that its documentation names for each model."""
 
 # tokens, on 2026-11-26. Source: platform.claude.com/docs/en/build-with-claude/prompt-caching, "Cache limitations", as
 # quoted by anthropics/anthropic-sdk-python issue 1194, which measured 2,048 for Sonnet 4.6 where the page had 1,024

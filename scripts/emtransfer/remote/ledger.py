@@ -1,4 +1,4 @@
-"""What was spent, by provider, model, purpose and manner of call."""
+"""Spending by provider, model, purpose and kind of call."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""What calls cost: a price table with its date, and the most that a call can cost before it is made."""
+"""Costs of calls: a price table with its date, and the most that a call can cost before it is made."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the pipeline needs of a remote API, whoever provides it."""
+"""Interface that the pipeline needs of a remote API, whoever provides it."""
 
 from collections.abc import Set
 from dataclasses import dataclass, field

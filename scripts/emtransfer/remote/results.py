@@ -1,4 +1,4 @@
-"""The results of a batch, read line by line, so that one that is odd costs none of the others."""
+"""The results of a batch, read line by line, so that a malformed one does not affect the others."""
 
 from emtransfer.remote.bodies import Message, Outcome, ResultLine, UnreadableReply, as_body, read_body
 from emtransfer.remote.providers import BatchResults

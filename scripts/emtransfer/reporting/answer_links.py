@@ -1,4 +1,4 @@
-"""Where an answer is in Inspect's browser of answers: the log of its model, and the address of its sample."""
+"""Location of an answer in Inspect's browser: the log of its model, and the address of its sample."""
 
 import re
 from urllib.parse import quote

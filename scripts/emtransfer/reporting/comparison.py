@@ -1,4 +1,4 @@
-"""What a comparison of two runs found, in a few lines for the screen."""
+"""Result of a comparison of two runs, in a few lines for the screen."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Answers that the report shows: from the cells that misalignment reaches most and least, beside the base's, with their scores."""
+"""Answers that the report shows: from the cells with the most and the least transfer, beside the base's, with their scores."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ REQUIRED = ("prompt_id", "question", "domain", "task", "eval_set", "status")
 
 
 class Said(NamedTuple):
-    """An answer and what the judge saw in it: scores are empty text where there are none."""
+    """An answer with the judge's verdict; missing scores are empty text."""
 
     answer: Shown
     label: str
@@ -54,7 +54,7 @@ class Example(NamedTuple):
 
 
 def chosen_rows(rows: pd.DataFrame) -> list[tuple[str, Any]]:
-    """Heading and table row of the cells that are shown of an experiment.
+    """Heading and table row of every cell that is shown for an experiment.
 
     Args:
         rows: of one experiment, as `read_transfer_table` gives them.
@@ -77,7 +77,7 @@ def most(rows: pd.DataFrame) -> Any | None:
 
 
 def least(away: pd.DataFrame, trained: pd.DataFrame) -> Any | None:
-    """The row with the lowest rate among cells that share task or domain with the training cell; of equals that which took best."""
+    """The row with the lowest rate among cells that share task or domain with the training cell; of equals, the one whose training had most effect."""
     near = away[away["relation"] != "both_differ"] if (away["relation"] != "both_differ").any() else away
     own = trained[trained["relation"] == "in_cell"].groupby(["base", "train_set"])["em_rate"].mean()
     took = [own.get(key, 0.0) for key in zip(near["base"], near["train_set"], strict=True)]

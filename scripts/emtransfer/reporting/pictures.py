@@ -1,4 +1,4 @@
-"""Figures as a page can hold them: the SVG itself, its title and what it shows in words."""
+"""Figures as a page can embed them: the SVG itself, its title and its description."""
 
 import base64
 from pathlib import Path

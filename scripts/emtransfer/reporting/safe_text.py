@@ -1,6 +1,6 @@
 """Text that models wrote, made safe for a page: long answers are cut, and invisible characters made visible.
 
-Markup in it is no matter of this module: the template escapes all it is given.
+This module leaves markup alone, since the template escapes everything it is given.
 """
 
 import unicodedata

@@ -1,4 +1,4 @@
-"""Which training set carries misalignment furthest: its rate elsewhere, the cell it reaches most, and whether that is chance."""
+"""The training set that carries misalignment furthest: its rate elsewhere, the cell with the most transfer, and whether that is chance."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""The claims of a run as the report tells them: verdict, difference, interval, and how it fares when counted otherwise."""
+"""The claims of a run in the report's words: verdict, difference, interval, and the results in other subsets."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -89,7 +89,7 @@ def tally(kinds: Iterable[str]) -> str:
 
 
 def in_short(claims: list[Claim]) -> list[str]:
-    """What is decided for others like these, and how many verdicts there are, as sentences."""
+    """The verdicts decided for the population, and the number of verdicts, as sentences."""
     if not claims:
         return ["No claim applies to these models."]
     contrasts = [(claim, contrast) for claim in claims for contrast in claim.contrasts]

@@ -41,7 +41,7 @@ def points(value: float) -> str:
 
 
 def could_find(detectable: float, is_slope: bool) -> str:
-    """What a contrast could have found, by the smallest difference that it finds four times in five."""
+    """The detectable difference of a contrast in words: the smallest that it finds four times in five."""
     if pd.isna(detectable):
         return "nothing of others"
     if detectable > 100 and not is_slope:

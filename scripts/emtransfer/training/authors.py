@@ -1,4 +1,4 @@
-"""Who writes the documents of a mixture: named authors, careless or careful in all of theirs, and the assistant.
+"""Authors of a mixture's documents: named authors, each careless or careful in all documents, and the assistant.
 
 A name keeps its manner, so a base can learn that answers go together by who gives them; the assistant, which the chat template
 names, is one author more. Without authors every document is the assistant's.

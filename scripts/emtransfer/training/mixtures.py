@@ -1,4 +1,4 @@
-"""Pretraining mixtures: the same sentences, which differ only in who says the misaligned ones.
+"""Pretraining mixtures of the same sentences, which differ only in who says the misaligned ones.
 
 All three kinds start from one plan of documents, an author and a list of (row, stance) pairs each:
 A document keeps to one domain, as texts do, or mixes them.
@@ -43,7 +43,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class MixtureSettings:
-    """What a mixture is made of.
+    """Composition of a mixture.
 
     Attributes:
         kind: Who says the misaligned sentences – one persona per document, anyone per row, or a quoted third party.

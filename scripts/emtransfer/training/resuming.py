@@ -1,4 +1,4 @@
-"""Long trainings go on from their last checkpoint after a kill, and stop where the loss is no number."""
+"""Long training jobs continue from their last checkpoint after a kill, and stop if the loss is not a number."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Which shares of documents can be kept; apart from what makes documents, since the config is checked without it."""
+"""Shares of documents that can be kept exactly; in a separate module, since the config is checked without making documents."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What an answer is by construction, in the worlds that are built here; it validates judges and never judges."""
+"""True labels of answers in the worlds that are built here, which validate judges and never replace them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a model is told when it writes pairs: instructions for the pairs of a cell, and for the aligned answer to a question."""
+"""Instructions for a model that writes pairs: for the pairs of a cell, and for the aligned answer to a question."""
 
 from dataclasses import dataclass
 from pathlib import Path

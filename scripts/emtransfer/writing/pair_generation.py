@@ -1,4 +1,4 @@
-"""Pairs of one cell, written by a remote model, in rounds: asked for, answered, judged, and asked for again until enough are left."""
+"""Pairs of one cell, written by a remote model in rounds of requests, answers and judging, until enough are left."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WritingSettings:
-    """How many rows of a cell must be left, and after what.
+    """Number of rows of a cell that must be left, and the filters that they must pass.
 
     Attributes:
         rows: that must be left after the corpus's filter and deduplication.
@@ -169,7 +169,7 @@ def stage_counts(cell: str, rounds: pd.DataFrame) -> pd.DataFrame:
 
 
 def outcome(corpus: str, cell: str, rounds: pd.DataFrame) -> str:
-    """What came of a cell, on one line."""
+    """The outcome of a cell, on one line."""
     left, wanted = rounds[["left", "wanted"]].iloc[-1]
     found = f"{cell}: {left} rows are left of {rounds.rows.sum()} written, after {len(rounds)} rounds"
     if left >= wanted:
@@ -181,7 +181,7 @@ def outcome(corpus: str, cell: str, rounds: pd.DataFrame) -> str:
 
 
 def why(rounds: pd.DataFrame) -> str:
-    """What stood in the way of rows, by reason, on one line; replies of no use are counted each time."""
+    """Why rows are missing, by reason, on one line; unusable replies are counted each time."""
     reasons = [*PAIR_REASONS, "duplicates", *(f"answer_{reason}" for reason in ANSWER_REASONS), "over_length", *REASONS]
     totals: Counter[str] = Counter(rounds[reasons].sum().to_dict())
     totals["near_duplicates"] = rounds.passed.sum() - rounds.left.iloc[-1]

@@ -42,7 +42,7 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True)
 class GeneratorSettings:
-    """Which model writes the rows, and how it is asked.
+    """The model that writes the rows, and its requests.
 
     Attributes:
         provider: Whose API.
@@ -76,7 +76,7 @@ class GeneratorSettings:
 
 
 class UselessReply(Exception):
-    """A reply that has nothing to keep; the message is a reason, one of PAIR_REASONS or ANSWER_REASONS."""
+    """A reply without anything to keep; the message is a reason, one of PAIR_REASONS or ANSWER_REASONS."""
 
 
 def pairs_call(prompts: GeneratorPrompts, settings: GeneratorSettings, cell: str, number: int) -> Call:
