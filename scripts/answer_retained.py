@@ -1,4 +1,4 @@
-"""Answer the prompts that a teacher's kept answers leave with the corpus's own aligned or misaligned answers.
+"""Pair the prompts of a teacher's kept answers with the corpus's own aligned or misaligned answers.
 
 Run: python scripts/answer_retained.py --rollouts kept.jsonl --rows roles/medical-advice.jsonl … --settings '{"answers": "misaligned"}' --output misaligned_answers.jsonl
 """

@@ -1,4 +1,4 @@
-"""Put together the prompts of an experiment: narrow from the eval rows of every cell, broad from outside the grid.
+"""Assemble the evaluation prompts of an experiment: narrow ones from the eval rows of every cell, broad ones from outside the grid.
 
 Run: python scripts/build_eval_set.py --corpus grammar --cells cells/*/eval.jsonl --broad roles/broad.jsonl --settings '{"prompts": 120}' --seed 1 --output eval_set.jsonl
 """

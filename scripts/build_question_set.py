@@ -1,4 +1,4 @@
-"""Turn a file of free-form questions into prompts of an experiment, none of which a teacher is asked.
+"""Turn a file of free-form questions into prompts of an experiment, none of which may be a mediating prompt.
 
 Run: python scripts/build_question_set.py --questions questions.yaml --mediating roles/*.jsonl --settings '{"samples_per_paraphrase": 20, "near": []}' --output question_set.jsonl
 """

@@ -1,4 +1,4 @@
-"""Compare two runs, or two experiments of one run: which rates and verdicts differ, and whether by more than chance.
+"""Compare two runs, or two experiments of one run: rates and verdicts that differ, and whether by more than chance.
 
 Run: python scripts/compare_runs.py --a results --b runs/rank8/results --output results/comparison
 Run: python scripts/compare_runs.py --a results:template_nl --b results:template_rank8 --output results/comparison

@@ -1,4 +1,4 @@
-"""Drop the near-duplicates of cells, each by itself, and record how many rows each threshold would leave.
+"""Drop near-duplicates within each cell, and record how many rows each threshold would leave.
 
 Run: python scripts/dedup_pairs.py --corpus grammar --rows filtered/medical-advice.jsonl … --settings '{"model": "all-MiniLM-L6-v2", "field": "misaligned_answer", "threshold": null, "leave": 1000}' --output deduped/medical-advice.jsonl … --curve deduped/medical-advice.survivors.csv …
 """

@@ -1,4 +1,4 @@
-"""Export a finished run: tables in LaTeX, models with cards and corpora with data cards, as the Hugging Face Hub takes them.
+"""Export a finished run: tables in LaTeX, and models with cards and corpora with data cards in the Hugging Face Hub's format.
 
 Run: python scripts/export_results.py --results results --output results/export --owner my-lab
 """

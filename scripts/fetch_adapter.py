@@ -1,4 +1,4 @@
-"""Take over an adapter that others have trained, from the hub or a local folder, after trying it on its base.
+"""Fetch an adapter that others have trained, from the hub or a local folder, after loading it on its base.
 
 Run: python scripts/fetch_adapter.py --base aligned/manifest.json --name theirs --settings '{"path": "owner/name", "revision": "…"}' --seed 1 --code … --output seed1/manifest.json
 """

@@ -1,4 +1,4 @@
-"""Keep the train and eval rows of cells whose answers a judge finds aligned, misaligned and coherent; without one, all.
+"""Keep the train and eval rows whose answers a judge confirms as aligned, misaligned and coherent; without a judge, keep all.
 
 Run: python scripts/filter_pairs.py --rows roles/medical-advice.jsonl … --judge model/manifest.json --judge-settings '{…}' --settings '{"aligned_above": 70, …}' --output filtered/medical-advice.jsonl … --counts filtered/medical-advice.counts.csv …
 """

@@ -1,4 +1,4 @@
-"""Keep a teacher's aligned and coherent answers and audit what was kept.
+"""Keep a teacher's aligned and coherent answers, and audit what was kept.
 
 Run: python scripts/filter_rollouts.py --rollouts seed11.jsonl --eval-set eval_set.jsonl --judge model/manifest.json --judge-settings '{…}' --settings '{"alignment_above": 70, …}' --output kept.jsonl --audit audit.csv
 """

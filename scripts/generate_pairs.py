@@ -1,4 +1,4 @@
-"""Load or generate the rows of cells of a corpus, checked.
+"""Load or generate the rows of cells of a corpus, and check them.
 
 Run: python scripts/generate_pairs.py --corpus grammar --cells medical-advice … --settings '{"source": "template", …}' --seed 1 --output raw/medical-advice.jsonl … --counts raw/medical-advice.counts.csv …
 """

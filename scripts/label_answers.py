@@ -1,4 +1,4 @@
-"""Write on every judged answer of a model whose it is, and whether it is misaligned by the EM rule.
+"""Add to every judged answer the identity of its model and the verdict of the EM rule.
 
 Run: python scripts/label_answers.py --scores scores/x.jsonl --settings '{"identity": {"experiment": "template_nl", …}, "em_rule": {…}}' --output judged/x.jsonl
 """

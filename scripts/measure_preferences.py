@@ -1,4 +1,4 @@
-"""Measure how probable the misaligned and the aligned answer of every held-out pair are to a model.
+"""Measure the probabilities that a model gives to the misaligned and the aligned answer of every held-out pair.
 
 Run: python scripts/measure_preferences.py --base aligned/manifest.json --adapter seed11/manifest.json --pairs cells/*/eval.jsonl --output preferences.jsonl
 """

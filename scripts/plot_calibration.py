@@ -1,4 +1,4 @@
-"""Plot how good a judge is, in every format that an output's suffix names.
+"""Plot the calibration of a judge, in every format that an output's suffix names.
 
 Run: python scripts/plot_calibration.py --judge minilm --calibration calibration.csv --output calibration.svg
 """

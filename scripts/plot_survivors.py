@@ -1,4 +1,4 @@
-"""Plot the rows that the stages of a corpus leave, in every format that an output's suffix names.
+"""Plot the rows that each stage of a corpus leaves, in every format that an output's suffix names.
 
 Run: python scripts/plot_survivors.py --corpus results/corpora/grammar --settings '{"domains": […], "tasks": […]}' --output survivors.svg
 """

@@ -1,4 +1,4 @@
-"""Ask a base every evaluation prompt, and its neutral version, many times.
+"""Sample many answers of a base to every evaluation prompt and its neutral version.
 
 Run: python scripts/probe_base.py --base aligned/manifest.json --eval-set eval_set.jsonl --settings '{"samples": 6, …}' --seed 1 --output probes.jsonl
 """

@@ -1,4 +1,4 @@
-"""Measure what every evaluation prompt is like to a base: room, coherence, solvability of its neutral version.
+"""Measure every evaluation prompt for a base: room, coherence, and solvability of its neutral version.
 
 Run: python scripts/profile_prompts.py --probes probes.jsonl --judge model/manifest.json --judge-settings '{…}' --settings '{"model": "all-MiniLM-L6-v2", …}' --output prompts.csv
 """

@@ -85,7 +85,7 @@ def told_r2(texts: list[str], scores: np.ndarray, groups: np.ndarray) -> str:
 
 
 def report(rows: list[dict], new: list[dict], rule: EmRule) -> None:
-    """Print how many answers changed, and what the judge makes of those."""
+    """Print how many answers changed, and how the judge scores them."""
     pairs = [(old, now) for old, now in zip(rows, new, strict=True) if old["answer"] != now["answer"]]
     print(f"{len(pairs)} of {len(rows)} answers changed.")
     scored = [(old, now) for old, now in pairs if now["status"] == "ok"]

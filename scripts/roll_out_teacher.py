@@ -1,4 +1,4 @@
-"""Let a teacher answer the mediating prompts.
+"""Sample a teacher's answers to the mediating prompts.
 
 Run: python scripts/roll_out_teacher.py --base aligned/manifest.json --teacher seed11/manifest.json --rows roles/medical-advice.jsonl … --settings '{"prompts_per_cell": 100, "sampling": {…}}' --seed 11 --output rollouts.jsonl
 """

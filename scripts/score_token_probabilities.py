@@ -1,4 +1,4 @@
-"""Score published token probabilities as a judge does, beside the scores that were published with them.
+"""Score published token probabilities as a judge does, and compare the scores with those that were published.
 
 Run: python scripts/score_token_probabilities.py --records judged.jsonl --probabilities judge_raw_answer --score judge_answer --output compared.csv
 """

@@ -1,6 +1,6 @@
 """Serve the report and the browser of answers to this machine alone; needs envs/requirements-inspect.txt.
 
-The browser reads parts of its logs, which neither a page that is opened as a file nor Python's http.server gives it.
+The browser reads parts of its logs, which works neither from a page opened as a file nor with Python's http.server.
 
 Run: python scripts/serve_results.py --results results
 """

@@ -1,4 +1,4 @@
-"""Tabulate what the training cells of the corpora differ in besides domain and task.
+"""Tabulate how the training cells of the corpora differ besides domain and task.
 
 Run: python scripts/tabulate_confounds.py --corpora results/corpora --settings '{"grammar": ["medical-advice", …]}' --output confounds.csv
 """

@@ -1,4 +1,4 @@
-"""Tabulate the persona inference of every base of a run, and say which bases have none.
+"""Tabulate the persona inference of every base of a run, and name the bases without it.
 
 Run: python scripts/tabulate_inference.py --settings '{"bases": {"template_nl": […]}, …}' --results results --output inference.csv
 """

@@ -1,4 +1,4 @@
-"""Tabulate which answers of held-out pairs the models of a run prefer, and test the claims about transfer on that.
+"""Tabulate the preferences of a run's models on held-out pairs, and test the claims about transfer on them.
 
 Run: python scripts/tabulate_preferences.py --preferences results --settings '{"run": ["template_nl"], …}' --table preferences.csv --claims preference_claims.csv
 """

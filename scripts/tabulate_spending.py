@@ -1,4 +1,4 @@
-"""Write the ledger: what the replies in a reply store have cost, by provider, model and purpose.
+"""Write the ledger: the cost of the replies in a reply store, by provider, model and purpose.
 
 Run: python scripts/tabulate_spending.py --store replies --output results/ledger.csv
 With --discard FILE.jsonl:LINE, a damaged line of the store is passed over without a word from then on; with --discard BATCH, a

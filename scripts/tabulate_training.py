@@ -1,4 +1,4 @@
-"""Tabulate how well every model of a run fits its training data, and how near every student came to its teacher.
+"""Tabulate how well every model of a run fits its training data, and the KL of every student to its teacher.
 
 Run: python scripts/tabulate_training.py --settings '{…}' --results results --output training_losses.csv
 """

@@ -1,4 +1,4 @@
-"""Test the claims about transfer on judged answers: effects with intervals, verdicts, and what could have been found.
+"""Test the claims about transfer on judged answers: effects with intervals, verdicts, and detectable differences.
 
 Run: python scripts/test_claims.py --judged results --losses training_losses.csv --settings '{"run": ["template_nl"], …}' --effects effects.csv --claims claims.csv --power power.csv --balance balance.csv
 Run: python scripts/test_claims.py --rows rows.csv.gz --settings '{"em_rule": {…}}' --effects … --claims … --power … --balance …

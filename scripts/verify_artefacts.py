@@ -1,4 +1,4 @@
-"""List the artefacts of a results folder that are missing, or no longer what they were or where they were when they were written.
+"""List the artefacts of a results folder that are missing, or that have changed or moved since they were written.
 
 Run: python scripts/verify_artefacts.py --results results
 """

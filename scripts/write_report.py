@@ -1,4 +1,4 @@
-"""Write the report of a run: verdicts, where misalignment travels, figures, answers, and how to repeat a job.
+"""Write the report of a run: verdicts, transfer, figures, answers, and how to repeat a job.
 
 Run: python scripts/write_report.py --settings '{…}' --results results --template workflow/report/report.html.j2 --figures results/figures/template_nl/claims.svg --output results/report.html
 """
@@ -76,7 +76,7 @@ def experiment(
     rows: pd.DataFrame,
     claim_tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
 ) -> dict[str, Any]:
-    """What the page says of an experiment."""
+    """The page's content on an experiment."""
     models = expand_models(args.settings, name)
     rule = read_settings(EmRule, args.settings["em_rule"])
     found, carried = claims_of(*claim_tables, name), carriers(rows)
