@@ -15,7 +15,7 @@ from emtransfer.reporting.comparison import summary
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    side = "folder of results or a transfer table, with :EXPERIMENT behind it for one experiment"
+    side = "folder of results or a transfer table, to which :EXPERIMENT may be appended"
     parser.add_argument("--a", required=True, help=side)
     parser.add_argument("--b", required=True, help=f"{side}; differences are B - A")
     parser.add_argument("--output", type=Path, required=True, help="folder that gets rows.csv and claims.csv")

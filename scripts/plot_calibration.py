@@ -14,7 +14,7 @@ from emtransfer.files.records import read_table
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--judge", required=True, help="its name")
+    parser.add_argument("--judge", required=True, help="name of the judge")
     parser.add_argument("--calibration", type=Path, required=True, help="CSV of calibrate_judge")
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files ending in .svg, .pdf or .png")
     return parser.parse_args()

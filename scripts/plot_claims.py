@@ -14,7 +14,7 @@ from emtransfer.files.records import read_table
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--experiment", required=True, help="whose claims")
+    parser.add_argument("--experiment", required=True, help="name of the experiment")
     parser.add_argument("--claims", type=Path, required=True, help="CSV of test_claims")
     parser.add_argument("--effects", type=Path, required=True, help="CSV of test_claims")
     parser.add_argument("--power", type=Path, required=True, help="CSV of test_claims")

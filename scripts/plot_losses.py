@@ -18,7 +18,7 @@ from emtransfer.grid import expand_models
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    settings = "JSON or @FILE: the config sections that make the grid, of one experiment"
+    settings = "JSON or @FILE: the config sections that make the grid of one experiment"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--results", type=Path, required=True, help="folder of all results")
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files ending in .svg, .pdf or .png")

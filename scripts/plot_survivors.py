@@ -16,7 +16,7 @@ from emtransfer.grid import training_cells
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True, help="folder of its stages")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus's stages")
     parser.add_argument(
         "--settings", type=json_argument, required=True, help="JSON or @FILE: domains, tasks, held_out_domains"
     )

@@ -16,7 +16,7 @@ from emtransfer.settings import read_settings
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--figure", choices=MODULES, required=True, help="what is drawn")
+    parser.add_argument("--figure", choices=MODULES, required=True, help="name of the figure")
     parser.add_argument("--table", type=Path, required=True, help="em_transfer_table.csv")
     settings = "JSON or @FILE: experiment, the order of domains and tasks, and the misaligned share of each mixture"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)

@@ -15,13 +15,13 @@ from emtransfer.judging.published_scores import Fields, compared, read_token_rec
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=Path, required=True, help=".jsonl or .csv, a judged answer a row")
+    parser.add_argument("--records", type=Path, required=True, help=".jsonl or .csv with one judged answer per row")
     source = parser.add_mutually_exclusive_group()
-    tokens = "field with the tokens, dotted where it is nested"
+    tokens = "field with the tokens, dotted if it is nested"
     source.add_argument("--probabilities", default="probabilities", help=f"{tokens}, and their probabilities")
     source.add_argument("--logprobs", help=f"{tokens}, and the logarithms of their probabilities")
     parser.add_argument("--score", default="score", help="field with their score; null for none")
-    parser.add_argument("--id", help="field with a name for the record; its place in the file where left out")
+    parser.add_argument("--id", help="field with a name for the record; by default its position in the file")
     parser.add_argument("--tolerance", type=float, default=0.01, help="largest difference that counts as agreement")
     parser.add_argument("--output", type=Path, required=True, help="CSV: our score and theirs")
     return parser.parse_args()

@@ -14,7 +14,7 @@ from emtransfer.errors import InputError, run
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, required=True, help="folder of all results")
-    parser.add_argument("--port", type=int, default=7575, help="of 127.0.0.1")
+    parser.add_argument("--port", type=int, default=7575, help="port on 127.0.0.1")
     return parser.parse_args()
 
 

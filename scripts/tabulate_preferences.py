@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--preferences", type=Path, required=True, help="folder that holds {experiment}/preferences/{model}.jsonl"
     )
-    settings = "JSON or @FILE: the grid's config keys, measurable if not its defaults"
+    settings = "JSON or @FILE: the grid's config keys, measurable unless its defaults apply"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--table", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
     parser.add_argument("--claims", type=Path, required=True, help="CSV, a row per contrast with its verdict")

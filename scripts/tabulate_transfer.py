@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     source.add_argument(
         "--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet, or a folder of .jsonl"
     )
-    columns = 'JSON or @FILE: with --rows, field -> the file\'s column that holds it, or {"value": of every row}'
+    columns = 'JSON or @FILE: with --rows, field -> the column that holds it, or {"value": …} for all rows'
     parser.add_argument("--columns", type=json_argument, help=columns)
     settings = "JSON or @FILE: em_rule; with --judged also the grid's config keys, and judges by experiment"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)

@@ -29,11 +29,11 @@ def parse_args() -> argparse.Namespace:
     source.add_argument(
         "--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet, or a folder of .jsonl"
     )
-    columns = 'JSON or @FILE: with --rows, field -> the file\'s column that holds it, or {"value": of every row}'
+    columns = 'JSON or @FILE: with --rows, field -> the column that holds it, or {"value": …} for all rows'
     parser.add_argument("--columns", type=json_argument, help=columns)
-    parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; none: no contrast at equal loss")
+    parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; without it, no contrast at equal loss")
     settings = (
-        "JSON or @FILE: em_rule, measurable if not its defaults; with --judged also the grid's config keys, judges by"
+        "JSON or @FILE: em_rule, measurable unless its defaults apply; with --judged also the grid's config keys, judges by"
         " experiment, unanchored"
     )
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)

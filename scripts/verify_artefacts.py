@@ -14,8 +14,10 @@ DECLARED = "declared.jsonl"
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder to look through")
-    parser.add_argument("--declared", type=Path, help=f"JSONL of what runs declare; by default {DECLARED} in it")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder to check")
+    parser.add_argument(
+        "--declared", type=Path, help=f"JSONL of the outputs that runs declare; by default {DECLARED} in that folder"
+    )
     return parser.parse_args()
 
 

@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--results", type=Path, required=True, help="folder of all results")
     parser.add_argument("--figures", type=Path, nargs="+", required=True, help="SVG files, in the order of the page")
-    parser.add_argument("--template", type=Path, required=True, help="of the page, Jinja")
+    parser.add_argument("--template", type=Path, required=True, help="Jinja template of the page")
     parser.add_argument("--output", type=Path, required=True, help="HTML")
     return parser.parse_args()
 
