@@ -1,4 +1,4 @@
-"""Make a second folder to run in, so that the results of a changed setting stand beside those that are here.
+"""Make a second folder to run in, so that the results of a changed setting are kept beside the first ones.
 
 The folder has this one's code and config by links, and what has been made here: files by hard links, which take no room, but logs and
 benchmarks, which jobs write in place, as copies. So a run there makes anew what its settings change and nothing else, and what it

@@ -1,4 +1,4 @@
-"""Names and numbers of corpora and mixtures against each other."""
+"""Checks of names and numbers of corpora and mixtures against each other."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The files that a config is merged from, each read by itself, so that what is wrong is told by the file that says it.
+"""The files from which a config is merged, each read by itself, so that a mistake is reported with the file that contains it.
 
 Snakemake takes the last of two equal keys, names no file that is no YAML, and merges what refers to itself until memory
 ends. A target of `make` therefore looks at the files before Snakemake starts, and the Snakefile once more, for those who start

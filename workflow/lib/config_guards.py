@@ -1,4 +1,4 @@
-"""What no config may hold, at whatever depth: leave for a repository's code to run, and keys, which belong in the environment."""
+"""Contents that no config may have, at any depth: permission to run a repository's code, and keys, which belong in the environment."""
 
 from collections.abc import Iterator
 

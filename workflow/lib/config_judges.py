@@ -1,4 +1,4 @@
-"""Judges, and models that write a corpus: whom they are told about, and what they may cost."""
+"""Checks of judges, and of models that write a corpus: the cells that their instructions cover, and their prices."""
 
 from pathlib import Path
 

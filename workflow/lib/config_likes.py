@@ -1,4 +1,4 @@
-"""Experiments that are like another one: whole, with the keys that they have of their own laid over it."""
+"""Experiments that are like another one: a full copy of it, changed by their own keys."""
 
 from functools import reduce
 from typing import Any

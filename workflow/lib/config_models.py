@@ -1,4 +1,4 @@
-"""Base models, bases and experiments against what they are made of."""
+"""Checks of base models, bases and experiments against their parts."""
 
 import math
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The work of a run, told from its config before any is done: its jobs, and how many items of how many tokens they do.
+"""The work of a run, derived from its config before any is done: its jobs, and how many items of how many tokens they process.
 
-This is the one count: calls, money, GPU hours, processor minutes and disk use are all told from its list.
+This is the only count: calls, money, GPU hours, processor minutes and disk use are all computed from its list.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ ANSWERS_PER_PROBED_ROW = 5
 
 @dataclass(frozen=True)
 class Work:
-    """Like jobs of one rule, or something more that they do.
+    """Similar jobs of one rule, or a further part of their work.
 
     Attributes:
         stage: name of the rule.
@@ -74,7 +74,7 @@ def judging(config: dict, stage: str, of: str, n_jobs: int, items: int, tokens: 
 
 
 def prompt_work(config: dict, name: str, models: dict[str, list[Model]]) -> Iterator[Work]:
-    """Of a corpus of prompts only: its cells that teachers are asked about."""
+    """Work of a corpus with prompts only: its cells that teachers answer."""
     corpus, cells = config["corpora"][name], set()
     for experiment, of_experiment in models.items():
         mediating = config["experiments"][experiment]["mediating"]
@@ -86,7 +86,7 @@ def prompt_work(config: dict, name: str, models: dict[str, list[Model]]) -> Iter
 
 
 def corpus_work(config: dict, name: str) -> Iterator[Work]:
-    """Of a corpus up to the roles of its rows."""
+    """Work of a corpus up to the roles of its rows."""
     corpus = config["corpora"][name]
     n_cells, n_broad, tokens = len(grid.cells(corpus)), sizes.broad_rows(corpus), sizes.pair_tokens(corpus)
     n_rows = n_cells * sizes.rows_per_cell(corpus)
@@ -110,7 +110,7 @@ def corpus_work(config: dict, name: str) -> Iterator[Work]:
 
 
 def cell_work(config: dict, name: str) -> Iterator[Work]:
-    """Of a corpus that is trained or evaluated on, from its filter on."""
+    """Work of a corpus that is trained or evaluated on, from its filter on."""
     corpus = config["corpora"][name]
     cells, sample, tokens = grid.cells(corpus), corpus["sample"], sizes.pair_tokens(corpus)
     n_rows, judge = sizes.filtered_rows(corpus), sizes.filter_judge(corpus)
@@ -128,7 +128,7 @@ def cell_work(config: dict, name: str) -> Iterator[Work]:
 
 
 def judge_work(config: dict, name: str) -> Iterator[Work]:
-    """Of a judge: its fitting, if it is fitted here, and its calibration."""
+    """Work of a judge: its fitting, if it is fitted in the run, and its calibration."""
     judge = config["judges"][name]
     corpus = config["corpora"][judge["corpus"]]
     n_rows, tokens = sizes.judge_rows(corpus), sizes.pair_tokens(corpus)
@@ -141,7 +141,7 @@ def judge_work(config: dict, name: str) -> Iterator[Work]:
 
 
 def base_work(config: dict, bases: list[str]) -> Iterator[Work]:
-    """Of bases: looked up, or made from a tokenizer and a mixture."""
+    """Work of bases: looked up, or made from a tokenizer and a mixture."""
     trained = {}
     for name in bases:
         base = config["bases"][name]
@@ -166,7 +166,7 @@ def base_work(config: dict, bases: list[str]) -> Iterator[Work]:
 
 
 def training_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
-    """Of the adapters of an experiment: trained here, or taken over from others."""
+    """Work of an experiment's adapters: trained in the run, or fetched from others."""
     experiment = config["experiments"][name]
     base_model, finetuning = experiment["base_model"], experiment["finetuning"]
     tokens = sizes.pair_tokens(config["corpora"][experiment["corpus"]])
@@ -183,7 +183,7 @@ def training_work(config: dict, name: str, models: list[Model]) -> Iterator[Work
 
 
 def student_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
-    """Of an experiment's students and what they learn from, by set of mediating prompts."""
+    """Work of an experiment's students and their data, by set of mediating prompts."""
     experiment, of_experiment = config["experiments"][name], students(models)
     base_model = experiment["base_model"]
     for mediating in sorted({student.mediating for student in of_experiment}):
@@ -219,7 +219,7 @@ def student_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]
 def distillation_work(
     experiment: dict, name: str, channel: str, n_students: int, question: int, given: int
 ) -> Iterator[Work]:
-    """Of like students of an experiment; `question` and `given` are tokens of a prompt, and of one with its given answer."""
+    """Work of students of one kind; `question` and `given` are tokens of a prompt, and of one with its given answer."""
     settings, base_model = experiment["distillation"], experiment["base_model"]
     n_rows = n_students * settings["updates"] * settings["batch_size"]
     tokens = question + settings.get("max_new_tokens", 80) if channel == "opd" else given
@@ -236,7 +236,7 @@ def distillation_work(
 
 
 def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
-    """Of an experiment's models: their answers, what its prompts are to its bases, and all of it judged."""
+    """Work of an experiment's models: their answers, the profiles of prompts for its bases, and the judging of both."""
     experiment = config["experiments"][name]
     corpus, sampling, probing = config["corpora"][experiment["corpus"]], experiment["sampling"], experiment["probing"]
     base_model, judge = experiment["base_model"], experiment["judge"]
@@ -275,7 +275,7 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
 
 
 def inference_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
-    """Whether an experiment's bases that are trained here infer who answers."""
+    """Work of measuring whether an experiment's trained bases infer who answers."""
     experiment = config["experiments"][name]
     corpus, base_model, judge = config["corpora"][experiment["corpus"]], experiment["base_model"], experiment["judge"]
     mixtures = [
@@ -307,7 +307,7 @@ def question_prompts(experiment: dict) -> list[dict]:
 
 
 def table_work(config: dict, models: dict[str, list[Model]], before: list[Work]) -> Iterator[Work]:
-    """Of the tables and figures; an item is a row that is read."""
+    """Work of the tables and figures; an item is a row that is read."""
     n_answers = sum(entry.items for entry in before if entry.stage == "judge_answers")
     yield Work("tabulate_transfer", "", 1, n_answers, 0)
     yield Work("tabulate_training", "", 1, sum(map(len, models.values())), 0)

@@ -1,4 +1,4 @@
-"""Write what follows from the dataclasses of the config: its JSON Schema, the keys that each of them reads, and the reference page.
+"""Write the files generated from the dataclasses of the config: its JSON Schema, the keys that each of them reads, and the reference page.
 
 Run: python workflow/lib/write_schema.py
 """
