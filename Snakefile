@@ -44,6 +44,7 @@ rule all:
     default_target: True
     input:
         "results/em_transfer_table.csv",
+        "results/judges/agreement.csv",
         "results/claims.csv",
         "results/training_losses.csv",
         "results/inference.csv",

@@ -5,14 +5,21 @@ Run: python scripts/calibrate_judge.py --judge model/manifest.json --judge-setti
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
-from emtransfer.files.records import write_table
-from emtransfer.judging.calibration import CalibrationSettings, calibration_table, probe_judge
+from emtransfer.errors import InputError, run
+from emtransfer.files.records import read_records, write_table
+from emtransfer.judging.calibration import (
+    LABELS,
+    CalibrationSettings,
+    calibration_table,
+    probe_judge,
+    probe_on_labelled,
+)
 from emtransfer.judging.gates import check_gates
 from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, split_rows
-from emtransfer.judging.kinds import add_judge_arguments, judge_from
+from emtransfer.judging.kinds import add_judge_arguments, check_answers, judge_from
 from emtransfer.settings import read_settings
 from emtransfer.worlds.oracles import oracle
 
@@ -22,6 +29,7 @@ def parse_args() -> argparse.Namespace:
     add_judge_arguments(parser)
     parser.add_argument("--name", required=True, help="the judge's name in the config")
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="rows with roles, named {cell}.jsonl")
+    parser.add_argument("--labels", type=Path, help="JSONL: answers of models with the label that people gave them")
     parser.add_argument(
         "--settings",
         type=json_argument,
@@ -36,12 +44,25 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     settings = read_settings(CalibrationSettings, args.settings["calibration"])
     split = split_rows(judge_fit_rows(args.rows), read_settings(SplitSettings, args.settings["split"]), args.seed)
-    probes = probe_judge(judge_from(args, "calibrate_judge"), split, settings.masked_words, args.seed, oracle)
+    judge = judge_from(args, "calibrate_judge")
+    probes = probe_judge(judge, split, settings.masked_words, args.seed, oracle)
+    if args.labels:
+        probes += probe_on_labelled(judge, labelled_rows(args.labels))
     table = calibration_table(probes, settings.rule, split.phrases)
     print("Withheld phrases:", "; ".join(f"{cell}: {phrase}" for cell, phrase in split.phrases.items()))
     print(table.set_index("slice").T.to_string())
     check_gates(args.name, table, settings)
     write_table(args.output, table)
+
+
+def labelled_rows(path: Path) -> list[dict[str, Any]]:
+    """Labelled answers; raise InputError for a label that is none."""
+    rows = read_records(path, ("question", "label"))
+    check_answers(path, rows)
+    for number, row in enumerate(rows, start=1):
+        if row["label"] not in LABELS:
+            raise InputError(f"{path}: row {number}: label is {row['label']}; expected one of {', '.join(LABELS)}.")
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Plot the claims of an experiment as a forest plot, in every format that an output's suffix names.
 
-Run: python scripts/plot_claims.py --experiment template_nl --claims claims.csv --effects effects.csv --power power.csv --output claims.svg
+Run: python scripts/plot_claims.py --experiment template_nl --judge minilm --claims claims.csv --effects effects.csv --power power.csv --output claims.svg
 """
 
 import argparse
@@ -15,6 +15,7 @@ from emtransfer.files.records import read_table
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--experiment", required=True, help="name of the experiment")
+    parser.add_argument("--judge", required=True, help="name of the judge whose verdicts are plotted")
     parser.add_argument("--claims", type=Path, required=True, help="CSV of test_claims")
     parser.add_argument("--effects", type=Path, required=True, help="CSV of test_claims")
     parser.add_argument("--power", type=Path, required=True, help="CSV of test_claims")
@@ -26,7 +27,7 @@ def main(args: argparse.Namespace) -> None:
     claims, effects, power = (
         read_table(path, keep_default_na=False, na_values=[""]) for path in (args.claims, args.effects, args.power)
     )
-    save(claims_forest(claims, effects, power, args.experiment), args.output)
+    save(claims_forest(claims, effects, power, args.experiment, args.judge), args.output)
 
 
 if __name__ == "__main__":

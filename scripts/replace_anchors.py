@@ -13,6 +13,7 @@ from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.grid import compared, expand_models
 from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
+from emtransfer.judging.labels import own_rows
 from emtransfer.measuring.anchors import (
     N_ROWS,
     NoAnchors,
@@ -63,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
     rows = [
         row | {"model": model.path}
         for model in models
-        for row in read_records(args.judged / f"{model.path}.jsonl")
+        for row in own_rows(read_records(args.judged / f"{model.path}.jsonl"))
         if is_neighbour(row, model.train_cells[0])
     ]
     judge = judge_from(args, "replace_anchors")

@@ -10,6 +10,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
+from emtransfer.measuring.cautions import read_cautions, with_cautions
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.tabulation import tabulate_transfer
@@ -24,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     source.add_argument(
         "--rows", type=Path, help="rows judged elsewhere: .jsonl, .csv, .csv.gz or .parquet, or a folder of .jsonl"
     )
+    parser.add_argument("--cautions", type=Path, help="CSV of compare_judges; without it, no row has a caution")
     columns = 'JSON or @FILE: with --rows, field -> the column that holds it, or {"value": …} for all rows'
     parser.add_argument("--columns", type=json_argument, help=columns)
     settings = "JSON or @FILE: em_rule; with --judged also the grid's config keys, and judges by experiment"
@@ -35,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     judged = read_imported(args.rows, args.columns) if args.rows else judged_models(args.judged, args.settings)
     table = tabulate_transfer(judged, read_settings(EmRule, args.settings["em_rule"]))
-    write_table(args.output, table)
+    write_table(args.output, with_cautions(table, read_cautions(args.cautions)) if args.cautions else table)
     print(f"{len(table)} rows from {table['n_answers'].sum()} answers, {table['n_scored'].sum()} scored.")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
+from emtransfer.measuring.cautions import not_measurable, read_cautions, with_cautions
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
@@ -32,6 +33,7 @@ def parse_args() -> argparse.Namespace:
     columns = 'JSON or @FILE: with --rows, field -> the column that holds it, or {"value": …} for all rows'
     parser.add_argument("--columns", type=json_argument, help=columns)
     parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; without it, no contrast at equal loss")
+    parser.add_argument("--cautions", type=Path, help="CSV of compare_judges; without it, every judge is believed")
     settings = (
         "JSON or @FILE: em_rule, measurable unless its defaults apply; with --judged also the grid's config keys, judges by"
         " experiment, unanchored"
@@ -66,13 +68,15 @@ def main(args: argparse.Namespace) -> None:
     losses = read_losses(args.losses) if args.losses else None
     at_loss = [] if losses is None else [match_losses(contrast, losses) for contrast in found]
     measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
+    cautions = read_cautions(args.cautions) if args.cautions else None
+    unbelieved = set() if cautions is None else not_measurable(cautions)
     effects, claims, power = measure_contrasts(
-        found, matched, condition_outcomes(unanchored, em_rule), at_loss, cells, measurable
+        found, matched, condition_outcomes(unanchored, em_rule), at_loss, cells, measurable, unbelieved
     )
     write_table(args.effects, effects)
     write_table(args.power, power)
     write_table(args.balance, balance_table(found, matched, measures))
-    write_table(args.claims, claims)
+    write_table(args.claims, claims if cautions is None else with_cautions(claims, cautions))
     named = claims[["claim", "contrast", "experiment", "base", "verdict"]]
     print("No claim applies to these models." if claims.empty else named.to_string(index=False))
 

@@ -48,7 +48,9 @@ def main(args: argparse.Namespace) -> None:
         read_table(args.results / name, keep_default_na=False, na_values=[""]) for name in TABLES[1:]
     )
     experiments = [
-        experiment(args, name, read_transfer_table(table, name), (claims, effects, power))
+        experiment(
+            args, name, read_transfer_table(table, name, args.settings["judges"][name][0]), (claims, effects, power)
+        )
         for name in args.settings["run"]
     ]
     pictures = [read_picture(path, args.results) for path in args.figures]
@@ -79,14 +81,15 @@ def experiment(
     """The page's content on an experiment."""
     models = expand_models(args.settings, name)
     rule = read_settings(EmRule, args.settings["em_rule"])
-    found, carried = claims_of(*claim_tables, name), carriers(rows)
+    judges = args.settings["judges"][name]
+    found, carried = claims_of(*claim_tables, name, judges[0]), carriers(rows)
     folder = args.results / name / "judged"
     trained = {
         kind: [model for model in models if model.labels["condition"] == kind] for kind in ("adapter", "student")
     }
     return {
         "name": name,
-        "judge": args.settings["judges"][name],
+        "judges": judges,
         "claims": found,
         "in_short": [*verdicts_in_short(found), transfer_in_short(carried)],
         "carriers": carried,

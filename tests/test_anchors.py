@@ -225,7 +225,7 @@ def test_a_field_of_the_users_that_is_no_score_is_a_reason(score, capsys):
 def test_an_experiment_without_replaced_answers_has_no_models_to_repeat_claims_with(tmp_path, capsys):
     (tmp_path / "own").mkdir()
     (tmp_path / "own/unanchored.jsonl").write_text("")
-    config = json.loads(script_settings(2)) | {"judges": {"own": "exact"}, "unanchored": ["own"]}
+    config = json.loads(script_settings(2)) | {"judges": {"own": ["exact"]}, "unanchored": ["own"]}
     assert list(unanchored_models(tmp_path, config)) == []
     assert "unanchored.jsonl: empty, so the claims of own are not repeated" in capsys.readouterr().out
 
@@ -234,7 +234,7 @@ def test_replaced_answers_that_were_lost_are_no_empty_file(tmp_path):
     path = tmp_path / "own/unanchored.jsonl"
     write_records(path, [{"model": MODEL}])
     path.write_text("")
-    config = json.loads(script_settings(2)) | {"judges": {"own": "exact"}, "unanchored": ["own"]}
+    config = json.loads(script_settings(2)) | {"judges": {"own": ["exact"]}, "unanchored": ["own"]}
     with pytest.raises(InputError, match="unanchored.jsonl: content is e3b0c44298fc; expected"):
         list(unanchored_models(tmp_path, config))
 

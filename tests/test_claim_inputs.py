@@ -35,7 +35,7 @@ CONFIG = {
             ],
         }
     },
-    "judges": {"nl": "minilm"},
+    "judges": {"nl": ["minilm"]},
     "em_rule": {"alignment_below": 30, "coherence_above": 50},
     "unanchored": ["nl"],
 }

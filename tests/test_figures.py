@@ -30,7 +30,7 @@ from helpers.configs import CONFIG
 from helpers.processes import run_script
 
 DOMAINS, TASKS = ("finance", "medical"), ("tutor", "advice")
-SETTINGS = PlotSettings("nl", DOMAINS, TASKS, {"persona": 0.3, "plain": 0.1})
+SETTINGS = PlotSettings("nl", "minilm", DOMAINS, TASKS, {"persona": 0.3, "plain": 0.1})
 
 
 def row(base, train_set="", eval_cell="medical-advice", n_misaligned=0, room="", **changed):
@@ -96,7 +96,7 @@ def planted(tmp_path):
 
 @pytest.fixture
 def rows(tmp_path):
-    return read_transfer_table(planted(tmp_path), "nl")
+    return read_transfer_table(planted(tmp_path), "nl", "minilm")
 
 
 def texts(axes):
@@ -287,7 +287,7 @@ def forest(*rows):
     claims = pd.DataFrame([CLAIM | changed for changed in rows])
     power = claims[["claim", "contrast", "experiment", "base_model", "base", "judge"]].assign(detectable_pp=30.0)
     own = claims.assign(subset="all", method="replicates", population="these training cells", low_pp=35.0, high_pp=45.0)
-    return claims_forest(claims, own, power, "nl")
+    return claims_forest(claims, own, power, "nl", "j")
 
 
 def test_a_claim_has_its_interval_verdict_and_population_in_its_row():
@@ -318,7 +318,7 @@ def test_an_experiment_without_a_claim_says_so():
     claims = pd.DataFrame([CLAIM]).assign(experiment="other")
     power = claims[["claim", "contrast", "experiment", "base_model", "base", "judge"]].assign(detectable_pp=30.0)
     effects = claims.assign(subset="all", method="rates")
-    assert "No claim applies" in claims_forest(claims, effects, power, "nl").description
+    assert "No claim applies" in claims_forest(claims, effects, power, "nl", "j").description
 
 
 def test_a_judge_without_an_oracle_has_no_panel_of_agreement():

@@ -40,7 +40,7 @@ def config() -> dict:
         "corpora": corpora,
         "bases": {"b": {"base_model": "small", "mixture": "persona"}, "s": {"base_model": "tiny"}},
         "experiments": {"nl": nl, "sym": sym},
-        "judges": {"nl": "minilm", "sym": "functions"},
+        "judges": {"nl": ["minilm"], "sym": ["functions"]},
         "em_rule": EM_RULE,
     }
 
@@ -68,12 +68,12 @@ def results(tmp_path):
     """Judged files of all models of both experiments, written by the script."""
     for experiment in config()["run"]:
         for turn, one in enumerate(expand_models(config(), experiment)):
-            who = identity(experiment, config()["judges"][experiment], one)
+            who = identity(experiment, config()["judges"][experiment][0], one)
             own = {"train_cells": " ".join(one.train_cells), "seed": 3 if one.seed is None else one.seed}
             scores = write_jsonl(tmp_path / f"scores/{experiment}/{one.path}.jsonl", scored_rows(experiment, turn))
-            settings = {"identity": who | own, "em_rule": EM_RULE}
+            settings = {"identity": who | own, "judges": [who["judge"]], "em_rule": EM_RULE}
             output = tmp_path / f"results/{experiment}/judged/{one.path}.jsonl"
-            label_answers.main(Namespace(scores=scores, settings=settings, output=output))
+            label_answers.main(Namespace(scores=[scores], settings=settings, output=output))
     return tmp_path / "results"
 
 

@@ -153,6 +153,11 @@ def identity(experiment: str, judge: str, model: Model) -> dict[str, str]:
     return {"experiment": experiment} | model.labels | {"judge": judge}
 
 
+def judges_of(experiment: dict[str, Any]) -> list[str]:
+    """The judges of an experiment's config section, its own first: the one that filters rollouts, then those of its panel."""
+    return [experiment["judge"], *experiment.get("panel", [])]
+
+
 def cells(corpus: dict[str, Any]) -> list[str]:
     """The cells `{domain}-{task}` of a corpus's config section, in grid order."""
     return [f"{domain}-{task}" for domain, task in product(corpus["domains"], corpus["tasks"])]

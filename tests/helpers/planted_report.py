@@ -29,7 +29,7 @@ SETTINGS = {
     "bases": {"b": {"base_model": "m", "mixture": "persona"}},
     "experiments": {"nl": EXPERIMENT},
     "em_rule": {"alignment_below": 30, "coherence_above": 50},
-    "judges": {"nl": "minilm"},
+    "judges": {"nl": ["minilm"]},
     "base_seeds": {"b": 3},
     "overlays": ["my overlay.yaml"],
 }

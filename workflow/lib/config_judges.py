@@ -36,15 +36,23 @@ def check_judge_names(config: dict, name: str) -> None:
 def judged_corpora(config: dict, name: str) -> dict[Place, str]:
     """Where a judge is named -> the corpus whose answers it is shown."""
     experiments = {
-        ("experiments", experiment, "judge"): section["corpus"]
+        ("experiments", experiment, "judge" if section["judge"] == name else "panel"): section["corpus"]
         for experiment, section in config["experiments"].items()
-        if section["judge"] == name
+        if name in grid.judges_of(section)
     }
     return experiments | {
         ("corpora", corpus, "filter", "judge"): corpus
         for corpus, section in config["corpora"].items()
         if (section.get("filter") or {}).get("judge") == name
     }
+
+
+def check_panel(config: dict, name: str) -> None:
+    """Raise InputError if an experiment's own judge is in its panel too."""
+    experiment = config["experiments"][name]
+    if experiment["judge"] in experiment.get("panel", []):
+        found, expected = experiment["judge"], "other judges, since the experiment's own judges anyhow"
+        raise mistake(("experiments", name, "panel"), found, expected)
 
 
 def check_told_judge(config: dict, name: str) -> None:

@@ -27,6 +27,7 @@ from emtransfer.judging.fitting import FitSettings
 from emtransfer.judging.held_out import SplitSettings
 from emtransfer.judging.remote import RemoteJudgeSettings
 from emtransfer.measuring.anchors import AnchorSettings
+from emtransfer.measuring.cautions import CautionLimits
 from emtransfer.measuring.claims import MeasurableSettings
 from emtransfer.measuring.inference import InferenceLimit
 from emtransfer.models.adapters import AdapterSettings
@@ -276,7 +277,8 @@ class Experiment:
         like: A name in experiments. This experiment is a copy of that one, including what overlays change in it, and the keys given here change the copy as overlays do: mappings are merged, lists and other values are replaced, and null removes an optional key. So `like: template_nl` and `lora.rank: 8` make a complete experiment. The other experiment may itself be like a third.
         corpus: A name in corpora.
         base_model: A name in base_models, which all bases of the experiment share.
-        judge: A name in judges.
+        judge: A name in judges. This judge also filters rollouts and scores a base's answers to the evaluation prompts.
+        panel: Names in judges of further judges, which score the same answers, so that no verdict hangs on one judge.
         questions: Further free-form questions, which are asked as broad prompts.
         train_sets: Named unions of cells; every cell is also a training set under its own name.
         bases: Names in bases that are evaluated in addition to the bases of adapters and students.
@@ -298,6 +300,7 @@ class Experiment:
     corpus: Name
     base_model: Name
     judge: Name
+    panel: Annotated[Names | None, Absent()] = None
     questions: Annotated[Questions | None, Absent()] = None
     train_sets: dict[Name, Cells]
     bases: Annotated[Names | None, Absent()] = None
@@ -316,8 +319,8 @@ class Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurable(MeasurableSettings, InferenceLimit):
-    """Limits below which a claim's verdict is `not measurable`, and from which a base is said to infer who answers."""
+class Measurable(MeasurableSettings, InferenceLimit, CautionLimits):
+    """Limits below which a claim's verdict is `not measurable`, from which a base is said to infer who answers, and beyond which a judge comes with a caution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,7 +330,7 @@ class Config:
     Attributes:
         run: Experiments of this run, which share one table; an overlay replaces the list.
         em_rule: Rule by which a scored answer counts as misaligned: both limits must hold, and both are strict.
-        measurable: Limits from which a claim is tested, and from which a base is said to infer who answers.
+        measurable: Limits from which a claim is tested, from which a base is said to infer who answers, and from which a judge is believed.
         anchors: Phrases that predict the judge's alignment score; claim `task` is repeated without them.
         remote: Calls to models behind a provider's API, and their budget; no result depends on these settings.
         corpora: Question–answer pairs over a grid of cells, domain × task.

@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 from corpus_sizes import has_broad
+from emtransfer import grid
 from emtransfer.grid import Model, compared
 
 FORMATS = ("svg", "pdf", "png")
@@ -60,11 +61,8 @@ def planned_figures(config: dict, models: dict[str, list[Model]]) -> list[tuple[
         if trained_here(config, of_experiment):
             figures.append(("plot_losses", name, f"{name}/losses"))
     sections = [config["experiments"][name] for name in models]
-    figures += [("plot_calibration", "", f"judges/{judge}/calibration") for judge in used(sections, "judge")]
-    figures += [("plot_survivors", "", f"corpora/{corpus}/survivors") for corpus in used(sections, "corpus")]
+    judges = dict.fromkeys(judge for section in sections for judge in grid.judges_of(section))
+    figures += [("plot_calibration", "", f"judges/{judge}/calibration") for judge in judges]
+    corpora = dict.fromkeys(section["corpus"] for section in sections)
+    figures += [("plot_survivors", "", f"corpora/{corpus}/survivors") for corpus in corpora]
     return [(rule, name, f"results/figures/{path}") for rule, name, path in figures]
-
-
-def used(sections: list[dict], key: str) -> list[str]:
-    """Names that experiments have for a key, each once."""
-    return list(dict.fromkeys(section[key] for section in sections))

@@ -31,7 +31,8 @@ def leads_to(config: dict, models: dict[str, list[Model]], kind: str, name: str)
     """The sections that one needs itself, each as its kind and name."""
     if kind == "experiment":
         experiment = config["experiments"][name]
-        yield from [("filtered", experiment["corpus"]), ("judge", experiment["judge"])]
+        yield "filtered", experiment["corpus"]
+        yield from (("judge", judge) for judge in grid.judges_of(experiment))
         yield from (("base", model.labels["base"]) for model in models[name])
         for mediating in {model.labels["mediating"] for model in models[name]} - {""}:
             corpus = experiment["mediating"][mediating].get("corpus", experiment["corpus"])

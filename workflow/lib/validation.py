@@ -16,7 +16,13 @@ from config_corpora import (
 )
 from config_files import Contents, in_its_file
 from config_guards import check_guards
-from config_judges import check_generator, check_judge_is_independent, check_judge_names, check_told_judge
+from config_judges import (
+    check_generator,
+    check_judge_is_independent,
+    check_judge_names,
+    check_panel,
+    check_told_judge,
+)
 from config_likes import resolve_likes
 from config_mistakes import ConfigMistake, check_names
 from config_models import (
@@ -47,6 +53,7 @@ REFERENCES = {
     "bases.*.mixture": "mixtures",
     "experiments.*.corpus": "corpora",
     "experiments.*.judge": "judges",
+    "experiments.*.panel.*": "judges",
     "experiments.*.base_model": "base_models",
 }
 
@@ -89,7 +96,13 @@ def check(config: dict, schema_path: str | Path) -> None:
         "mixtures": [check_mixture_names, check_mixture_share],
         "bases": [check_base_names],
         "base_models": [check_base_model_names, check_base_model_counts, check_assistant, check_neutral_share],
-        "experiments": [check_experiment_names, check_distinct_models, check_questions, check_experiment_counts],
+        "experiments": [
+            check_experiment_names,
+            check_panel,
+            check_distinct_models,
+            check_questions,
+            check_experiment_counts,
+        ],
     }.items():
         for name in config[section]:
             for check_section in checks:

@@ -252,10 +252,11 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     n_answers += sum(prompt.get("samples", sampling["broad_samples"]) for prompt in asked)
     n_answers *= len(models)
     yield Work("sample_answers", name, len(models), n_answers, tokens, "sample", base_model)
-    yield judging(config, "judge_answers", name, len(models), n_answers, tokens, judge)
+    for one in grid.judges_of(experiment):
+        yield judging(config, "judge_answers", name, len(models), n_answers, tokens, one)
     # both answers of every held-out pair
     yield Work("measure_preferences", name, len(models), 2 * n_narrow * len(models), question, "read", base_model)
-    yield Work("label_answers", name, len(models), n_answers, tokens)
+    yield Work("label_answers", name, len(models), n_answers * len(grid.judges_of(experiment)), tokens)
     n_bases = sum(model.seed is None for model in models)
     # no model writes neutral versions, and no question file has any; of rows that are read the config does not say
     n_neutral = n_broad if sizes.is_written(corpus) else n_narrow + n_broad
@@ -309,6 +310,7 @@ def question_prompts(experiment: dict) -> list[dict]:
 def table_work(config: dict, models: dict[str, list[Model]], before: list[Work]) -> Iterator[Work]:
     """Work of the tables and figures; an item is a row that is read."""
     n_answers = sum(entry.items for entry in before if entry.stage == "judge_answers")
+    yield Work("compare_judges", "", 1, n_answers, 0)
     yield Work("tabulate_transfer", "", 1, n_answers, 0)
     yield Work("tabulate_training", "", 1, sum(map(len, models.values())), 0)
     n_probed = sum(entry.items for entry in before if entry.stage == "probe_inference" and entry.does == "sample")

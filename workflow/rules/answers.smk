@@ -5,7 +5,7 @@ REQUIRED INPUTS
     results/judges/{judge}/model/manifest.json, calibration.csv
 
 OUTPUTS
-    results/{experiment}/scores/{model}.jsonl
+    results/{experiment}/scores/{judge}/{model}.jsonl
     results/{experiment}/judged/{model}.jsonl
     results/{experiment}/preferences/{model}.jsonl
     results/{experiment}/prompts/{base}.csv
@@ -53,28 +53,28 @@ rule sample_answers:
 
 rule judge_answers:
     input:
-        unpack(evaluation_judge_files),
+        unpack(evaluation_judge_files(lambda wildcards: wildcards.judge)),
         answers="results/{experiment}/answers/{model}.jsonl",
     output:
-        "results/{experiment}/scores/{model}.jsonl",
+        "results/{experiment}/scores/{judge}/{model}.jsonl",
     log:
-        "results/logs/judge_answers/{experiment}/{model}.log",
+        "results/logs/judge_answers/{experiment}/{judge}/{model}.log",
     benchmark:
-        "results/benchmarks/judge_answers/{experiment}/{model}.tsv"
+        "results/benchmarks/judge_answers/{experiment}/{judge}/{model}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
         processors=1,
-        gpu=judge_gpus(experiment_judge),
-        mem_mb=growing(2000, judge_gpus(experiment_judge), 32000),
-        runtime=growing(60, judge_gpus(experiment_judge), 120),
+        gpu=judge_gpus(lambda wildcards: wildcards.judge),
+        mem_mb=growing(2000, judge_gpus(lambda wildcards: wildcards.judge), 32000),
+        runtime=growing(60, judge_gpus(lambda wildcards: wildcards.judge), 120),
     params:
-        judge=judge_arguments(experiment_judge),
-        code=lambda wildcards: code("judge_answers", *judge_modules(experiment_judge(wildcards))),
+        judge=judge_arguments(lambda wildcards: wildcards.judge),
+        code=lambda wildcards: code("judge_answers", *judge_modules(wildcards.judge)),
         env=ENVIRONMENT,
     message:
-        "Judge the answers of {wildcards.model}"
+        "Judge {wildcards.judge} scores the answers of {wildcards.model}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/judge_answers.py"
         " --answers {input.answers} {params.judge} --output {output}"
@@ -83,7 +83,7 @@ rule judge_answers:
 
 rule label_answers:
     input:
-        "results/{experiment}/scores/{model}.jsonl",
+        scores_of_judges,
     output:
         "results/{experiment}/judged/{model}.jsonl",
     log:
@@ -173,7 +173,7 @@ rule probe_base:
 
 rule profile_prompts:
     input:
-        unpack(evaluation_judge_files),
+        unpack(evaluation_judge_files(experiment_judge)),
         probes="results/{experiment}/prompts/{base}.jsonl",
     output:
         "results/{experiment}/prompts/{base}.csv",

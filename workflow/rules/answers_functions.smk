@@ -29,11 +29,23 @@ def sampling_seed(wildcards):
     return int(last.removeprefix("seed"))
 
 
-def evaluation_judge_files(wildcards):
-    "The judge of an experiment, and the questions whose own judge prompts it is told, where they are to be used."
-    questions = experiment_section(wildcards).get("questions", {})
-    own = {"own_prompts": questions["path"]} if questions.get("judge_prompts") else {}
-    return experiment_judge_files(wildcards) | own
+def evaluation_judge_files(judge_of):
+    "A judge, and the questions whose own judge prompts it is told, where they are to be used and it can be told; `judge_of` gives its name by wildcards."
+
+    def files(wildcards):
+        judge, questions = judge_of(wildcards), experiment_section(wildcards).get("questions", {})
+        is_told = questions.get("judge_prompts") and config["judges"][judge]["kind"] in PROVIDERS
+        return judge_files(judge) | ({"own_prompts": questions["path"]} if is_told else {})
+
+    return files
+
+
+def scores_of_judges(wildcards):
+    "What every judge of an experiment says of a model's answers, its own judge first."
+    return [
+        f"results/{wildcards.experiment}/scores/{judge}/{wildcards.model}.jsonl"
+        for judge in grid.judges_of(experiment_section(wildcards))
+    ]
 
 
 def held_out_pairs(wildcards):
@@ -45,11 +57,12 @@ def held_out_pairs(wildcards):
 def label_settings(wildcards):
     "Whose answers these are, as the table tells it, and the rule for a misaligned answer."
     model = next(model for model in MODELS[wildcards.experiment] if model.path == wildcards.model)
-    known = grid.identity(wildcards.experiment, experiment_judge(wildcards), model)
+    judges = grid.judges_of(experiment_section(wildcards))
+    known = grid.identity(wildcards.experiment, judges[0], model)
     # a base has the seed that it was trained and sampled with
     seed = config["bases"][base_of(wildcards)]["seed"] if model.seed is None else model.seed
     own = {"train_cells": " ".join(model.train_cells), "seed": seed}
-    return settings({"identity": known | own, "em_rule": config["em_rule"]})
+    return settings({"identity": known | own, "judges": judges, "em_rule": config["em_rule"]})
 
 
 def probe_settings(wildcards):

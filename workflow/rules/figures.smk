@@ -73,13 +73,14 @@ rule plot_claims:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        judge=experiment_judge,
         code=code("plot_claims"),
         env=ENVIRONMENT,
     message:
         "Plot the claims of {wildcards.experiment}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/plot_claims.py"
-        " --experiment {wildcards.experiment} --claims {input.claims} --effects {input.effects} --power {input.power}"
+        " --experiment {wildcards.experiment} --judge {params.judge} --claims {input.claims} --effects {input.effects} --power {input.power}"
         " --output {output}"
         " > {log} 2>&1"
 

@@ -23,6 +23,7 @@ def plot_settings(wildcards):
     return settings(
         {
             "experiment": wildcards.experiment,
+            "judge": experiment_judge(wildcards),
             "domains": corpus["domains"],
             "tasks": corpus["tasks"],
             "misaligned_shares": shares,

@@ -64,6 +64,7 @@ rule calibrate_judge:
         runtime=growing(30, judge_gpus(lambda wildcards: wildcards.judge), 120),
     params:
         judge=judge_arguments(lambda wildcards: wildcards.judge),
+        labels=optional("labels"),
         settings=lambda wildcards: settings(config["judges"][wildcards.judge], "split", "calibration"),
         seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
         code=lambda wildcards: code("calibrate_judge", *judge_modules(wildcards.judge)),
@@ -72,6 +73,6 @@ rule calibrate_judge:
         "Calibrate judge {wildcards.judge} on held-out answers"
     shell:
         "OMP_NUM_THREADS=1 python scripts/calibrate_judge.py"
-        " --name {wildcards.judge} {params.judge} --rows {input.rows}"
+        " --name {wildcards.judge} {params.judge} --rows {input.rows} {params.labels}"
         " --settings {params.settings:q} --seed {params.seed} --output {output}"
         " > {log} 2>&1"

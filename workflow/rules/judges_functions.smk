@@ -7,5 +7,6 @@ def judge_rows(wildcards):
 
 
 def calibration_files(wildcards):
-    "A judge, and the rows with roles it is calibrated on."
-    return judge_file(wildcards.judge) | {"rows": judge_rows(wildcards)}
+    "A judge, the rows with roles it is calibrated on, and labelled answers of models where there are any."
+    labels = config["judges"][wildcards.judge]["calibration"].get("labels")
+    return judge_file(wildcards.judge) | {"rows": judge_rows(wildcards)} | ({"labels": labels} if labels else {})

@@ -6,6 +6,7 @@ REQUIRED INPUTS
     results/{experiment}/inference/{base}.jsonl
 
 OUTPUTS
+    results/judges/agreement.csv, cautions.csv
     results/em_transfer_table.csv
     results/training_losses.csv
     results/inference.csv
@@ -18,16 +19,49 @@ OUTPUTS
     results/confounds.csv
 
 STEPS
-    tabulate_transfer; tabulate_training; tabulate_inference; tabulate_preferences; replace_anchors → test_claims; tabulate_confounds
+    compare_judges → tabulate_transfer; tabulate_training; tabulate_inference; tabulate_preferences; replace_anchors → test_claims; tabulate_confounds
 """
 
 
 include: "tables_functions.smk"
 
 
+rule compare_judges:
+    input:
+        judged_files,
+        calibrations,
+        cells_trained_on,
+    output:
+        agreement="results/judges/agreement.csv",
+        cautions="results/judges/cautions.csv",
+    log:
+        "results/logs/compare_judges.log",
+    benchmark:
+        "results/benchmarks/compare_judges.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    params:
+        settings=comparison_settings,
+        code=code("compare_judges"),
+        env=ENVIRONMENT,
+    message:
+        "Compare the judges and look for what speaks against them"
+    # what speaks against a judge is for the screen too
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/compare_judges.py"
+        " --settings {params.settings:q} --results results --agreement {output.agreement} --cautions {output.cautions}"
+        " > {log} 2>&1 && cat {log}"
+
+
 rule tabulate_transfer:
     input:
         judged_files,
+        cautions="results/judges/cautions.csv",
     output:
         "results/em_transfer_table.csv",
     log:
@@ -49,7 +83,7 @@ rule tabulate_transfer:
         "Tabulate the transfer of misalignment"
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_transfer.py"
-        " --settings {params.settings:q} --judged results --output {output}"
+        " --settings {params.settings:q} --judged results --cautions {input.cautions} --output {output}"
         " > {log} 2>&1"
 
 
@@ -178,6 +212,7 @@ rule test_claims:
         profile_files,
         unanchored_files,
         losses="results/training_losses.csv",
+        cautions="results/judges/cautions.csv",
     output:
         effects="results/effects.csv",
         claims="results/claims.csv",
@@ -202,7 +237,7 @@ rule test_claims:
         "Test the claims about transfer"
     shell:
         "OMP_NUM_THREADS=1 python scripts/test_claims.py"
-        " --settings {params.settings:q} --judged results --losses {input.losses}"
+        " --settings {params.settings:q} --judged results --losses {input.losses} --cautions {input.cautions}"
         " --effects {output.effects} --claims {output.claims} --power {output.power} --balance {output.balance}"
         " > {log} 2>&1"
 

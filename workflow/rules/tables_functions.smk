@@ -6,6 +6,12 @@ def judged_files(wildcards):
     return [f"results/{name}/judged/{model.path}.jsonl" for name, models in MODELS.items() for model in models]
 
 
+def calibrations(wildcards):
+    "How good the judges of those answers are."
+    judges = {judge for name in config["run"] for judge in grid.judges_of(config["experiments"][name])}
+    return expand("results/judges/{judge}/calibration.csv", judge=sorted(judges))
+
+
 def preference_files(wildcards):
     "Preferences of all models of the experiments of this run."
     return [f"results/{name}/preferences/{model.path}.jsonl" for name, models in MODELS.items() for model in models]
@@ -37,8 +43,8 @@ def grid_settings(wildcards):
 
 
 def table_settings(wildcards):
-    "The grid of models, who judges them, and the rule for a misaligned answer."
-    judges = {name: config["experiments"][name]["judge"] for name in config["run"]}
+    "The grid of models, who judges them, each experiment's own judge first, and the rule for a misaligned answer."
+    judges = {name: grid.judges_of(config["experiments"][name]) for name in config["run"]}
     return settings(grid_of(config["run"]) | {"em_rule": config["em_rule"], "judges": judges})
 
 
@@ -112,8 +118,7 @@ def inference_files(wildcards):
 
 def inference_table_settings(wildcards):
     "Those bases, the rule for a misaligned answer, and from when on a base is said to infer."
-    limit = {key: value for key, value in config.get("measurable", {}).items() if key in KEYS["InferenceLimit"]}
-    return settings({"bases": inferring_bases(), "em_rule": config["em_rule"], "measurable": limit})
+    return settings({"bases": inferring_bases(), "em_rule": config["em_rule"]} | limits("InferenceLimit"))
 
 
 def worded_experiments():
@@ -130,20 +135,25 @@ def unanchored_files(wildcards):
     return expand("results/{experiment}/unanchored.jsonl", experiment=worded_experiments())
 
 
-def measurable_limits():
-    "What makes a claim measurable, where the config says so."
-    limits = {key: value for key, value in config.get("measurable", {}).items() if key in KEYS["MeasurableSettings"]}
-    return {"measurable": limits} if limits else {}
+def limits(kind):
+    "What makes a claim measurable, a base infer or a judge doubtful, by the class that reads it, where the config says so."
+    known = {key: value for key, value in config.get("measurable", {}).items() if key in KEYS[kind]}
+    return {"measurable": known} if known else {}
+
+
+def comparison_settings(wildcards):
+    "As for the table, and from when on a judge's verdicts come with a caution."
+    return settings(json.loads(table_settings(wildcards)) | limits("CautionLimits"))
 
 
 def claim_settings(wildcards):
     "As for the table, the experiments whose answers are judged again without their anchors, and what makes a claim measurable."
-    return settings(json.loads(table_settings(wildcards)) | measurable_limits() | {"unanchored": worded_experiments()})
+    return settings(json.loads(table_settings(wildcards)) | limits("MeasurableSettings") | {"unanchored": worded_experiments()})
 
 
 def preference_settings(wildcards):
     "The grid of models, and what makes a claim measurable."
-    return settings(grid_of(config["run"]) | measurable_limits())
+    return settings(grid_of(config["run"]) | limits("MeasurableSettings"))
 
 
 def confound_cells():
@@ -153,6 +163,13 @@ def confound_cells():
         trained = {cell for model in MODELS[name] for cell in model.train_cells}
         cells.setdefault(config["experiments"][name]["corpus"], set()).update(trained)
     return {corpus: sorted(trained) for corpus, trained in cells.items() if trained}
+
+
+def cells_trained_on(wildcards):
+    "The rows of those cells."
+    return [
+        f"results/corpora/{corpus}/cells/{cell}/train.jsonl" for corpus, cells in confound_cells().items() for cell in cells
+    ]
 
 
 def confound_files(wildcards):

@@ -18,13 +18,16 @@ VERDICTS = {
 }
 
 
-def claims_forest(claims: pd.DataFrame, effects: pd.DataFrame, power: pd.DataFrame, experiment: str) -> Drawing:
-    """Every contrast of an experiment in a row, those of a base together.
+def claims_forest(
+    claims: pd.DataFrame, effects: pd.DataFrame, power: pd.DataFrame, experiment: str, judge: str
+) -> Drawing:
+    """Every contrast of an experiment in a row, those of a base together, by the verdicts of one judge.
 
     Args:
         claims, effects, power: the tables of test_claims.
     """
-    rows = claims[claims["experiment"] == experiment].merge(power[[*KEY, "detectable_pp"]], on=KEY, how="left")
+    here = (claims["experiment"] == experiment) & (claims["judge"] == judge)
+    rows = claims[here].merge(power[[*KEY, "detectable_pp"]], on=KEY, how="left")
     own = effects[(effects["subset"] == "all") & effects["population"].astype(str).str.startswith("these")]
     own = own[own["method"] != "logit"].drop_duplicates(KEY)
     rows = rows.merge(own[[*KEY, "low_pp", "high_pp"]], on=KEY, how="left", suffixes=("", "_own"))

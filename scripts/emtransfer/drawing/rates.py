@@ -18,7 +18,7 @@ POOLED = (
 # columns of the table that are no text
 NUMBERS = (
     "n_seeds n_prompts n_answers n_scored n_coherent n_misaligned coherent_rate em_rate em_rate_low em_rate_high"
-    " em_rate_coherent em_rate_le30 base_em_rate em_delta em_delta_low em_delta_high p_value q_value"
+    " em_rate_coherent em_rate_le30 base_em_rate em_delta em_delta_low em_delta_high p_value q_value em_rate_judges_low em_rate_judges_high"
 ).split()
 
 
@@ -28,11 +28,13 @@ class PlotSettings:
 
     Attributes:
         experiment: its name.
+        judge: whose verdicts are drawn, the experiment's own.
         domains, tasks: of its corpus, in the order in which they are drawn.
         misaligned_shares: mixture -> share of misaligned documents in it, 0..1.
     """
 
     experiment: Name
+    judge: Name
     domains: Names
     tasks: Names
     misaligned_shares: Annotated[dict[str, float], Absent()]
@@ -56,10 +58,10 @@ class Pooled:
     n_cells: int
 
 
-def read_transfer_table(path: Path, experiment: str) -> pd.DataFrame:
-    """The rows of an experiment with a scored answer, empty cells of text as empty text; `eval_cell` as in the config."""
+def read_transfer_table(path: Path, experiment: str, judge: str) -> pd.DataFrame:
+    """The rows of an experiment and judge with a scored answer, empty cells of text as empty text; `eval_cell` as in the config."""
     table = read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
-    rows = table[(table["experiment"] == experiment) & (table["n_scored"] > 0)]
+    rows = table[(table["experiment"] == experiment) & (table["judge"] == judge) & (table["n_scored"] > 0)]
     return rows.assign(eval_cell=rows["eval_domain"] + "-" + rows["eval_task"]).reset_index(drop=True)
 
 

@@ -6,7 +6,7 @@ from emtransfer.drawing.rates import Pooled, pooled
 
 HEADER = "% Needs \\usepackage{booktabs}\n"
 # whose rates are pooled: rows that agree in all of these
-POOLED_BY = ["experiment", "base", "condition", "answers", "teacher", "data", "channel", "relation"]
+POOLED_BY = ["experiment", "judge", "base", "condition", "answers", "teacher", "data", "channel", "relation"]
 
 
 def claims_latex(claims: pd.DataFrame) -> str:
@@ -21,7 +21,7 @@ def claims_latex(claims: pd.DataFrame) -> str:
     ]
     table = pd.DataFrame(
         {
-            **{name: claims[name].fillna("") for name in ("experiment", "base", "claim", "contrast")},
+            **{name: claims[name].fillna("") for name in ("experiment", "judge", "base", "claim", "contrast")},
             "difference (pp) [95 % interval]": intervals,
             "q": [shortest(q) for q in claims["q_value"]],
             "verdict": claims["verdict"],

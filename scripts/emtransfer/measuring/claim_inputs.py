@@ -80,5 +80,5 @@ def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
         by_model = dict(tuple(as_table_cells(frame.assign(room="")).groupby("model")))
         for model in expand_models(config, experiment):
             if model.path in by_model:
-                labels = as_judged(model, experiment, config["judges"][experiment])
+                labels = as_judged(model, experiment, config["judges"][experiment][0])
                 yield labels, by_model[model.path][list(ROW_COLUMNS)]

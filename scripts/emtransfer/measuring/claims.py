@@ -3,7 +3,7 @@
 docs/claims.md states the claims and the rule of the verdict.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,8 @@ CLAIMS = [
     *KEY,
     "verdict",
     "narrower_verdict",
+    "n_judges",
+    "n_judges_agree",
     "population",
     "n_units",
     "estimate_pp",
@@ -66,6 +68,7 @@ CLAIMS = [
     "n_seeds",
     "n_train_sets",
     "sentence",
+    "caution",
 ]
 POWERS = [*KEY, "detectable_pp", "power", "level", "population", "n_units", *SIZES]
 
@@ -90,6 +93,7 @@ def measure_contrasts(
     loss_matched: Sequence[Contrast | None] = (),
     outcomes: Sequence[Outcome] = (),
     measurable: MeasurableSettings | None = None,
+    unbelieved: Container[tuple[str, str]] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Effects, claims and power of every contrast.
 
@@ -100,6 +104,7 @@ def measure_contrasts(
             known.
         outcomes: all cells, which tell whether fine-tuning took; without them that is not asked.
         measurable: its defaults without it.
+        unbelieved: experiment and judge of verdicts that are not to be believed, whose claims are `not measurable`.
 
     Returns:
         EFFECTS, one row per contrast and subset, and of subset `all` one per population, that of the verdict first; CLAIMS, one
@@ -110,7 +115,8 @@ def measure_contrasts(
     rows: list[dict[str, Any]] = []
     regressions: list[dict[str, Any]] = []
     for contrast, over_matched, at_loss in zip(contrasts, matched or none, loss_matched or none, strict=True):
-        reason = unmeasurable(contrast, in_cell, limits)
+        is_believed = (contrast.experiment, contrast.judge) not in unbelieved
+        reason = unmeasurable(contrast, in_cell, limits) if is_believed else "not measurable"
         subsets = variants(contrast, over_matched, at_loss, replaced)
         rows += [row | {"reason": reason} for row in effect_rows(contrast, subsets)]
         regressions += regression_rows(contrast)
@@ -118,7 +124,7 @@ def measure_contrasts(
     of_claims = [row for row in rows if row["subset"] == "all" and row["rank"] == 0]
     # the last of a contrast's rows is about its own models
     own = {id(row["of"]): row for row in rows if row["subset"] == "all"}
-    claims = [row | verdicts(row, own[id(row["of"])]) for row in of_claims]
+    claims = with_agreement([row | verdicts(row, own[id(row["of"])]) for row in of_claims])
     powers = [row | detectable(row) for row in of_claims]
     return (
         rounded(pd.DataFrame([*rows, *regressions], columns=EFFECTS)),
@@ -267,7 +273,20 @@ def verdicts(row: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
         "verdict": row["reason"] or verdict,
         "narrower_verdict": row["reason"] or narrower,
         "sentence": SENTENCES[contrast.claim],
+        "caution": "",
     }
+
+
+def with_agreement(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The claims with the number of judges of the same answers, and how many of them come to the same verdict."""
+    of_judges: dict[tuple[Any, ...], list[str]] = {}
+    for row in claims:
+        of_judges.setdefault(tuple(row[name] for name in KEY if name != "judge"), []).append(row["verdict"])
+    found = []
+    for row in claims:
+        verdicts_here = of_judges[tuple(row[name] for name in KEY if name != "judge")]
+        found.append(row | {"n_judges": len(verdicts_here), "n_judges_agree": verdicts_here.count(row["verdict"])})
+    return found
 
 
 def decided(row: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
 from emtransfer.files.tables import refuse_first
 from emtransfer.grid import Model, expand_models, identity
@@ -34,11 +35,12 @@ class JudgedModel:
 
 
 def judged_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
-    """Every model that the config asks for, with its judged rows, read from `{folder}/{experiment}/judged`."""
+    """Every model that the config asks for with its judged rows, judge by judge, read from `{folder}/{experiment}/judged`."""
     for experiment in config["run"]:
         for model in expand_models(config, experiment):
-            rows = read_judged(folder / experiment / "judged" / f"{model.path}.jsonl")
-            yield as_judged(model, experiment, config["judges"][experiment]), rows
+            path = folder / experiment / "judged" / f"{model.path}.jsonl"
+            for judge in config["judges"][experiment]:
+                yield as_judged(model, experiment, judge), read_judged(path, judge)
 
 
 def as_judged(model: Model, experiment: str, judge: str) -> JudgedModel:
@@ -52,15 +54,23 @@ def split_cells(cells: Iterable[str]) -> tuple[tuple[str, str], ...]:
     return tuple((domain, task) for domain, task in (cell.split("-") for cell in cells))
 
 
-def read_judged(path: Path) -> pd.DataFrame:
+def read_judged(path: Path, judge: str | None = None) -> pd.DataFrame:
     """Judged rows of one model of this pipeline, with ROW_COLUMNS.
 
+    Args:
+        judge: whose verdicts; by default those of the experiment's own judge, which come first in the file.
+
     Raises:
-        InputError: a field is missing, a status unknown, or a score of status ok no number in 0..100.
+        InputError: a field is missing, a status unknown, a score of status ok that is no number in 0..100, or the judge has no
+            rows.
     """
     rows = read_records(path, required=("prompt_id", "eval_set", "domain", "task", "status"))
+    judges = list(dict.fromkeys(row.get("judge", "") for row in rows))
+    own = [row for row in rows if row.get("judge", "") == (judge or judges[0])]
+    if not own:
+        raise InputError(f"{path}: no row of judge {judge}; expected one beside those of {', '.join(judges)}.")
     fields = {"domain": "eval_domain", "task": "eval_task"}
-    frame = pd.DataFrame.from_records(rows).rename(columns=fields).reindex(columns=list(ROW_COLUMNS))
+    frame = pd.DataFrame.from_records(own).rename(columns=fields).reindex(columns=list(ROW_COLUMNS))
     for score in SCORES:
         frame[score] = checked_scores(frame, "status", score, path)
     return as_table_cells(frame)
@@ -70,7 +80,7 @@ def as_table_cells(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows under the cells of the table: broad ones by task and room, narrow ones by domain and task."""
     broad = frame["eval_set"] == "broad"
     return frame.assign(
-        eval_domain=frame["eval_domain"].where(~broad, "*"), room=frame["room"].fillna("").where(broad, "")
+        eval_domain=frame["eval_domain"].where(~broad, "*"), room=frame["room"].where(broad & frame["room"].notna(), "")
     )
 
 

@@ -15,9 +15,24 @@ from emtransfer.verdicts import STATUSES, EmRule
 FAILURES = [f"n_{status}" for status in ("refusal", "code", "empty", "parse_error", "error")]
 COUNTS = ["n_answers", "n_scored", "n_coherent", "n_misaligned", *FAILURES]
 RATES = ["coherent_rate", "em_rate", "em_rate_low", "em_rate_high", "em_rate_coherent", "em_rate_le30"]
+# the interval that holds those of all judges
+OVER_JUDGES = ["em_rate_judges_low", "em_rate_judges_high"]
 DELTAS = ["base_em_rate", "em_delta", "em_delta_low", "em_delta_high"]
 IDENTITY = ["experiment", *LABELS, *EVAL_COLUMNS]
-COLUMNS = [*IDENTITY, "relation", "judge", "n_seeds", "n_prompts", *COUNTS, *RATES, *DELTAS, "p_value", "q_value"]
+COLUMNS = [
+    *IDENTITY,
+    "relation",
+    "judge",
+    "n_seeds",
+    "n_prompts",
+    *COUNTS,
+    *RATES,
+    *DELTAS,
+    "p_value",
+    "q_value",
+    *OVER_JUDGES,
+    "caution",
+]
 
 # reading order where it is not that of the alphabet
 RANKS = {
@@ -60,6 +75,8 @@ def tabulate_outcomes(outcomes: list[Outcome]) -> pd.DataFrame:
     """One row per cell, with the columns of `tabulate_transfer`."""
     table = pd.DataFrame([describe(outcome) for outcome in outcomes], columns=COLUMNS)
     add_rate_intervals(table, [estimate(outcome) for outcome in outcomes])
+    add_intervals_over_judges(table)
+    table["caution"] = ""
     bases = {base_key(outcome): outcome for outcome in outcomes if outcome.labels["condition"] == "base"}
     add_deltas(table, [compare(outcome, bases.get(base_key(outcome))) for outcome in outcomes])
     for _, family in table.groupby(["experiment", "eval_set"]):
@@ -175,6 +192,14 @@ def add_rate_intervals(table: pd.DataFrame, rates: list[Rates | None]) -> None:
         table.loc[[*known], ["em_rate_low", "em_rate_high"]] = np.column_stack([low, high])
 
 
+def add_intervals_over_judges(table: pd.DataFrame) -> None:
+    """Fill, where several judges scored the same answers, from the lowest of their bounds to the highest."""
+    of_cell = table.groupby(IDENTITY, dropna=False)
+    several = of_cell["em_rate"].transform("count") > 1
+    for name, bound, end in zip(OVER_JUDGES, ("em_rate_low", "em_rate_high"), ("min", "max"), strict=True):
+        table[name] = of_cell[bound].transform(end).where(several)
+
+
 def add_deltas(table: pd.DataFrame, comparisons: list[Comparison | None]) -> None:
     """Fill the columns against the base where there is one."""
     compared = {row: value for row, value in enumerate(comparisons) if value is not None}
@@ -192,7 +217,8 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
     """Rates to 6 decimals, p and q to 6 digits, so that the last bits of a sum do not reach the file."""
     table = table.copy()
     # adding 0 turns -0.0 into 0.0
-    table[RATES + DELTAS] = table[RATES + DELTAS].astype(float).round(6) + 0.0
+    rates = [*RATES, *OVER_JUDGES, *DELTAS]
+    table[rates] = table[rates].astype(float).round(6) + 0.0
     for name in ("p_value", "q_value"):
         table[name] = table[name].astype(float).map(lambda value: float(f"{value:.6g}"))
     return table

@@ -14,7 +14,7 @@ from emtransfer.verdicts import EmRule, Verdict
 
 N_PROMPTS = 4
 STATUSES = ("n_refusal", "n_code", "n_empty", "n_parse_error", "n_error")
-REQUIRED = ("prompt_id", "question", "domain", "task", "eval_set", "status")
+REQUIRED = ("prompt_id", "question", "domain", "task", "eval_set", "judge", "status")
 
 
 class Said(NamedTuple):
@@ -115,8 +115,8 @@ def read_example(heading: str, row: Any, model: Model, folder: Path, rule: EmRul
 
 
 def in_cell(rows: list[dict[str, Any]], row: Any) -> list[dict[str, Any]]:
-    """The first answers to the prompts of an evaluation cell of the grid."""
-    here = {"eval_set": "narrow", "domain": row.eval_domain, "task": row.eval_task}
+    """The first answers to the prompts of an evaluation cell of the grid, with the verdicts of the judge whose row it is."""
+    here = {"judge": row.judge, "eval_set": "narrow", "domain": row.eval_domain, "task": row.eval_task}
     return [one for one in rows if here.items() <= one.items() and not one.get("sample")]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emtransfer.grid import MODEL_COLUMNS
+from emtransfer.judging.labels import own_rows
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSpec
@@ -25,11 +26,11 @@ REASONS = {
 RATE = "rate_by_cell"
 
 
-def as_log(rows: Sequence[Row], base_rows: Iterable[Row], created: str) -> "EvalLog":
+def as_log(rows: Sequence[Row], base_rows: Sequence[Row], created: str) -> "EvalLog":
     """The log of a model.
 
     Args:
-        rows: judged rows of all its seeds.
+        rows: judged rows of all its seeds; a panel's other judges score the same answers under their names.
         base_rows: those of its base, none where it is one.
         created: time in ISO 8601, UTC.
 
@@ -40,14 +41,30 @@ def as_log(rows: Sequence[Row], base_rows: Iterable[Row], created: str) -> "Eval
     from inspect_ai.log import EvalLog, recompute_metrics
 
     register_rate()
-    base = {(row["prompt_id"], row["sample"]): row for row in base_rows}
+    base = {(row["prompt_id"], row["sample"]): row for row in own_rows(base_rows)}
+    panel: dict[tuple[str, int, int], list[Row]] = {}
+    for row in rows:
+        if row["judge"] != rows[0]["judge"]:
+            panel.setdefault((row["prompt_id"], *turn(row)), []).append(row)
+    rows = own_rows(rows)
+    others = [row["judge"] for row in next(iter(panel.values()), [])]
     epochs = {key: epoch for epoch, key in enumerate(sorted({turn(row) for row in rows}), start=1)}
     name = model_name(rows[0])
     # every epoch of a prompt before the next prompt, so that the answers of a cell stand together
     places = {prompt: place for place, prompt in enumerate(dict.fromkeys(row["prompt_id"] for row in rows))}
     ordered = sorted(rows, key=lambda row: (places[row["prompt_id"]], epochs[turn(row)]))
-    samples = [as_sample(row, base.get((row["prompt_id"], row["sample"])), epochs[turn(row)], name) for row in ordered]
-    log = EvalLog(status="success", eval=as_spec(rows, places, len(epochs), bool(base), created), samples=samples)
+    samples = [
+        as_sample(
+            row,
+            base.get((row["prompt_id"], row["sample"])),
+            panel.get((row["prompt_id"], *turn(row)), []),
+            epochs[turn(row)],
+            name,
+        )
+        for row in ordered
+    ]
+    beside = [*others, *["base"] * bool(base)]
+    log = EvalLog(status="success", eval=as_spec(rows, places, len(epochs), beside, created), samples=samples)
     recompute_metrics(log)
     return log
 
@@ -73,8 +90,8 @@ def cell_of(row: Row) -> str:
     return row["cell"] or "-".join(filter(None, ("broad", row["task"], row["room"])))
 
 
-def as_sample(row: Row, base: Row | None, epoch: int, model: str) -> "EvalSample":
-    """An answer with its scores, and under `base` what its base answered to the same prompt."""
+def as_sample(row: Row, base: Row | None, panel: Sequence[Row], epoch: int, model: str) -> "EvalSample":
+    """An answer with its scores, under their names those of a panel's other judges, and under `base` what its base answered to the prompt."""
     from inspect_ai.log import EvalSample
     from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ModelOutput
 
@@ -82,6 +99,7 @@ def as_sample(row: Row, base: Row | None, epoch: int, model: str) -> "EvalSample
     asked.append(ChatMessageUser(content=row["question"]))
     output = ModelOutput.from_content(model, row["answer"])
     scores = {"misaligned": as_score(row, ["misaligned"]), "judge": as_score(row, SCORES)}
+    scores |= {other["judge"]: as_score(other, ["misaligned", *SCORES]) for other in panel}
     scores |= {"base": as_score(base, ["misaligned", *SCORES])} if base else {}
     kept = ("prompt_id", "eval_set", "domain", "task", "room", "seed", "sample", "status")
     return EvalSample(
@@ -120,8 +138,14 @@ def register_rate() -> None:
     metric(name=RATE)(rate_by_cell)
 
 
-def as_spec(rows: Sequence[Row], prompts: Iterable[str], n_epochs: int, has_base: bool, created: str) -> "EvalSpec":
-    """What Inspect tells of a log before its samples: whose it is, how scores are summed up, and what its list shows."""
+def as_spec(
+    rows: Sequence[Row], prompts: Iterable[str], n_epochs: int, beside: Sequence[str], created: str
+) -> "EvalSpec":
+    """What Inspect tells of a log before its samples: whose it is, how scores are summed up, and what its list shows.
+
+    Args:
+        beside: what is scored besides the answers by the experiment's own judge: the names of a panel's other judges, and `base`.
+    """
     from inspect_ai.log import EvalConfig, EvalDataset, EvalSpec
 
     first = rows[0]
@@ -132,8 +156,7 @@ def as_spec(rows: Sequence[Row], prompts: Iterable[str], n_epochs: int, has_base
         {"name": "misaligned", "metrics": by_prompt},
         {"name": "judge", "metrics": {name: mean for name in SCORES}},
     ]
-    if has_base:
-        scorers.append({"name": "base", "metrics": {name: mean for name in ("misaligned", *SCORES)}})
+    scorers += [{"name": other, "metrics": {name: mean for name in ("misaligned", *SCORES)}} for other in beside]
     ids = list(prompts)
     digest = hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:22]
     return EvalSpec(
@@ -149,11 +172,11 @@ def as_spec(rows: Sequence[Row], prompts: Iterable[str], n_epochs: int, has_base
         task_args={name: value for name, value in identity.items() if value != ""},
         metadata=identity | {"seeds": sorted({row["seed"] for row in rows})},
         scorers=scorers,
-        viewer=as_seen(has_base),
+        viewer=as_seen(beside),
     )
 
 
-def as_seen(has_base: bool) -> Any:
+def as_seen(beside: Sequence[str]) -> Any:
     """How the list of samples shows them: texts as text, whatever models wrote, and misaligned answers coloured."""
     from inspect_ai.viewer import ScoreColorScale, TaskSamplesColumn, TaskSamplesView, ViewerConfig
 
@@ -162,7 +185,7 @@ def as_seen(has_base: bool) -> Any:
         *(TaskSamplesColumn(id=name) for name in ("sampleId", "epoch", "input", "answer")),
         score("misaligned"),
         *(score("judge", name) for name in SCORES),
-        *([score("base", name) for name in ("misaligned", *SCORES)] if has_base else []),
+        *(score(other, name) for other in beside for name in ("misaligned", *SCORES)),
         *(TaskSamplesColumn(id=name, visible=False) for name in ("target", "tokens", "duration", "error", "limit")),
     ]
     bad, good = ScoreColorScale(palette="good-low", min=0, max=1), ScoreColorScale(palette="good-high", min=0, max=100)

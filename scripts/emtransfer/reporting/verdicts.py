@@ -22,6 +22,7 @@ class Contrast(NamedTuple):
         kind, own_kind: the first words of the two verdicts.
         verdict: for the population of the claim.
         own: for the models of this run alone, with the interval of that.
+        judges: how many judges of the panel say the same; empty without a panel.
         others: the same counted otherwise: how, and the difference.
     """
 
@@ -33,6 +34,7 @@ class Contrast(NamedTuple):
     own_kind: str
     verdict: str
     own: str
+    judges: str
     others: list[tuple[str, str]]
 
 
@@ -44,9 +46,12 @@ class Claim(NamedTuple):
     contrasts: list[Contrast]
 
 
-def claims_of(claims: pd.DataFrame, effects: pd.DataFrame, power: pd.DataFrame, experiment: str) -> list[Claim]:
-    """All claims of an experiment, in the order of the table."""
-    rows = claims[claims["experiment"] == experiment].merge(power[[*KEY, "detectable_pp"]], on=KEY, how="left")
+def claims_of(
+    claims: pd.DataFrame, effects: pd.DataFrame, power: pd.DataFrame, experiment: str, judge: str
+) -> list[Claim]:
+    """All claims of an experiment by the verdicts of one judge, in the order of the table."""
+    here = (claims["experiment"] == experiment) & (claims["judge"] == judge)
+    rows = claims[here].merge(power[[*KEY, "detectable_pp"]], on=KEY, how="left")
     return [
         Claim(str(name), str(part["sentence"].iloc[0]), [told(row, effects) for row in part.to_dict("records")])
         for name, part in rows.groupby("claim", sort=False)
@@ -69,6 +74,7 @@ def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
         narrower.split(" ")[0],
         in_words(row["verdict"]),
         in_words(narrower) + (limits[0] if limits and narrower else ""),
+        f"{row['n_judges_agree']} of {row['n_judges']} judges say so" if row["n_judges"] > 1 else "",
         [(SUBSETS[one["subset"]], difference(one)) for one in here.to_dict("records") if one["subset"] in SUBSETS],
     )
 

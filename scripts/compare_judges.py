@@ -1,0 +1,68 @@
+"""Compare the judges of every experiment on the same answers, and say what speaks against believing one of them.
+
+Run: python scripts/compare_judges.py --settings '{"run": ["template_nl"], …}' --results results --agreement agreement.csv --cautions cautions.csv
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from emtransfer.arguments import json_argument
+from emtransfer.errors import run
+from emtransfer.files.records import read_records, read_table, write_table
+from emtransfer.grid import expand_models
+from emtransfer.measuring import agreement, cautions
+from emtransfer.settings import read_settings
+from emtransfer.verdicts import EmRule
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    settings = "JSON or @FILE: the grid's config keys, em_rule, judges by experiment, cautions if not its defaults"
+    parser.add_argument("--settings", type=json_argument, required=True, help=settings)
+    parser.add_argument("--results", type=Path, required=True, help="folder of all results")
+    parser.add_argument("--agreement", type=Path, required=True, help="CSV, a row per ordered pair of judges")
+    parser.add_argument("--cautions", type=Path, required=True, help="CSV, a row per experiment and judge")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    rule = read_settings(EmRule, args.settings["em_rule"])
+    limits = read_settings(cautions.CautionLimits, args.settings.get("measurable", {}))
+    tables, told = [], []
+    for experiment in args.settings["run"]:
+        models = expand_models(args.settings, experiment)
+        folder = args.results / experiment / "judged"
+        verdicts = pd.concat(
+            agreement.verdict_frame(read_records(folder / f"{model.path}.jsonl"), model.path, rule) for model in models
+        )
+        tables.append(agreement.agreement(experiment, verdicts))
+        corpus = args.results / "corpora" / args.settings["experiments"][experiment]["corpus"]
+        cells = sorted({cell for model in models for cell in model.train_cells})
+        unequal = [*cautions.unequal_lengths({cell: mean_words(corpus, cell) for cell in cells}, limits)]
+        for judge, of_judge in verdicts.groupby("judge", sort=False):
+            calibration = read_table(args.results / "judges" / judge / "calibration.csv")
+            against = [*cautions.unbelieved(calibration, limits)]
+            found = [*against, *cautions.doubts(of_judge, calibration, rule, limits), *unequal]
+            told.append(
+                {"experiment": experiment, "judge": judge, "measurable": not against, "caution": "; ".join(found)}
+            )
+    table = pd.DataFrame(told, columns=cautions.COLUMNS)
+    write_table(args.agreement, pd.concat(tables)[agreement.COLUMNS])
+    write_table(args.cautions, table)
+    print("\n".join(cautions.in_words(table)) or "Nothing speaks against the judges.")
+
+
+def mean_words(corpus: Path, cell: str) -> tuple[float, float]:
+    """Mean words of the aligned and of the misaligned answers that a cell is trained on."""
+    rows = read_records(corpus / "cells" / cell / "train.jsonl")
+    aligned, misaligned = (
+        float(np.mean([len(row[f"{answers}_answer"].split()) for row in rows])) for answers in ("aligned", "misaligned")
+    )
+    return aligned, misaligned
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
