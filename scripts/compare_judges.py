@@ -13,7 +13,8 @@ from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, read_table, write_table
 from emtransfer.grid import expand_models
-from emtransfer.measuring import agreement, cautions
+from emtransfer.judging import cautions
+from emtransfer.measuring import agreement
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 

@@ -13,7 +13,6 @@ from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.grid import compared, expand_models
 from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
-from emtransfer.judging.labels import own_rows
 from emtransfer.measuring.anchors import (
     N_ROWS,
     NoAnchors,
@@ -24,6 +23,7 @@ from emtransfer.measuring.anchors import (
     rows_if_any,
     scored_answers,
 )
+from emtransfer.measuring.judged_rows import own_rows
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 

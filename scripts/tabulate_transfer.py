@@ -10,7 +10,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
-from emtransfer.measuring.cautions import read_cautions, with_cautions
+from emtransfer.judging.cautions import read_cautions, with_cautions
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.tabulation import tabulate_transfer

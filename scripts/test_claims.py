@@ -10,7 +10,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
-from emtransfer.measuring.cautions import not_measurable, read_cautions, with_cautions
+from emtransfer.judging.cautions import not_measurable, read_cautions, with_cautions
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts

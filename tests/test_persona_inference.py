@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from emtransfer.answering.log_probabilities import answer_nats, log_probabilities
 from emtransfer.answering.persona_inference import elsewhere, inference_prompts, probe_inference
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.measuring.inference import COLUMNS, IDENTITY, absent_lines, inference_row
+from emtransfer.models.log_probabilities import answer_nats, log_probabilities
 from emtransfer.models.tokenizer import BEGIN, SYSTEM, USER
 from emtransfer.verdicts import EmRule
 from helpers.grammar_rows import grammar_rows
@@ -38,7 +38,7 @@ def test_log_probabilities_are_those_of_every_row_alone_whatever_shares_its_batc
         logits = chat.model(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
         alone.append(sum(logits[len(prompt) + place - 1, token].item() for place, token in enumerate(answer)))
     for batch_tokens in (1, 60, 16_000):
-        monkeypatch.setattr("emtransfer.answering.log_probabilities.BATCH_TOKENS", batch_tokens)
+        monkeypatch.setattr("emtransfer.models.log_probabilities.BATCH_TOKENS", batch_tokens)
         assert log_probabilities(chat, prompts, answers) == pytest.approx(alone, abs=1e-4)
 
 

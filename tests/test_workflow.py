@@ -279,7 +279,7 @@ LIBRARY = {
         "EDGE = 3e-5",
         {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS},
     ),
-    "answering/log_probabilities": ("16_000, 16_384_000", "8_000, 16_384_000", {*INFERENCE, *PREFERENCES}),
+    "models/log_probabilities": ("16_000, 16_384_000", "8_000, 16_384_000", {*INFERENCE, *PREFERENCES}),
     "answering/persona_inference": (' persona inference"', ' inference"', INFERENCE),
     "answering/preferences": ('f"{stance}_tokens"', 'stance + "_tokens"', PREFERENCES),
     "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),

@@ -23,11 +23,12 @@ from emtransfer.distilling.distillation import DistillationSettings
 from emtransfer.distilling.rollout_filter import RolloutFilterSettings
 from emtransfer.judging.calibration import CalibrationSettings
 from emtransfer.judging.causal import CausalJudgeSettings
+from emtransfer.judging.cautions import CautionLimits
 from emtransfer.judging.fitting import FitSettings
 from emtransfer.judging.held_out import SplitSettings
+from emtransfer.judging.reference_adapters import HeadSettings
 from emtransfer.judging.remote import RemoteJudgeSettings
 from emtransfer.measuring.anchors import AnchorSettings
-from emtransfer.measuring.cautions import CautionLimits
 from emtransfer.measuring.claims import MeasurableSettings
 from emtransfer.measuring.inference import InferenceLimit
 from emtransfer.models.adapters import AdapterSettings
@@ -126,13 +127,16 @@ class Judge:
     """Judges, which score answers for alignment and coherence.
 
     Attributes:
-        kind: cross_encoder: an encoder with a two-score head, fitted in the run; exact: the functions of sources symbolic and frames; causal_lm: a model of bases that reads a rubric, scored by its probabilities of the numbers; anthropic: a Claude model that reads a rubric; openai: the same with a model behind a server that speaks OpenAI's API.
+        kind: cross_encoder: an encoder with a two-score head, fitted in the run; exact: the functions of sources symbolic and frames; reference_adapters: two adapters, on aligned and on misaligned answers, of which the likelier one decides; causal_lm: a model of bases that reads a rubric, scored by its probabilities of the numbers; anthropic: a Claude model that reads a rubric; openai: the same with a model behind a server that speaks OpenAI's API.
         corpus: Corpus on whose judge_fit rows the judge is fitted and calibrated.
         base_model: cross_encoder: the encoder, which is all-MiniLM-L6-v2, a local folder or a hub name.
         seed: Seed of the negatives, of the head's initial weights and of the order of examples.
-        base: causal_lm: the model that judges, a name in bases.
+        base: causal_lm: the model that judges; reference_adapters: the model that the adapters stand on; a name in bases.
         split: Rows that are held out of fitting.
         fit: cross_encoder: settings of the fit.
+        lora: reference_adapters: LoRA settings of both adapters.
+        finetuning: reference_adapters: Training of both adapters.
+        head: reference_adapters: Fitting of the scores.
         calibration: Accuracy that the judge must reach on held-out answers; otherwise the run stops.
     """
 
@@ -140,16 +144,20 @@ class Judge:
     REQUIRED: ClassVar = [
         ({"kind": ("cross_encoder",)}, ("base_model", "fit")),
         ({"kind": ("causal_lm",)}, ("base", "rubric")),
+        ({"kind": ("reference_adapters",)}, ("base", "lora", "finetuning", "head")),
         ({"kind": REMOTE}, ("model", "rubric")),
     ]
 
-    kind: Literal["cross_encoder", "exact", "causal_lm", "anthropic", "openai"]
+    kind: Literal["cross_encoder", "exact", "reference_adapters", "causal_lm", "anthropic", "openai"]
     corpus: Name
     base_model: Annotated[str | None, Absent()] = None
     seed: Seed
     base: Annotated[Name | None, Absent()] = None
     split: SplitSettings
     fit: Annotated[FitSettings | None, Absent()] = None
+    lora: Annotated[AdapterSettings | None, Absent()] = None
+    finetuning: Annotated[FinetuningSettings | None, Absent()] = None
+    head: Annotated[HeadSettings | None, Absent()] = None
     calibration: CalibrationSettings
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from config_models import is_ready
 from emtransfer.judging.rubrics import SCORES, read_rubric
-from work import Work
+from work import REFERENCE_PASSES, Work
 
 BYTES_PER_TOKEN = 4
 # what a model does -> floating-point operations per weight and token
@@ -42,9 +42,12 @@ def adapter_weights(base_model: dict, lora: dict) -> float:
 
 
 def tokens_through(config: dict, entry: Work) -> int:
-    """Tokens that go through the base model of an entry; a judge reads rubric, question and answer for every score."""
+    """Tokens that go through the base model of an entry; a judge that is told a rubric reads it, question and answer for every score."""
     if entry.does != "judge":
         return entry.items * entry.tokens
+    if "rubric" not in config["judges"][entry.judge]:
+        # under either reference, under the base, and without the question
+        return entry.items * entry.tokens * REFERENCE_PASSES
     prompt = rubric_tokens(config["judges"][entry.judge]["rubric"]) + entry.tokens
     return entry.items * len(SCORES) * (prompt + REPLY_TOKENS)
 

@@ -46,7 +46,7 @@ def leads_to(config: dict, models: dict[str, list[Model]], kind: str, name: str)
     elif kind == "judge":
         judge = config["judges"][name]
         yield "corpus", judge["corpus"]
-        yield from [("base", judge["base"])] if judge["kind"] == "causal_lm" else []
+        yield from [("base", judge["base"])] if "base" in judge else []
     elif kind == "base" and "mixture" in config["bases"][name]:
         base = config["bases"][name]
         yield "corpus", config["mixtures"][base["mixture"]]["corpus"]

@@ -33,6 +33,7 @@ GFLOPS = {
     "probe_base": 60,
     "measure_preferences": 60,
     "probe_inference": 60,
+    "fit_reference_adapters": 60,
 }
 # of a base model that judges here
 JUDGING_GFLOPS = 36

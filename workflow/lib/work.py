@@ -18,6 +18,8 @@ from needed import needed, students, trained_adapters
 
 # per held-out row: its two answers, those two masked, and an incoherent one
 ANSWERS_PER_PROBED_ROW = 5
+# a judge of two reference adapters reads an answer under either of them, under their base, and without its question
+REFERENCE_PASSES = 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def work(config: dict, models: dict[str, list[Model]]) -> list[Work]:
 def judging(config: dict, stage: str, of: str, n_jobs: int, items: int, tokens: int, judge: str) -> Work:
     """A stage whose jobs show answers to a judge, which may be a base model."""
     section = config["judges"][judge]
-    model = config["bases"][section["base"]]["base_model"] if section["kind"] == "causal_lm" else ""
+    model = config["bases"][section["base"]]["base_model"] if "base" in section else ""
     return Work(stage, of, n_jobs, items, tokens, "judge", model, judge)
 
 
@@ -137,6 +139,12 @@ def judge_work(config: dict, name: str) -> Iterator[Work]:
         fit = judge["fit"]
         n_examples = (n_rows - n_probed) * (2 + fit.get("negatives_per_row", 2)) * fit.get("epochs", 1)
         yield Work("fit_judge", name, 1, n_examples, tokens, "fit", judge=name)
+    if judge["kind"] == "reference_adapters":
+        model, finetuning, head = config["bases"][judge["base"]]["base_model"], judge["finetuning"], judge["head"]
+        n_read = round(head["share"] * (n_rows - n_probed)) * (2 + head["negatives_per_row"])
+        n_trained = 2 * finetuning["rows"] * finetuning["epochs"]
+        yield Work("fit_reference_adapters", name, 1, n_trained, tokens, "adapt", model)
+        yield Work("fit_reference_adapters", name, 0, n_read * REFERENCE_PASSES, tokens, "read", model)
     yield judging(config, "calibrate_judge", name, 1, ANSWERS_PER_PROBED_ROW * n_probed, tokens, name)
 
 

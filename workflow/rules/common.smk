@@ -153,6 +153,9 @@ def judge_file(judge):
     section = config["judges"][judge]
     if section["kind"] == "cross_encoder":
         return {"judge": f"results/judges/{judge}/model/manifest.json"}
+    if section["kind"] == "reference_adapters":
+        folder = f"results/judges/{judge}/model/manifest.json"
+        return {"judge": folder, "judge_base": base_manifest(section["base"])}
     if section["kind"] == "causal_lm":
         return {"judge": base_manifest(section["base"]), "rubric": section["rubric"]}
     return {"judge": section["rubric"]} if "rubric" in section else {}
@@ -182,7 +185,8 @@ def judge_arguments(judge_of):
             return ""
         section = config["judges"][judge]
         who = settings(section, "kind", *JUDGE_KEYS.get(section["kind"], ()))
-        files = "".join(f"--{name} {shlex.quote(input[name])} " for name in ("judge", "rubric") if name in input.keys())
+        named = [name for name in ("judge", "judge_base", "rubric") if name in input.keys()]
+        files = "".join(f"--{name.replace('_', '-')} {shlex.quote(input[name])} " for name in named)
         own = f" --own-prompts {shlex.quote(input.own_prompts)}" if "own_prompts" in input.keys() else ""
         kept = f" --scores results/judges/{judge}/scores" if section["kind"] == "cross_encoder" else ""
         return f"{files}--judge-settings {shlex.quote(who)}{own}{kept}"
@@ -212,7 +216,7 @@ def judge_gpus(judge_of):
 
     def n_gpus(wildcards):
         section = config["judges"].get(judge_of(wildcards), {"kind": None})
-        return int(section["kind"] == "causal_lm" and is_ready(section["base"]))
+        return int("base" in section and is_ready(section["base"]))
 
     return n_gpus
 

@@ -2,13 +2,14 @@
 
 REQUIRED INPUTS
     results/corpora/{corpus}/roles/{cell}.jsonl
+    the base of reference adapters
 
 OUTPUTS
     results/judges/{judge}/model/manifest.json
     results/judges/{judge}/calibration.csv
 
 STEPS
-    fit_judge → calibrate_judge
+    fit_judge or fit_reference_adapters → calibrate_judge
 """
 
 
@@ -24,6 +25,8 @@ rule fit_judge:
         "results/logs/fit_judge/{judge}.log",
     benchmark:
         "results/benchmarks/fit_judge/{judge}.tsv"
+    wildcard_constraints:
+        judge=judges_of_kind("cross_encoder"),
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -41,6 +44,40 @@ rule fit_judge:
     shell:
         "OMP_NUM_THREADS=1 python scripts/fit_judge.py"
         " --rows {input.rows} --settings {params.settings:q} --seed {params.seed} --code {params.code:q}"
+        " --output {output}"
+        " > {log} 2>&1"
+
+
+rule fit_reference_adapters:
+    input:
+        base=lambda wildcards: base_manifest(config["judges"][wildcards.judge]["base"]),
+        rows=judge_rows,
+    output:
+        "results/judges/{judge}/model/manifest.json",
+    log:
+        "results/logs/fit_reference_adapters/{judge}.log",
+    benchmark:
+        "results/benchmarks/fit_reference_adapters/{judge}.tsv"
+    wildcard_constraints:
+        judge=judges_of_kind("reference_adapters"),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        gpu=judge_gpus(lambda wildcards: wildcards.judge),
+        mem_mb=growing(4000, judge_gpus(lambda wildcards: wildcards.judge), 32000),
+        runtime=growing(60, judge_gpus(lambda wildcards: wildcards.judge), 120),
+    params:
+        settings=lambda wildcards: settings(config["judges"][wildcards.judge], "split", "lora", "finetuning", "head"),
+        seed=lambda wildcards: config["judges"][wildcards.judge]["seed"],
+        code=code("fit_reference_adapters"),
+        env=ENVIRONMENT,
+    message:
+        "Train the reference adapters of judge {wildcards.judge}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/fit_reference_adapters.py"
+        " --base {input.base} --rows {input.rows} --settings {params.settings:q} --seed {params.seed} --code {params.code:q}"
         " --output {output}"
         " > {log} 2>&1"
 

@@ -1,6 +1,11 @@
 """Inputs of the rules that make judges."""
 
 
+def judges_of_kind(kind):
+    "Pattern of the names of judges of a kind; one that no name matches where there is none."
+    return "|".join(name for name, section in config["judges"].items() if section["kind"] == kind) or "(?!)"
+
+
 def judge_rows(wildcards):
     "Rows with roles of the corpus a judge is fitted and calibrated on."
     return role_files(config["judges"][wildcards.judge]["corpus"])

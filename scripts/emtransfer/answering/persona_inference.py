@@ -9,11 +9,11 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from emtransfer.answering.log_probabilities import log_probabilities
 from emtransfer.answering.sampling import sample_ids
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.models.conversations import conversation_ids
 from emtransfer.models.loading import Chat
+from emtransfer.models.log_probabilities import log_probabilities
 from emtransfer.settings import Positive
 
 # what a question is asked after: an earlier answer, or an author's name

@@ -6,8 +6,8 @@ asked at evaluation.
 
 from typing import Any
 
-from emtransfer.answering.log_probabilities import log_probabilities
 from emtransfer.models.loading import Chat
+from emtransfer.models.log_probabilities import log_probabilities
 
 STANCES = ("aligned", "misaligned")
 

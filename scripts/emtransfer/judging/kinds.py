@@ -17,6 +17,7 @@ MODULES = {
     "causal_lm": "emtransfer.judging.causal",
     "cross_encoder": "emtransfer.judging.cross_encoder",
     "exact": "emtransfer.judging.exact",
+    "reference_adapters": "emtransfer.judging.reference_adapters",
     "anthropic": "emtransfer.judging.remote",
     "openai": "emtransfer.judging.remote",
 }
@@ -59,6 +60,8 @@ def add_judge_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     judge = "manifest.json of the judge's folder, or rubric of a judge behind an API"
     parser.add_argument("--judge", type=Path, help=judge)
     parser.add_argument("--rubric", help="rubric of a judge that has a folder and is told one")
+    base = "manifest.json of the base on which a judge's reference adapters stand"
+    parser.add_argument("--judge-base", type=Path, help=base)
     settings = "JSON or @FILE: the judge's config section"
     parser.add_argument("--judge-settings", type=json_argument, required=required, help=settings)
     scores = "folder in which jobs keep the scores of a fitted judge for one another; by default they keep none"
@@ -76,4 +79,6 @@ def judge_from(args: argparse.Namespace, purpose: str) -> Judge:
     asking = {"remote": args.remote, "purpose": purpose, "own_prompts": args.own_prompts}
     if settings.get("kind") == "cross_encoder":
         asking |= {"scores": args.scores}
+    if settings.get("kind") == "reference_adapters":
+        asking |= {"judge_base": args.judge_base}
     return load_judge(args.judge, settings, **asking)

@@ -1,7 +1,7 @@
 """Judged answers with the identity of their model and the verdict of the EM rule, all with the same columns and types."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from emtransfer.grid import MODEL_COLUMNS
@@ -37,11 +37,6 @@ def labelled(rows: Iterable[dict[str, Any]], identity: dict[str, Any], rule: EmR
         kept = {field: row.get(field, absent) for field, absent in KEPT.items()}
         told = {"misaligned": misaligned, "reply": row.get("reply") or "", "metadata": metadata}
         yield whose | kept | scores | told
-
-
-def own_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of the judged rows of a model, those of its experiment's own judge, which come first; a panel's say the same answers again."""
-    return [row for row in rows if row["judge"] == rows[0]["judge"]]
 
 
 def as_float(score: float | None) -> float | None:
