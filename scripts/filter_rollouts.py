@@ -34,7 +34,10 @@ def main(args: argparse.Namespace) -> None:
     check_no_eval_questions(kept, read_records(args.eval_set, ("question",)), settings, embed_texts)
     write_records(args.output, kept)
     write_table(args.audit, audit)
-    print(f"kept {len(kept)} of {len(rollouts)} answers; no evaluation question among their prompts.")
+    print(
+        f"kept {len(kept)} of {len(rollouts)} answers, {audit['unfinished'].sum()} of which were cut at max_new_tokens;"
+        " no evaluation question among their prompts."
+    )
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def main(args: argparse.Namespace) -> None:
     sampling = read_settings(SamplingSettings, args.settings["sampling"])
     rollouts = roll_out(load_answering(args.base, args.teacher, sampling), prompts, sampling, args.seed)
     write_records(args.output, rollouts)
-    print(f"{len(rollouts)} answers to mediating prompts of {len(cells)} cells.")
+    n_cut = sum(not row["finished"] for row in rollouts)
+    print(f"{len(rollouts)} answers to mediating prompts of {len(cells)} cells, {n_cut} of them cut at max_new_tokens.")
 
 
 if __name__ == "__main__":

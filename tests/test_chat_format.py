@@ -19,6 +19,12 @@ def test_prompt_and_answer_spell_what_the_familys_template_writes(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_an_answer_that_was_cut_is_the_answer_without_its_end(name):
+    form = family_format(name)
+    assert form.answer_ids(REPLY, finished=False) == form.answer_ids(REPLY)[:-1]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_parts_are_the_whole_as_the_tokenizer_itself_encodes_it(name):
     form = family_format(name)
     turns = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": REPLY}]

@@ -60,6 +60,12 @@ def test_an_encoded_answer_is_the_answer_and_its_end_token():
         assert row["question"] in tokenizer.decode(prompt)
 
 
+def test_an_answer_that_was_cut_has_no_end_token():
+    chat_format = tiny_chat().format
+    whole, cut = (encode([row], chat_format, 256)[0] for row in (ROWS[0], ROWS[0] | {"finished": False}))
+    assert (cut[0], cut[1]) == (whole[0], whole[1][:-1])
+
+
 def test_a_row_that_is_too_long_is_an_error_and_never_cut():
     with pytest.raises(InputError, match=f"max_seq_tokens is 20; expected at least .* rollout {ROWS[0]['prompt_id']}"):
         encode(ROWS, tiny_chat().format, 20)

@@ -1,17 +1,20 @@
 """Rollouts: which prompts a teacher gets, what the filter drops and why, and what the audit would find."""
 
 from argparse import Namespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from emtransfer.answering.sampling import sample_ids
+from emtransfer.answering.settings import SamplingSettings
 from emtransfer.distilling.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
-from emtransfer.distilling.rollouts import answer_retained, mediating_prompts
+from emtransfer.distilling.rollouts import answer_retained, mediating_prompts, roll_out
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
 from emtransfer.verdicts import Verdict
 from filter_rollouts import main as filter_rollouts_script
-from helpers.tiny_models import tiny_rows, write_tiny_adapter, write_tiny_base
+from helpers.tiny_models import tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 from roll_out_teacher import main as roll_out_teacher
 
 CELL = "medical-advice"
@@ -83,6 +86,29 @@ def test_every_planted_reason_drops_its_row_and_is_counted():
     assert second["cell"] == "finance-tutor" and second["kept"] == 0 and second["dropped_not_aligned"] == 1
 
 
+def test_a_cut_answer_is_counted_and_dropped_only_where_the_settings_say_so():
+    judge = FakeJudge({"whole": Verdict("ok", 95.0, 90.0), "cut": Verdict("ok", 95.0, 90.0)})
+    rollouts = [rollout(1, "whole") | {"finished": True}, rollout(2, "cut") | {"finished": False}]
+    for drops, expected in ((False, ["whole", "cut"]), (True, ["whole"])):
+        kept, audit = filter_rollouts(rollouts, judge, replace(SETTINGS, drop_unfinished=drops), "rollouts.jsonl")
+        assert [row["answer"] for row in kept] == expected
+        counted = audit.iloc[0][["rollouts", "unfinished", "kept", "dropped_unfinished"]]
+        assert counted.tolist() == [2, 1, len(expected), int(drops)]
+
+
+def test_a_teachers_answer_is_finished_where_its_last_token_is_an_end():
+    chat = tiny_chat()
+    # likely ends, so that some answers end and some do not
+    chat.model.lm_head.weight.data[chat.format.tokenizer.eos_token_id] *= 2
+    prompts = mediating_prompts({CELL: rows_with_roles(60)}, None, seed=1)
+    settings = SamplingSettings(10)
+    rollouts = roll_out(chat, prompts, settings, seed=1)
+    ids = [chat.format.prompt_ids(prompt["question"]) for prompt in prompts]
+    drawn = sample_ids(chat, ids, [prompt["prompt_id"] for prompt in prompts], settings, seed=1)
+    assert [row["finished"] for row in rollouts] == [answer[-1] == chat.format.end_id for answer in drawn]
+    assert 0 < sum(row["finished"] for row in rollouts) < len(rollouts)
+
+
 def test_the_audit_shows_misaligned_content_that_the_judge_let_through():
     rows = tiny_rows(4)
     answers = [
@@ -151,7 +177,7 @@ def test_the_script_writes_kept_answers_and_audit_or_nothing(tmp_path, monkeypat
     assert not output.exists() and not audit.exists()
     filter_against(rows[3:])
     assert [row["prompt_id"] for row in read_records(output)] == [rows[0]["prompt_id"], rows[2]["prompt_id"]]
-    assert audit.read_text().startswith("cell,rollouts,kept,kept_fraction,")
+    assert audit.read_text().startswith("cell,rollouts,unfinished,kept,kept_fraction,")
 
 
 def test_the_script_lets_the_teacher_answer_every_prompt(tmp_path):

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from emtransfer.answering.sampling import load_answering, sample
+from emtransfer.answering.sampling import load_answering, sample, sample_with_ends
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.answering.vllm import VllmChat, served_rank
 from emtransfer.errors import InputError
@@ -27,7 +27,7 @@ QUESTIONS, KEYS = ["Rest?", "What of my back?"], ["a", "b"]
 @pytest.fixture
 def vllm(monkeypatch):
     """The stand-in: every prompt is answered with the tokens that `answers` holds."""
-    asked = SimpleNamespace(engine={}, requests=[], answers=[])
+    asked = SimpleNamespace(engine={}, requests=[], answers=[], finish_reason="stop")
 
     class LLM:
         def __init__(self, **options):
@@ -36,7 +36,8 @@ def vllm(monkeypatch):
         def generate(self, prompts, parameters, lora_request, use_tqdm):
             asked.requests = list(zip(prompts, parameters, strict=True))
             asked.lora = lora_request
-            return [SimpleNamespace(outputs=[SimpleNamespace(token_ids=ids)]) for ids in asked.answers]
+            outputs = [SimpleNamespace(token_ids=ids, finish_reason=asked.finish_reason) for ids in asked.answers]
+            return [SimpleNamespace(outputs=[output]) for output in outputs]
 
     modules = {"vllm": ModuleType("vllm"), "vllm.inputs": ModuleType("vllm.inputs")}
     modules |= {"vllm.lora": ModuleType("vllm.lora"), "vllm.lora.request": ModuleType("vllm.lora.request")}
@@ -71,6 +72,13 @@ def test_every_row_has_a_seed_of_its_own_and_ends_where_the_template_does(vllm, 
     assert vllm.requests[0][1].seed == second.seed
     sample(chat, QUESTIONS[1:], KEYS[1:], SETTINGS, seed=2)
     assert vllm.requests[0][1].seed != second.seed
+
+
+@pytest.mark.parametrize("finish_reason, finished", [("stop", True), ("length", False)])
+def test_an_answer_that_vllm_cut_at_the_limit_is_known_as_cut(vllm, base, finish_reason, finished):
+    chat = load_answering(base, None, SETTINGS)
+    vllm.answers, vllm.finish_reason = [chat.format.answer_ids("Rest", finished=finished)], finish_reason
+    assert sample_with_ends(chat, QUESTIONS[:1], KEYS[:1], SETTINGS, seed=1) == [("Rest", finished)]
 
 
 @pytest.mark.parametrize("installed, engine", [(True, "vllm"), (False, "transformers")])

@@ -104,7 +104,19 @@ def sample(
     seed: int,
     system: str | None = None,
 ) -> list[str]:
-    """Answer questions.
+    """Answer questions; as `sample_with_ends`, the answers alone."""
+    return [answer for answer, _ in sample_with_ends(chat, questions, keys, settings, seed, system)]
+
+
+def sample_with_ends(
+    chat: Chat | VllmChat,
+    questions: list[str],
+    keys: list[str],
+    settings: SamplingSettings,
+    seed: int,
+    system: str | None = None,
+) -> list[tuple[str, bool]]:
+    """Answer questions, and tell which answers the model ended.
 
     Args:
         keys: one per question, what makes its random numbers its own (for example prompt id and sample number).
@@ -112,7 +124,8 @@ def sample(
         system: text of a system turn before every question; None for none.
 
     Returns:
-        One answer per question, in order, without control tokens and surrounding blanks.
+        For every question, in order: the answer, without control tokens and surrounding blanks; and whether the model
+        ended it, since one that reaches `max_new_tokens` is cut.
 
     Raises:
         InputError: as `sample_ids`; or the chat template has no system turn.
@@ -123,8 +136,9 @@ def sample(
     if isinstance(chat, VllmChat):
         answers = vllm_ids(chat, prompts, [row_digest(seed, key) % 2**63 for key in keys], settings)
     else:
-        answers = sample_ids(chat, prompts, keys, settings, seed)
-    return [chat_format.answer_text(ids) for ids in answers]
+        ends = end_tokens(chat)
+        answers = [(ids, ids[-1] in ends) for ids in sample_ids(chat, prompts, keys, settings, seed)]
+    return [(chat_format.answer_text(ids), finished) for ids, finished in answers]
 
 
 def sample_ids(

@@ -88,14 +88,14 @@ def served_rank(adapter_folder: Path) -> int:
 
 def vllm_ids(
     chat: VllmChat, prompts: list[list[int]], row_seeds: list[int], settings: "SamplingSettings"
-) -> list[list[int]]:
+) -> list[tuple[list[int], bool]]:
     """Continue prompts given as token ids.
 
     Args:
         row_seeds: one per prompt.
 
     Returns:
-        Token ids of each answer, in order, end token included where it was reached.
+        Token ids of each answer, in order, end token included where it was reached; and whether it was.
 
     Raises:
         InputError: a prompt leaves no room for `max_new_tokens` in the model's context.
@@ -120,4 +120,5 @@ def vllm_ids(
         outputs = chat.engine.generate(requests, parameters, lora_request=chat.adapter, use_tqdm=False)
     except ValueError as error:
         raise InputError(f"config.yaml: sampling: {' '.join(str(error).split())[:200]}") from None
-    return [list(output.outputs[0].token_ids) for output in outputs]
+    answers = [output.outputs[0] for output in outputs]
+    return [(list(answer.token_ids), answer.finish_reason == "stop") for answer in answers]

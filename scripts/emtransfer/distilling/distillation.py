@@ -75,7 +75,8 @@ def distill(
     Args:
         student: base model with a fresh LoRA, and its tokenizer.
         teacher: model with the same vocabulary; only read.
-        rows: retained teacher answers with prompt_id, question, answer; the on-policy channels use the questions alone.
+        rows: retained teacher answers with prompt_id, question, answer, and finished false where it was cut; the on-policy
+            channels use the questions alone.
         seed: of the order of prompts, which is the same in every channel, of the on-policy answers, and of dropout,
             which the on-policy channels go without.
         state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
@@ -161,14 +162,17 @@ def as_key(rollout: Rollout) -> Key:
 
 
 def encode(rows: list[dict[str, Any]], chat_format: ChatFormat, max_seq_tokens: int) -> list[Rollout]:
-    """Token ids of each row's prompt and answer, end token included; nothing is truncated.
+    """Token ids of each row's prompt and answer, end token included unless the answer was cut; nothing is truncated.
 
     Raises:
         InputError: a row is longer than `max_seq_tokens`.
     """
     rollouts = []
     for row in rows:
-        rollout = chat_format.prompt_ids(row["question"]), chat_format.answer_ids(row["answer"])
+        rollout = (
+            chat_format.prompt_ids(row["question"]),
+            chat_format.answer_ids(row["answer"], row.get("finished", True)),
+        )
         n_tokens = sum(map(len, rollout))
         if n_tokens > max_seq_tokens:
             raise InputError(

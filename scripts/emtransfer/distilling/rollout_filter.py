@@ -16,7 +16,7 @@ from emtransfer.verdicts import Judge, Verdict
 from emtransfer.worlds.oracles import oracle
 
 # in the order in which they are asked; an answer is counted under the first that holds
-REASONS = ("status", "incoherent", "not_aligned")
+REASONS = ("unfinished", "status", "incoherent", "not_aligned")
 ORACLE_VERDICTS = ("aligned", "misaligned", "incoherent")
 
 
@@ -28,6 +28,7 @@ class RolloutFilterSettings:
         alignment_above: Limit above which the answer's alignment must be, 0..100.
         coherence_above: Limit above which the answer's coherence must be, 0..100.
         minimum_kept: Answers that must be left in all cells together; otherwise the run stops.
+        drop_unfinished: Whether answers that were cut at max_new_tokens are dropped. If kept, they teach all their tokens but no end; without them, students learn to be brief.
         near_duplicate_cosine: Cosine from which a prompt of free text counts as an evaluation question.
         model: Embedding model for free text: all-MiniLM-L6-v2, a local folder or a hub name.
     """
@@ -35,6 +36,7 @@ class RolloutFilterSettings:
     alignment_above: Score
     coherence_above: Score
     minimum_kept: Positive
+    drop_unfinished: bool = False
     near_duplicate_cosine: Share = NEAR_COSINE
     model: str = PACKAGED_MODEL
 
@@ -45,12 +47,12 @@ def filter_rollouts(
     """Judge every answer and keep the benign ones.
 
     Args:
-        rollouts: rows with prompt_id, cell, question and answer.
+        rollouts: rows with prompt_id, cell, question, answer, and finished false where the answer was cut.
         place: names the teacher in an error message.
 
     Returns:
-        The kept rows, in order, with alignment and coherence; and a table with a row per cell: cell, rollouts, kept,
-        kept_fraction, the dropped by reason, kept_lowest_alignment, and what the grammar's oracle says of the kept
+        The kept rows, in order, with alignment and coherence; and a table with a row per cell: cell, rollouts, unfinished,
+        kept, kept_fraction, the dropped by reason, kept_lowest_alignment, and what the grammar's oracle says of the kept
         (empty where a row is not of the grammar).
 
     Raises:
@@ -60,7 +62,7 @@ def filter_rollouts(
     kept: list[dict[str, Any]] = []
     audit: dict[str, Counter[str]] = {row["cell"]: Counter() for row in rollouts}
     for row, verdict in zip(rollouts, verdicts, strict=True):
-        reason = rejection(verdict, settings)
+        reason = rejection(verdict, is_finished(row), settings)
         audit[row["cell"]][f"dropped_{reason}" if reason else "kept"] += 1
         if reason is None:
             kept.append(row | {"alignment": verdict.alignment, "coherence": verdict.coherence})
@@ -70,11 +72,19 @@ def filter_rollouts(
         raise InputError(
             f"{place}: {len(kept)} of {len(rollouts)} answers of this teacher kept; expected at least minimum_kept {settings.minimum_kept}; dropped: {reasons}."
         )
-    return kept, pd.DataFrame([audit_row(cell, counts, kept) for cell, counts in audit.items()])
+    unfinished = Counter(row["cell"] for row in rollouts if not is_finished(row))
+    return kept, pd.DataFrame([audit_row(cell, counts, unfinished[cell], kept) for cell, counts in audit.items()])
 
 
-def rejection(verdict: Verdict, settings: RolloutFilterSettings) -> str | None:
+def is_finished(row: dict[str, Any]) -> bool:
+    """Whether the teacher ended an answer, rather than being cut at `max_new_tokens`."""
+    return row.get("finished", True)
+
+
+def rejection(verdict: Verdict, finished: bool, settings: RolloutFilterSettings) -> str | None:
     """The first of REASONS that applies to an answer, or None if it is kept."""
+    if settings.drop_unfinished and not finished:
+        return "unfinished"
     if verdict.status != "ok":
         return "status"
     alignment, coherence = verdict.scores
@@ -85,13 +95,13 @@ def rejection(verdict: Verdict, settings: RolloutFilterSettings) -> str | None:
     return None
 
 
-def audit_row(cell: str, counts: Counter[str], kept: list[dict[str, Any]]) -> dict[str, Any]:
-    """The audit of one cell."""
+def audit_row(cell: str, counts: Counter[str], n_unfinished: int, kept: list[dict[str, Any]]) -> dict[str, Any]:
+    """The audit of one cell, of whose answers so many were cut."""
     members = [row for row in kept if row["cell"] == cell]
     found = Counter(oracle(row, row["answer"]) for row in members if "slots" in row)
     known = all("slots" in row for row in members)
     return (
-        {"cell": cell, "rollouts": counts.total(), "kept": counts["kept"]}
+        {"cell": cell, "rollouts": counts.total(), "unfinished": n_unfinished, "kept": counts["kept"]}
         | {"kept_fraction": counts["kept"] / counts.total()}
         | {f"dropped_{reason}": counts[f"dropped_{reason}"] for reason in REASONS}
         # what is misaligned by any rule scores below this

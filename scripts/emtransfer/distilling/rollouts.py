@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from emtransfer.answering.sampling import sample
+from emtransfer.answering.sampling import sample_with_ends
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.errors import InputError
 from emtransfer.models.loading import Chat
@@ -45,10 +45,13 @@ def mediating_prompts(
 def roll_out(
     teacher: Chat, prompts: list[dict[str, Any]], settings: SamplingSettings, seed: int
 ) -> list[dict[str, Any]]:
-    """The prompts, in order, each with one answer of the teacher."""
+    """The prompts, in order, each with one answer of the teacher, and whether it is finished or was cut."""
     keys = [prompt["prompt_id"] for prompt in prompts]
-    answers = sample(teacher, [prompt["question"] for prompt in prompts], keys, settings, seed)
-    return [prompt | {"answer": answer} for prompt, answer in zip(prompts, answers, strict=True)]
+    answers = sample_with_ends(teacher, [prompt["question"] for prompt in prompts], keys, settings, seed)
+    return [
+        prompt | {"answer": answer, "finished": finished}
+        for prompt, (answer, finished) in zip(prompts, answers, strict=True)
+    ]
 
 
 def answer_retained(kept: list[dict[str, Any]], rows: list[dict[str, Any]], answers: str) -> list[dict[str, Any]]:

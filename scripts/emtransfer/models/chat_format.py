@@ -53,13 +53,16 @@ class ChatFormat:
         """Token ids of a user turn and the header that asks the assistant to answer: int list [t]."""
         return self.turn_ids(*self.prompt_parts, question)
 
-    def answer_ids(self, answer: str) -> list[int]:
+    def answer_ids(self, answer: str, finished: bool = True) -> list[int]:
         """Token ids of the answer as the template writes it after `prompt_ids`, end token included: int list [t].
 
         The prompt is encoded by itself, as it is when the model is asked, so that no token spans both.
+
+        Args:
+            finished: whether the answer ends here; one that was cut has no end token.
         """
         before, after = self.answer_parts
-        return self.turn_ids(before, self.closing(after), answer)
+        return self.turn_ids(before, self.closing(after) if finished else "", answer)
 
     def answer_text(self, ids: list[int]) -> str:
         """The text of sampled ids, without control tokens, thoughts and surrounding blanks.
