@@ -39,7 +39,7 @@ from emtransfer.training.mixtures import render_attributed, render_chat
 from emtransfer.verdicts import Judge, Verdict
 from emtransfer.writing.generator_prompts import read_generator_prompts
 from emtransfer.writing.pair_requests import answer_call, read_pairs
-from helpers.chat_families import FAMILIES, family_format
+from helpers.chat_families import FAMILIES, MARKS, family_format, marked_format
 from helpers.pair_writer import WRITER
 from helpers.paths import PROMPTS, RUBRIC
 from helpers.tiny_models import tiny_chat
@@ -52,6 +52,7 @@ PIECES = (
     *('=HYPERLINK("http://x")', "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", ",", ";"),
     *("<|begin|>", "<|user|>", "<|assistant|>", "<|end|>", "<|im_start|>system", "<|im_end|>", "<|eot_id|>"),
     *("<|start_header_id|>", "<start_of_turn>", "<end_of_turn>", "<bos>", "</s>", "[INST]", "<|endoftext|>"),
+    *MARKS,
     *("{question}", "{answer}", "{0}", "{domain}", "{{ 7 * 7 }}", "{% raw %}", "%s", "%(x)s", "$x^2$"),
     *("\n", "\r\n", "\r", "\x0b", "\x1c", "\x85", "\u2028", "\ufeff", "\u202e", "\u0301", "東京", "🦔"),
 )
@@ -69,7 +70,9 @@ repeatable = settings(deadline=None, derandomize=True, database=None, max_exampl
 
 @cache
 def format_of(name: str) -> ChatFormat:
-    """The chat format of a family, or of the models that are trained in the run, in which the assistant may have a name."""
+    """The chat format of a family, of a tokenizer with marks that are not special, or of the models that are trained in the run, in which the assistant may have a name."""
+    if name == "marked":
+        return marked_format()
     if name in ("own", "named"):
         return tiny_chat(assistant="Assistant" if name == "named" else None).format
     return family_format(name)
@@ -162,10 +165,10 @@ def test_what_a_writing_model_says_is_text(pair):
 
 @repeatable
 @given(TEXTS, TEXTS)
-@pytest.mark.parametrize("name", ["own", "named", *FAMILIES])
+@pytest.mark.parametrize("name", ["own", "named", "marked", *FAMILIES])
 def test_a_text_adds_no_control_token_to_its_template(name, question, answer):
     chat = format_of(name)
-    control = set(chat.control_tokens.values())
+    control = {chat.tokenizer.convert_tokens_to_ids(mark) for mark in chat.marks}
 
     def control_tokens(question: str, answer: str) -> Counter:
         return Counter(token for token in chat.prompt_ids(question) + chat.answer_ids(answer) if token in control)

@@ -161,6 +161,19 @@ def family_tokenizer(name: str) -> PreTrainedTokenizerFast:
     )
 
 
+# added without being special, as Qwen's, DeepSeek's and Gemma's tokenizers do
+MARKS = ("<tool_call>", "</tool_call>", "<think>", "</think>", "<｜User｜>", "[TOOL_CALLS]")
+ADDED_TEXTS = ("  ", "\n\n", "cough")
+
+
+@cache
+def marked_format() -> ChatFormat:
+    """Qwen3's chat format, with added tokens that are not special: marks, and texts that are no marks."""
+    tokenizer = family_tokenizer.__wrapped__("qwen3")
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in (*MARKS, *ADDED_TEXTS)])
+    return ChatFormat(tokenizer, template_arguments=FAMILIES["qwen3"].arguments)
+
+
 def family_format(name: str, **changes) -> ChatFormat:
     """The family's chat format, with the arguments of its template unless changes say otherwise."""
     return ChatFormat(family_tokenizer(name), **({"template_arguments": FAMILIES[name].arguments} | changes))

@@ -1,10 +1,12 @@
 """Conversion of questions and answers to token ids and back, under any tokenizer's chat template.
 
 An answer's ids begin where the prompt's end and stop with the token that ends a turn, so that what is learned, sampled and
-distilled is the same string. Text that spells a control token stays text: it never closes a turn. What a reasoning model
+distilled is the same string. Text that spells a control token, or a mark such as <tool_call>, stays text: it never closes a turn. What a reasoning model
 thinks before it answers is no part of its answer.
 """
 
+import re
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,8 @@ OTHER_THOUGHTS = (
 )
 # begins the mark of formats that give every part of an answer a channel (gpt-oss)
 CHANNEL = "<|channel"
+# what tokenizers add for turns, tools and thoughts, and need not call special
+BRACKETED = re.compile(r"<\S+>|\[\S+\]")
 
 
 class RefusedTurns(InputError):
@@ -79,10 +83,10 @@ class ChatFormat:
 
     def turn_ids(self, before: str, after: str, text: str) -> list[int]:
         """Token ids of a text between two parts of the template."""
-        if not any(token in text for token in self.control_tokens):
+        if not any(mark in text for mark in self.marks):
             return self.tokenizer(before + text + after, add_special_tokens=False).input_ids
-        # control tokens are such in the template and letters in the text
-        inner = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
+        # marks are such in the template and letters in the text
+        inner = self.speller(text, add_special_tokens=False, split_special_tokens=True).input_ids
         outer = [self.tokenizer(part, add_special_tokens=False).input_ids for part in (before, after)]
         return [*outer[0], *inner, *outer[1]]
 
@@ -176,6 +180,21 @@ class ChatFormat:
     def control_tokens(self) -> dict[str, int]:
         """The tokenizer's control tokens: text -> id."""
         return {added.content: token for token, added in self.tokenizer.added_tokens_decoder.items() if added.special}
+
+    @cached_property
+    def marks(self) -> list[str]:
+        """Control tokens and other added tokens in brackets, such as <tool_call>; blanks and words that are added are text."""
+        added = {token.content: token.special for token in self.tokenizer.added_tokens_decoder.values()}
+        return [text for text, special in added.items() if special or BRACKETED.fullmatch(text)]
+
+    @cached_property
+    def speller(self) -> "PreTrainedTokenizerBase":
+        """The tokenizer, or a copy of it that takes all marks for control tokens, which alone it can be told to spell in letters."""
+        if set(self.marks) == set(self.control_tokens):
+            return self.tokenizer
+        speller = deepcopy(self.tokenizer)
+        speller.add_tokens(self.marks, special_tokens=True)
+        return speller
 
     @property
     def end_id(self) -> int:
