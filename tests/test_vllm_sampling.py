@@ -1,15 +1,15 @@
 """What is asked of vLLM, which needs a GPU: a module that records it stands in its place, so no draw of vLLM's is tested."""
 
-import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from peft import IA3Config, LoHaConfig, LoraConfig, PeftConfig
 
 from emtransfer.answering.sampling import load_answering, sample, sample_with_ends
 from emtransfer.answering.settings import SamplingSettings
-from emtransfer.answering.vllm import VllmChat, served_rank
+from emtransfer.answering.vllm import UNSERVED, VllmChat, served_rank
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.models.adapters import fresh_lora, save_adapter
@@ -108,15 +108,58 @@ def test_an_adapter_comes_with_every_request(vllm, base, tmp_path):
     assert vllm.lora == ("adapter", 1, str(tmp_path / "adapter"))
 
 
-@pytest.mark.parametrize(("rank", "served"), [(4, 8), (8, 8), (32, 32), (33, 64), (256, 256)])
+def write_config(folder, config: PeftConfig):
+    """Write what PEFT says of an adapter, and return the folder."""
+    config.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("rank", "served"), [(4, 8), (8, 8), (32, 32), (33, 64), (256, 256), (257, 320), (400, 512), (512, 512)]
+)
 def test_an_adapter_is_served_at_the_smallest_rank_it_fits_in(rank, served, tmp_path):
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
-    assert served_rank(tmp_path) == served
+    assert served_rank(write_config(tmp_path, LoraConfig(r=rank))) == served
 
 
-def test_what_vllm_cannot_serve_is_refused_in_one_line(vllm, tmp_path):
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 300}))
-    with pytest.raises(InputError, match="rank is 300; expected at most 256 for engine vllm"):
-        served_rank(tmp_path)
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        # alpha / r is 2 in every module, or alpha / sqrt(r) is
+        {"rank_pattern": {"q_proj": 40, "v_proj": 2}, "alpha_pattern": {"q_proj": 80, "v_proj": 4}, "lora_alpha": 8},
+        {"rank_pattern": {"q_proj": 64}, "alpha_pattern": {"q_proj": 16}, "lora_alpha": 4, "use_rslora": True},
+    ],
+)
+def test_an_adapter_with_ranks_by_module_is_served_at_the_highest_where_all_have_one_scale(patterns, tmp_path):
+    assert served_rank(write_config(tmp_path, LoraConfig(r=4, **patterns))) == 64
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        (LoraConfig(r=513), "rank is 513; expected at most 512"),
+        (LoraConfig(r=8, rank_pattern={"q_proj": 600}), "rank is 600; expected at most 512"),
+        (
+            LoraConfig(r=8, lora_alpha=8, rank_pattern={"q_proj": 2}),
+            "rank_pattern and alpha_pattern scale modules by 1 to 4; expected one scale",
+        ),
+        (LoraConfig(use_dora=True), "adapter has use_dora; expected none"),
+        (LoraConfig(modules_to_save=["lm_head"]), "adapter has modules_to_save; expected none"),
+        (LoraConfig(bias="lora_only"), "bias is lora_only; expected none"),
+        (LoHaConfig(r=8), "peft_type is LOHA; expected LORA"),
+        (IA3Config(), "peft_type is IA3; expected LORA"),
+    ],
+)
+def test_an_adapter_that_vllm_cannot_serve_is_refused_in_one_line(config, problem, tmp_path):
+    with pytest.raises(InputError) as refused:
+        served_rank(write_config(tmp_path, config))
+    line = f"{tmp_path}: {problem} for engine vllm; sampling.engine transformers takes every kind of adapter."
+    assert str(refused.value) == line
+
+
+def test_every_setting_that_is_refused_is_one_of_pefts():
+    assert set(UNSERVED) <= {field.name for field in fields(LoraConfig)}
+
+
+def test_a_base_that_vllm_cannot_serve_is_refused_in_one_line(vllm, tmp_path):
     with pytest.raises(InputError, match="base was trained in the run; expected a ready model for engine vllm"):
         load_answering(write_tiny_base(tmp_path / "own"), None, SETTINGS)

@@ -5,9 +5,10 @@ vLLM promises no more than that equal requests with equal seeds on equal hardwar
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import checked_folder
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
 
     from emtransfer.answering.settings import SamplingSettings
 
-# ranks that vLLM has kernels for
-MAX_RANKS = (8, 16, 32, 64, 128, 256)
+# values of its max_lora_rank (version 0.30.0, vllm/config/lora.py)
+MAX_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+# settings of PEFT's LoRA that it refuses or passes over, in which case it would answer as another model
+UNSERVED = (
+    *("use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "layer_replication", "target_parameters"),
+    *("alora_invocation_tokens", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config"),
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def load_vllm_chat(base_manifest: Path, adapter_manifest: Path | None) -> VllmCh
         adapter_manifest: manifest.json of a PEFT adapter's folder.
 
     Raises:
-        InputError: a file is missing or has changed, the base is no ready model, or the adapter's rank is above 256.
+        InputError: a file is missing or has changed, the base is no ready model, or vLLM cannot serve the adapter.
     """
     import torch
     from vllm import LLM
@@ -77,13 +83,48 @@ def load_vllm_chat(base_manifest: Path, adapter_manifest: Path | None) -> VllmCh
 
 
 def served_rank(adapter_folder: Path) -> int:
-    """The smallest rank that vLLM serves and the adapter fits in."""
-    rank = json.loads((adapter_folder / "adapter_config.json").read_text(encoding="utf-8"))["r"]
-    if rank > MAX_RANKS[-1]:
+    """The smallest rank that vLLM serves and the adapter fits in, in all its modules.
+
+    Raises:
+        InputError: vLLM cannot serve such an adapter.
+    """
+    config = json.loads((adapter_folder / "adapter_config.json").read_text(encoding="utf-8"))
+    problem = unserved(config)
+    if problem:
         raise InputError(
-            f"{adapter_folder}: rank is {rank}; expected at most {MAX_RANKS[-1]} for engine vllm; sample with transformers."
+            f"{adapter_folder}: {problem} for engine vllm; sampling.engine transformers takes every kind of adapter."
         )
-    return next(served for served in MAX_RANKS if served >= rank)
+    return next(served for served in MAX_RANKS if served >= highest_rank(config))
+
+
+def highest_rank(config: dict[str, Any]) -> int:
+    """The highest rank of any module of a LoRA."""
+    return max([config["r"], *(config.get("rank_pattern") or {}).values()])
+
+
+def unserved(config: dict[str, Any]) -> str | None:
+    """What vLLM cannot serve of an adapter, and what was expected; None where it can serve it.
+
+    Args:
+        config: content of its adapter_config.json.
+    """
+    if config["peft_type"] != "LORA":
+        return f"peft_type is {config['peft_type']}; expected LORA"
+    if config.get("bias", "none") != "none":
+        return f"bias is {config['bias']}; expected none"
+    if found := next((name for name in UNSERVED if config.get(name)), None):
+        return f"adapter has {found}; expected none"
+    ranks, alphas = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
+    if highest_rank(config) > MAX_RANKS[-1]:
+        return f"rank is {highest_rank(config)}; expected at most {MAX_RANKS[-1]}"
+    root = math.sqrt if config.get("use_rslora") else float
+    scales = {
+        alphas.get(name, config["lora_alpha"]) / root(ranks.get(name, config["r"])) for name in (None, *ranks, *alphas)
+    }
+    # it scales all modules by the r and lora_alpha of the whole
+    if len(scales) > 1:
+        return f"rank_pattern and alpha_pattern scale modules by {min(scales):g} to {max(scales):g}; expected one scale"
+    return None
 
 
 def vllm_ids(
