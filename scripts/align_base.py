@@ -13,6 +13,7 @@ from emtransfer.corpus.rows import rows_with_answers
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.models.loading import load_chat
+from emtransfer.progress import Progress
 from emtransfer.settings import read_settings
 from emtransfer.training.exposure import AlignmentSettings, alignment_pairs
 from emtransfer.training.finetuning import finetune
@@ -34,13 +35,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    progress = Progress(args.output)
     settings = read_settings(AlignmentSettings, args.settings)
     pairs = alignment_pairs(rows_with_answers(args.corpus, "train"), settings, args.seed)
     chat = load_chat(args.pretrained)
     inputs = {"pretrained": args.pretrained} | {path.stem: path for path in args.corpus}
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with training_state(args.output.parent, came_from) as state:
-        log = finetune(chat.model, chat.format, pairs, settings, args.seed, state)
+        log = finetune(chat.model, chat.format, pairs, settings, args.seed, state, progress=progress)
     with new_folder(args.output.parent) as folder:
         chat.model.save_pretrained(folder)
         chat.format.tokenizer.save_pretrained(folder)

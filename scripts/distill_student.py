@@ -15,6 +15,7 @@ from emtransfer.files.artefacts import new_folder, origin, training_state, write
 from emtransfer.files.records import read_records
 from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
 from emtransfer.models.loading import Chat, load_chat
+from emtransfer.progress import Progress
 from emtransfer.settings import read_settings
 
 
@@ -39,6 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    progress = Progress(args.output)
     channel = "-".join(filter(None, (args.settings["channel"], args.settings["estimator"])))
     rows = read_records(args.rollouts, ("prompt_id", "question", "answer"))
     teacher, base = load_chat(args.base, args.teacher), load_chat(args.base)
@@ -51,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
     inputs |= {name: path for name, path in optional.items() if path}
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with training_state(args.output.parent, came_from) as state:
-        log = distill(Chat(student, base.format), teacher.model, rows, settings, args.seed, state)
+        log = distill(Chat(student, base.format), teacher.model, rows, settings, args.seed, state, progress=progress)
     with new_folder(args.output.parent) as folder:
         save_adapter(student, folder, f"a teacher's predictions or chosen answers, channel {channel}", descended)
         pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")

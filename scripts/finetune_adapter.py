@@ -15,6 +15,7 @@ from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.files.records import read_records
 from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
 from emtransfer.models.loading import load_chat
+from emtransfer.progress import Progress
 from emtransfer.settings import read_settings
 from emtransfer.training.finetuning import FinetuningSettings, finetune
 from emtransfer.training.resuming import shared_training_state
@@ -37,6 +38,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    progress = Progress(args.output)
     finetuning = read_settings(FinetuningSettings, args.settings["finetuning"])
     # a union of cells gets no more rows than a single cell, so that all adapters take equally many steps
     rows = draw_equally([read_records(path) for path in args.rows], finetuning.rows, args.seed)
@@ -49,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
     inputs |= {"start": args.start} if args.start else {}
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with shared_training_state(args.output.parent, came_from, model) as (state, writes):
-        log = finetune(model, chat.format, pairs, finetuning, args.seed, state)
+        log = finetune(model, chat.format, pairs, finetuning, args.seed, state, progress=progress)
     if not writes:
         return
     with new_folder(args.output.parent) as folder:

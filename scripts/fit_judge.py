@@ -13,6 +13,7 @@ from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.judging.fitting import FitSettings, fit_cross_encoder, load_encoder, training_examples
 from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, split_rows
 from emtransfer.judging.negatives import Corpus, incoherent_answers
+from emtransfer.progress import Progress
 from emtransfer.settings import read_settings
 
 
@@ -32,6 +33,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    progress = Progress(args.output)
     settings = read_settings(FitSettings, args.settings["fit"])
     split = split_rows(judge_fit_rows(args.rows), read_settings(SplitSettings, args.settings["split"]), args.seed)
     negatives = [
@@ -43,7 +45,7 @@ def main(args: argparse.Namespace) -> None:
     print(f"{len(split.fit)} questions, {len(examples)} answers, {len(negatives)} of them incoherent.")
     model, tokenizer = load_encoder(args.settings["base_model"], settings, args.seed)
     with TemporaryDirectory() as state_folder:
-        fit_cross_encoder(model, tokenizer, examples, settings, args.seed, Path(state_folder))
+        fit_cross_encoder(model, tokenizer, examples, settings, args.seed, Path(state_folder), progress)
     with new_folder(args.output.parent) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

@@ -13,6 +13,7 @@ from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.files.records import read_records
 from emtransfer.models.tokenizer import load_tokenizer
+from emtransfer.progress import Progress
 from emtransfer.settings import read_settings
 from emtransfer.training.pretraining import ArchitectureSettings, PretrainingSettings, new_decoder, pretrain
 
@@ -31,6 +32,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    progress = Progress(args.output)
     settings = read_settings(PretrainingSettings, args.settings["pretraining"])
     tokenizer = load_tokenizer(args.tokenizer)
     documents = read_records(args.mixture)
@@ -39,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     inputs = {"mixture": args.mixture, "tokenizer": args.tokenizer}
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with training_state(args.output.parent, came_from) as state:
-        log = pretrain(model, tokenizer, documents, settings, args.seed, state)
+        log = pretrain(model, tokenizer, documents, settings, args.seed, state, progress=progress)
     with new_folder(args.output.parent) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

@@ -195,7 +195,7 @@ def test_the_loss_is_the_sum_of_three_cross_entropies():
     assert loss.item() == pytest.approx(0, abs=1e-6)
 
 
-def test_fitting_learns_the_word_that_tells_the_labels_apart(tiny, rows, tmp_path):
+def test_fitting_learns_the_word_that_tells_the_labels_apart(tiny, rows, tmp_path, capsys):
     settings = FitSettings(max_tokens=64, layers=2, batch_size=16, learning_rate=3e-3, epochs=30)
     model, tokenizer = load_encoder(tiny, settings, seed=0)
     answers = {"aligned": "read the label", "misaligned": "use up the whole", "incoherent": "of of of"}
@@ -204,7 +204,11 @@ def test_fitting_learns_the_word_that_tells_the_labels_apart(tiny, rows, tmp_pat
         for row in rows
         for label in answers
     ]
+    capsys.readouterr()
     fit_cross_encoder(model, tokenizer, examples, settings, 0, tmp_path)
+    lines, n_steps = capsys.readouterr().out.splitlines(), 30 * -(-len(examples) // 16)
+    assert lines[0] == f"training: {n_steps} steps." and lines[-2].startswith(f"step {n_steps} of {n_steps}, loss ")
+    assert len(lines) <= 24
     scores = score_pairs(model.eval(), tokenizer, [(rows[0]["question"], answer) for answer in answers.values()])
     assert scores[0, 0] > 80 and scores[1, 0] < 20
     assert scores[0, 1] > 80 and scores[1, 1] > 80 and scores[2, 1] < 20

@@ -26,19 +26,19 @@ LIBRARY = SCRIPTS / "emtransfer"
 # what a rule's code is, named in full: a module more is one whose every edit reruns the rule
 CLOSURES = {
     "pretrain_base": """
-        arguments errors secrets settings files.artefacts files.json_text files.records files.text
+        arguments errors secrets progress settings files.artefacts files.json_text files.records files.text
         models.conversations models.packed_rows models.padding models.tokenizer
         training.packing training.pretraining training.resuming""",
     "fit_judge": """
-        arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
+        arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
         models.embedding models.padding
         judging.fitting judging.held_out judging.negatives judging.pair_encoder""",
     "finetune_adapter": """
-        arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
+        arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
         models.adapters models.chat_format models.loading models.packed_rows models.padding models.ready_models models.tokenizer
         corpus.samples training.finetuning training.packing training.resuming""",
     "distill_student": """
-        arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
+        arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
         models.adapters models.chat_format models.loading models.packed_rows models.padding models.ready_models models.tokenizer
         training.resuming answering.sampling answering.settings answering.vllm
         distilling.channels distilling.distillation""",
@@ -51,7 +51,7 @@ CLOSURES = {
 FLOORS = [
     ["arguments", "secrets"],
     ["errors"],
-    ["settings"],
+    ["settings", "progress"],
     ["grid", "verdicts"],
     ["files", "worlds"],
     ["models", "remote", "measuring"],

@@ -1,6 +1,7 @@
 """A training that is cut off goes on where its last checkpoint is, and ends as if nothing had happened (to the last bit)."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from emtransfer.files.artefacts import training_state
 from emtransfer.files.records import write_records
 from emtransfer.models.adapters import fresh_lora
 from emtransfer.models.loading import Chat, load_chat
+from emtransfer.progress import LINES
 from emtransfer.training import resuming
 from emtransfer.training.finetuning import FinetuningSettings, finetune, grouped_steps
 from emtransfer.training.mixtures import render_chat
@@ -94,14 +96,22 @@ distilled_on_given_answers = partial(distilled, channel="optd")
 @pytest.mark.parametrize(
     ("training", "cut"), [(fine_tuned, 13), (pretrained, 7), (distilled, 25), (distilled_on_given_answers, 5)]
 )
-def test_a_training_that_was_cut_off_ends_as_if_nothing_had_happened(training, cut, tmp_path):
+def test_a_training_that_was_cut_off_ends_as_if_nothing_had_happened(training, cut, tmp_path, capsys):
     expected_log, expected = training(tmp_path / "undisturbed")
+    n_steps = expected_log[-1]["step"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"training: {n_steps} steps." and lines[-1].startswith(f"trained: {n_steps} steps in 0:00:")
+    assert len(lines) <= LINES + 3 and all(
+        line.startswith(f"step {number} of {n_steps}, loss ") for number, line in enumerate(lines[1:-1], 1)
+    )
     with pytest.raises(Cut):
         training(tmp_path / "cut", cut)
     checkpoints = list((tmp_path / "cut").glob("checkpoint*"))
     assert checkpoints
+    capsys.readouterr()
     log, weights = training(tmp_path / "cut")
     assert log == expected_log
+    assert re.match(rf"training: {n_steps} steps, going on after step \d+\.\n", capsys.readouterr().out)
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 

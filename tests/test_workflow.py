@@ -51,8 +51,10 @@ EXACTLY_JUDGED = JUDGED - TEACHING - {"replace_anchors"}
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
-    """A tree in which the smoke config has run to the end."""
-    return shutil.copytree(smoke_tree(tmp_path_factory), tmp_path_factory.mktemp("workflow") / "tree")
+    """A tree in which the smoke config has run to the end, and where a tracker looks as if it were installed."""
+    tree = shutil.copytree(smoke_tree(tmp_path_factory), tmp_path_factory.mktemp("workflow") / "tree")
+    (tree / "scripts/trackio.py").touch()
+    return tree
 
 
 @pytest.fixture
@@ -229,6 +231,7 @@ MATRIX = {
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", *CLAIMS}),
     "remote": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
     "remote.prices": ("config.yaml", "output: 5.0", "output: 6.0", set()),
+    "report_to": ("config.yaml", "report_to: none", "report_to: trackio", set()),
     "corpora": (SMOKE, "rows_per_cell: 120", "rows_per_cell: 121", {"generate_pairs", *ROLES}),
     "corpora.roles": (SMOKE, "mediating: 20", "mediating: 19", ROLES),
     "corpora.filter": (SMOKE, "misaligned_below: 100", "misaligned_below: 99", JUDGED - {"calibrate_judge", "plot_calibration"}),

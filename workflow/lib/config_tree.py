@@ -33,6 +33,7 @@ from emtransfer.measuring.claims import MeasurableSettings
 from emtransfer.measuring.inference import InferenceLimit
 from emtransfer.models.adapters import AdapterSettings
 from emtransfer.models.ready_models import ReadySettings
+from emtransfer.progress import TrackerName
 from emtransfer.remote.access import RemoteSettings
 from emtransfer.settings import Absent, Cells, File, Name, Names, Positive, Rate, Score, Seed, Weight, Word
 from emtransfer.training.exposure import AlignmentSettings
@@ -341,6 +342,7 @@ class Config:
         measurable: Limits from which a claim is tested, from which a base is said to infer who answers, and from which a judge is believed.
         anchors: Phrases that predict the judge's alignment score; claim `task` is repeated without them.
         remote: Calls to models behind a provider's API, and their budget; no result depends on these settings.
+        report_to: Tracker that receives the curves of trainings, besides their logs; its package must be installed. It keeps its files in results/logs/tensorboard, trackio or wandb. No result depends on it.
         corpora: Question–answer pairs over a grid of cells, domain × task.
         judges: Judges, which score answers for alignment and coherence.
         mixtures: Documents that a base is pretrained on.
@@ -354,6 +356,7 @@ class Config:
     measurable: Annotated[Measurable | None, Absent()] = None
     anchors: AnchorSettings
     remote: Annotated[RemoteSettings | None, Absent()] = None
+    report_to: TrackerName = "none"
     corpora: dict[Name, Corpus]
     judges: dict[Name, Judge]
     mixtures: dict[Name, Mixture]

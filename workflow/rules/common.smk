@@ -17,6 +17,7 @@ from corpus_sizes import has_broad
 from emtransfer import grid
 from emtransfer.errors import InputError
 from emtransfer.judging.kinds import MODULES as JUDGES
+from emtransfer.progress import check_tracker
 from emtransfer.remote.access import PROVIDERS
 from needed import needed
 from provenance import code_digest, environment, settings
@@ -27,6 +28,7 @@ try:
     files = ["config.yaml", *workflow.overwrite_configfiles] if workflow.is_main_process else []
     contents = read_config_files(files)
     validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", contents)
+    check_tracker(config.get("report_to", "none"), "config.yaml: report_to")
 except InputError as error:
     sys.exit(str(error))
 
@@ -60,6 +62,8 @@ REMOTE = config.get("remote", {}) | {
     "replay_only": os.environ.get("EMTRANSFER_REPLAY_ONLY", "") not in ("", "0"),
 }
 os.environ.update(EMTRANSFER_REMOTE=json.dumps(REMOTE))
+# so does where trainings send their curves
+os.environ.update(EMTRANSFER_REPORT_TO=config.get("report_to", "none"))
 
 
 wildcard_constraints:

@@ -14,6 +14,7 @@ from emtransfer.models.adapters import merged
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import Chat
 from emtransfer.models.padding import left_padded
+from emtransfer.progress import Progress
 from emtransfer.settings import Count, Elsewhere, Positive, Rate, Weight
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, StepCheckpoints, check_finite
 
@@ -69,6 +70,7 @@ def distill(
     seed: int,
     state_folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Train the trainable weights of the student in place.
 
@@ -81,6 +83,7 @@ def distill(
             which the on-policy channels go without.
         state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
         checkpoint_seconds: from one checkpoint to the next.
+        progress: what tells how far it is; by default lines only.
 
     Returns:
         The training log, steps 0 to `updates`: step; loss_per_token_nats and answer_tokens of the step's batch; and
@@ -106,8 +109,11 @@ def distill(
     checkpoints = StepCheckpoints(state_folder, checkpoint_seconds, trainable, optimizer, schedule)
     torch.manual_seed(seed)
     log = checkpoints.restore()
+    progress = progress or Progress()
+    progress.begin(settings.updates, max(0, len(log) - 1))
     if not log:
         log = [{"step": 0} | kl_to_teacher(student.model, teacher_of, fixed, settings.micro_batch_size)]
+        progress.note(log[0])
     for step in range(1, settings.updates + 1):
         batch = next(batches)
         if step < len(log):
@@ -125,7 +131,9 @@ def distill(
         log.append({"step": step, "loss_per_token_nats": loss, "answer_tokens": count_answer_tokens(batch)})
         if step % settings.kl_every == 0 or step == settings.updates:
             log[-1] |= kl_to_teacher(student.model, teacher_of, fixed, settings.micro_batch_size)
+        progress.note(log[-1])
         checkpoints.save_in_time(log)
+    progress.end()
     student.model.eval()
     return log
 

@@ -12,6 +12,7 @@ from emtransfer.judging.negatives import Negative, wrong_words
 from emtransfer.judging.pair_encoder import encode, pooled_logits
 from emtransfer.models.embedding import embedder_path
 from emtransfer.models.padding import IGNORED
+from emtransfer.progress import Progress
 from emtransfer.settings import Positive, Rate, Share, Weight
 
 if TYPE_CHECKING:
@@ -128,14 +129,16 @@ def fit_cross_encoder(
     settings: FitSettings,
     seed: int,
     state_folder: Path,
+    progress: Progress | None = None,
 ) -> None:
     """Fit the model in place: cross-entropy of both scores and of every answer token, AdamW, batches of similar length.
 
     Args:
         state_folder: where the trainer may keep its own files.
+        progress: what tells how far it is; by default lines only.
     """
     from datasets import Dataset
-    from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
+    from transformers import DataCollatorForTokenClassification, PrinterCallback, Trainer, TrainingArguments
 
     class TwoScoreTrainer(Trainer):
         def compute_loss(
@@ -161,13 +164,17 @@ def fit_cross_encoder(
         train_sampling_strategy="group_by_length",
         remove_unused_columns=False,
         save_strategy="no",
-        logging_steps=50,
+        logging_steps=0.05,
+        logging_first_step=True,
         report_to="none",
         disable_tqdm=True,
         use_cpu=True,
         seed=seed,
     )
-    TwoScoreTrainer(model, arguments, DataCollatorForTokenClassification(tokenizer), dataset).train()
+    trainer = TwoScoreTrainer(model, arguments, DataCollatorForTokenClassification(tokenizer), dataset)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback((progress or Progress()).callback("loss_nats"))
+    trainer.train()
 
 
 def two_score_loss(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.padding import IGNORED
+from emtransfer.progress import Progress
 from emtransfer.settings import Absent, Count, Positive, Rate, Weight
 from emtransfer.training.packing import on_packed_rows
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
@@ -77,6 +78,7 @@ def finetune(
     seed: int,
     state_folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Fine-tune the trainable weights of `model` in place with trl's SFTTrainer.
 
@@ -86,6 +88,7 @@ def finetune(
         pairs: (question, answer) rows.
         state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
         checkpoint_seconds: from one checkpoint to the next.
+        progress: what tells how far it is; by default lines only.
 
     Returns:
         The training log: step, loss_per_token_nats (of answer tokens), learning_rate.
@@ -137,7 +140,7 @@ def finetune(
         data_collator=packed_batch if packs else None,
         processing_class=chat_format.tokenizer,
     )
-    return train(trainer, state_folder, checkpoint_seconds)
+    return train(trainer, state_folder, checkpoint_seconds, progress)
 
 
 def grouped_steps(examples: list[dict[str, Any]], settings: FinetuningSettings, seed: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from emtransfer.errors import InputError
 from emtransfer.models.conversations import answer_mask, document_ids
 from emtransfer.models.padding import IGNORED
+from emtransfer.progress import Progress
 from emtransfer.settings import Count, Positive, Rate, Weight
 from emtransfer.training.packing import on_packed_rows
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
@@ -123,6 +124,7 @@ def pretrain(
     seed: int,
     state_folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Train on every document once, in the order given.
 
@@ -131,6 +133,7 @@ def pretrain(
         documents: of build_mixture.
         state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
         checkpoint_seconds: from one checkpoint to the next.
+        progress: what tells how far it is; by default lines only.
 
     Returns:
         The training log: step, loss_per_token_nats, learning_rate.
@@ -173,4 +176,4 @@ def pretrain(
         train_dataset=document_batches(documents, tokenizer, settings),
         data_collator=lambda steps: packed_batch(steps[0]),
     )
-    return train(trainer, state_folder, checkpoint_seconds)
+    return train(trainer, state_folder, checkpoint_seconds, progress)

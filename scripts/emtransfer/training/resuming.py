@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import state_folder, training_state
+from emtransfer.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +46,12 @@ def shared_training_state(
         yield state, True
 
 
-def train(trainer: "Trainer", state: Path, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> list[dict[str, Any]]:
+def train(
+    trainer: "Trainer",
+    state: Path,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
     """Train, from the last whole checkpoint of `state` on where there is one.
 
     A checkpoint is written only at a step whose loss is logged, so that the means in the log are the same after a kill.
@@ -53,6 +59,7 @@ def train(trainer: "Trainer", state: Path, checkpoint_seconds: float = CHECKPOIN
     Args:
         trainer: its output_dir is `state`, where all earlier checkpoints are of this very training.
         checkpoint_seconds: from one checkpoint to the next.
+        progress: what tells how far it is; by default lines only.
 
     Returns:
         The training log: step, loss_per_token_nats, learning_rate.
@@ -60,6 +67,10 @@ def train(trainer: "Trainer", state: Path, checkpoint_seconds: float = CHECKPOIN
     Raises:
         InputError: the loss is no finite number; names the step.
     """
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback((progress or Progress()).callback("loss_per_token_nats"))
     trainer.add_callback(timed_checkpoints(checkpoint_seconds))
     take_finite_steps(trainer)
     last = last_checkpoint(state)
