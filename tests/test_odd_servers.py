@@ -7,6 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+import zlib
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -150,6 +153,75 @@ def test_a_body_that_is_not_packed_as_it_says_is_lost(api, encoding, loopback, t
     with pytest.raises(InputError, match="1 of 1 calls got no reply"):
         asked(api, tmp_path, calls_of(api, 1))
     assert sent(tmp_path) == (0, 0, LOST_TRIES) and loopback.asked == LOST_TRIES
+
+
+# ---- bodies without end
+
+LONG = 200_000_000
+
+
+def packed(begin: bytes, piece: bytes) -> bytes:
+    """Some bytes, and others over and over, packed so that they are few on the line; what packs them sees them once."""
+    packer = zlib.compressobj(wbits=31)
+    first, n_pieces = packer.compress(begin) + packer.flush(zlib.Z_FULL_FLUSH), 2**20 // len(piece)
+    block = packer.compress(piece * n_pieces) + packer.flush(zlib.Z_FULL_FLUSH)
+    return first + block * -(-LONG // 2**20)
+
+
+@contextmanager
+def little_memory(most_bytes: int = 40_000_000):
+    """Python's own memory, the bodies that libraries unpack included, stays below a limit, far below what is unpacked."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < most_bytes < LONG / 4
+    finally:
+        tracemalloc.stop()
+
+
+# status -> attempts, what each of them came to, and the reason
+LONG_BODIES = {
+    200: (LOST_TRIES, "lost", UNREADABLE),
+    400: (1, "refused", "400"),
+    429: (TRIES, "refused", "429"),
+    502: (LOST_TRIES, "lost", "502"),
+}
+
+
+@pytest.mark.parametrize("api", ["anthropic", "openai"])
+@pytest.mark.parametrize("status", LONG_BODIES)
+def test_a_body_without_end_takes_little_memory_and_counts_as_its_status(status, api, loopback, tmp_path):
+    n_tries, counts_as, reason = LONG_BODIES[status]
+    # blanks behind a good reply change nothing but its length
+    loopback.twist = lambda wanted, body, content: (status, {"content-encoding": "gzip"}, packed(content, b" "))
+    with little_memory(), pytest.raises(InputError, match=rf"1 of 1 calls got no reply \(1 {reason}\)"):
+        asked(api, tmp_path, calls_of(api, 1))
+    assert sent(tmp_path) == ((0, n_tries, 0) if counts_as == "refused" else (0, 0, n_tries))
+    assert loopback.asked == n_tries
+
+
+def test_results_are_read_as_a_stream_and_a_line_without_end_costs_none_of_the_others(loopback, tmp_path, capsys):
+    loopback.twist = lambda wanted, body, content: (
+        (200, {"content-encoding": "gzip"}, packed(content, b"0")) if wanted == "results" else None
+    )
+    with little_memory():
+        assert len(asked("batches", tmp_path, calls_of("batches"))) == 4
+    assert len(loopback.batches) == 1 and sent(tmp_path) == (4, 0, 0)
+    assert "odd results are passed over; line 5 cannot be read." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wanted", ["batch", "results"])
+def test_results_and_a_state_without_end_stay_open(wanted, loopback, tmp_path, monkeypatch):
+    monkeypatch.setattr("emtransfer.remote.sdks.LONGEST_RESULTS_BYTES", 10_000_000)
+    monkeypatch.setattr("emtransfer.remote.batching.TRIES", 2)
+    loopback.twist = lambda now, body, content: (
+        (200, {"content-encoding": "gzip"}, packed(content, b" ")) if now == wanted else None
+    )
+    with little_memory(), pytest.raises(InputError, match=r"\(4 unreadable reply, reading batch msgbatch_1\)"):
+        asked("batches", tmp_path, calls_of("batches"))
+    loopback.twist = None
+    assert len(asked("batches", tmp_path, calls_of("batches"))) == 4
+    assert len(loopback.batches) == 1 and sent(tmp_path) == (4, 0, 0)
 
 
 # ---- statuses

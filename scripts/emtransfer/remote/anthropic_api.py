@@ -6,7 +6,7 @@ Key and address come from the environment: ANTHROPIC_API_KEY, and ANTHROPIC_BASE
 import json
 import time
 from collections.abc import Set
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -126,12 +126,19 @@ class AnthropicProvider:
                 if not batch.results_url:
                     raise BatchGone("results no longer kept")
                 # the SDK would send the key to whatever host `results_url` names
-                results = self.client.get(f"/v1/messages/batches/{batch_id}/results", cast_to=httpx2.Response)
+                # a stream of lines, in one piece perhaps larger than memory
+                results: Any = self.client.get(
+                    f"/v1/messages/batches/{batch_id}/results",
+                    cast_to=httpx2.Response,
+                    stream=True,
+                    stream_cls=anthropic.Stream,
+                )
             except anthropic.APIStatusError as error:
                 if error.status_code in (404, 410):
                     raise BatchGone("batch unknown to the provider") from None
                 raise
-            return read_results(results.content, keys)
+            with closing(results):
+                return read_results(results.iter_bytes(), keys)
 
 
 def provider_time(response: httpx2.Response, seconds_ago: float) -> datetime | None:

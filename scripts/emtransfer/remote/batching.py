@@ -100,9 +100,9 @@ class Batching:
             self.account.keep(results.replies, batched=True)
             self.store.close_batch(batch, results.refused, results.lost)
             self.go_on(results, progress)
-            if results.odd:
+            if results.n_odd:
                 print(
-                    f"Batch {batch.id}: {len(results.odd)} odd results are passed over; {results.odd[0]}.", flush=True
+                    f"Batch {batch.id}: {results.n_odd} odd results are passed over; {results.first_odd}.", flush=True
                 )
 
     def wait_for(self, batch: Batch, keys: list[str]) -> BatchResults:

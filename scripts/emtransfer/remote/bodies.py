@@ -16,6 +16,8 @@ from emtransfer.remote.providers import CallFailed
 
 # no model's context is as long
 MOST_TOKENS = 10_000_000
+# nor is a reply, with probabilities of every token; that of a batch has a line of its results
+LONGEST_BYTES = 8 * 2**20
 
 
 class UnreadableReply(CallFailed):

@@ -35,13 +35,15 @@ class BatchResults:
         replies: key -> reply of the calls that succeeded.
         refused: key -> reason of the calls that were not made, which cost nothing.
         lost: key -> reason of the calls of which cannot be told what came of them, those without a result among them.
-        odd: what else the results hold, an entry each: lines that cannot be read, ids that were never handed in.
+        n_odd: how much else the results hold: lines that cannot be read, ids that were never handed in.
+        first_odd: the first of it, in words.
     """
 
     replies: dict[str, Reply]
     refused: dict[str, str] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
-    odd: list[str] = field(default_factory=list)
+    n_odd: int = 0
+    first_odd: str = ""
 
 
 class Provider(Protocol):

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 
 from emtransfer.errors import InputError
-from emtransfer.remote.bodies import UnreadableReply
+from emtransfer.remote.bodies import LONGEST_BYTES, UnreadableReply
 from emtransfer.remote.providers import CallFailed
 from emtransfer.secrets import is_key, keep_out_of_logs, without_secrets
 
@@ -23,6 +23,10 @@ from emtransfer.secrets import is_key, keep_out_of_logs, without_secrets
 SURELY_UNPAID = (500, 503, 529)
 # never sent, since no connection came about
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+# of all results of a batch, which are read line by line
+LONGEST_RESULTS_BYTES = 2**30
+# of what is said with an error, of which the SDKs make several copies
+LONGEST_ERROR_BYTES = 2**20
 
 
 def client_settings(sdk: ModuleType, timeout_seconds: float) -> dict[str, Any]:
@@ -32,8 +36,33 @@ def client_settings(sdk: ModuleType, timeout_seconds: float) -> dict[str, Any]:
     return {
         "max_retries": 0,
         "timeout": timeout_seconds,
-        "http_client": sdk.DefaultHttpxClient(follow_redirects=False),
+        "http_client": sdk.DefaultHttpxClient(follow_redirects=False, event_hooks={"response": [keep_short]}),
     }
+
+
+def keep_short(response: httpx2.Response) -> None:
+    """Let no more be read of a response than the longest has, unpacked, whatever a few bytes unpack to.
+
+    Of a longer one that is an error, the status says enough; any other cannot be decoded.
+    """
+    whole = response.iter_bytes
+    longest = LONGEST_RESULTS_BYTES if response.request.url.path.endswith("/results") else LONGEST_BYTES
+    if not response.is_success:
+        longest = LONGEST_ERROR_BYTES
+
+    def iter_bytes(chunk_size: int | None = None) -> Iterator[bytes]:
+        n_bytes = 0
+        for piece in whole(chunk_size):
+            n_bytes += len(piece)
+            if n_bytes > longest:
+                response.close()
+                if response.is_success:
+                    raise httpx2.DecodingError(f"more than {longest} bytes")
+                return
+            yield piece
+
+    # what `read` and all other ways to a body go through
+    response.iter_bytes = iter_bytes  # type: ignore[method-assign]
 
 
 def checked_key(variable: str) -> str:
@@ -83,6 +112,8 @@ def sdk_errors(sdk: ModuleType, base: type[Exception], provider: str, model: str
     except sdk.APIConnectionError as error:
         if isinstance(error.__cause__, (httpx2.UnsupportedProtocol, httpx2.InvalidURL)):
             raise InputError(no_address(address)) from None
+        if isinstance(error.__cause__, httpx2.DecodingError):
+            raise UnreadableReply from None
         sent = not isinstance(error.__cause__, NOT_SENT)
         late = sent and isinstance(error, sdk.APITimeoutError)
         reason = "timeout" if late else "connection lost" if sent else "no connection"
