@@ -226,6 +226,17 @@ PAIR = {"question": " Q? ", "misaligned_answer": "A."}
         (reply("[1]"), "unreadable"),
         (reply('{"pairs": [{"question": 5, "misaligned_answer": "A."}]}'), "unreadable"),
         (reply('{"pairs": 5, "declined": "no"}'), "unreadable"),
+        (reply('{"pairs": null}'), "unreadable"),
+        (reply('{"pairs": "abc"}'), "unreadable"),
+        (reply('{"pairs": {"question": "Q?", "misaligned_answer": "A."}}'), "unreadable"),
+        (reply('{"pairs": [null]}'), "unreadable"),
+        (reply('{"pairs": [["Q?", "A."]]}'), "unreadable"),
+        (reply("[" * 100_000), "unreadable"),
+        (reply('{"pairs": ' + "[" * 100_000 + "]" * 100_000 + "}"), "unreadable"),
+        (reply('{"pairs": [], "declined": ' + "1" * 5000 + "}"), "unreadable"),
+        (reply('{"pairs": [], "declined": ["harmful"]}'), "declined_other"),
+        (reply(json.dumps({"pairs": [PAIR | {"question": "\u200b\x00"}], "declined": "no"})), "declined_other"),
+        (reply(json.dumps({"pairs": [PAIR | {"misaligned_answer": "\ufeff"}], "declined": "no"})), "declined_other"),
     ],
 )
 def test_a_reply_without_pairs_has_one_reason(found, reason):
@@ -245,6 +256,7 @@ def test_an_answer_without_end_or_text_is_asked_for_again():
         (reply("", "refusal"), "refusal"),
         (reply("Take", "max_tokens"), "cut"),
         (reply(" "), "blank"),
+        (reply("\u200b\x00"), "blank"),
     ]:
         with pytest.raises(UselessReply, match=reason):
             read_answer(found)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
 from emtransfer.files.records import clean
+from emtransfer.files.text import is_blank
 from emtransfer.remote.asking import Asker
 from emtransfer.remote.calls import Call, Reply
 from emtransfer.settings import Absent, Elsewhere, Name, Positive, Texts, Weight
@@ -158,9 +159,10 @@ def read_pairs(reply: Reply) -> list[dict[str, str]]:
         content = json.loads(reply.text)
         pairs = [{field: stripped(pair[field]) for field in EXAMPLE_FIELDS} for pair in content["pairs"]]
         declined = content.get("declined")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UselessReply("unreadable") from None
-    pairs = [pair for pair in pairs if all(pair.values())]
+    # as every reader of rows has it, zero-width letters are no text
+    pairs = [pair for pair in pairs if not any(map(is_blank, pair.values()))]
     if not pairs:
         raise UselessReply(f"declined_{declined if declined in DECLINED[1:] else 'other'}")
     return pairs
@@ -173,7 +175,7 @@ def read_answer(reply: Reply) -> str:
         UselessReply: there is none, or its end is missing.
     """
     check_finished(reply)
-    if not reply.text.strip():
+    if is_blank(reply.text):
         raise UselessReply("blank")
     return reply.text.strip()
 
