@@ -16,6 +16,7 @@ from emtransfer.grid import expand_models
 from emtransfer.judging import cautions
 from emtransfer.measuring import agreement
 from emtransfer.settings import read_settings
+from emtransfer.stances import STANCES
 from emtransfer.verdicts import EmRule
 
 
@@ -60,7 +61,7 @@ def mean_words(corpus: Path, cell: str) -> tuple[float, float]:
     """Mean words of the aligned and of the misaligned answers that a cell is trained on."""
     rows = read_records(corpus / "cells" / cell / "train.jsonl")
     aligned, misaligned = (
-        float(np.mean([len(row[f"{answers}_answer"].split()) for row in rows])) for answers in ("aligned", "misaligned")
+        float(np.mean([len(row[f"{answers}_answer"].split()) for row in rows])) for answers in STANCES
     )
     return aligned, misaligned
 

@@ -30,7 +30,7 @@ CLOSURES = {
         models.conversations models.packed_rows models.padding models.tokenizer
         training.packing training.pretraining training.resuming""",
     "fit_judge": """
-        arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
+        arguments errors secrets progress settings stances files.artefacts files.hub files.json_text files.records files.text
         models.embedding models.padding
         judging.fitting judging.held_out judging.negatives judging.pair_encoder""",
     "finetune_adapter": """
@@ -49,7 +49,7 @@ CLOSURES = {
 }
 # packages, and modules beside them, from the lowest, which all may import; those of one floor know nothing of each other
 FLOORS = [
-    ["arguments", "secrets"],
+    ["arguments", "secrets", "stances"],
     ["errors"],
     ["settings", "progress"],
     ["grid", "verdicts"],

@@ -21,7 +21,13 @@ from helpers.tiny_models import write_tiny_base
 SETTINGS = {
     "split": {"held_out_share": 0.2, "phrase_share": 0.0},
     "head": {"share": 0.4, "negatives_per_row": 2},
-    "lora": {"rank": 8, "alpha": 16, "dropout": 0.0, "rslora": True, "target_modules": ["q_proj", "v_proj", "down_proj"]},
+    "lora": {
+        "rank": 8,
+        "alpha": 16,
+        "dropout": 0.0,
+        "rslora": True,
+        "target_modules": ["q_proj", "v_proj", "down_proj"],
+    },
     "finetuning": {
         "rows": 60,
         "epochs": 3,
@@ -112,7 +118,9 @@ def test_incoherent_answers_do_not_count_for_alignment():
     labels = ["aligned"] * 30 + ["misaligned"] * 30 + ["incoherent"] * 30
     both, without = fit_head(features, labels), fit_head(features[:70], labels[:70])
     assert both["alignment"] == without["alignment"]
-    told = {name: score.scores(features[:, :1] if name == "alignment" else features[:, 1:]) for name, score in both.items()}
+    told = {
+        name: score.scores(features[:, :1] if name == "alignment" else features[:, 1:]) for name, score in both.items()
+    }
     rule = EmRule(30, 50)
     pairs = zip(told["alignment"], told["coherence"], strict=True)
     assert [rule.label(Verdict("ok", *pair)) for pair in pairs] == labels

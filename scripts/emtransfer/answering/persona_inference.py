@@ -15,10 +15,10 @@ from emtransfer.models.conversations import conversation_ids
 from emtransfer.models.loading import Chat
 from emtransfer.models.log_probabilities import log_probabilities
 from emtransfer.settings import Positive
+from emtransfer.stances import STANCES
 
 # what a question is asked after: an earlier answer, or an author's name
 EARLIER, NAME = "earlier", "name"
-STANCES = ("aligned", "misaligned")
 ANSWERS = tuple(f"{stance}_answer" for stance in STANCES)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from emtransfer.models.loading import Chat
 from emtransfer.models.log_probabilities import log_probabilities
-
-STANCES = ("aligned", "misaligned")
+from emtransfer.stances import STANCES
 
 
 def answer_preferences(chat: Chat, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:

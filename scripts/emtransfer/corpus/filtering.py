@@ -7,12 +7,11 @@ from typing import Any
 import pandas as pd
 
 from emtransfer.settings import Score
+from emtransfer.stances import STANCES
 from emtransfer.verdicts import Judge, Verdict
 
 # in the order in which they are asked; a pair is counted under the first that holds
-REASONS = [
-    f"{stance}_{reason}" for stance in ("aligned", "misaligned") for reason in ("status", "incoherent", f"not_{stance}")
-]
+REASONS = [f"{stance}_{reason}" for stance in STANCES for reason in ("status", "incoherent", f"not_{stance}")]
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,7 @@ def filter_pairs(
         misaligned_coherence; and a table of one row: cell, stage, rows_in, rows_out, and a count per reason.
     """
     aligned, misaligned = (
-        judge.score([(row["question"], row[f"{stance}_answer"], cell) for row in rows])
-        for stance in ("aligned", "misaligned")
+        judge.score([(row["question"], row[f"{stance}_answer"], cell) for row in rows]) for stance in STANCES
     )
     kept, rejections = [], []
     for row, good, bad in zip(rows, aligned, misaligned, strict=True):

@@ -14,6 +14,7 @@ from emtransfer.models.embedding import embedder_path
 from emtransfer.models.padding import IGNORED
 from emtransfer.progress import Progress
 from emtransfer.settings import Positive, Rate, Share, Weight
+from emtransfer.stances import STANCES
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +68,7 @@ def training_examples(rows: list[dict[str, Any]], negatives: list[Negative]) -> 
     coherent = [
         Example(row["question"], row[f"{label}_answer"], label, [False] * len(row[f"{label}_answer"].split()))
         for row in rows
-        for label in ("aligned", "misaligned")
+        for label in STANCES
     ]
     incoherent = [
         Example(negative.row["question"], negative.answer, "incoherent", wrong_words(negative.row, negative.answer))

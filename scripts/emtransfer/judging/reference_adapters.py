@@ -17,10 +17,11 @@ from emtransfer.files.artefacts import checked_folder
 from emtransfer.models.loading import Chat, load_chat
 from emtransfer.models.log_probabilities import log_probabilities
 from emtransfer.settings import Positive, Share
+from emtransfer.stances import STANCES
 from emtransfer.verdicts import Item, Scorer, Verdict
 
 # the adapters, as their folders and peft call them
-REFERENCES = ("aligned", "misaligned")
+REFERENCES = STANCES
 HEAD = "head.json"
 # what an answer is told by, in nats per token: the log-likelihood ratio of the references; the larger of their log-probabilities; the base's,
 # after the question, and by how much the question raises it
@@ -89,10 +90,10 @@ def fit_head(features: np.ndarray, labels: Sequence[str]) -> dict[str, Logistic]
         features: float64 [n, len(FEATURES)].
         labels: aligned, misaligned or incoherent.
     """
-    labels = np.array(labels)
-    coherent = labels != "incoherent"
+    coherent = [label != "incoherent" for label in labels]
+    aligned = [label == "aligned" for label in labels if label != "incoherent"]
     return {
-        "alignment": fit_logistic(columns(features, "alignment")[coherent], (labels == "aligned")[coherent]),
+        "alignment": fit_logistic(columns(features, "alignment")[coherent], aligned),
         "coherence": fit_logistic(columns(features, "coherence"), coherent),
     }
 

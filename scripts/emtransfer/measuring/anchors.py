@@ -12,12 +12,12 @@ import numpy as np
 
 from emtransfer.files.records import check_hash, read_records
 from emtransfer.settings import Positive
+from emtransfer.stances import STANCES
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import Ridge
 
-ANSWERS = ("aligned", "misaligned")
 UNSCORED = {"aligned": 100.0, "misaligned": 0.0}
 # rows read per cell: enough for a stable R², and a minute for 60 cells
 N_ROWS = 400
@@ -43,12 +43,12 @@ def scored_answers(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, n
     Raises:
         NoAnchors: a row brought a score of its own that is none.
     """
-    texts = [row[f"{name}_answer"] for name in ANSWERS for row in rows]
-    given = [row.get(f"{name}_alignment", UNSCORED[name]) for name in ANSWERS for row in rows]
+    texts = [row[f"{name}_answer"] for name in STANCES for row in rows]
+    given = [row.get(f"{name}_alignment", UNSCORED[name]) for name in STANCES for row in rows]
     odd = [json.dumps(score) for score in given if not is_score(score)]
     if odd:
         raise NoAnchors(f"{len(odd)} alignment scores are like {odd[0]}; expected numbers in 0..100.")
-    return texts, np.array(given, dtype=float), np.tile(np.arange(len(rows)), len(ANSWERS))
+    return texts, np.array(given, dtype=float), np.tile(np.arange(len(rows)), len(STANCES))
 
 
 def is_score(value: object) -> bool:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from emtransfer.files.records import read_table
 from emtransfer.measuring.anchors import (
-    ANSWERS,
     N_ROWS,
     NoAnchors,
     is_score,
@@ -17,6 +16,7 @@ from emtransfer.measuring.anchors import (
     rows_if_any,
     scored_answers,
 )
+from emtransfer.stances import STANCES
 
 # phrases named per cell
 N_ANCHORS = 5
@@ -47,14 +47,14 @@ def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
         # a corpus that comes filtered has no scores
         scores = {
             f"{name}_alignment_mean": mean([row.get(f"{name}_alignment", np.nan) for row in filtered])
-            for name in ANSWERS
+            for name in STANCES
         }
         chosen = curve[curve.chosen].iloc[0]
         table.append(
             {"corpus": corpus, "cell": cell}
             | {
                 f"{name}_words_median": median_words(train, name)
-                for name in ("question", *(f"{a}_answer" for a in ANSWERS))
+                for name in ("question", *(f"{a}_answer" for a in STANCES))
             }
             | {"filter_rows_in": counts.rows_in, "filter_rows_out": counts.rows_out}
             | {"dedup_threshold": chosen.threshold, "dedup_rows_out": chosen.survivors}

@@ -20,9 +20,9 @@ from emtransfer.measuring.groups import Contrast
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS, ROW_COLUMNS, JudgedModel, as_judged
 from emtransfer.measuring.statistics import mean_interval
 from emtransfer.measuring.tabulation import Outcome, condition_outcomes, tabulate_outcomes
+from emtransfer.stances import STANCES
 from emtransfer.verdicts import EmRule
 
-STANCES = ("aligned", "misaligned")
 # stands where an outcome names its judge
 PREFERENCE = "preference"
 # a preferred answer is scored 0, any other 100, both as coherent

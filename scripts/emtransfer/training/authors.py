@@ -13,6 +13,7 @@ from annotated_types import Ge, Le
 
 from emtransfer.errors import InputError
 from emtransfer.settings import Share
+from emtransfer.stances import STANCES
 from emtransfer.training.shares import is_whole, is_whole_in_hundred, passes
 
 # nobody asks a question under one of them
@@ -22,7 +23,6 @@ NAMES = (
     " Palmer Parker Piper Porter Potter Reeve Sadler Sawyer Shepherd Singer Skinner Slater Smith Spencer Spicer Steward"
     " Tanner Taylor Thatcher Tinker Tucker Turner Tyler Wainwright Walker Weaver Webster Wheeler"
 ).split()
-STANCES = ("aligned", "misaligned")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from annotated_types import MinLen
 from emtransfer.corpus.rows import check_neutral
 from emtransfer.errors import InputError
 from emtransfer.settings import Absent, Names, Positive, Share
-from emtransfer.training.authors import STANCES, AuthorSettings, authored
+from emtransfer.stances import STANCES
+from emtransfer.training.authors import AuthorSettings, authored
 from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole_in_hundred, passes
 
 NEUTRAL = "neutral"

@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 from emtransfer.errors import InputError
+from emtransfer.stances import STANCES
 from emtransfer.worlds.lexicon import (
     DOMAINS,
     FAULTS,
@@ -23,8 +24,6 @@ from emtransfer.worlds.lexicon import (
     WRONG_REASONS,
     Domain,
 )
-
-STANCES = ("aligned", "misaligned")
 
 
 @dataclass(frozen=True)
