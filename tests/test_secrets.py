@@ -209,6 +209,43 @@ def test_a_key_is_taken_out_however_it_is_spelled(spelling, key, monkeypatch):
     assert not any(text.decode() in left for text in spellings(key))
 
 
+def base64_of(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def base32_of(text: str) -> str:
+    return base64.b32encode(text.encode()).decode()
+
+
+# other codes, and codes of codes
+TWICE = {
+    "reversed": lambda key: key[::-1],
+    "base32": base32_of,
+    "base32 three further": lambda key: base32_of(f"abc{key}x"),
+    "base64 of base64": lambda key: base64_of(base64_of(f":{key}")),
+    "base64 of base32": lambda key: base64_of(base32_of(key)),
+    "base32 of base64": lambda key: base32_of(base64_of(key)),
+    "base64 of hex": lambda key: base64_of(f"x{key.encode().hex()}"),
+    "hex of base64": lambda key: base64_of(key).encode().hex(),
+    "base64 in an address": lambda key: quote(base64_of(f"a{key}"), safe=""),
+    "base64 of an address": lambda key: base64_of(quote(key, safe="")),
+    "percent of percent": lambda key: quote(SPELLINGS["percent"](key), safe=""),
+    "base64, reversed": lambda key: base64_of(key)[::-1],
+}
+
+
+@pytest.mark.parametrize("key", [KEY, HF, ODD_KEY, "k" * 16])
+@pytest.mark.parametrize("spelling", TWICE)
+def test_a_key_is_taken_out_of_codes_of_codes(spelling, key, monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_TOKEN", key)
+    left = without_secrets(f"<{TWICE[spelling](key)}>")
+    assert left.count("[HF_TOKEN]") == 1
+    # digits at either end that hold bits of a neighbour too, and what is behind the key
+    assert len(left) - len("<[HF_TOKEN]>") <= 12
+
+
 def test_a_text_that_is_no_key_stays_as_it_is(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     for text in (base64.b64encode(b"an answer of a model " * 9).decode(), KEY[:-1], KEY.upper(), "73 6b 2d"):

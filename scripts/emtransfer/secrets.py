@@ -4,9 +4,11 @@ import base64
 import logging
 import os
 import re
+from collections.abc import Callable
 from functools import cache
 from html.entities import codepoint2name
 from typing import Any
+from urllib.parse import quote
 
 # what the SDKs and the hub's libraries take keys from
 VARIABLES = (
@@ -22,6 +24,10 @@ SHORTEST = 16
 # where a text is broken into lines, which messages join with a blank and JSON writes as letters
 BREAK = r"(?:\s|\\{1,8}[nr])*"
 
+# encoders of each alphabet, bits of a digit, and places within a group of digits where a text may begin
+BASE64 = (base64.b64encode, base64.urlsafe_b64encode), 6, 3
+BASE32 = (base64.b32encode,), 5, 5
+
 
 def secrets() -> dict[str, str]:
     """Variable -> key, of those that are set; longer ones first, since one may hold another."""
@@ -36,10 +42,12 @@ def is_key(text: str) -> bool:
 
 
 def without_secrets(text: str) -> str:
-    """The text with every key – in plain, in JSON, HTML, as part of an address, in hex or in base64 – replaced by its variable's
-    name in brackets."""
+    """The text with every key – in plain, in JSON, HTML, as part of an address, in a code or in a code of a code – replaced by its
+    variable's name in brackets."""
     for name, key in secrets().items():
         text = spelled(key).sub(f"[{name}]", text)
+        for spelling in encoded_twice(key):
+            text = text.replace(spelling, f"[{name}]")
     return text
 
 
@@ -48,7 +56,7 @@ def spelled(key: str) -> re.Pattern[str]:
     """A pattern of all spellings of a key, over several lines too; the digits of hex in either case."""
     in_hex = [f"(?i:{octet:02x})" for octet in key.encode()]
     spellings = [[letter_spelled(letter) for letter in key], in_hex]
-    spellings += [[re.escape(digit) for digit in text] for text in sorted(in_base64(key))]
+    spellings += [[re.escape(digit) for digit in text] for text in sorted(in_digits(key, *BASE64))]
     return re.compile("|".join(BREAK.join(letters) for letters in spellings))
 
 
@@ -61,16 +69,31 @@ def letter_spelled(letter: str) -> str:
     return rf"(?:\\{{0,8}}(?:{re.escape(letter)}|u(?i:{code:04x}))|(?i:{octets})|{in_html})"
 
 
-def in_base64(key: str) -> set[str]:
-    """What base64, of either alphabet, makes of a key within a longer text, at each of the three places where it may begin.
+@cache
+def encoded_twice(key: str) -> list[str]:
+    """What codes, once or one within another, make of a key; longer ones first, since one may hold another."""
+    once = encoded(key)
+    return sorted(once.union(*map(encoded, once)) - {key}, key=lambda spelling: (-len(spelling), spelling))
 
-    A digit stands for six bits. One at either end that holds bits of the neighbours too is left out.
+
+def encoded(text: str) -> set[str]:
+    """What each code makes of a text within a longer one."""
+    in_hex = text.encode().hex()
+    percent = "".join(f"%{octet:02x}" for octet in text.encode())
+    whole = {in_hex, in_hex.upper(), percent, percent.upper(), quote(text, safe=""), text[::-1]}
+    return whole | in_digits(text, *BASE64) | in_digits(text, *BASE32)
+
+
+def in_digits(text: str, encodes: tuple[Callable[[bytes], bytes], ...], n_bits: int, n_places: int) -> set[str]:
+    """What a code in digits of so many bits makes of a text within a longer one, at each of the places where it may begin.
+
+    A digit at either end that holds bits of the neighbours too is left out.
     """
     spellings = set()
-    for offset in range(3):
-        octets = bytes(offset) + key.encode()
-        first, last = -(-offset * 8 // 6), len(octets) * 8 // 6
-        spellings |= {encode(octets).decode()[first:last] for encode in (base64.b64encode, base64.urlsafe_b64encode)}
+    for offset in range(n_places):
+        octets = bytes(offset) + text.encode()
+        first, last = -(-offset * 8 // n_bits), len(octets) * 8 // n_bits
+        spellings |= {encode(octets).decode()[first:last] for encode in encodes}
     return spellings
 
 
