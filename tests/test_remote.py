@@ -149,6 +149,12 @@ def test_a_reply_states_one_whole_number_or_a_word_of_the_rubric_or_is_no_score(
     assert is_settled(found) == (outcome != "asked again")
 
 
+@pytest.mark.parametrize("text", ["9" + "*" * 100_000 + "x", "9" + " *" * 50_000 + "x", "*" * 100_000, "9" * 100_000])
+def test_a_reply_of_many_marks_is_read_in_a_moment(text):
+    # where each mark more took all before it to be tried again, hours would not do
+    assert read_score(Reply("msg", text, "end_turn", Usage(1, 1))).score is None
+
+
 @pytest.mark.parametrize("text", ["250", "72.5", "85/10", "80 or 90"])
 def test_a_reply_with_a_number_that_is_no_score_is_not_paid_for_again(text, loopback, tmp_path):
     loopback.says = lambda body: text
