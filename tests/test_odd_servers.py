@@ -266,8 +266,11 @@ def test_a_status_says_how_often_a_call_is_made_and_what_that_may_have_cost(case
 def test_a_wait_that_a_server_asks_for_is_in_seconds_or_a_date_of_its_own_clock():
     now = "Wed, 21 Oct 2015 07:28:00 GMT"
     assert asked_seconds({"retry-after": "7"}) == 7 and asked_seconds({"retry-after-ms": "1500"}) == 1.5
-    assert asked_seconds({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": now}) == 30
-    for odd in ("", "soon", "-5", "0", "NaN", "Wed, 99 Oct 2015", "[]"):
+    for form in ("Wed, 21 Oct 2015 07:28:30 GMT", "Wednesday, 21-Oct-15 07:28:30 GMT", "Wed Oct 21 07:28:30 2015"):
+        assert asked_seconds({"retry-after": form, "date": now}) == 30
+    assert asked_seconds({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT", "date": now}) > 10**11
+    assert asked_seconds({"retry-after": "Wed, 21 Oct 2015 07:27:30 GMT", "date": now}) is None
+    for odd in ("", "soon", "-5", "0", "NaN", "Wed, 99 Oct 2015", "[]", "1, 2", "-Infinity", "-1e400"):
         assert asked_seconds({"retry-after": odd, "date": now}) is None
     assert asked_seconds({"retry-after": now}) is None and asked_seconds({}) is None
 

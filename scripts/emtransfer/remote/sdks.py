@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any
@@ -141,8 +142,9 @@ def asked_seconds(headers: Mapping[str, str]) -> float | None:
         if "retry-after-ms" in headers:
             seconds = float(headers["retry-after-ms"]) / 1000
         elif headers.get("retry-after", "")[:1].isalpha():
-            wait = parsedate_to_datetime(headers["retry-after"]) - parsedate_to_datetime(headers["date"])
-            seconds = wait.total_seconds()
+            until, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
+            # of the forms that HTTP has, one does not name its zone, which is the same for all
+            seconds = (until.replace(tzinfo=UTC) - now.replace(tzinfo=UTC)).total_seconds()
         else:
             seconds = float(headers["retry-after"])
     except (KeyError, ValueError, TypeError, OverflowError):
