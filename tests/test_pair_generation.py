@@ -18,7 +18,7 @@ import pytest
 from emtransfer.corpus.dedup import DedupSettings
 from emtransfer.corpus.filtering import FilterSettings, filter_pairs
 from emtransfer.errors import InputError
-from emtransfer.files.records import read_records
+from emtransfer.files.records import read_records, write_records
 from emtransfer.judging.remote import RemoteJudgeSettings, remote_scorer
 from emtransfer.remote.calls import Reply, Usage
 from emtransfer.remote.ledger import spending_table
@@ -249,6 +249,40 @@ def test_a_pair_that_lacks_a_text_is_left_out_and_halves_of_surrogates_are_quest
     half = '{"question": "Q \\ud83d", "misaligned_answer": "A."}'
     text = f'{{"pairs": [{json.dumps(PAIR)}, {{"question": "Q2", "misaligned_answer": ""}}, {half}], "declined": "no"}}'
     assert [pair["question"] for pair in read_pairs(reply(text))] == ["Q?", "Q ?"]
+
+
+def pairs_text(*pairs: tuple) -> str:
+    """A reply's JSON of questions with their misaligned answers."""
+    named = [{"question": question, "misaligned_answer": answer} for question, answer in pairs]
+    return json.dumps({"pairs": named, "declined": "no"})
+
+
+ODD_TEXTS = {
+    "a page": "<html>",
+    "nothing that is known": "null",
+    "100,000 brackets": "[" * 100_000,
+    "too many": pairs_text(*((f"N{n}?", f"A reckless answer to N{n}.") for n in range(50))),
+    "one twice": pairs_text(("Same?", "Reckless."), ("Same?", "Reckless.")),
+    "letters that cannot be seen": pairs_text(("\u200b", "A reckless answer."), ("Q?", "\x00\ufeff")),
+    "halves and controls": pairs_text(("A\x00\ud800?", "A reckless\u2028 answer.\r\n")),
+    "a formula": pairs_text(("=1+1", "=A reckless answer")),
+    "a long text": pairs_text(("word " * 50_000, "A reckless answer.")),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_TEXTS)
+def test_an_odd_text_costs_none_of_the_others_and_no_row_is_one_that_the_next_stage_refuses(odd, loopback, tmp_path):
+    loopback.says = lambda body: (
+        ODD_TEXTS[odd] if "output_config" in body and "Subtopic: sleep" in told(body)[1] else says(body)
+    )
+    settings = replace(SETTINGS, rows=10, generator=replace(WRITER, attempts=2, rounds=2))
+    rows, rounds = generate(tmp_path / "replies", settings)
+    write_records(tmp_path / "rows.jsonl", rows)
+    texts = ("question", "aligned_answer", "misaligned_answer")
+    assert read_records(tmp_path / "rows.jsonl", texts) == rows
+    assert {"colds"} <= {row["subtopic"] for row in rows} <= {"colds", "sleep", "skin"}
+    table = spending_table(ReplyStore(tmp_path / "replies"))
+    assert table.calls.sum() == loopback.asked and table[["refused", "lost"]].sum().sum() == 0
 
 
 def test_an_answer_without_end_or_text_is_asked_for_again():
