@@ -15,9 +15,9 @@ from emtransfer.settings import read_settings
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--corpus", required=True, help="name of the corpus in the config, for error messages")
     parser.add_argument("--cells", type=Path, nargs="+", required=True, help="eval rows, one JSONL per cell")
-    parser.add_argument("--broad", type=Path, help="JSONL of broad rows with roles; none: no broad prompts")
+    parser.add_argument("--broad", type=Path, help="JSONL of broad rows with roles; without it, no broad prompts")
     parser.add_argument(
         "--settings", type=json_argument, default={"prompts": 0}, help="JSON or @FILE: BroadEvalSettings"
     )

@@ -17,7 +17,7 @@ from emtransfer.models.embedding import embed_texts
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--questions", type=Path, required=True, help="YAML or JSON file of questions")
-    parser.add_argument("--mediating", type=Path, nargs="*", default=[], help="JSONL of rows that teachers are asked")
+    parser.add_argument("--mediating", type=Path, nargs="*", default=[], help="JSONL of mediating prompts")
     settings = "samples_per_paraphrase, skip_unusable and judge_prompts as in the config; near: cosines and models"
     parser.add_argument("--settings", type=json_argument, default={}, help=f"JSON or @FILE: {settings}")
     parser.add_argument("--output", type=Path, required=True, help="JSONL of prompts")

@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
         required=True,
         help="JSON or @FILE: split and calibration of the judge's config",
     )
-    parser.add_argument("--seed", type=int, required=True, help="the judge's seed, which held the answers out")
+    parser.add_argument("--seed", type=int, required=True, help="the judge's seed, which selects the held-out answers")
     parser.add_argument("--output", type=Path, required=True, help="CSV: cell, all or unseen_phrases, and the figures")
     return parser.parse_args()
 

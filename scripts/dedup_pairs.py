@@ -16,7 +16,7 @@ from emtransfer.settings import read_settings
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--corpus", required=True, help="name of the corpus in the config, for error messages")
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="rows, one {cell}.jsonl per cell")
     parser.add_argument(
         "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of DedupSettings"

@@ -22,9 +22,11 @@ from emtransfer.settings import read_settings
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
-    parser.add_argument("--teacher", type=Path, help="manifest.json of the teacher's adapter; none: the base teaches")
     parser.add_argument(
-        "--start", type=Path, help="manifest.json of the adapter the student starts from; else a fresh LoRA"
+        "--teacher", type=Path, help="manifest.json of the teacher's adapter; without it, the base teaches"
+    )
+    parser.add_argument(
+        "--start", type=Path, help="manifest.json of the adapter the student starts from; by default a fresh LoRA"
     )
     parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of the answers that are distilled")
     parser.add_argument(

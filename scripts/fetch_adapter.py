@@ -18,9 +18,9 @@ from emtransfer.settings import Repository, read_settings
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
-    parser.add_argument("--name", required=True, help="in published, for error messages")
+    parser.add_argument("--name", required=True, help="name in published, for error messages")
     parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of Repository")
-    parser.add_argument("--seed", type=int, required=True, help="of its answers, for the manifest")
+    parser.add_argument("--seed", type=int, required=True, help="seed of its answers, for the manifest")
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the adapter's folder")
     return parser.parse_args()

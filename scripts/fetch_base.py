@@ -17,11 +17,11 @@ from emtransfer.settings import read_settings
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--name", required=True, help="of the model in base_models, for error messages")
+    parser.add_argument("--name", required=True, help="name in base_models, for error messages")
     parser.add_argument(
         "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of ReadySettings"
     )
-    parser.add_argument("--seed", type=int, required=True, help="of the base's answers, for the manifest")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the base's answers, for the manifest")
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json of the base's folder")
     return parser.parse_args()

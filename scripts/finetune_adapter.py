@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
     parser.add_argument(
-        "--start", type=Path, help="manifest.json of the adapter training starts from; else a fresh LoRA"
+        "--start", type=Path, help="manifest.json of the adapter training starts from; by default a fresh LoRA"
     )
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="train rows, one JSONL per cell")
     parser.add_argument(

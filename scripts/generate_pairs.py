@@ -15,14 +15,14 @@ from emtransfer.settings import read_settings
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--corpus", required=True, help="name of the corpus in the config, for error messages")
     parser.add_argument(
         "--cells", nargs="+", required=True, help="each {domain}-{task}, or broad for the prompts outside the grid"
     )
     parser.add_argument(
         "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of CorpusSettings"
     )
-    parser.add_argument("--seed", type=int, required=True, help="of generated rows")
+    parser.add_argument("--seed", type=int, required=True, help="seed of generated rows")
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="JSONL of rows, one per cell")
     parser.add_argument(
         "--counts", type=Path, nargs="+", required=True, help="CSV per cell: rows in, rows out, dropped by reason"

@@ -15,7 +15,7 @@ from emtransfer.models.loading import load_chat
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
-    parser.add_argument("--adapter", type=Path, help="manifest.json of an adapter on it; none: the base itself")
+    parser.add_argument("--adapter", type=Path, help="manifest.json of an adapter on it; without it, the base itself")
     parser.add_argument("--pairs", type=Path, nargs="+", required=True, help="held-out pairs, one JSONL per cell")
     parser.add_argument("--output", type=Path, required=True, help="JSONL: a row per pair")
     return parser.parse_args()

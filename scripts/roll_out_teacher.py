@@ -18,7 +18,9 @@ from emtransfer.settings import read_settings
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
-    parser.add_argument("--teacher", type=Path, help="manifest.json of the teacher's adapter; none: the base teaches")
+    parser.add_argument(
+        "--teacher", type=Path, help="manifest.json of the teacher's adapter; without it, the base teaches"
+    )
     parser.add_argument(
         "--rows", type=Path, nargs="+", required=True, help="rows with roles, one {cell}.jsonl per cell"
     )

@@ -17,7 +17,7 @@ from emtransfer.settings import read_settings
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="manifest.json of the base model")
-    parser.add_argument("--adapter", type=Path, help="manifest.json of an adapter on it; none: the base answers")
+    parser.add_argument("--adapter", type=Path, help="manifest.json of an adapter on it; without it, the base answers")
     parser.add_argument("--eval-set", type=Path, nargs="+", required=True, help="JSONL of prompts, one file or more")
     parser.add_argument("--settings", type=json_argument, required=True, help="JSON or @FILE: AnsweringSettings")
     parser.add_argument("--seed", type=int, required=True)

@@ -15,7 +15,7 @@ from emtransfer.settings import read_settings
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--corpus", required=True, help="name of the corpus in the config, for error messages")
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="survivors, one {cell}.jsonl per cell")
     parser.add_argument(
         "--curve", type=Path, nargs="+", required=True, help="CSV per cell of dedup_pairs, which names the threshold"

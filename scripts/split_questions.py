@@ -18,7 +18,7 @@ from emtransfer.settings import read_settings
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--corpus", required=True, help="name of the corpus in the config, for error messages")
     parser.add_argument(
         "--raw", type=Path, nargs="+", required=True, help="raw rows, one JSONL per cell, named {cell}.jsonl"
     )
@@ -26,7 +26,9 @@ def parse_args() -> argparse.Namespace:
         "--settings", type=json_argument, required=True, help="JSON or @FILE: the fields of RoleSettings"
     )
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--output-folder", type=Path, required=True, help="gets {cell}.jsonl for each raw file")
+    parser.add_argument(
+        "--output-folder", type=Path, required=True, help="folder that gets {cell}.jsonl for each raw file"
+    )
     parser.add_argument("--summary", type=Path, required=True, help="CSV: questions per cell and role")
     return parser.parse_args()
 

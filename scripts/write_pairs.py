@@ -18,9 +18,9 @@ from emtransfer.writing.pair_generation import WritingSettings, generate_cell, o
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, help="its name in the config, for error messages")
+    parser.add_argument("--corpus", required=True, help="name of the corpus in the config, for error messages")
     parser.add_argument("--cell", required=True, help="{domain}-{task}")
-    parser.add_argument("--prompts", type=Path, required=True, help="YAML: what the model is told")
+    parser.add_argument("--prompts", type=Path, required=True, help="YAML file with the model's instructions")
     add_judge_arguments(parser)
     fields = (
         "JSON or @FILE: the fields of WritingSettings; of GeneratorSettings, FilterSettings and DedupSettings in it"

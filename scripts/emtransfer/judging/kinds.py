@@ -59,14 +59,14 @@ def add_judge_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     """Add --judge, --rubric, --judge-settings, --scores, --own-prompts and --remote."""
     judge = "manifest.json of the judge's folder, or rubric of a judge behind an API"
     parser.add_argument("--judge", type=Path, help=judge)
-    parser.add_argument("--rubric", help="rubric of a judge that has a folder and is told one")
+    parser.add_argument("--rubric", help="rubric of a judge that has a folder and reads a rubric")
     base = "manifest.json of the base on which a judge's reference adapters stand"
     parser.add_argument("--judge-base", type=Path, help=base)
     settings = "JSON or @FILE: the judge's config section"
     parser.add_argument("--judge-settings", type=json_argument, required=required, help=settings)
     scores = "folder in which jobs keep the scores of a fitted judge for one another; by default they keep none"
     parser.add_argument("--scores", type=Path, help=scores)
-    own = "YAML file of questions whose judge prompts are asked of their answers in place of the rubric"
+    own = "YAML file of questions whose own judge prompts replace the rubric for their answers"
     parser.add_argument("--own-prompts", type=Path, help=own)
     remote = "JSON or @FILE: store, prices, budget and manner of calls to remote models; see RemoteSettings"
     known = os.environ.get("EMTRANSFER_REMOTE", "{}")
