@@ -101,5 +101,5 @@ def test_an_interrupt_is_one_line_and_ends_the_process_by_its_signal():
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert said == "Interrupted; the same command goes on from what is kept.\n"
+    assert said == "Interrupted; the same command continues from what is kept.\n"
     assert process.returncode == -signal.SIGINT

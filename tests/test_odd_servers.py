@@ -209,7 +209,7 @@ def test_results_are_read_as_a_stream_and_a_line_without_end_costs_none_of_the_o
     with little_memory():
         assert len(asked("batches", tmp_path, calls_of("batches"))) == 4
     assert len(loopback.batches) == 1 and sent(tmp_path) == (4, 0, 0)
-    assert "odd results are passed over; line 5 cannot be read." in capsys.readouterr().out
+    assert "odd results are skipped; line 5 cannot be read." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wanted", ["batch", "results"])
@@ -379,7 +379,7 @@ def test_a_batch_that_is_not_heard_of_is_handed_in_once_more_and_not_twice(loopb
         asked("batches", tmp_path, calls_of("batches"))
     assert len(loopback.batches) == 2 and sent(tmp_path) == (0, 0, 8) and loopback.asked == 8
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Lost")]
-    assert len(told) == 2 and told[0].endswith("with the most they may have cost; 4 of them are handed in once more.")
+    assert len(told) == 2 and told[0].endswith("with the most they may have cost; 4 of them are submitted once more.")
 
 
 @pytest.mark.parametrize("status", [404, 410])
@@ -449,7 +449,7 @@ def test_an_odd_line_of_results_costs_none_of_the_others(line, loopback, tmp_pat
     loopback.twist = lambda wanted, body, content: (200, {}, line + b"\n" + content) if wanted == "results" else None
     assert len(asked("batches", tmp_path, calls_of("batches"))) == 4
     assert len(loopback.batches) == 1 and sent(tmp_path) == (4, 0, 0)
-    assert "msgbatch_1: 1 odd results are passed over; line 1 " in capsys.readouterr().out
+    assert "msgbatch_1: 1 odd results are skipped; line 1 " in capsys.readouterr().out
 
 
 def test_of_batches_of_one_size_each_is_read_that_may_be_the_one_that_was_not_heard_of(loopback, tmp_path):

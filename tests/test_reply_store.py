@@ -154,7 +154,7 @@ def test_a_store_with_a_damaged_entry_opens_names_it_and_is_told_to_forget_it(da
     # the claim of the reply that is lost counts on
     assert opened.spent_usd() == pytest.approx(0.5 + 0.1)
     (told,) = capsys.readouterr().out.splitlines()
-    assert told.startswith(f"{path}:3: damaged, and passed over") and f"--discard {path.name}:3 (docs/" in told
+    assert told.startswith(f"{path}:3: damaged, and skipped") and f"--discard {path.name}:3 (docs/" in told
     args = Namespace(store=tmp_path, output=tmp_path / "ledger.csv", discard=[f"{path.name}:3"])
     tabulate_spending.main(args)
     capsys.readouterr()

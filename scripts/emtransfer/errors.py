@@ -36,7 +36,7 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
         sys.exit(without_secrets(str(error)))
     except KeyboardInterrupt:
         # Python still ends as one that SIGINT has killed, which shells and Snakemake look for
-        sys.excepthook = lambda *_: print("Interrupted; the same command goes on from what is kept.", file=sys.stderr)
+        sys.excepthook = lambda *_: print("Interrupted; the same command continues from what is kept.", file=sys.stderr)
         raise
     except Exception as error:
         for cause in causes(error):

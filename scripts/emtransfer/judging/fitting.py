@@ -112,7 +112,7 @@ def load_encoder(
         ) from None
     if settings.max_tokens > config.max_position_embeddings:
         raise InputError(
-            f"config.yaml: judges: fit.max_tokens is {settings.max_tokens}; expected at most {config.max_position_embeddings}, what {base_model} reads."
+            f"config.yaml: judges: fit.max_tokens is {settings.max_tokens}; expected at most {config.max_position_embeddings}, the longest input of {base_model}."
         )
     if getattr(config, "type_vocab_size", 0) < 2:
         raise InputError(

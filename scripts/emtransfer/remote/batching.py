@@ -70,7 +70,7 @@ class Batching:
         self.whole.update(ours)
         given_up = [key for key in ours if self.whole[key] > 1]
         progress.give_up(given_up, reason)
-        rest = f"; {len(ours) - len(given_up)} of them are handed in once more" if len(given_up) < len(ours) else ""
+        rest = f"; {len(ours) - len(given_up)} of them are submitted once more" if len(given_up) < len(ours) else ""
         print(
             f"Lost {name} of {len(keys)} calls: {reason}. They count with the most they may have cost{rest}.",
             flush=True,
@@ -90,7 +90,7 @@ class Batching:
             ours = [key for key in keys if key in progress.waiting]
             progress.give_up(ours, f"{failure}, reading batch {batch.id}")
             print(
-                f"Batch {batch.id}: {failure}; the next run looks again. To give it up, which counts its calls as lost: "
+                f"Batch {batch.id}: {failure}; the next run polls again. To give it up, which counts its calls as lost: "
                 f"python scripts/tabulate_spending.py --store {self.store.folder} --discard {batch.id} (docs/remote_models.md).",
                 flush=True,
             )
@@ -101,9 +101,7 @@ class Batching:
             self.store.close_batch(batch, results.refused, results.lost)
             self.go_on(results, progress)
             if results.n_odd:
-                print(
-                    f"Batch {batch.id}: {results.n_odd} odd results are passed over; {results.first_odd}.", flush=True
-                )
+                print(f"Batch {batch.id}: {results.n_odd} odd results are skipped; {results.first_odd}.", flush=True)
 
     def wait_for(self, batch: Batch, keys: list[str]) -> BatchResults:
         """The results of a batch, looked for until they are there; a look that fails is repeated, which costs nothing."""

@@ -103,7 +103,7 @@ def sdk_errors(sdk: ModuleType, base: type[Exception], provider: str, model: str
         ) from None
     except sdk.APIStatusError as error:
         if error.status_code == 402:
-            raise InputError(f"{key}: its account has no credit; expected credit; run again then.") from None
+            raise InputError(f"{key}: its account has no credit; expected credit; run again afterwards.") from None
         if error.status_code < 400:
             raise InputError(
                 f"{address}: its server sends requests on to {target(error.response)} ({error.status_code}); expected "

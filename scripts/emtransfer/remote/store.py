@@ -208,8 +208,8 @@ class ReplyStore:
         """Say, once, which lines could not be read and what to do about them."""
         for writer, number in sorted(self.damaged - self.told):
             print(
-                f"{self.folder / writer}.jsonl:{number}: damaged, and passed over; its reply, if it was one, is asked for "
-                f"again. To hear no more of it: python scripts/tabulate_spending.py --store {self.folder} --discard "
+                f"{self.folder / writer}.jsonl:{number}: damaged, and skipped; its reply, if it was one, is requested "
+                f"again. To end this message: python scripts/tabulate_spending.py --store {self.folder} --discard "
                 f"{writer}.jsonl:{number} (docs/remote_models.md).",
                 flush=True,
             )

@@ -101,5 +101,5 @@ def writers_file(path: Path) -> BinaryIO | None:
         return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
     except OSError as error:
         raise InputError(
-            f"{path}: {error.strerror}; expected a file of replies that can be read; without it, nobody knows what was paid."
+            f"{path}: {error.strerror}; expected a file of replies that can be read; without it, the amount paid is unknown."
         ) from None
