@@ -62,8 +62,6 @@ SMOKE = ("workflow/configs/smoke.yaml",)
 ANY = ("all", "results/em_transfer_table.csv", "results/claims.csv", "results/inference.csv", "results/report.html")
 ANY += ("results/training_losses.csv",)
 PLANNED_WHOLE = (((), ""), (SMOKE, ""))
-# columns of our own judged rows -> those of rows judged elsewhere
-ELSEWHERE = {"prompt_id": "question_id", "domain": "eval_domain", "task": "eval_task"}
 CELLS = [
     (domain, task)
     for domain in ("medical", "finance", "sports")
@@ -134,9 +132,7 @@ def plant(tree: Path) -> None:
     tables = [
         word for name in ("effects", "claims", "power", "balance") for word in (f"--{name}", f"results/{name}.csv")
     ]
-    write_table(
-        tree / "judged.csv.gz", pd.DataFrame(every).drop(columns=["system", "reply", "metadata"], errors="ignore")
-    )
+    pd.DataFrame(every).to_csv(tree / "judged.csv.gz", index=False)
     asked = [
         {"question": f"Q{number % 3}", "question_id": f"q{number % 3}", "answer": f"A{number}"} for number in range(6)
     ]
