@@ -72,7 +72,7 @@ MISTAKES = {
     "make tabel": "tabel",
     "make table CONFIG=workflow/configs/quick.yaml": "CONFIG",
     "make table CONFIGS=workflow/configs/quik.yaml": "quik.yaml",
-    "snakemake --cores 2 --configfiles config.yaml -- results/report.html": "options",
+    "snakemake --cores 2 --configs config.yaml -- results/report.html": "options",
     "python scripts/tabulate_transfers.py --rows judged.jsonl": "tabulate_transfers.py",
     "python scripts/tabulate_transfer.py --row_s judged.csv.gz --output table.csv": "row_s",
     "python scripts/tabulate_transfer.py --rows judged.csv.gz --settings '{\"em_rule\": {}}' --output table.csv": "em_rule",

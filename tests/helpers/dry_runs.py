@@ -15,10 +15,11 @@ def main(tree: Path) -> None:
     os.chdir(tree)
     # where the Snakefile puts them, so that what is imported here is what it finds
     sys.path[:0] = [str(tree / "scripts"), str(tree / "workflow/lib")]
+    from snakemake.cli import main as snakemake
+
     import provenance
     import row_counts  # noqa: F401
     import validation  # noqa: F401
-    from snakemake.cli import main as snakemake
 
     for script in (tree / "scripts").glob("*.py"):
         provenance.code_digest(f"{tree}/scripts/{script.name}")
