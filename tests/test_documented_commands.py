@@ -86,7 +86,7 @@ MISTAKES = {
     "```bash\nmake table\n```": "fence",
 }
 PLANNED_MISTAKES = {
-    "snakemake --cores 2 --configfile config.yaml workflow/configs/smoke.yaml -- results/reports.html": "results/reports.html",
+    "snakemake --cores 2 --configfile config.yaml workflow/configs/small_corpus.yaml -- results/reports.html": "results/reports.html",
     "python scripts/verify_artefacts.py --results results --declared results/declared.csv": "results/declared.csv is no file",
 }
 
