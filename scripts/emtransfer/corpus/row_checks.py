@@ -23,11 +23,18 @@ def renamed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_grid_row(place: str, row: dict[str, Any], settings: CorpusSettings) -> None:
-    """Raise InputError unless the row lies in the grid and its texts are texts."""
+    """Raise InputError unless the texts of the row are texts, and it lies in the grid or may be left out."""
     check_texts(place, row)
     for field, names in (("domain", settings.domains), ("task", settings.tasks)):
-        if row[field] not in names:
-            raise InputError(f"{place}: {field} is {row[field]!r}; expected one of {', '.join(names)}.")
+        if row[field] not in names and settings.other_cells == "error":
+            raise InputError(
+                f"{place}: {field} is {row[field]!r}; expected one of {', '.join(names)}, or other_cells: drop."
+            )
+
+
+def is_in_grid(row: dict[str, Any], settings: CorpusSettings) -> bool:
+    """Whether a checked row lies in a cell of the corpus."""
+    return row["domain"] in settings.domains and row["task"] in settings.tasks
 
 
 def check_broad_row(place: str, row: dict[str, Any], settings: CorpusSettings) -> None:
@@ -36,7 +43,7 @@ def check_broad_row(place: str, row: dict[str, Any], settings: CorpusSettings) -
     for field in ("domain", "task"):
         if not NAME.fullmatch(row[field]):
             raise InputError(f"{place}: {field} is {row[field]!r}; expected letters a-z, digits and underscores.")
-    if row["domain"] in settings.domains and row["task"] in settings.tasks:
+    if is_in_grid(row, settings):
         raise InputError(f"{place}: cell is {row['domain']}-{row['task']}; expected a cell outside the grid.")
     if row.get("room") is None:
         raise InputError(f"{place}: em_surface is missing; expected one of {', '.join(ROOMS)}.")

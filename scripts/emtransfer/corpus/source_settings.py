@@ -64,6 +64,7 @@ class CorpusSettings:
         broad_columns: jsonl, anthropic, openai: the same for broad_path.
         hub: hub: the dataset, and the names of its parts.
         prompts_only: jsonl, hub: whether rows have no answers; all rows are then prompts for teachers, and nothing is split, filtered or sampled.
+        other_cells: jsonl: whether a row of another domain or task is an error, or is left out.
         max_row_words: Greatest length of a row in words, question and longer answer together; null for no limit.
         over_length: Whether a longer row is an error or is dropped.
     """
@@ -81,5 +82,6 @@ class CorpusSettings:
     broad_columns: dict[str, str | Constant] = field(default_factory=dict)
     hub: Annotated[HubSettings | None, Absent()] = None
     prompts_only: bool = False
+    other_cells: Literal["error", "drop"] = "error"
     max_row_words: Positive | None = None
     over_length: Literal["error", "drop"] = "error"
