@@ -43,8 +43,6 @@ NOT_RUN = {
     "pip install": "fetches packages",
     ".venv/bin/pip install": "fetches packages",
     "pip check": "tells of an installation",
-    "pip freeze": "tells of an installation",
-    "pre-commit install": "changes a clone of git",
     "hf upload": "needs an account of the model hub",
     "hf download": "needs the model hub",
     "vllm serve": "needs a GPU",
@@ -60,7 +58,7 @@ SHIPPED = sorted((ROOT / "workflow/configs").glob("*.yaml"))
 SMOKE = ("workflow/configs/smoke.yaml",)
 # targets of every run, and the overlays with which they are planned; with other overlays the config alone is looked at
 ANY = ("all", "results/em_transfer_table.csv", "results/claims.csv", "results/inference.csv", "results/report.html")
-ANY += ("results/training_losses.csv",)
+ANY += ("results/training_losses.csv", "results/preferences.csv")
 PLANNED_WHOLE = (((), ""), (SMOKE, ""))
 CELLS = [
     (domain, task)
@@ -82,7 +80,7 @@ MISTAKES = {
     "cd runs/rank9": "rank9",
     "frobnicate results": "frobnicate",
     "```yaml\nexperiments:\n  template_nl: {lora: {rnak: 8}}\n```": "rnak",
-    "```yaml\n- id: a\n  type: free_form\n  paraphrase: [Hello?]\n```": "paraphrase",
+    "```yaml\n- id: a\n  type: free_form\n  paraphrase: ['Hello?']\n```": "paraphrase",
     "```bash\nmake table\n```": "fence",
 }
 PLANNED_MISTAKES = {
@@ -117,10 +115,10 @@ def plant(tree: Path) -> None:
     settings = planted_report.SETTINGS | {
         "run": ["template_nl", "quick"],
         "experiments": dict.fromkeys(("template_nl", "quick"), planted_report.EXPERIMENT),
-        "judges": {"template_nl": "minilm", "quick": "quick"},
+        "judges": {"template_nl": ["minilm"], "quick": ["quick"]},
     }
     every = []
-    for experiment, judge in settings["judges"].items():
+    for experiment, (judge,) in settings["judges"].items():
         for model in expand_models(settings, experiment):
             own = {"train_cells": " ".join(model.train_cells), "seed": model.seed or settings["base_seeds"]["b"]}
             answers = planted_report.judged_rows(model.train_cells)
@@ -182,7 +180,7 @@ def plan(tree: Path, checked: Checked) -> None:
     for (overlays, targets), (code, told) in zip(plans.items(), dry_runs(tree, list(plans.items())), strict=True):
         if code:
             checked.problems.append(f"{sorted(set(targets.values()))}: {[*overlays[0], *targets]}: {told[-250:]}")
-        made |= {path for line in re.findall(r"^    output: (.+)$", told, re.MULTILINE) for path in line.split(", ")}
+        made |= {path for line in re.findall(r"Missing output files: ([^;\n]+)", told) for path in line.split(", ")}
     for path, place in checked.reads.items():
         beside = os.path.dirname(path) + "/manifest.json"
         if not (tree / path).exists() and beside not in made and not fnmatch.filter(made, path):
@@ -251,7 +249,7 @@ def checked(tree) -> Checked:
     """What is wrong with the documents, and with a page of mistakes that only a plan can find."""
     found, pages = Checked(), {name: snippets(name, read(name)) for name in PAGES}
     found.problems += files_shown(list(pages.values()), tree)
-    mistakes = {f"mistake {mistake}": snippets(mistake, fenced(mistake)) for mistake in PLANNED_MISTAKES}
+    mistakes = {f"mistake {mistake}": snippets(f"mistake {mistake}", fenced(mistake)) for mistake in PLANNED_MISTAKES}
     for page in (*pages.values(), *mistakes.values()):
         Page(page, tree, found, NOT_RUN, RUN).check()
         found.problems += config_problems(page, tree, found.count)
