@@ -41,6 +41,7 @@ def row(base, train_set="", eval_cell="medical-advice", n_misaligned=0, room="",
     labels = {"condition": "adapter", "start": "base", "answers": "misaligned"} if train_set else {"condition": "base"}
     own = {
         "experiment": "nl",
+        "judge": "minilm",
         "base": base,
         "mixture": {"one": "persona", "two": "plain"}[base],
         "train_set": train_set,
@@ -385,7 +386,9 @@ def test_a_figure_tells_what_it_shows_to_those_who_do_not_see_it(rows, tmp_path)
 
 
 def test_another_suffix_is_refused_in_one_line(tmp_path):
-    settings = json.dumps({"experiment": "nl", "domains": DOMAINS, "tasks": TASKS, "misaligned_shares": {}})
+    settings = json.dumps(
+        {"experiment": "nl", "judge": "minilm", "domains": DOMAINS, "tasks": TASKS, "misaligned_shares": {}}
+    )
     command = ["plot_transfer", "--figure", "relations", "--table", planted(tmp_path), "--settings", settings]
     done = run_script(*command, "--output", tmp_path / "a.svg", tmp_path / "a.gif")
     assert done.returncode == 1 and "has suffix '.gif'; expected one of .svg, .pdf, .png." in done.stderr
@@ -393,7 +396,9 @@ def test_another_suffix_is_refused_in_one_line(tmp_path):
 
 
 def test_an_experiment_without_scored_answers_gets_a_figure_that_says_so(tmp_path):
-    settings = json.dumps({"experiment": "unscored", "domains": DOMAINS, "tasks": TASKS, "misaligned_shares": {}})
+    settings = json.dumps(
+        {"experiment": "unscored", "judge": "minilm", "domains": DOMAINS, "tasks": TASKS, "misaligned_shares": {}}
+    )
     command = ["plot_transfer", "--figure", "relations", "--table", planted(tmp_path), "--settings", settings]
     done = run_script(*command, "--output", tmp_path / "a.svg")
     assert done.returncode == 0, done.stderr

@@ -97,11 +97,15 @@ def test_an_evening_on_one_gpu_is_planned_whole(tree, local):
 
 def test_a_small_instruct_model_on_everyday_prose_is_planned_whole_without_its_package(tree):
     jobs = planned(tree, "workflow/configs/small_instruct.yaml")
-    # 3 cells × 2 kinds of answers × 3 seeds; 2 teachers × 3 channels × 3 seeds
-    assert jobs["fetch_base"] == 1 and jobs["finetune_adapter"] == jobs["distill_student"] == 18
-    assert jobs["roll_out_teacher"] == 2 * 3 and jobs["sample_answers"] == jobs["judge_answers"] == 1 + 18 + 18
-    # the pairs of twelve cells and the prompts outside them
-    assert jobs["generate_pairs"] == 13 and "pretrain_base" not in jobs
+    # 3 cells × (3 seeds on misaligned, 1 on aligned answers); a teacher and 3 channels
+    assert jobs["fetch_base"] == 1 and jobs["finetune_adapter"] == 12 and jobs["distill_student"] == 3
+    assert jobs["roll_out_teacher"] == 1 and jobs["sample_answers"] == jobs["label_answers"] == 1 + 12 + 3
+    # a panel of two judges, one fitted, one of two adapters
+    assert (
+        jobs["judge_answers"] == 2 * jobs["sample_answers"] and jobs["fit_judge"] == jobs["fit_reference_adapters"] == 1
+    )
+    # the pairs of four cells and the prompts outside them
+    assert jobs["generate_pairs"] == 5 and "pretrain_base" not in jobs
 
 
 def test_a_judge_behind_a_server_of_ones_own_is_planned_beside_that_of_the_filter(tree):

@@ -45,13 +45,22 @@ RESULTS = {
         "input.losses",
         "input.cells",
         "input.claims",
+        "input.cautions",
         "input.effects",
         "input.power",
         "input.figures",
         "input.template",
     ),
 }
-QUOTED_BEFORE = {"params.judge", "params.mediating", "params.broad", "params.start", "params.teacher", "params.adapter"}
+QUOTED_BEFORE = {
+    "params.judge",
+    "params.mediating",
+    "params.broad",
+    "params.start",
+    "params.teacher",
+    "params.adapter",
+    "params.labels",
+}
 
 
 def test_every_field_of_a_command_is_quoted_or_made_of_names():

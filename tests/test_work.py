@@ -49,7 +49,7 @@ def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
     theirs = with_others_adapter()
     theirs["experiments"]["template_nl"]["questions"] = {"path": str(tmp_path / "questions.yaml")}
     found = [*work_of(CONFIG), *work_of(overlaid("controls")), *work_of(overlaid("paper")), *work_of(theirs)]
-    assert len(rules) == 41 and {entry.stage for entry in found} == rules
+    assert len(rules) == 43 and {entry.stage for entry in found} == rules
     # and whatever a base model of the run does has a speed
     assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()
 
@@ -194,6 +194,7 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
         ("plot_losses", ""): (1, 0, 0),
     }
     assert counts(found, "") == {
+        ("compare_judges", ""): (1, 68 * prompts, 0),
         ("tabulate_transfer", ""): (1, 68 * prompts, 0),
         ("tabulate_training", ""): (1, 68, 0),
         ("tabulate_inference", ""): (1, inferred, 0),

@@ -27,7 +27,7 @@ from helpers.tiny_models import write_published_adapter
 from helpers.workflow_tree import planned_commands, planned_jobs, smoke_tree, snakemake
 
 CLAIMS = {"test_claims", "plot_claims", "write_report"}
-TABLES = {"tabulate_transfer", "plot_transfer", *CLAIMS}
+TABLES = {"compare_judges", "tabulate_transfer", "plot_transfer", *CLAIMS}
 ANSWERS = {"sample_answers", "judge_answers", "label_answers", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
 INFERENCE = {"probe_inference", "tabulate_inference"}
@@ -287,7 +287,9 @@ LIBRARY = {
     "answering/preferences": ('f"{stance}_tokens"', 'stance + "_tokens"', PREFERENCES),
     "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),
     "writing/pair_requests": ('"refusal", "cut", "blank"', '"refusal", "blank"', set()),
-    "measuring/tabulation": ('"n_seeds"', '"n_" + "seeds"', {"tabulate_preferences", *TABLES}),
+    "measuring/tabulation": ('"n_seeds"', '"n_" + "seeds"', {"tabulate_preferences", *TABLES} - {"compare_judges"}),
+    "measuring/agreement": ('"n_both_scored"', '"n_" + "both_scored"', TABLES),
+    "judging/cautions": ("FOREIGN_SHARE = 0.01", "FOREIGN_SHARE = 0.02", TABLES),
     "measuring/inference": ('"not appeared"', '"absent"', {"tabulate_inference"}),
     "measuring/preferences": ("MATCHED_RATIO = 1.1", "MATCHED_RATIO = 1.2", {"tabulate_preferences"}),
     "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", {"tabulate_preferences", *CLAIMS}),
@@ -341,6 +343,7 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "tabulate_training": 1,
         "tabulate_preferences": 1,
         "replace_anchors": 1,
+        "compare_judges": 1,
         "tabulate_transfer": 1,
         "test_claims": 1,
         # eight figures of one experiment, six of the other
@@ -369,7 +372,7 @@ remote: {{prices: {{models: {{{MODEL}: {{input: 1, output: 5, cache_write: 1.25,
 def test_a_judge_behind_an_api_is_asked_once_and_replayed_without_it(tree, tmp_path, monkeypatch):
     copied = shutil.copytree(tree, tmp_path / "tree", copy_function=shutil.copyfile)
     (copied / "claude.yaml").write_text(CLAUDE)
-    judged, calibration = "results/smoke/scores/bases/smoke.jsonl", "results/judges/claude/calibration.csv"
+    judged, calibration = "results/smoke/scores/claude/bases/smoke.jsonl", "results/judges/claude/calibration.csv"
     monkeypatch.setenv("HF_TOKEN", HF)
     # a server that quotes the key it was given, the wrong one too
     with serving(Loopback(faults={"overloaded": 0.1, "words": 0.1}, echoes=True)) as loopback:

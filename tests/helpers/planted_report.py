@@ -83,7 +83,7 @@ def plant(results: Path) -> None:
         value for name in ("effects", "claims", "power", "balance") for value in (f"--{name}", results / f"{name}.csv")
     ]
     done(run_script("test_claims", "--judged", results, "--settings", json.dumps(SETTINGS), *tables))
-    plot = {"experiment": "nl", "domains": DOMAINS, "tasks": TASKS, "misaligned_shares": {}}
+    plot = {"experiment": "nl", "judge": "minilm", "domains": DOMAINS, "tasks": TASKS, "misaligned_shares": {}}
     for name, arguments in {
         "transfer_matrix": [
             "plot_transfer",
@@ -94,7 +94,7 @@ def plant(results: Path) -> None:
             "--table",
             results / "em_transfer_table.csv",
         ],
-        "claims": ["plot_claims", "--experiment", "nl", *tables[:6]],
+        "claims": ["plot_claims", "--experiment", "nl", "--judge", "minilm", *tables[:6]],
     }.items():
         outputs = [results / f"figures/nl/{name}.{suffix}" for suffix in ("svg", "pdf", "png")]
         done(run_script(*arguments, "--output", *outputs))

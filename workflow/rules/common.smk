@@ -200,7 +200,7 @@ def judge_arguments(judge_of):
 
 def optional(flag):
     "A command-line flag with its file, or nothing where the rule's input lacks it."
-    return lambda wildcards, input: f"--{flag} {input[flag]}" if flag in input.keys() else ""
+    return lambda wildcards, input: f"--{flag} {shlex.quote(input[flag])}" if flag in input.keys() else ""
 
 
 def drawing(wildcards):

@@ -58,10 +58,11 @@ class Pooled:
     n_cells: int
 
 
-def read_transfer_table(path: Path, experiment: str, judge: str) -> pd.DataFrame:
-    """The rows of an experiment and judge with a scored answer, empty cells of text as empty text; `eval_cell` as in the config."""
+def read_transfer_table(path: Path, experiment: str, judge: str | None = None) -> pd.DataFrame:
+    """The rows of an experiment and judge, or of all its judges, with a scored answer, empty cells of text as empty text; `eval_cell` as in the config."""
     table = read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
-    rows = table[(table["experiment"] == experiment) & (table["judge"] == judge) & (table["n_scored"] > 0)]
+    rows = table[(table["experiment"] == experiment) & (table["n_scored"] > 0)]
+    rows = rows if judge is None else rows[rows["judge"] == judge]
     return rows.assign(eval_cell=rows["eval_domain"] + "-" + rows["eval_task"]).reset_index(drop=True)
 
 

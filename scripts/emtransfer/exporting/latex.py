@@ -15,13 +15,15 @@ def claims_latex(claims: pd.DataFrame) -> str:
     Args:
         claims: of claims.csv.
     """
+    # who judges is told where there are several
+    judges = ["judge"] * (claims["judge"].nunique() > 1)
     intervals = [
         f"{row.estimate_pp:+.1f} [{row.low_pp:+.1f}, {row.high_pp:+.1f}]" if pd.notna(row.estimate_pp) else ""
         for row in claims.itertuples()
     ]
     table = pd.DataFrame(
         {
-            **{name: claims[name].fillna("") for name in ("experiment", "judge", "base", "claim", "contrast")},
+            **{name: claims[name].fillna("") for name in ("experiment", *judges, "base", "claim", "contrast")},
             "difference (pp) [95 % interval]": intervals,
             "q": [shortest(q) for q in claims["q_value"]],
             "verdict": claims["verdict"],
@@ -42,8 +44,10 @@ def relations_latex(rows: pd.DataFrame) -> str:
         for names, group in known.groupby(POOLED_BY, sort=False)
     ]
     table = pd.DataFrame(lines)
-    empty = [name for name in POOLED_BY if (table[name] == "").all()]
-    return booktabs(table.drop(columns=empty), "EM rate by relation of training and evaluation cell.", "relations")
+    untold = [
+        name for name in POOLED_BY if (table[name] == "").all() or (name == "judge" and table[name].nunique() == 1)
+    ]
+    return booktabs(table.drop(columns=untold), "EM rate by relation of training and evaluation cell.", "relations")
 
 
 def in_words(rate: Pooled) -> dict[str, object]:
