@@ -48,7 +48,8 @@ def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
     (tmp_path / "questions.yaml").write_text("- {id: greet, paraphrases: [Hello]}")
     theirs = with_others_adapter()
     theirs["experiments"]["template_nl"]["questions"] = {"path": str(tmp_path / "questions.yaml")}
-    found = [*work_of(CONFIG), *work_of(overlaid("controls")), *work_of(overlaid("paper")), *work_of(theirs)]
+    overlays = [overlaid(name) for name in ("controls", "paper", "small_instruct")]
+    found = [entry for config in (CONFIG, *overlays, theirs) for entry in work_of(config)]
     assert len(rules) == 43 and {entry.stage for entry in found} == rules
     # and whatever a base model of the run does has a speed
     assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()

@@ -199,8 +199,13 @@ def judge_arguments(judge_of):
 
 
 def optional(flag):
-    "A command-line flag with its file, or nothing where the rule's input lacks it."
-    return lambda wildcards, input: f"--{flag} {shlex.quote(input[flag])}" if flag in input.keys() else ""
+    "A command-line flag with its files, or nothing where the rule's input lacks it."
+
+    def argument(wildcards, input):
+        files = input[flag] if flag in input.keys() else []
+        return f"--{flag} {shlex.join([files] if isinstance(files, str) else files)}" if files else ""
+
+    return argument
 
 
 def drawing(wildcards):
