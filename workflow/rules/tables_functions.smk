@@ -148,7 +148,9 @@ def comparison_settings(wildcards):
 
 def claim_settings(wildcards):
     "As for the table, the experiments whose answers are judged again without their anchors, and what makes a claim measurable."
-    return settings(json.loads(table_settings(wildcards)) | limits("MeasurableSettings") | {"unanchored": worded_experiments()})
+    return settings(
+        json.loads(table_settings(wildcards)) | limits("MeasurableSettings") | {"unanchored": worded_experiments()}
+    )
 
 
 def preference_settings(wildcards):
@@ -168,7 +170,9 @@ def confound_cells():
 def cells_trained_on(wildcards):
     "The rows of those cells."
     return [
-        f"results/corpora/{corpus}/cells/{cell}/train.jsonl" for corpus, cells in confound_cells().items() for cell in cells
+        f"results/corpora/{corpus}/cells/{cell}/train.jsonl"
+        for corpus, cells in confound_cells().items()
+        for cell in cells
     ]
 
 
