@@ -1,6 +1,7 @@
 """Errors that a user can fix – a wrong input, a full disk, a GPU that is too small – end in one line and exit code 1, never a traceback."""
 
 import errno
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -35,9 +36,11 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
     except InputError as error:
         sys.exit(without_secrets(str(error)))
     except KeyboardInterrupt:
-        # Python still ends as one that SIGINT has killed, which shells and Snakemake look for
-        sys.excepthook = lambda *_: print("Interrupted; the same command continues from what is kept.", file=sys.stderr)
-        raise
+        print("Interrupted; the same command continues from what is kept.", file=sys.stderr, flush=True)
+        # the process ends as one that SIGINT has killed, which shells and Snakemake look for, and at once: Python takes seconds to end
+        # after large libraries
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
     except Exception as error:
         for cause in causes(error):
             remedy = remedy_of(cause)
