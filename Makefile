@@ -17,6 +17,7 @@ LICENSE ?= apache-2.0
 INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --logger progress --configfile config.yaml
+CHROMIUM := chromium --headless $$([ "$$(id -u)" = 0 ] && echo --no-sandbox) --hide-scrollbars
 MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/preferences.csv results/inference.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
@@ -91,10 +92,15 @@ clean-intermediate:  ## of a finished run, remove what its tables no longer need
 	rm -rf results/judges/*/scores results/*/answers results/*/rollouts/*/*/*/seed*.jsonl*
 	find results -name '*.tmp' -prune -exec rm -rf {} +
 
-images:  ## take the pictures of docs/ from a finished default run; the one of the report needs chromium
+images: inspect  ## take the pictures of docs/ from a finished default run, with chromium; PROGRESS=table.log is what make table printed
 	cp $(foreach figure,transfer_matrix claims relations students coherence,results/figures/template_nl/$(figure).png) docs/images/
 	cp results/figures/symbolic/rate_maps.png docs/images/
-	chromium --headless $$([ "$$(id -u)" = 0 ] && echo --no-sandbox) --hide-scrollbars --window-size=1280,2200 --screenshot=docs/images/report.png "file://$(CURDIR)/results/report.html"
+	$(CHROMIUM) --window-size=1280,2200 --screenshot=docs/images/report.png "file://$(CURDIR)/results/report.html"
+	[ -z "$(PROGRESS)" ] || $(CHROMIUM) --window-size=1280,420 --screenshot=docs/images/progress.png "file://$(realpath $(PROGRESS))"
+	PYTHONPATH=scripts .venv-inspect/bin/python scripts/serve_results.py --results results & server=$$!; \
+	link=$$(grep -o 'inspect/[^"]*both_differ[^"]*\|inspect/[^"]*finance-tutor[^"]*' results/report.html | head -1); \
+	$(CHROMIUM) --window-size=1400,900 --virtual-time-budget=20000 --screenshot=docs/images/answers.png "http://127.0.0.1:7575/$$link"; \
+	kill $$server
 
 schema: setup  ## write the config's schema and docs/configuration.md from the dataclasses that read it
 	@$(IN_VENV) PYTHONPATH=scripts python workflow/lib/write_schema.py

@@ -11,7 +11,7 @@ import numpy as np
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
-from emtransfer.grid import compared, expand_models
+from emtransfer.grid import compared, expand_models, own_rows
 from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
 from emtransfer.measuring.anchors import (
     N_ROWS,
@@ -23,7 +23,6 @@ from emtransfer.measuring.anchors import (
     rows_if_any,
     scored_answers,
 )
-from emtransfer.measuring.judged_rows import own_rows
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 

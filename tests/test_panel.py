@@ -9,13 +9,14 @@ import pytest
 import label_answers
 from config_judges import check_panel
 from emtransfer.errors import InputError
+from emtransfer.grid import own_rows
 from emtransfer.judging.calibration import LABELS, Probe, calibration_table, probe_on_labelled
 from emtransfer.judging.cautions import CautionLimits, doubts, unbelieved, unequal_lengths, with_cautions
 from emtransfer.judging.gates import MODELS_ANSWERS, GateSettings, check_gates
 from emtransfer.measuring.agreement import agreement, verdict_frame
 from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
-from emtransfer.measuring.judged_rows import JudgedModel, own_rows, read_judged
+from emtransfer.measuring.judged_rows import JudgedModel, read_judged
 from emtransfer.measuring.matching import prompt_measures
 from emtransfer.measuring.tabulation import tabulate_transfer
 from emtransfer.verdicts import Judge, Verdict

@@ -36,6 +36,7 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
     except InputError as error:
         sys.exit(without_secrets(str(error)))
     except KeyboardInterrupt:
+        sys.stdout.flush()
         print("Interrupted; the same command continues from what is kept.", file=sys.stderr, flush=True)
         # the process ends as one that SIGINT has killed, which shells and Snakemake look for, and at once: Python takes seconds to end
         # after large libraries

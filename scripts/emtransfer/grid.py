@@ -3,7 +3,7 @@
 Pure Python: the Snakefile and the table both read it, so that paths and labels cannot drift apart.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any, ClassVar, Literal
@@ -156,6 +156,11 @@ def identity(experiment: str, judge: str, model: Model) -> dict[str, str]:
 def judges_of(experiment: dict[str, Any]) -> list[str]:
     """The judges of an experiment's config section, its own first: the one that filters rollouts, then those of its panel."""
     return [experiment["judge"], *experiment.get("panel", [])]
+
+
+def own_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the judged rows of a model, those of its experiment's own judge, which come first; a panel's say the same answers again."""
+    return [row for row in rows if row["judge"] == rows[0]["judge"]]
 
 
 def cells(corpus: dict[str, Any]) -> list[str]:

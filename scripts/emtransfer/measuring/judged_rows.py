@@ -1,6 +1,6 @@
 """Judged answers in the form that the table counts: one frame with ROW_COLUMNS per model, one row per answer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,11 +74,6 @@ def read_judged(path: Path, judge: str | None = None) -> pd.DataFrame:
     for score in SCORES:
         frame[score] = checked_scores(frame, "status", score, path)
     return as_table_cells(frame)
-
-
-def own_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of the judged rows of a model, those of its experiment's own judge, which come first; a panel's say the same answers again."""
-    return [row for row in rows if row["judge"] == rows[0]["judge"]]
 
 
 def as_table_cells(frame: pd.DataFrame) -> pd.DataFrame:

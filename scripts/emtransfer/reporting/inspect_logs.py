@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from emtransfer.grid import MODEL_COLUMNS
-from emtransfer.measuring.judged_rows import own_rows
+from emtransfer.grid import MODEL_COLUMNS, own_rows
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSpec
