@@ -89,8 +89,9 @@ def disturbed(tmp_path_factory) -> Path:
     for folder in JUDGED:
         shutil.rmtree(tree / "results" / folder)
     for judged in JUDGED.values():
-        for made in ("answers", "scores", "judged"):
-            (tree / judged.replace("/judged/", f"/{made}/")).unlink()
+        for made in ("answers", "scores/*", "judged"):
+            (path,) = tree.glob(judged.replace("/judged/", f"/{made}/"))
+            path.unlink()
     for script, made, jobs_too in KILLS:
         run = start(tree, JUDGED[made])
         wait_for(lambda run=run, script=script: at_work(tree, script) or run.poll() is not None)
