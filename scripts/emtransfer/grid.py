@@ -160,7 +160,7 @@ def judges_of(experiment: dict[str, Any]) -> list[str]:
 
 def own_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of the judged rows of a model, those of its experiment's own judge, which come first; a panel's say the same answers again."""
-    return [row for row in rows if row["judge"] == rows[0]["judge"]]
+    return [row for row in rows if row.get("judge") == rows[0].get("judge")]
 
 
 def cells(corpus: dict[str, Any]) -> list[str]:

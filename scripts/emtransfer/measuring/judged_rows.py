@@ -65,10 +65,12 @@ def read_judged(path: Path, judge: str | None = None) -> pd.DataFrame:
             rows.
     """
     rows = read_records(path, required=("prompt_id", "eval_set", "domain", "task", "status"))
-    judges = list(dict.fromkeys(row.get("judge", "") for row in rows))
-    own = [row for row in rows if row.get("judge", "") == (judge or judges[0])]
+    # rows that name no judge are of the only one
+    wanted = judge or rows[0].get("judge")
+    own = [row for row in rows if row.get("judge", wanted) == wanted]
     if not own:
-        raise InputError(f"{path}: no row of judge {judge}; expected one beside those of {', '.join(judges)}.")
+        others = ", ".join(dict.fromkeys(row["judge"] for row in rows))
+        raise InputError(f"{path}: no row of judge {judge}; expected one beside those of {others}.")
     fields = {"domain": "eval_domain", "task": "eval_task"}
     frame = pd.DataFrame.from_records(own).rename(columns=fields).reindex(columns=list(ROW_COLUMNS))
     for score in SCORES:
