@@ -92,16 +92,14 @@ def test_a_single_seed_or_prompt_has_an_interval_and_no_verdict(tmp_path):
     assert (table["em_difference_low"] > 0.6).all()
 
 
-def test_q_is_benjamini_hochberg_within_experiment_and_evaluation_set(tmp_path):
-    sets = ["narrow", "narrow", "broad"]
-    a = folder(tmp_path / "a", *((0.2, 0.1, 0.3, {"eval_set": name}) for name in sets))
-    b = folder(
-        tmp_path / "b",
-        *((rate, rate - 0.1, rate + 0.1, {"eval_set": name}) for rate, name in zip((0.6, 0.3, 0.6), sets, strict=True)),
-    )
+def test_q_is_benjamini_hochberg_within_experiment_judge_and_evaluation_set(tmp_path):
+    families = [{}, {}, {"eval_set": "broad"}, {"judge": "other"}]
+    a = folder(tmp_path / "a", *((0.2, 0.1, 0.3, family) for family in families))
+    rates = zip((0.6, 0.3, 0.6, 0.6), families, strict=True)
+    b = folder(tmp_path / "b", *((rate, rate - 0.1, rate + 0.1, family) for rate, family in rates))
     table = compare_rows(read_side(a), read_side(b))
     p = table["p_value"]
-    assert table["q_value"].tolist() == pytest.approx([2 * p[0], p[1], p[2]], rel=1e-5)
+    assert table["q_value"].tolist() == pytest.approx([2 * p[0], p[1], p[2], p[3]], rel=1e-5)
 
 
 def test_rows_that_one_side_alone_has_are_kept_without_a_difference(tmp_path):

@@ -103,7 +103,8 @@ def test_every_judge_has_rows_in_the_table_and_the_interval_over_judges_holds_al
     assert alone[["em_rate_judges_low", "em_rate_judges_high"]].isna().all(axis=None)
     # a judge's own figures do not change with who else judges
     own = table[table["judge"] == "one"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(own[["em_rate", "em_delta", "p_value"]], alone[["em_rate", "em_delta", "p_value"]])
+    figures = ["em_rate", "em_delta", "p_value", "q_value"]
+    pd.testing.assert_frame_equal(own[figures], alone[figures])
 
 
 def claims_of(judges: dict[str, float], not_believed: set[tuple[str, str]]) -> pd.DataFrame:

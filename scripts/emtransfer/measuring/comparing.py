@@ -96,7 +96,7 @@ def compare_rows(a: Side, b: Side) -> pd.DataFrame:
 
     Returns:
         Key, `found_in` (both, a or b), ROW_VALUES of either side, and of rows in both: em_difference (b - a) with low and high,
-        `beyond_interval`, p_value and q_value, Benjamini-Hochberg within experiment and eval_set. A row of a single seed or
+        `beyond_interval`, p_value and q_value, Benjamini-Hochberg within experiment, judge and eval_set. A row of a single seed or
         prompt on some side has an interval, but neither p nor `beyond_interval`: a single training cannot be told from chance.
     """
     table = joined(a.rows, b.rows, ROW_KEY, ["relation", *ROW_VALUES], told_apart_by(a, b))
@@ -108,8 +108,9 @@ def compare_rows(a: Side, b: Side) -> pd.DataFrame:
     p = extrapolated_p(difference, low, high, fewest)
     table["beyond_interval"] = pd.Series(p < ALPHA, dtype="boolean").mask(np.isnan(p))
     table["p_value"], table["q_value"] = p, np.nan
-    experiment = "experiment" if "experiment" in table else "experiment_a"
-    for _, family in table.groupby([experiment, "eval_set"]):
+    # what tells the sides apart is a column of either
+    family_of = [name if name in table else f"{name}_a" for name in ("experiment", "judge", "eval_set")]
+    for _, family in table.groupby(family_of):
         table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
     return rounded(table)
 

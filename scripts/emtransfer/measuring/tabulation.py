@@ -79,7 +79,7 @@ def tabulate_outcomes(outcomes: list[Outcome]) -> pd.DataFrame:
     table["caution"] = ""
     bases = {base_key(outcome): outcome for outcome in outcomes if outcome.labels["condition"] == "base"}
     add_deltas(table, [compare(outcome, bases.get(base_key(outcome))) for outcome in outcomes])
-    for _, family in table.groupby(["experiment", "eval_set"]):
+    for _, family in table.groupby(["experiment", "judge", "eval_set"]):
         table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
     return in_reading_order(rounded(table))
 
