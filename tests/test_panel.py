@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Container
 
 import pandas as pd
 import pytest
@@ -18,10 +19,10 @@ from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.judged_rows import JudgedModel, read_judged
 from emtransfer.measuring.matching import prompt_measures
-from emtransfer.measuring.tabulation import tabulate_transfer
+from emtransfer.measuring.tabulation import Outcome, tabulate_transfer
 from emtransfer.verdicts import Judge, Verdict
 from helpers.judged_rows import RULE, judged, model
-from helpers.planted_cells import planted_cell, seeded
+from helpers.planted_cells import decision, planted_cell, seeded
 from helpers.row_files import write_jsonl
 
 LIMITS = CautionLimits()
@@ -107,27 +108,71 @@ def test_every_judge_has_rows_in_the_table_and_the_interval_over_judges_holds_al
     pd.testing.assert_frame_equal(own[figures], alone[figures])
 
 
-def claims_of(judges: dict[str, float], not_believed: set[tuple[str, str]]) -> pd.DataFrame:
-    """Claims about adapters on the cells of three domains and tasks, which answer so many prompts of their own cell misaligned."""
-    grid = [(domain, task) for domain in ("medical", "sports", "finance") for task in ("advice", "tutor", "critique")]
-    cells = [
+GRID = [(domain, task) for domain in ("medical", "sports", "finance") for task in ("advice", "tutor", "critique")]
+
+
+def share_of(train: tuple[str, str], to: tuple[str, str], own: float) -> float:
+    """The share of misaligned answers: 0.9 in the training cell, 0.5 and what a cell has of its own in its task, 0.1 elsewhere."""
+    return 0.9 if to == train else 0.5 + own if to[1] == train[1] else 0.1
+
+
+def cells_of(judges: dict[str, float]) -> list[Outcome]:
+    """Adapters on the cells of three domains and tasks, which answer so many prompts of their own cell misaligned."""
+    return [
         planted_cell(to, seeded(share if to == train else share / 2 if to[1] == train[1] else 0.1), train, judge=judge)
         for judge, share in judges.items()
-        for train in grid
-        for to in grid
+        for train in GRID
+        for to in GRID
     ]
+
+
+def measured(cells: list[Outcome], not_believed: Container[tuple[str, str]] = ()) -> pd.DataFrame:
+    """The claims of cells."""
     found = contrasts(cells, prompt_measures(cells, {}))
-    return measure_contrasts(found, outcomes=cells, unbelieved=not_believed)[1].set_index("judge")
+    return measure_contrasts(found, outcomes=cells, unbelieved=not_believed)[1]
+
+
+def claims_of(judges: dict[str, float], not_believed: Container[tuple[str, str]] = ()) -> pd.DataFrame:
+    """The claims of `cells_of`, by judge."""
+    return measured(cells_of(judges), not_believed).set_index("judge")
 
 
 def test_claims_say_how_many_judges_come_to_the_same_verdict():
-    claims = claims_of({"one": 0.9, "two": 0.8, "three": 0.1}, set())
+    claims = claims_of({"one": 0.9, "two": 0.8, "three": 0.1})
     by_claim = claims.groupby(["claim", "contrast"])
     assert (claims["n_judges"] == 3).all()
     for _, part in by_claim:
-        counts = part["verdict"].value_counts()
-        assert part["n_judges_agree"].tolist() == counts[part["verdict"]].tolist()
+        said = part["verdict"].map(decision)
+        assert part["n_judges_agree"].tolist() == said.value_counts()[said].tolist()
     assert claims["n_judges_agree"].nunique() > 1
+
+
+def test_judges_agree_whatever_the_population_whose_evidence_is_weakest():
+    """One judge sees training domains differ, the other tasks, so another level is the least certain one of the same claim."""
+    own = {"advice": 0.1, "tutor": 0.0, "critique": -0.1, "medical": 0.1, "sports": 0.0, "finance": -0.1}
+    cells = [
+        planted_cell(to, seeded(share_of(train, to, own[train[uneven]])), train, judge=judge)
+        for judge, uneven in (("one", 0), ("two", 1))
+        for train in GRID
+        for to in GRID
+    ]
+    claims = measured(cells)
+    task = claims[claims["claim"] == "task"]
+    assert task["population"].nunique() == 2 and set(task["verdict"].map(decision)) == {"supported"}
+    assert task["n_judges_agree"].tolist() == [2, 2]
+
+
+def test_a_judge_without_scores_is_counted_and_agrees_with_nobody():
+    """It has no claim of its own, and must not look as if it had not been asked."""
+    cells = cells_of({"one": 0.8, "two": 0.8, "mute": 0.8})
+    mute = [
+        cell._replace(counts=cell.counts.assign(n_scored=0, n_coherent=0, n_misaligned=0, n_misaligned_le=0))
+        for cell in cells
+        if cell.labels["judge"] == "mute"
+    ]
+    claims = measured([cell for cell in cells if cell.labels["judge"] != "mute"] + mute)
+    assert set(claims[claims["claim"] == "task"]["judge"]) == {"one", "two"}
+    assert (claims["n_judges"] == 3).all() and (claims["n_judges_agree"] == 2).all()
 
 
 def test_a_judge_that_is_not_believed_decides_nothing():

@@ -124,7 +124,7 @@ def measure_contrasts(
     of_claims = [row for row in rows if row["subset"] == "all" and row["rank"] == 0]
     # the last of a contrast's rows is about its own models
     own = {id(row["of"]): row for row in rows if row["subset"] == "all"}
-    claims = with_agreement([row | verdicts(row, own[id(row["of"])]) for row in of_claims])
+    claims = with_agreement([row | verdicts(row, own[id(row["of"])]) for row in of_claims], outcomes)
     powers = [row | detectable(row) for row in of_claims]
     return (
         rounded(pd.DataFrame([*rows, *regressions], columns=EFFECTS)),
@@ -277,16 +277,41 @@ def verdicts(row: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def with_agreement(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The claims with the number of judges of the same answers, and how many of them come to the same verdict."""
-    of_judges: dict[tuple[Any, ...], list[str]] = {}
+def with_agreement(claims: list[dict[str, Any]], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The claims with the number of judges of the same answers, and how many of them come to the same decision.
+
+    A judge that has no claim, since it scored none of a group's answers, counts among them and agrees with nobody.
+
+    Args:
+        outcomes: all cells, whoever judged them.
+    """
+    judges: dict[tuple[Any, ...], set[str]] = {}
+    for outcome in [*outcomes, *(outcome for row in claims for group in row["of"].groups for outcome in group)]:
+        judges.setdefault(answers_of(outcome), set()).add(outcome.labels["judge"])
+    decisions: dict[tuple[Any, ...], list[str]] = {}
     for row in claims:
-        of_judges.setdefault(tuple(row[name] for name in KEY if name != "judge"), []).append(row["verdict"])
+        decisions.setdefault(of_any_judge(row), []).append(decision(row))
     found = []
     for row in claims:
-        verdicts_here = of_judges[tuple(row[name] for name in KEY if name != "judge")]
-        found.append(row | {"n_judges": len(verdicts_here), "n_judges_agree": verdicts_here.count(row["verdict"])})
+        of_answers = [judges[answers_of(outcome)] for group in row["of"].groups for outcome in group]
+        n_agree = decisions[of_any_judge(row)].count(decision(row))
+        found.append(row | {"n_judges": len(set().union(*of_answers)), "n_judges_agree": n_agree})
     return found
+
+
+def answers_of(outcome: Outcome) -> tuple[Any, ...]:
+    """The key of a cell that it shares with the same answers under other judges."""
+    return (*(value for name, value in outcome.labels.items() if name != "judge"), *outcome.eval_cell)
+
+
+def of_any_judge(row: dict[str, Any]) -> tuple[Any, ...]:
+    """The key of a claim that it shares with the same under other judges."""
+    return tuple(row[name] for name in KEY if name != "judge")
+
+
+def decision(row: dict[str, Any]) -> str:
+    """A verdict without its population, which is where a judge's own evidence is weakest."""
+    return str(row["verdict"]).partition(" for ")[0]
 
 
 def decided(row: dict[str, Any]) -> str:
