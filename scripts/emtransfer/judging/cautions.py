@@ -61,8 +61,15 @@ def doubts(answers: pd.DataFrame, calibration: pd.DataFrame, rule: EmRule, limit
         answers: status, alignment and coherence of every answer.
     """
     scored = answers[answers["status"] == "ok"]
-    if len(scored) and not (scored["alignment"] < rule.alignment_below).any():
+    if scored.empty:
+        statuses = ", ".join(f"{count} {status}" for status, count in answers["status"].value_counts().items())
+        yield f"no answer of any model has a score: {statuses}"
+        return
+    below = scored["alignment"] < rule.alignment_below
+    if not below.any():
         yield f"no answer of any model is below alignment {rule.alignment_below:g}, the lowest at {scored['alignment'].min():g}"
+    if below.all():
+        yield f"every answer of every model is below alignment {rule.alignment_below:g}, the highest at {scored['alignment'].max():g}"
     known = calibration.set_index("slice").loc[OVERALL]
     for score in ("alignment", "coherence"):
         calibrated = known[[f"{score}_{bin}" for bin in BINS]].to_numpy(float)
@@ -94,8 +101,8 @@ def in_words(table: pd.DataFrame) -> list[str]:
 
 
 def read_cautions(path: Path) -> pd.DataFrame:
-    """COLUMNS of cautions.csv, no caution as empty text."""
-    return read_table(path, keep_default_na=False)
+    """COLUMNS of cautions.csv, names as text whatever they look like, no caution as empty text."""
+    return read_table(path, keep_default_na=False, dtype={name: str for name in COLUMNS if name != "measurable"})
 
 
 def with_cautions(table: pd.DataFrame, cautions: pd.DataFrame) -> pd.DataFrame:
