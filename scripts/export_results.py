@@ -6,14 +6,13 @@ Run: python scripts/export_results.py --results results --output results/export 
 import argparse
 from pathlib import Path
 
-from emtransfer.drawing.rates import read_transfer_table
+from emtransfer.drawing.rates import read_claim_table, read_transfer_table
 from emtransfer.errors import run
 from emtransfer.exporting.corpora import export_corpus
 from emtransfer.exporting.latex import claims_latex, relations_latex
 from emtransfer.exporting.model_cards import Names, export_model
 from emtransfer.exporting.run_files import read_rows, trained_models
 from emtransfer.files.artefacts import new_folder
-from emtransfer.files.records import read_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,7 +32,8 @@ def main(args: argparse.Namespace) -> None:
     corpora = sorted({corpus for model in models for corpus in model.corpora.values()})
     with new_folder(args.output) as folder:
         (folder / "tex").mkdir()
-        (folder / "tex/claims.tex").write_text(claims_latex(read_table(results / "claims.csv")), encoding="utf-8")
+        claims = read_claim_table(results / "claims.csv")
+        (folder / "tex/claims.tex").write_text(claims_latex(claims), encoding="utf-8")
         for experiment in table["experiment"].unique():
             rows = read_transfer_table(results / "em_transfer_table.csv", experiment)
             (folder / f"tex/relations_{experiment}.tex").write_text(relations_latex(rows), encoding="utf-8")

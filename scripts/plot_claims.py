@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 
 from emtransfer.drawing.forest import claims_forest
+from emtransfer.drawing.rates import read_claim_table
 from emtransfer.drawing.style import save
 from emtransfer.errors import run
-from emtransfer.files.records import read_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,9 +24,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    claims, effects, power = (
-        read_table(path, keep_default_na=False, na_values=[""]) for path in (args.claims, args.effects, args.power)
-    )
+    claims, effects, power = (read_claim_table(path) for path in (args.claims, args.effects, args.power))
     save(claims_forest(claims, effects, power, args.experiment, args.judge), args.output)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from emtransfer.arguments import json_argument
-from emtransfer.drawing.rates import read_transfer_table
+from emtransfer.drawing.rates import read_claim_table, read_transfer_table
 from emtransfer.errors import run
-from emtransfer.files.records import file_sha256, read_records, read_table, replacing
+from emtransfer.files.records import file_sha256, read_records, replacing
 from emtransfer.grid import expand_models
 from emtransfer.reporting.examples import REQUIRED, chosen_rows, model_of, read_example
 from emtransfer.reporting.matrix import first_prompts, matrices
@@ -44,9 +44,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     table = args.results / TABLES[0]
-    claims, effects, power = (
-        read_table(args.results / name, keep_default_na=False, na_values=[""]) for name in TABLES[1:]
-    )
+    claims, effects, power = (read_claim_table(args.results / name) for name in TABLES[1:])
     experiments = [
         experiment(
             args, name, read_transfer_table(table, name, args.settings["judges"][name][0]), (claims, effects, power)

@@ -9,10 +9,20 @@ import pytest
 
 import label_answers
 from config_judges import check_panel
+from emtransfer.drawing.rates import read_claim_table, read_transfer_table
 from emtransfer.errors import InputError
+from emtransfer.files.records import write_table
 from emtransfer.grid import own_rows
 from emtransfer.judging.calibration import LABELS, Probe, calibration_table, probe_on_labelled
-from emtransfer.judging.cautions import CautionLimits, doubts, unbelieved, unequal_lengths, with_cautions
+from emtransfer.judging.cautions import (
+    CautionLimits,
+    doubts,
+    not_measurable,
+    read_cautions,
+    unbelieved,
+    unequal_lengths,
+    with_cautions,
+)
 from emtransfer.judging.gates import MODELS_ANSWERS, GateSettings, check_gates
 from emtransfer.measuring.agreement import agreement, verdict_frame
 from emtransfer.measuring.claims import measure_contrasts
@@ -248,6 +258,24 @@ def test_a_caution_stands_in_every_row_of_its_judge():
     cautions = pd.DataFrame([{"experiment": "e", "judge": "one", "measurable": True, "caution": "Beware"}])
     table = pd.DataFrame({"experiment": ["e", "e", "f"], "judge": ["one", "two", "one"], "caution": ""})
     assert with_cautions(table, cautions)["caution"].tolist() == ["Beware", "", ""]
+
+
+def test_judges_and_experiments_called_by_digits_keep_their_names_in_every_table(tmp_path):
+    """Read as numbers they would match no name of the config, and a judge that is not believed would be."""
+    written = pd.DataFrame([{"experiment": "2024", "judge": "01", "measurable": False, "caution": "Beware"}])
+    write_table(tmp_path / "cautions.csv", written)
+    cautions = read_cautions(tmp_path / "cautions.csv")
+    assert not_measurable(cautions) == {("2024", "01")}
+    models = [
+        (JudgedModel(who.labels | {"experiment": "2024", "base": "7"}, who.seed, who.train_cells), rows)
+        for who, rows in two_judges({"01": 0.5})
+    ]
+    table = with_cautions(tabulate_transfer(models, RULE), cautions)
+    assert set(table["caution"]) == {"Beware"}
+    write_table(tmp_path / "table.csv", table)
+    assert len(read_transfer_table(tmp_path / "table.csv", "2024", "01")) == len(table)
+    write_table(tmp_path / "claims.csv", written)
+    assert read_claim_table(tmp_path / "claims.csv")["judge"].tolist() == ["01"]
 
 
 def test_labelled_rows_are_shown_as_they_are():

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.files.records import read_table
+from emtransfer.grid import MODEL_LABELS
+from emtransfer.measuring.judged_rows import EVAL_COLUMNS
 from emtransfer.measuring.statistics import estimate_rates, rate_interval
 from emtransfer.settings import Absent, Name, Names
 
@@ -20,6 +22,8 @@ NUMBERS = (
     "n_seeds n_prompts n_answers n_scored n_coherent n_misaligned coherent_rate em_rate em_rate_low em_rate_high"
     " em_rate_coherent em_rate_le30 base_em_rate em_delta em_delta_low em_delta_high p_value q_value em_rate_judges_low em_rate_judges_high"
 ).split()
+# columns of this and of the tables of claims that are names, which stay text where they look like numbers
+NAMES = dict.fromkeys([*MODEL_LABELS, *EVAL_COLUMNS], str)
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,15 @@ class Pooled:
 
 def read_transfer_table(path: Path, experiment: str, judge: str | None = None) -> pd.DataFrame:
     """The rows of an experiment and judge, or of all its judges, with a scored answer, empty cells of text as empty text; `eval_cell` as in the config."""
-    table = read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
+    table = read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS}, dtype=NAMES)
     rows = table[(table["experiment"] == experiment) & (table["n_scored"] > 0)]
     rows = rows if judge is None else rows[rows["judge"] == judge]
     return rows.assign(eval_cell=rows["eval_domain"] + "-" + rows["eval_task"]).reset_index(drop=True)
+
+
+def read_claim_table(path: Path) -> pd.DataFrame:
+    """One of the tables of claims, empty cells missing."""
+    return read_table(path, keep_default_na=False, na_values=[""], dtype=NAMES)
 
 
 def bases(rows: pd.DataFrame) -> list[str]:

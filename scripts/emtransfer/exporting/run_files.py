@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from emtransfer.drawing.rates import NUMBERS
+from emtransfer.drawing.rates import NAMES, NUMBERS
 from emtransfer.files.artefacts import checked_folder
 from emtransfer.files.records import read_records, read_table
 
@@ -46,7 +46,7 @@ class Trained(NamedTuple):
 
 def read_rows(path: Path) -> pd.DataFrame:
     """The transfer table, empty cells of text as empty text."""
-    return read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
+    return read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS}, dtype=NAMES)
 
 
 def trained_models(results: Path, declared: Path, table: pd.DataFrame) -> list[Trained]:
