@@ -4,6 +4,7 @@ Run: python scripts/calibrate_judge.py --judge model/manifest.json --judge-setti
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,17 @@ def main(args: argparse.Namespace) -> None:
 
 
 def labelled_rows(path: Path) -> list[dict[str, Any]]:
-    """Labelled answers; raise InputError for a label that is none."""
+    """Labelled answers; raise InputError for a question that is no text, an answer that no judge sees, or a label that is none."""
     rows = read_records(path, ("question", "label"))
     check_answers(path, rows)
     for number, row in enumerate(rows, start=1):
+        for field in ("question", "cell"):
+            if not isinstance(row.get(field) or "", str):
+                raise InputError(f"{path}: row {number}: {field} is {json.dumps(row[field])}; expected text.")
+        if not row["answer"].strip():
+            raise InputError(
+                f"{path}: row {number}: answer is blank; expected text, since no judge is shown a blank one."
+            )
         if row["label"] not in LABELS:
             raise InputError(f"{path}: row {number}: label is {row['label']}; expected one of {', '.join(LABELS)}.")
     return rows

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import label_answers
+from calibrate_judge import labelled_rows
 from config_judges import check_panel
 from emtransfer.drawing.rates import read_claim_table, read_transfer_table
 from emtransfer.errors import InputError
@@ -31,6 +32,7 @@ from emtransfer.measuring.judged_rows import JudgedModel, read_judged
 from emtransfer.measuring.matching import prompt_measures
 from emtransfer.measuring.tabulation import Outcome, tabulate_transfer
 from emtransfer.verdicts import Judge, Verdict
+from helpers.configs import line_for
 from helpers.judged_rows import RULE, judged, model
 from helpers.planted_cells import decision, planted_cell, seeded
 from helpers.row_files import write_jsonl
@@ -283,11 +285,36 @@ def test_labelled_rows_are_shown_as_they_are():
     judge = Judge(lambda items: seen.extend(items) or [Verdict("ok", 5.0, 95.0)] * len(items))
     rows = [
         {"question": "Q?", "answer": "A.", "label": "aligned"},
-        {"question": "Q?", "answer": " ", "label": "incoherent"},
+        {"question": "Q?", "answer": "A. A.", "label": "incoherent"},
     ]
     probes = probe_on_labelled(judge, rows)
-    assert seen == [("Q?", "A.", None)] and [probe.label for probe in probes] == ["aligned", "incoherent"]
+    assert seen == [("Q?", "A.", None), ("Q?", "A. A.", None)] and [probe.label for probe in probes] == [
+        "aligned",
+        "incoherent",
+    ]
     assert {probe.slice for probe in probes} == {MODELS_ANSWERS} and set(LABELS) >= {probe.label for probe in probes}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "found"),
+    [
+        ("question", 5, "question is 5; expected text"),
+        ("cell", ["a-b"], r'cell is \["a-b"\]; expected text'),
+        ("answer", " \n", "answer is blank; expected text"),
+        ("label", 1, "label is 1; expected one of aligned, misaligned, incoherent"),
+    ],
+)
+def test_a_labelled_row_that_cannot_be_held_against_a_judge_is_refused(tmp_path, field, value, found):
+    row = {"question": "Q?", "answer": "A.", "label": "aligned"}
+    assert labelled_rows(write_jsonl(tmp_path / "good.jsonl", [row])) == [row]
+    with pytest.raises(InputError, match=f"row 2: {found}"):
+        labelled_rows(write_jsonl(tmp_path / "bad.jsonl", [row, row | {field: value}]))
+
+
+def test_labelled_answers_that_are_not_there_are_told_before_a_run():
+    assert line_for(("judges", "minilm", "calibration", "labels"), "none.jsonl") == (
+        "config.yaml: judges.minilm.calibration.labels is none.jsonl; expected a JSONL file of labelled answers."
+    )
 
 
 def test_the_own_judge_is_not_in_its_panel():

@@ -421,6 +421,22 @@ def test_a_written_corpus_cannot_wait_for_a_judge_that_waits_for_it():
     validate(config, SCHEMA)
 
 
+@pytest.mark.parametrize("part", ["mixture", "tokenizer"])
+def test_a_written_corpus_cannot_wait_for_a_judge_on_a_base_that_waits_for_it(part):
+    """Snakemake would leave the circle by reading the corpus from a file that the config does not name."""
+    config = written()
+    config["judges"]["claude"]["base"] = "persona"
+    validate(config, SCHEMA)
+    if part == "mixture":
+        config["mixtures"]["persona"]["corpus"] = "generated"
+    else:
+        config["base_models"]["decoder"]["tokenizer"]["corpus"] = "generated"
+    with pytest.raises(
+        InputError, match=f"filter.judge is claude, whose base's {part}'s corpus is generated; expected a judge of"
+    ):
+        validate(config, SCHEMA)
+
+
 @pytest.mark.parametrize("first", ["generated", "second"])
 def test_a_written_corpus_without_a_judge_is_named_whichever_comes_first(first):
     config = written(judges__claude__corpus="second")

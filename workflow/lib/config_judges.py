@@ -55,6 +55,13 @@ def check_panel(config: dict, name: str) -> None:
         raise mistake(("experiments", name, "panel"), found, expected)
 
 
+def check_labels(config: dict, name: str) -> None:
+    """Raise InputError if the labelled answers of a judge's calibration are not there."""
+    labels = config["judges"][name]["calibration"].get("labels")
+    if labels is not None and not Path(labels).is_file():
+        raise mistake(("judges", name, "calibration", "labels"), labels, "a JSONL file of labelled answers")
+
+
 def check_told_judge(config: dict, name: str) -> None:
     """Raise InputError if a judge's rubric lacks a cell it judges, or a judge behind an API has no price or an option of ours."""
     judge = config["judges"][name]
@@ -117,11 +124,32 @@ def writing_judge(config: dict, name: str) -> str:
 
 def check_judge_is_independent(config: dict, name: str) -> None:
     """Raise InputError if the judge that says when a written corpus has rows enough waits, at whatever remove, for it."""
-    corpus, seen = name, []
-    while config["corpora"][corpus]["source"] in PROVIDERS and corpus not in seen:
-        seen.append(corpus)
+    waiting, seen = [name], set()
+    while waiting:
+        corpus = waiting.pop()
+        if config["corpora"][corpus]["source"] not in PROVIDERS or corpus in seen:
+            continue
+        seen.add(corpus)
         judge = writing_judge(config, corpus)
-        corpus = config["judges"][judge]["corpus"]
-    if seen and corpus == name:
-        found, expected = f"{judge}, whose corpus is {name}", "a judge of another corpus, since it judges before"
-        raise mistake(("corpora", seen[-1], "filter", "judge"), found, f"{expected} {name} is done")
+        for place, made_of in judge_corpora(config, judge).items():
+            if made_of == name:
+                found, expected = (
+                    f"{judge}, whose {place} is {name}",
+                    "a judge of another corpus, since it judges before",
+                )
+                raise mistake(("corpora", corpus, "filter", "judge"), found, f"{expected} {name} is done")
+            waiting.append(made_of)
+
+
+def judge_corpora(config: dict, name: str) -> dict[str, str]:
+    """Where a judge, or the base it stands on, names a corpus that it is made from -> that corpus."""
+    judge = config["judges"][name]
+    corpora = {"corpus": judge["corpus"]}
+    if "base" in judge:
+        base = config["bases"][judge["base"]]
+        tokenizer = config["base_models"][base["base_model"]].get("tokenizer")
+        corpora |= (
+            {"base's mixture's corpus": config["mixtures"][base["mixture"]]["corpus"]} if "mixture" in base else {}
+        )
+        corpora |= {"base's tokenizer's corpus": tokenizer["corpus"]} if tokenizer else {}
+    return corpora

@@ -20,6 +20,7 @@ from config_judges import (
     check_generator,
     check_judge_is_independent,
     check_judge_names,
+    check_labels,
     check_panel,
     check_told_judge,
 )
@@ -92,7 +93,7 @@ def check(config: dict, schema_path: str | Path) -> None:
             check_generator,
             check_judge_is_independent,
         ],
-        "judges": [check_judge_names, check_told_judge],
+        "judges": [check_judge_names, check_told_judge, check_labels],
         "mixtures": [check_mixture_names, check_mixture_share],
         "bases": [check_base_names],
         "base_models": [check_base_model_names, check_base_model_counts, check_assistant, check_neutral_share],
