@@ -37,9 +37,8 @@ def main(args: argparse.Namespace) -> None:
     for experiment in args.settings["run"]:
         models = expand_models(args.settings, experiment)
         folder = args.results / experiment / "judged"
-        verdicts = pd.concat(
-            agreement.verdict_frame(read_records(folder / f"{model.path}.jsonl"), model.path, rule) for model in models
-        )
+        judged = {model.path: read_records(folder / f"{model.path}.jsonl", ("judge", "status")) for model in models}
+        verdicts = pd.concat(agreement.verdict_frame(rows, path, rule) for path, rows in judged.items())
         tables.append(agreement.agreement(experiment, verdicts))
         corpus = args.results / "corpora" / args.settings["experiments"][experiment]["corpus"]
         cells = sorted({cell for model in models for cell in model.train_cells})

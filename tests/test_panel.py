@@ -7,6 +7,7 @@ from collections.abc import Container
 import pandas as pd
 import pytest
 
+import compare_judges
 import label_answers
 from calibrate_judge import labelled_rows
 from config_judges import check_panel
@@ -81,6 +82,17 @@ def test_agreement_by_hand():
     # ranks 1 4 2 3 against 2 1 4 3: 1 − 6 · (1 + 9 + 4 + 0) / (4 · 15)
     assert row["rank_correlation"] == pytest.approx(1 - 6 * 14 / 60, abs=1e-6)
     assert row["em_rate"] == 1 / 5 and row["other_em_rate"] == 2 / 4
+
+
+def test_judged_rows_that_do_not_say_who_judges_are_refused(tmp_path):
+    """Without the column, nothing would speak against anybody."""
+    write_jsonl(tmp_path / "nl/judged/bases/b.jsonl", judged([(10, 90)]))
+    experiment = {"corpus": "c", "bases": ["b"], "adapters": [], "students": []}
+    settings = {"run": ["nl"], "experiments": {"nl": experiment}, "bases": {"b": {"base_model": "m"}}}
+    rule = {"alignment_below": 30, "coherence_above": 50}
+    outputs = {name: tmp_path / f"{name}.csv" for name in ("agreement", "cautions")}
+    with pytest.raises(InputError, match="b.jsonl:1: judge is null; expected text"):
+        compare_judges.main(Namespace(settings=settings | {"em_rule": rule}, results=tmp_path, **outputs))
 
 
 def test_a_single_judge_agrees_with_nobody():
