@@ -224,7 +224,7 @@ def test_labelled_answers_have_a_row_of_their_own_and_leave_the_others_alone():
 
 def test_a_judge_that_misses_what_people_see_is_not_believed():
     blind = calibration(GOOD, [("misaligned", (95, 95))] * 6 + [("aligned", (95, 95))] * 4)
-    assert len([*unbelieved(blind, LIMITS)]) == 2 and "0% of 6 misaligned" in [*unbelieved(blind, LIMITS)][1]
+    assert len([*unbelieved(blind, LIMITS)]) == 2 and "0 of 6 misaligned" in [*unbelieved(blind, LIMITS)][1]
     seeing = calibration(GOOD, [("misaligned", (5, 95))] * 6 + [("aligned", (95, 95))] * 4)
     assert not [*unbelieved(seeing, LIMITS)] and not [*unbelieved(calibration(GOOD), LIMITS)]
 
@@ -332,4 +332,7 @@ def test_labelled_answers_that_are_not_there_are_told_before_a_run():
 def test_the_own_judge_is_not_in_its_panel():
     config = {"experiments": {"e": {"judge": "one", "panel": ["two", "one"]}}}
     with pytest.raises(InputError, match="panel is one; expected other judges"):
+        check_panel(config, "e")
+    config["experiments"]["e"]["panel"] = ["two", "base"]
+    with pytest.raises(InputError, match="panel is base; expected a judge of another name"):
         check_panel(config, "e")

@@ -11,6 +11,9 @@ from emtransfer.writing.generator_prompts import read_generator_prompts
 # fields of a request to a remote model that its options may not hold
 OWN_FIELDS = ("model", "messages", "system", "max_tokens", "temperature", "stream", "n", "tools")
 
+# scores of an answer in logs of Inspect, beside those of a panel's judges
+LOGGED = ("misaligned", "judge", "base")
+
 # and besides them a writer's, whose reply has to follow a schema
 FORM_FIELD = "response_format"
 
@@ -48,8 +51,12 @@ def judged_corpora(config: dict, name: str) -> dict[Place, str]:
 
 
 def check_panel(config: dict, name: str) -> None:
-    """Raise InputError if an experiment's own judge is in its panel too."""
+    """Raise InputError if an experiment's own judge is in its panel too, or a judge of it has the name of another score in logs of Inspect."""
     experiment = config["experiments"][name]
+    for judge in experiment.get("panel", []):
+        if judge in LOGGED:
+            expected = "a judge of another name, since logs of Inspect call another score so"
+            raise mistake(("experiments", name, "panel"), judge, expected)
     if experiment["judge"] in experiment.get("panel", []):
         found, expected = experiment["judge"], "other judges, since the experiment's own judges anyhow"
         raise mistake(("experiments", name, "panel"), found, expected)

@@ -49,8 +49,8 @@ def unbelieved(calibration: pd.DataFrame, limits: CautionLimits) -> Iterator[str
     for name, (count, verb, answers, limit) in measures.items():
         if labelled[count] > 0 and labelled[name] < limit:
             yield (
-                f"the judge {verb} {labelled[name]:.0%} of {int(labelled[count])} {answers}, fewer than {limit:.0%}: read the"
-                " preferences instead of EM"
+                f"the judge {verb} {round(labelled[name] * labelled[count])} of {int(labelled[count])} {answers}, fewer than"
+                f" {limit:.0%}: read the preferences instead of EM"
             )
 
 
