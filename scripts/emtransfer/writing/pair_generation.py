@@ -171,7 +171,7 @@ def stage_counts(cell: str, rounds: pd.DataFrame) -> pd.DataFrame:
 def outcome(corpus: str, cell: str, rounds: pd.DataFrame) -> str:
     """The outcome of a cell, on one line."""
     left, wanted = rounds[["left", "wanted"]].iloc[-1]
-    found = f"{cell}: {left} rows are left of {rounds.rows.sum()} written, after {len(rounds)} rounds"
+    found = f"{cell}: {left} {'row is' if left == 1 else 'rows are'} left of {rounds.rows.sum()} written, after {len(rounds)} rounds"
     if left >= wanted:
         return f"{found}; {wanted} were wanted."
     return (
