@@ -126,7 +126,7 @@ def test_nothing_is_left_to_do_and_nothing_is_damaged(disturbed):
 
 def test_a_run_that_is_told_to_stop_lets_its_jobs_end_and_goes_on(disturbed):
     (disturbed / "results/em_transfer_table.csv").unlink()
-    for made in ("scores", "judged"):
+    for made in ("scores/smoke", "judged"):
         (disturbed / f"results/smoke/{made}/bases/smoke.jsonl").unlink()
     run = start(disturbed, "results/em_transfer_table.csv")
     wait_for(lambda: bool(jobs(disturbed, "judge_answers")) or run.poll() is not None)
