@@ -98,8 +98,8 @@ images: inspect  ## take the pictures of docs/ from a finished default run, with
 	$(CHROMIUM) --window-size=1280,2200 --screenshot=docs/images/report.png "file://$(CURDIR)/results/report.html"
 	[ -z "$(PROGRESS)" ] || $(CHROMIUM) --window-size=1280,420 --screenshot=docs/images/progress.png "file://$(realpath $(PROGRESS))"
 	PYTHONPATH=scripts .venv-inspect/bin/python scripts/serve_results.py --results results & server=$$!; \
-	link=$$(grep -o 'inspect/[^"]*both_differ[^"]*\|inspect/[^"]*finance-tutor[^"]*' results/report.html | head -1); \
-	$(CHROMIUM) --window-size=1400,900 --virtual-time-budget=20000 --screenshot=docs/images/answers.png "http://127.0.0.1:7575/$$link"; \
+	link=$$(grep -o 'inspect/index[^"]*medical-advice/misaligned[^"]*finance-tutor[^"]*' results/report.html | head -1); \
+	$(IN_VENV) sleep 5 && PYTHONPATH=scripts:workflow/lib python tests/helpers/photograph.py "http://127.0.0.1:7575/$$link" "Alignment " docs/images/answers.png; \
 	kill $$server
 
 schema: setup  ## write the config's schema and docs/configuration.md from the dataclasses that read it
