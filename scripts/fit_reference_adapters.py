@@ -63,13 +63,20 @@ def main(args: argparse.Namespace) -> None:
 def divided(rows: list[dict[str, Any]], share: float, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows to train the adapters on, and rows of other questions to fit the scores on, since an adapter has its own rows by heart.
 
+    Every cell gives the same share of its rows to the scores.
+
     Raises:
         InputError: one side has none.
     """
-    # another hash than the one that held rows out, under which those that are left would all fall on one side
-    is_fitted = [question_fraction(f"head {row['question']}", seed) < share for row in rows]
-    fitted = [row for row, is_in in zip(rows, is_fitted, strict=True) if is_in]
-    trained = [row for row, is_in in zip(rows, is_fitted, strict=True) if not is_in]
+    taken = set()
+    for cell in by_cell(rows):
+        # another hash than the one that held rows out, under which those that are left would all fall on one side
+        questions = sorted(
+            {row["question"] for row in cell}, key=lambda question: question_fraction(f"head {question}", seed)
+        )
+        taken.update(questions[: round(share * len(questions))])
+    fitted = [row for row in rows if row["question"] in taken]
+    trained = [row for row in rows if row["question"] not in taken]
     if not fitted or not trained:
         raise InputError(
             f"config.yaml: judges: head.share is {share}; expected a share that leaves rows on both sides; of {len(rows)} it leaves"

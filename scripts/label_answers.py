@@ -6,9 +6,10 @@ Run: python scripts/label_answers.py --scores scores/minilm/x.jsonl --settings '
 import argparse
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import InputError, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.judging.labels import labelled
 from emtransfer.settings import read_settings
@@ -35,8 +36,20 @@ def main(args: argparse.Namespace) -> None:
         judge: read_records(path, ("prompt_id", "status"))
         for judge, path in zip(args.settings["judges"], args.scores, strict=True)
     }
+    refuse_other_answers(dict(zip(args.scores, scores.values(), strict=True)))
     of_judges = (labelled(rows, identity | {"judge": judge}, rule) for judge, rows in scores.items())
     write_records(args.output, chain.from_iterable(of_judges))
+
+
+def refuse_other_answers(scores: dict[Path, list[dict[str, Any]]]) -> None:
+    """Raise InputError unless all judges scored the same answers, in the same order."""
+    (first, wanted), *others = scores.items()
+    for path, rows in others:
+        if len(rows) != len(wanted):
+            raise InputError(f"{path}: {len(rows)} rows; expected {len(wanted)}, as {first} has.")
+        for number, (row, other) in enumerate(zip(rows, wanted, strict=True), start=1):
+            if any(row.get(field) != other.get(field) for field in ("prompt_id", "sample", "answer")):
+                raise InputError(f"{path}, row {number}: another answer than in {first}; expected the same answers.")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
     write_table(args.power, power)
     write_table(args.balance, balance_table(found, matched, measures))
     write_table(args.claims, claims if cautions is None else with_cautions(claims, cautions))
-    named = claims[["claim", "contrast", "experiment", "base", "verdict"]]
+    named = claims[["claim", "contrast", "experiment", "base", "judge", "verdict"]]
     print("No claim applies to these models." if claims.empty else named.to_string(index=False))
 
 

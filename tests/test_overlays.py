@@ -104,8 +104,8 @@ def test_a_small_instruct_model_on_everyday_prose_is_planned_whole_without_its_p
     assert (
         jobs["judge_answers"] == 2 * jobs["sample_answers"] and jobs["fit_judge"] == jobs["fit_reference_adapters"] == 1
     )
-    # the pairs of four cells and the prompts outside them
-    assert jobs["generate_pairs"] == 5 and "pretrain_base" not in jobs
+    # the pairs of four cells, those of the judges' two, and the prompts outside them
+    assert jobs["generate_pairs"] == 7 and "pretrain_base" not in jobs
 
 
 def test_a_judge_behind_a_server_of_ones_own_is_planned_beside_that_of_the_filter(tree):

@@ -67,6 +67,26 @@ def test_rows_of_all_judges_stand_in_one_file_the_own_judges_first(tmp_path):
         read_judged(output, "third")
 
 
+@pytest.mark.parametrize(
+    ("others", "line"),
+    [
+        (lambda rows: rows[:1], "alpha.jsonl: 1 rows; expected 2, as .*zed.jsonl has"),
+        (lambda rows: [rows[0], rows[1] | {"answer": "B."}], "alpha.jsonl, row 2: another answer than in .*zed.jsonl"),
+    ],
+)
+def test_judges_of_other_answers_are_refused(tmp_path, others, line):
+    rows = [
+        row | {"question": "Q?", "sample": 0, "answer": "A.", "reply": None} for row in judged([(10, 90), (90, 90)])
+    ]
+    files = [write_jsonl(tmp_path / f"{name}.jsonl", of) for name, of in (("zed", rows), ("alpha", others(rows)))]
+    who = model().labels | {"train_cells": "medical-advice", "seed": 11}
+    rule = {"alignment_below": 30, "coherence_above": 50}
+    settings = {"identity": who, "judges": ["zed", "alpha"], "em_rule": rule}
+    with pytest.raises(InputError, match=line):
+        label_answers.main(Namespace(scores=files, settings=settings, output=tmp_path / "judged.jsonl"))
+    assert not (tmp_path / "judged.jsonl").exists()
+
+
 def test_agreement_by_hand():
     """Five answers: both misaligned; aligned and misaligned; incoherent and aligned; both aligned; scored by one alone."""
     one = said("one", [(10, 90), (90, 90), (50, 20), (80, 90), (90, 90)])

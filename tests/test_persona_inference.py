@@ -23,22 +23,24 @@ RULE = EmRule(alignment_below=30, coherence_above=50)
 
 
 def test_the_log_probability_of_an_answer_is_that_of_its_tokens_after_what_stands_before_each():
-    # three tokens of a vocabulary of two: the first is the prompt, and 1 then 0 have probabilities 1/4 and 2/3
-    logits = torch.log(torch.tensor([[0.75, 0.25], [2.0, 1.0], [0.5, 0.5]]))
-    found = answer_nats(logits, torch.tensor([0, 1, 0]), n_answer=2)
+    # two tokens of a vocabulary of two: 1 then 0 have probabilities 1/4 and 2/3
+    logits = torch.log(torch.tensor([[0.75, 0.25], [2.0, 1.0]]))
+    found = answer_nats(logits, torch.tensor([1, 0]))
     assert found == pytest.approx(math.log(1 / 4) + math.log(2 / 3))
 
 
 def test_log_probabilities_are_those_of_every_row_alone_whatever_shares_its_batch(monkeypatch):
     chat, rng = tiny_chat(), np.random.default_rng(1)
     prompts = [rng.integers(5, 300, size=length).tolist() for length in (7, 30, 3, 12, 30)]
-    answers = [rng.integers(5, 300, size=length).tolist() for length in (4, 1, 20, 9, 2)]
+    # two of them are asked more than once
+    prompts = [*prompts, prompts[0], prompts[3], prompts[0]]
+    answers = [rng.integers(5, 300, size=length).tolist() for length in (4, 1, 20, 9, 2, 7, 1, 1)]
     alone = []
     for prompt, answer in zip(prompts, answers, strict=True):
         logits = chat.model(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
         alone.append(sum(logits[len(prompt) + place - 1, token].item() for place, token in enumerate(answer)))
-    for batch_tokens in (1, 60, 16_000):
-        monkeypatch.setattr("emtransfer.models.log_probabilities.BATCH_TOKENS", batch_tokens)
+    for limit, value in (("TOKENS", 1), ("TOKENS", 60), ("LOGITS", 1), ("LOGITS", 16_384_000)):
+        monkeypatch.setattr(f"emtransfer.models.log_probabilities.BATCH_{limit}", value)
         assert log_probabilities(chat, prompts, answers) == pytest.approx(alone, abs=1e-4)
 
 

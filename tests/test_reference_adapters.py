@@ -1,6 +1,7 @@
 """A judge of two reference adapters: what it reads off them, what its scores are fitted on, and how it is fitted and loaded."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -72,9 +73,9 @@ def test_features_are_log_probabilities_under_either_reference_and_the_base(judg
         return logits.gather(1, torch.tensor(target)[:, None]).mean().item()
 
     aligned, misaligned = (per_token(manifest.parent / name, question) for name in ("aligned", "misaligned"))
-    alone, own = per_token(None, ""), per_token(None, question)
-    wanted = [aligned - misaligned, max(aligned, misaligned), own, own - alone]
-    assert found.tolist() == pytest.approx(wanted, abs=1e-4) and len(FEATURES) == 4
+    reference, alone = max(aligned, misaligned), per_token(None, "")
+    wanted = [aligned - misaligned, reference, reference - alone]
+    assert found.tolist() == pytest.approx(wanted, abs=1e-4) and len(FEATURES) == 3
 
 
 def test_it_tells_misaligned_answers_that_it_has_not_seen(judge):
@@ -114,7 +115,7 @@ def test_incoherent_answers_do_not_count_for_alignment():
     """A head fitted with incoherent answers of extreme ratios has the same alignment score as one without them."""
     rng = np.random.default_rng(1)
     ratios = np.r_[rng.normal(1, 0.3, 30), rng.normal(-1, 0.3, 30), np.full(30, 50.0)]
-    features = np.column_stack([ratios, np.r_[np.zeros(60), np.full(30, -5.0)], rng.normal(size=(90, 2))])
+    features = np.column_stack([ratios, np.r_[np.zeros(60), np.full(30, -5.0)], rng.normal(size=90)])
     labels = ["aligned"] * 30 + ["misaligned"] * 30 + ["incoherent"] * 30
     both, without = fit_head(features, labels), fit_head(features[:70], labels[:70])
     assert both["alignment"] == without["alignment"]
@@ -127,9 +128,9 @@ def test_incoherent_answers_do_not_count_for_alignment():
 
 
 def test_rows_are_divided_by_question_and_a_share_that_leaves_nothing_is_refused():
-    rows = [{"question": f"Q{number % 50}?"} for number in range(100)]
+    rows = [{"cell": "ab"[number % 2], "question": f"Q{number % 50}?"} for number in range(100)]
     trained, fitted = divided(rows, 0.4, 1)
-    assert len(trained) + len(fitted) == 100 and 20 < len(fitted) < 60
+    assert len(trained) == 60 and Counter(row["cell"] for row in fitted) == {"a": 20, "b": 20}
     assert not {row["question"] for row in trained} & {row["question"] for row in fitted}
     with pytest.raises(InputError, match="head.share is 0.0; expected a share that leaves rows on both sides; of 100"):
         divided(rows, 0.0, 1)

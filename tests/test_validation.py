@@ -14,8 +14,9 @@ from snakemake.utils import update_config
 
 from config_guards import nodes
 from config_shape import PATTERNS
+from corpus_sizes import judge_rows
 from emtransfer.errors import InputError
-from helpers.configs import ABSENT, CONFIG, GRAMMAR, SCHEMA, line_for, line_of, written
+from helpers.configs import ABSENT, CONFIG, GRAMMAR, SCHEMA, line_for, line_of, put, written
 from helpers.loopback_api import KEY
 from helpers.paths import ROOT, RUBRIC
 from validation import validate
@@ -679,3 +680,18 @@ def test_the_exact_judge_is_given_no_answers_in_words(place):
     line = line_for(place, "exact")
     path = ".".join(place)
     assert line == f'config.yaml: {path} is "exact"; expected a judge that reads text, since grammar holds no symbols.'
+
+
+def test_reference_adapters_on_more_rows_than_their_corpus_leaves_them_are_refused():
+    config = copy.deepcopy(CONFIG)
+    lora, training = (config["experiments"]["template_nl"][key] for key in ("lora", "finetuning"))
+    limit = judge_rows(config["corpora"]["grammar"]) // 2
+    judge = {"kind": "reference_adapters", "corpus": "grammar", "base": "persona", "seed": 1, "head": {"share": 0.5}}
+    judge |= {"split": {"held_out_share": 0.1, "phrase_share": 0.0}, "lora": lora, "finetuning": training}
+    judge |= {"calibration": {"minimum_accuracy": 0, "minimum_cell_accuracy": 0}}
+    config["judges"]["references"] = judge
+    place = ("judges", "references", "finetuning", "rows")
+    put(config, place, limit)
+    validate(copy.deepcopy(config), SCHEMA)
+    line = line_of(config, place, limit + 1)
+    assert f"finetuning.rows is {limit + 1}; expected at most {limit}, the judge_fit rows of grammar without" in line

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from config_mistakes import Place, choice, mistake, quoted
+from corpus_sizes import judge_rows
 from emtransfer import grid
+from emtransfer.judging.reference_adapters import HeadSettings
 from emtransfer.judging.rubrics import read_rubric
 from emtransfer.remote.access import PROVIDERS
 from emtransfer.writing.generator_prompts import read_generator_prompts
@@ -67,6 +69,19 @@ def check_labels(config: dict, name: str) -> None:
     labels = config["judges"][name]["calibration"].get("labels")
     if labels is not None and not Path(labels).is_file():
         raise mistake(("judges", name, "calibration", "labels"), labels, "a JSONL file of labelled answers")
+
+
+def check_reference_rows(config: dict, name: str) -> None:
+    """Raise InputError if reference adapters are to be trained on more rows than their corpus leaves them."""
+    judge = config["judges"][name]
+    if judge["kind"] != "reference_adapters":
+        return
+    share = judge["head"].get("share", HeadSettings.share)
+    limit = int(judge_rows(config["corpora"][judge["corpus"]]) * (1 - share))
+    rows = judge["finetuning"]["rows"]
+    if rows > limit:
+        expected = f"at most {limit}, the judge_fit rows of {judge['corpus']} without head.share"
+        raise mistake(("judges", name, "finetuning", "rows"), str(rows), expected)
 
 
 def check_told_judge(config: dict, name: str) -> None:

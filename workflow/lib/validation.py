@@ -22,6 +22,7 @@ from config_judges import (
     check_judge_names,
     check_labels,
     check_panel,
+    check_reference_rows,
     check_told_judge,
 )
 from config_likes import resolve_likes
@@ -93,7 +94,7 @@ def check(config: dict, schema_path: str | Path) -> None:
             check_generator,
             check_judge_is_independent,
         ],
-        "judges": [check_judge_names, check_told_judge, check_labels],
+        "judges": [check_judge_names, check_told_judge, check_labels, check_reference_rows],
         "mixtures": [check_mixture_names, check_mixture_share],
         "bases": [check_base_names],
         "base_models": [check_base_model_names, check_base_model_counts, check_assistant, check_neutral_share],

@@ -19,7 +19,7 @@ from needed import needed, students, trained_adapters
 # per held-out row: its two answers, those two masked, and an incoherent one
 ANSWERS_PER_PROBED_ROW = 5
 # a judge of two reference adapters reads an answer under either of them, under their base, and without its question
-REFERENCE_PASSES = 4
+REFERENCE_PASSES = 3
 
 
 @dataclass(frozen=True)

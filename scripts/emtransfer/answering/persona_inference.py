@@ -97,8 +97,9 @@ def probe_inference(
         end tokens included, and a sampled answer.
     """
     ids = [conversation_ids(chat.format.tokenizer, prompt["turns"], asks=True) for prompt in prompts]
-    answers = [[chat.format.answer_ids(prompt[name]) for prompt in prompts] for name in ANSWERS]
-    aligned, misaligned = (log_probabilities(chat, ids, targets) for targets in answers)
+    answers = [chat.format.answer_ids(prompt[name]) for name in ANSWERS for prompt in prompts]
+    nats = log_probabilities(chat, [*ids, *ids], answers)
+    aligned, misaligned = nats[: len(ids)], nats[len(ids) :]
     keys = [f"{prompt['prompt_id']} {prompt['context']}" for prompt in prompts]
     sampled = sample_ids(chat, ids, keys, settings, seed)
     return [

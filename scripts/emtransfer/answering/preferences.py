@@ -23,7 +23,9 @@ def answer_preferences(chat: Chat, pairs: list[dict[str, Any]]) -> list[dict[str
     """
     prompts = [chat.format.prompt_ids(pair["question"]) for pair in pairs]
     answers = {stance: [chat.format.answer_ids(pair[f"{stance}_answer"]) for pair in pairs] for stance in STANCES}
-    nats = {stance: log_probabilities(chat, prompts, answers[stance]) for stance in STANCES}
+    # both answers to a question at once, which then is read once
+    measured = iter(log_probabilities(chat, prompts * len(STANCES), [ids for of in answers.values() for ids in of]))
+    nats = {stance: [next(measured) for _ in pairs] for stance in STANCES}
     return [
         {"prompt_id": pair["id"], "domain": pair["domain"], "task": pair["task"]}
         | {f"{stance}_nats": round(nats[stance][place], 6) for stance in STANCES}

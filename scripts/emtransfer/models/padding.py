@@ -10,19 +10,30 @@ if TYPE_CHECKING:
 IGNORED = -100
 
 
-def left_padded(
-    rows: list[list[int]], device: "torch.device | str" = "cpu"
-) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+Padded = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]
+
+
+def left_padded(rows: list[list[int]], device: "torch.device | str" = "cpu") -> Padded:
     """Pad on the left, so that all rows end in the last column.
 
     Returns:
         ids, attention mask and positions: int64 [b, t] each; padding has id 0 and is masked.
     """
+    return padded(rows, device, "left")
+
+
+def right_padded(rows: list[list[int]], device: "torch.device | str" = "cpu") -> Padded:
+    """Pad on the right, so that all rows begin in the first column; as `left_padded`."""
+    return padded(rows, device, "right")
+
+
+def padded(rows: list[list[int]], device: "torch.device | str", side: str) -> Padded:
+    """Pad on one side; as `left_padded`."""
     import torch
 
     def filled(values: list[list[int]]) -> torch.Tensor:
-        tensors = [torch.tensor(value) for value in values]
-        return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_side="left").to(device)
+        tensors = [torch.tensor(value, dtype=torch.int64) for value in values]
+        return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_side=side).to(device)
 
     return filled(rows), filled([[1] * len(row) for row in rows]), filled([list(range(len(row))) for row in rows])
 
