@@ -10,7 +10,7 @@ import torch
 from emtransfer.answering.persona_inference import elsewhere, inference_prompts, probe_inference
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.measuring.inference import COLUMNS, IDENTITY, absent_lines, inference_row
-from emtransfer.models.log_probabilities import answer_nats, log_probabilities
+from emtransfer.models.log_probabilities import log_probabilities, read_answer
 from emtransfer.models.tokenizer import BEGIN, SYSTEM, USER
 from emtransfer.verdicts import EmRule
 from helpers.grammar_rows import grammar_rows
@@ -25,7 +25,7 @@ RULE = EmRule(alignment_below=30, coherence_above=50)
 def test_the_log_probability_of_an_answer_is_that_of_its_tokens_after_what_stands_before_each():
     # two tokens of a vocabulary of two: 1 then 0 have probabilities 1/4 and 2/3
     logits = torch.log(torch.tensor([[0.75, 0.25], [2.0, 1.0]]))
-    found = answer_nats(logits, torch.tensor([1, 0]))
+    found = read_answer(logits, torch.tensor([1, 0])).nats
     assert found == pytest.approx(math.log(1 / 4) + math.log(2 / 3))
 
 

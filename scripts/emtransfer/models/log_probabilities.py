@@ -1,7 +1,7 @@
-"""The log-probability that a model gives to answers."""
+"""What a model thinks of given answers: their log-probability, and whether it would write them itself."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from emtransfer.models.loading import Chat
 from emtransfer.models.padding import left_padded, right_padded
@@ -13,22 +13,38 @@ if TYPE_CHECKING:
 BATCH_TOKENS, BATCH_LOGITS = 16_000, 16_384_000
 
 
-def log_probabilities(chat: Chat, prompts: list[list[int]], answers: list[list[int]]) -> list[float]:
-    """Log-probability of every answer after its prompt, summed over its tokens: nats.
+class Reading(NamedTuple):
+    """An answer as a model reads it after its prompt.
 
-    A prompt that several answers share is read once, if it can share a batch with them.
+    Attributes:
+        nats: log-probability, summed over its tokens.
+        is_greedy: whether every token is the likeliest one after those before it, so that greedy decoding gives this answer.
+    """
+
+    nats: float
+    is_greedy: bool
+
+
+def log_probabilities(chat: Chat, prompts: list[list[int]], answers: list[list[int]]) -> list[float]:
+    """Log-probability of every answer after its prompt, summed over its tokens: nats; arguments as of `read_answers`."""
+    return [reading.nats for reading in read_answers(chat, prompts, answers)]
+
+
+def read_answers(chat: Chat, prompts: list[list[int]], answers: list[list[int]]) -> list[Reading]:
+    """Read every answer after its prompt, which several answers share if they share a batch.
 
     Args:
         prompts, answers: token ids, an int list [t] each; no answer is empty.
     """
     import torch
 
-    found = [0.0] * len(prompts)
-    for batch in batches(prompts, answers, BATCH_LOGITS // chat.model.config.get_text_config().vocab_size):
+    found = [Reading(0.0, False)] * len(prompts)
+    max_scored = BATCH_LOGITS // chat.model.config.get_text_config().vocab_size
+    for batch in batches(prompts, answers, max_scored):
         with torch.inference_mode():
-            nats = batch_nats(chat, [prompts[place] for place in batch], [answers[place] for place in batch])
-        for place, value in zip(batch, nats, strict=True):
-            found[place] = value
+            read = read_batch(chat, [prompts[place] for place in batch], [answers[place] for place in batch])
+        for place, reading in zip(batch, read, strict=True):
+            found[place] = reading
     return found
 
 
@@ -52,8 +68,8 @@ def batches(prompts: list[list[int]], answers: list[list[int]], max_scored: int)
         yield batch
 
 
-def batch_nats(chat: Chat, prompts: list[list[int]], answers: list[list[int]]) -> list[float]:
-    """Log-probabilities of one batch, as of `log_probabilities`."""
+def read_batch(chat: Chat, prompts: list[list[int]], answers: list[list[int]]) -> list[Reading]:
+    """Read one batch, as of `read_answers`; every prompt in it once."""
     import torch
     from transformers import DynamicCache
 
@@ -74,13 +90,13 @@ def batch_nats(chat: Chat, prompts: list[list[int]], answers: list[list[int]]) -
     }
     after = model(**inputs, **read).logits if ids.shape[1] else first[readers][:, :0]
     return [
-        answer_nats(torch.cat([first[reader], logits[: len(answer) - 1]]), torch.tensor(answer, device=model.device))
+        read_answer(torch.cat([first[reader], logits[: len(answer) - 1]]), torch.tensor(answer, device=model.device))
         for reader, logits, answer in zip(readers, after, answers, strict=True)
     ]
 
 
-def answer_nats(logits: "torch.Tensor", ids: "torch.Tensor") -> float:
-    """Log-probability of an answer.
+def read_answer(logits: "torch.Tensor", ids: "torch.Tensor") -> Reading:
+    """Read one answer.
 
     Args:
         logits: float [t, v], before softmax, from which each of its tokens is drawn.
@@ -89,4 +105,5 @@ def answer_nats(logits: "torch.Tensor", ids: "torch.Tensor") -> float:
     from torch.nn.functional import cross_entropy
 
     # every token in float32, and their sum in float64
-    return -cross_entropy(logits.float(), ids, reduction="none").double().sum().item()
+    nats = -cross_entropy(logits.float(), ids, reduction="none").double().sum().item()
+    return Reading(nats, bool((logits.argmax(-1) == ids).all()))
