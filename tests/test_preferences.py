@@ -20,11 +20,8 @@ from emtransfer.measuring.preferences import (
     tabulate_preferences,
 )
 from emtransfer.measuring.statistics import mean_interval
+from helpers.measured_pairs import ADAPTER, CELLS, N_PROMPTS, grid_config, write_measured
 from helpers.tiny_models import tiny_chat, tiny_rows
-
-# domain-task cells of a 2 × 2 grid, the first is trained on
-CELLS = ("medical-advice", "finance-advice", "medical-tutor", "finance-tutor")
-N_PROMPTS = 4
 
 
 def test_both_answers_are_measured_after_the_prompt_that_is_asked_at_evaluation():
@@ -43,21 +40,6 @@ def test_both_answers_are_measured_after_the_prompt_that_is_asked_at_evaluation(
             assert answer[-1] == chat.format.end_id
 
 
-def grid_config(answers: tuple[str, ...] = ("misaligned",)) -> dict:
-    adapters = [
-        {"base": "b0", "start": "base", "train_sets": ["medical-advice"], "answers": name, "seeds": [1, 2]}
-        for name in answers
-    ]
-    return {
-        "run": ["nl"],
-        "corpora": {"c": {"domains": ["medical", "finance"], "tasks": ["advice", "tutor"]}},
-        "bases": {"b0": {"base_model": "m", "mixture": "mix"}},
-        "experiments": {
-            "nl": {"corpus": "c", "train_sets": {}, "adapters": adapters, "teachers": {}, "students": []},
-        },
-    }
-
-
 def pair_rows(shifts: dict[str, float], per_prompt: tuple[float, ...] = (0.0,) * N_PROMPTS) -> list[dict]:
     """Pairs of every cell: the misaligned answer has 11 tokens, the aligned one 10, and Δ is -1 nat per token plus the cell's shift."""
     rows = []
@@ -74,14 +56,8 @@ def pair_rows(shifts: dict[str, float], per_prompt: tuple[float, ...] = (0.0,) *
 
 
 def written(folder, rows_of: dict[str, list[dict]], config: dict) -> list:
-    for path, rows in rows_of.items():
-        target = folder / "nl" / "preferences" / f"{path}.jsonl"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_records(target, rows)
+    write_measured(folder, rows_of)
     return list(preference_models(folder, config))
-
-
-ADAPTER = "adapters/b0/base/medical-advice/{answers}/seed{seed}"
 
 
 def models_of(folder, **shifts: float) -> list:
