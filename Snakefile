@@ -49,6 +49,7 @@ rule all:
         "results/training_losses.csv",
         "results/inference.csv",
         "results/preferences.csv",
+        "results/capability.csv",
         "results/confounds.csv",
         "results/report.html",
         figures,

@@ -11,10 +11,12 @@ from typing import Any
 import pandas as pd
 
 from emtransfer.arguments import json_argument
+from emtransfer.drawing.damage import read_capability_table
 from emtransfer.drawing.rates import read_claim_table, read_transfer_table
 from emtransfer.errors import run
 from emtransfer.files.records import file_sha256, read_records, replacing
 from emtransfer.grid import expand_models
+from emtransfer.reporting.capability import in_short as capability_in_short
 from emtransfer.reporting.examples import REQUIRED, chosen_rows, model_of, read_example
 from emtransfer.reporting.matrix import first_prompts, matrices
 from emtransfer.reporting.page import render, versions
@@ -26,7 +28,7 @@ from emtransfer.reporting.verdicts import in_short as verdicts_in_short
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
-TABLES = ("em_transfer_table.csv", "claims.csv", "effects.csv", "power.csv")
+TABLES = ("em_transfer_table.csv", "claims.csv", "effects.csv", "power.csv", "capability.csv")
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,7 +46,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     table = args.results / TABLES[0]
-    claims, effects, power = (read_claim_table(args.results / name) for name in TABLES[1:])
+    claims, effects, power = (read_claim_table(args.results / name) for name in TABLES[1:4])
     experiments = [
         experiment(
             args, name, read_transfer_table(table, name, args.settings["judges"][name][0]), (claims, effects, power)
@@ -81,6 +83,7 @@ def experiment(
     rule = read_settings(EmRule, args.settings["em_rule"])
     judges = args.settings["judges"][name]
     found, carried = claims_of(*claim_tables, name, judges[0]), carriers(rows)
+    capability = read_capability_table(args.results / TABLES[4], name)
     folder = args.results / name / "judged"
     trained = {
         kind: [model for model in models if model.labels["condition"] == kind] for kind in ("adapter", "student")
@@ -89,7 +92,7 @@ def experiment(
         "name": name,
         "judges": judges,
         "claims": found,
-        "in_short": [*verdicts_in_short(found), transfer_in_short(carried)],
+        "in_short": [*verdicts_in_short(found), transfer_in_short(carried), capability_in_short(capability)],
         "carriers": carried,
         "examples": [
             read_example(heading, row, model_of(row, models), folder, rule) for heading, row in chosen_rows(rows)

@@ -76,6 +76,8 @@ def test_the_report_answers_what_a_reader_asks(page, results):
     )
     claims = (results / "claims.csv").read_text().splitlines()
     assert f"Verdicts of {len(claims) - 1} contrasts: " in told
+    assert "The largest loss of capability: the adapter of b on misaligned answers of" in told
+    assert "answers 88 % of neutral questions exactly, 100 % before" in told
     job = "results/nl/adapters/b/base/medical-advice/misaligned/seed11/manifest.json"
     assert f"snakemake --cores 1 --configfile config.yaml 'my overlay.yaml' --force -- {job}" in told
     assert "b (3)" in told and "8 (11, 12)" in told

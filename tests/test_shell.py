@@ -170,6 +170,7 @@ OF_MODELS = {
     "tabulate_training",
     "tabulate_inference",
     "tabulate_preferences",
+    "tabulate_capability",
     "tabulate_confounds",
     "test_claims",
 }

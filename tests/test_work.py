@@ -50,7 +50,7 @@ def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
     theirs["experiments"]["template_nl"]["questions"] = {"path": str(tmp_path / "questions.yaml")}
     overlays = [overlaid(name) for name in ("controls", "paper", "small_instruct")]
     found = [entry for config in (CONFIG, *overlays, theirs) for entry in work_of(config)]
-    assert len(rules) == 43 and {entry.stage for entry in found} == rules
+    assert len(rules) == 45 and {entry.stage for entry in found} == rules
     # and whatever a base model of the run does has a speed
     assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()
 
@@ -177,8 +177,8 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
         ("build_eval_set", ""): (1, prompts, 280),
         ("sample_answers", "sample"): (68, 68 * prompts, 360),
         ("judge_answers", "judge"): (68, 68 * prompts, 360),
-        # two answers to every narrow prompt
-        ("measure_preferences", "read"): (68, 68 * 2 * 12 * 40, 280),
+        # two answers to every narrow prompt, and one to its neutral version
+        ("measure_preferences", "read"): (68, 68 * 3 * 12 * 40, 280),
         ("label_answers", ""): (68, 68 * prompts, 360),
         ("probe_base", "sample"): (6, 6 * prompts * (4 + 2), 360),
         ("profile_prompts", "judge"): (6, 6 * prompts * 4, 360),
@@ -192,6 +192,7 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
         # all there are: it has two mixtures, broad prompts and students
         ("plot_transfer", ""): (9, 0, 0),
         ("plot_claims", ""): (1, 0, 0),
+        ("plot_capability", ""): (1, 0, 0),
         ("plot_losses", ""): (1, 0, 0),
     }
     assert counts(found, "") == {
@@ -200,10 +201,11 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
         ("tabulate_training", ""): (1, 68, 0),
         ("tabulate_inference", ""): (1, inferred, 0),
         ("tabulate_preferences", ""): (1, 68 * 12 * 40, 0),
+        ("tabulate_capability", ""): (1, 68 * 12 * 40, 0),
         ("test_claims", ""): (1, 68 * prompts, 0),
         ("tabulate_confounds", ""): (1, 12, 0),
-        # nine figures of the table, four others
-        ("write_report", ""): (1, 13, 0),
+        # nine figures of the table, five others
+        ("write_report", ""): (1, 14, 0),
         ("plot_calibration", ""): (1, 0, 0),
         ("plot_survivors", ""): (1, 0, 0),
     }

@@ -27,11 +27,12 @@ from helpers.tiny_models import write_published_adapter
 from helpers.workflow_tree import planned_commands, planned_jobs, smoke_tree, snakemake
 
 CLAIMS = {"test_claims", "plot_claims", "write_report"}
-TABLES = {"compare_judges", "tabulate_transfer", "plot_transfer", *CLAIMS}
+TABLES = {"compare_judges", "tabulate_transfer", "plot_transfer", "plot_capability", *CLAIMS}
 ANSWERS = {"sample_answers", "judge_answers", "label_answers", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
 INFERENCE = {"probe_inference", "tabulate_inference"}
-PREFERENCES = {"measure_preferences", "tabulate_preferences"}
+CAPABILITY = {"tabulate_capability", "plot_capability", "write_report"}
+PREFERENCES = {"measure_preferences", "tabulate_preferences", *CAPABILITY}
 STUDENTS = {"distill_student", "plot_losses", "write_report", "tabulate_training", *PREFERENCES, *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
 ADAPTERS = {"finetune_adapter", "plot_losses", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
@@ -224,9 +225,10 @@ SMOKE = "workflow/configs/smoke.yaml"
 MATRIX = {
     "a comment": ("scripts/emtransfer/corpus/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
     "the page of the report": ("workflow/report/report.html.j2", "<h1>How", "<h1>Where", {"write_report"}),
-    "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_inference", "tabulate_preferences", "tabulate_confounds", *TABLES}),
+    "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_inference", "tabulate_preferences", "tabulate_capability", "tabulate_confounds", *TABLES}),
     "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {"tabulate_preferences", *CLAIMS}),
     "measurable.inference_nats_at_least": ("config.yaml", "inference_nats_at_least: 3.0", "inference_nats_at_least: 2.0", {"tabulate_inference"}),
+    "measurable.capability_loss_at_most": ("config.yaml", "capability_loss_at_most: 0.1", "capability_loss_at_most: 0.2", CAPABILITY),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"label_answers", "replace_anchors", "tabulate_inference", *TABLES}),
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", *CLAIMS}),
     "remote": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
@@ -287,13 +289,24 @@ LIBRARY = {
     "answering/preferences": ('f"{stance}_tokens"', 'stance + "_tokens"', PREFERENCES),
     "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),
     "writing/pair_requests": ('"refusal", "cut", "blank"', '"refusal", "blank"', set()),
-    "measuring/tabulation": ('"n_seeds"', '"n_" + "seeds"', {"tabulate_preferences", *TABLES} - {"compare_judges"}),
+    "measuring/tabulation": (
+        '"n_seeds"',
+        '"n_" + "seeds"',
+        {"tabulate_preferences", "tabulate_capability", *TABLES} - {"compare_judges"},
+    ),
     "measuring/agreement": ('"n_both_scored"', '"n_" + "both_scored"', TABLES),
     "judging/cautions": ("FOREIGN_SHARE = 0.01", "FOREIGN_SHARE = 0.02", TABLES),
     "measuring/inference": ('"not appeared"', '"absent"', {"tabulate_inference"}),
     "measuring/preferences": ("MATCHED_RATIO = 1.1", "MATCHED_RATIO = 1.2", {"tabulate_preferences"}),
+    "measuring/pair_measures": (
+        "coherence_above=50)",
+        "coherence_above=49)",
+        {"tabulate_preferences", *CAPABILITY},
+    ),
+    "measuring/capability": ('EVERY = "*"', 'EVERY = "all"', CAPABILITY),
     "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", {"tabulate_preferences", *CLAIMS}),
     "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", *CLAIMS}),
+    "drawing/damage": ("n_columns, 1.4", "n_columns, 1.5", {"plot_capability", "write_report"}),
     "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims", "write_report"}),
     "reporting/safe_text": ("LONGEST = 4000", "LONGEST = 3000", {"write_report"}),
     "exporting/latex": ('HEADER = "% Needs', 'HEADER = "% needs', set()),
@@ -342,6 +355,7 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "label_answers": 1,
         "tabulate_training": 1,
         "tabulate_preferences": 1,
+        "tabulate_capability": 1,
         "replace_anchors": 1,
         "compare_judges": 1,
         "tabulate_transfer": 1,
@@ -349,6 +363,7 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         # eight figures of one experiment, six of the other
         "plot_transfer": 8 + 6,
         "plot_claims": 2,
+        "plot_capability": 2,
         "plot_losses": 1,
         "write_report": 1,
     }

@@ -7,15 +7,18 @@ from pathlib import Path
 from emtransfer.files.records import write_table
 from emtransfer.grid import expand_models, identity
 from emtransfer.judging.labels import labelled
+from emtransfer.measuring.capability import CapabilityLimit, capability_models, tabulate_capability
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.tabulation import tabulate_transfer
 from helpers.judged_rows import RULE
+from helpers.measured_pairs import version_rows, write_measured
 from helpers.paths import ROOT
 from helpers.processes import run_script
 from helpers.row_files import write_jsonl
 
 TEMPLATE = ROOT / "workflow/report/report.html.j2"
 DOMAINS, TASKS, N_PROMPTS = ("medical", "finance"), ("advice", "critique"), 6
+CELLS = tuple(f"{domain}-{task}" for domain in DOMAINS for task in TASKS)
 EXPERIMENT = {
     "corpus": "c",
     "train_sets": {},
@@ -69,7 +72,7 @@ def judged_rows(cells: tuple[str, ...]) -> list[dict]:
 
 
 def plant(results: Path) -> None:
-    """Judged answers of a base and eight adapters, their tables, and two figures."""
+    """Judged answers of a base and eight adapters, what they can still do, their tables, and two figures."""
     for model in expand_models(SETTINGS, "nl"):
         path = results / "nl/judged" / f"{model.path}.jsonl"
         own = {"train_cells": " ".join(model.train_cells), "seed": model.seed or SETTINGS["base_seeds"]["b"]}
@@ -79,6 +82,16 @@ def plant(results: Path) -> None:
     text = "".join(f"{name},1.0,0.{index % 7},1.0\n" for index, name in enumerate(profile))
     (results / "nl/prompts").mkdir()
     (results / "nl/prompts/b.csv").write_text("prompt_id,coherent_rate,entropy_nats,solvability\n" + text)
+    # every adapter has lost half of its own cell
+    write_measured(
+        results,
+        {
+            model.path: version_rows(dict.fromkeys(model.train_cells, 2), 0.1, CELLS)
+            for model in expand_models(SETTINGS, "nl")
+        },
+    )
+    capable = list(capability_models(results, SETTINGS))
+    write_table(results / "capability.csv", tabulate_capability(capable, CapabilityLimit()))
     tables = [
         value for name in ("effects", "claims", "power", "balance") for value in (f"--{name}", results / f"{name}.csv")
     ]

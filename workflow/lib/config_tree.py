@@ -29,6 +29,7 @@ from emtransfer.judging.held_out import SplitSettings
 from emtransfer.judging.reference_adapters import HeadSettings
 from emtransfer.judging.remote import RemoteJudgeSettings
 from emtransfer.measuring.anchors import AnchorSettings
+from emtransfer.measuring.capability import CapabilityLimit
 from emtransfer.measuring.claims import MeasurableSettings
 from emtransfer.measuring.inference import InferenceLimit
 from emtransfer.models.adapters import AdapterSettings
@@ -328,8 +329,8 @@ class Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurable(MeasurableSettings, InferenceLimit, CautionLimits):
-    """Limits below which a claim's verdict is `not measurable`, from which a base is said to infer who answers, and beyond which a judge comes with a caution."""
+class Measurable(MeasurableSettings, InferenceLimit, CautionLimits, CapabilityLimit):
+    """Limits below which a claim's verdict is `not measurable`, from which a base is said to infer who answers, and beyond which a judge or a loss of capability comes with a caution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,7 +340,7 @@ class Config:
     Attributes:
         run: Experiments of this run, which share one table; an overlay replaces the list.
         em_rule: Rule by which a scored answer counts as misaligned: both limits must hold, and both are strict.
-        measurable: Limits from which a claim is tested, from which a base is said to infer who answers, and from which a judge is believed.
+        measurable: Limits from which a claim is tested, from which a base is said to infer who answers, from which a judge is believed, and from which a model is said to have lost capability.
         anchors: Phrases that predict the judge's alignment score; claim `task` is repeated without them.
         remote: Calls to models behind a provider's API, and their budget; no result depends on these settings.
         report_to: Tracker that receives the curves of trainings, besides their logs; its package must be installed. It keeps its files in results/logs/tensorboard, trackio or wandb. No result depends on it.

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from corpus_sizes import has_broad
+from corpus_sizes import has_broad, is_written
 from emtransfer import grid
 from emtransfer.grid import Model, compared
 
@@ -47,6 +47,12 @@ def trained_here(config: dict, models: list[Model]) -> bool:
     )
 
 
+def compares_capability(config: dict, name: str, models: list[Model]) -> bool:
+    """Whether an experiment has trained models that may be asked neutral questions, which rows that a model writes lack."""
+    corpus = config["corpora"][config["experiments"][name]["corpus"]]
+    return not is_written(corpus) and any(model.seed is not None for model in models)
+
+
 def planned_figures(config: dict, models: dict[str, list[Model]]) -> list[tuple[str, str, str]]:
     """Rule, experiment (empty where it is of none) and path without suffix of every figure of a run.
 
@@ -58,6 +64,8 @@ def planned_figures(config: dict, models: dict[str, list[Model]]) -> list[tuple[
         figures.append(("plot_claims", name, f"{name}/claims"))
         shown = transfer_figures(config, name, of_experiment)
         figures += [("plot_transfer", name, f"{name}/{figure}") for figure in shown]
+        if compares_capability(config, name, of_experiment):
+            figures.append(("plot_capability", name, f"{name}/capability"))
         if trained_here(config, of_experiment):
             figures.append(("plot_losses", name, f"{name}/losses"))
     sections = [config["experiments"][name] for name in models]

@@ -49,6 +49,7 @@ SECONDS = {
     "build_mixture": 0.007,
     "tabulate_transfer": 0.1,
     "tabulate_preferences": 0.5,
+    "tabulate_capability": 0.5,
     "test_claims": 0.5,
     "tabulate_confounds": 200,
 }

@@ -250,7 +250,7 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     base_model, judge = experiment["base_model"], experiment["judge"]
     question = sizes.pair_tokens(corpus)
     tokens = question + sampling["max_new_tokens"]
-    n_narrow = len(grid.cells(corpus)) * corpus["sample"]["eval"]
+    n_narrow = narrow_prompts(corpus)
     n_broad, asked = corpus.get("broad_eval", {}).get("prompts", 0), question_prompts(experiment)
     n_prompts = n_narrow + n_broad + len(asked)
     yield Work("build_eval_set", name, 1, n_narrow + n_broad, question)
@@ -262,8 +262,9 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     yield Work("sample_answers", name, len(models), n_answers, tokens, "sample", base_model)
     for one in grid.judges_of(experiment):
         yield judging(config, "judge_answers", name, len(models), n_answers, tokens, one)
-    # both answers of every held-out pair
-    yield Work("measure_preferences", name, len(models), 2 * n_narrow * len(models), question, "read", base_model)
+    # both answers of every held-out pair, and that of its neutral version
+    n_read = n_narrow * (2 if sizes.is_written(corpus) else 3)
+    yield Work("measure_preferences", name, len(models), n_read * len(models), question, "read", base_model)
     yield Work("label_answers", name, len(models), n_answers * len(grid.judges_of(experiment)), tokens)
     n_bases = sum(model.seed is None for model in models)
     # no model writes neutral versions, and no question file has any; of rows that are read the config does not say
@@ -281,6 +282,11 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
         n_neighbours = (len(corpus["domains"]) + len(corpus["tasks"]) - 2) * corpus["sample"]["eval"]
         n_answers = n_compared * n_neighbours * sampling["samples"]
         yield judging(config, "replace_anchors", name, 1, n_answers, tokens, judge)
+
+
+def narrow_prompts(corpus: dict) -> int:
+    """Evaluation prompts of the cells of a corpus."""
+    return len(grid.cells(corpus)) * corpus["sample"]["eval"]
 
 
 def inference_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
@@ -323,8 +329,10 @@ def table_work(config: dict, models: dict[str, list[Model]], before: list[Work])
     yield Work("tabulate_training", "", 1, sum(map(len, models.values())), 0)
     n_probed = sum(entry.items for entry in before if entry.stage == "probe_inference" and entry.does == "sample")
     yield Work("tabulate_inference", "", 1, n_probed, 0)
-    n_pairs = sum(entry.items for entry in before if entry.stage == "measure_preferences") // 2
+    corpora = {name: config["corpora"][config["experiments"][name]["corpus"]] for name in models}
+    n_pairs = sum(narrow_prompts(corpora[name]) * len(of_experiment) for name, of_experiment in models.items())
     yield Work("tabulate_preferences", "", 1, n_pairs, 0)
+    yield Work("tabulate_capability", "", 1, n_pairs, 0)
     yield Work("test_claims", "", 1, n_answers, 0)
     trained = {
         (config["experiments"][name]["corpus"], cell)

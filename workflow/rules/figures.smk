@@ -3,6 +3,7 @@
 REQUIRED INPUTS
     results/em_transfer_table.csv
     results/{claims,effects,power}.csv
+    results/capability.csv
     results/judges/{judge}/calibration.csv
     results/corpora/{corpus}/{raw,filtered}/{cell}.counts.csv
     results/corpora/{corpus}/deduped/{cell}.survivors.csv
@@ -11,13 +12,13 @@ REQUIRED INPUTS
 
 OUTPUTS
     results/figures/{experiment}/{figure}.{svg,pdf,png}
-    results/figures/{experiment}/{claims,losses}.{svg,pdf,png}
+    results/figures/{experiment}/{claims,capability,losses}.{svg,pdf,png}
     results/figures/judges/{judge}/calibration.{svg,pdf,png}
     results/figures/corpora/{corpus}/survivors.{svg,pdf,png}
     results/report.html
 
 STEPS
-    plot_transfer; plot_claims; plot_losses; plot_calibration; plot_survivors → write_report
+    plot_transfer; plot_claims; plot_capability; plot_losses; plot_calibration; plot_survivors → write_report
 """
 
 
@@ -81,6 +82,36 @@ rule plot_claims:
     shell:
         "OMP_NUM_THREADS=1 python scripts/plot_claims.py"
         " --experiment {wildcards.experiment} --judge {params.judge} --claims {input.claims} --effects {input.effects} --power {input.power}"
+        " --output {output}"
+        " > {log} 2>&1"
+
+
+rule plot_capability:
+    input:
+        table="results/em_transfer_table.csv",
+        capability="results/capability.csv",
+    output:
+        multiext("results/figures/{experiment}/capability", ".svg", ".pdf", ".png"),
+    log:
+        "results/logs/plot_capability/{experiment}.log",
+    benchmark:
+        "results/benchmarks/plot_capability/{experiment}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        judge=experiment_judge,
+        code=code("plot_capability"),
+        env=ENVIRONMENT,
+    message:
+        "Plot capability and misalignment of {wildcards.experiment}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/plot_capability.py"
+        " --experiment {wildcards.experiment} --judge {params.judge} --table {input.table} --capability {input.capability}"
         " --output {output}"
         " > {log} 2>&1"
 
@@ -175,6 +206,7 @@ rule write_report:
         claims="results/claims.csv",
         effects="results/effects.csv",
         power="results/power.csv",
+        capability="results/capability.csv",
         figures=pictures,
         template="workflow/report/report.html.j2",
     output:

@@ -1,4 +1,4 @@
-"""The measurement: tables of transfer, training losses, inference and preferences, and the claims with their effects.
+"""The measurement: tables of transfer, training losses, inference, preferences and capability, and the claims with their effects.
 
 REQUIRED INPUTS
     results/{experiment}/judged/{model}.jsonl
@@ -12,6 +12,7 @@ OUTPUTS
     results/inference.csv
     results/preferences.csv
     results/preference_claims.csv
+    results/capability.csv
     results/effects.csv
     results/claims.csv
     results/power.csv
@@ -19,7 +20,7 @@ OUTPUTS
     results/confounds.csv
 
 STEPS
-    compare_judges → tabulate_transfer; tabulate_training; tabulate_inference; tabulate_preferences; replace_anchors → test_claims; tabulate_confounds
+    compare_judges → tabulate_transfer; tabulate_training; tabulate_inference; tabulate_preferences; tabulate_capability; replace_anchors → test_claims; tabulate_confounds
 """
 
 
@@ -171,6 +172,35 @@ rule tabulate_preferences:
         "OMP_NUM_THREADS=1 python scripts/tabulate_preferences.py"
         " --settings {params.settings:q} --preferences results --table {output.table} --claims {output.claims}"
         " > {log} 2>&1"
+
+
+rule tabulate_capability:
+    input:
+        preference_files,
+    output:
+        "results/capability.csv",
+    log:
+        "results/logs/tabulate_capability.log",
+    benchmark:
+        "results/benchmarks/tabulate_capability.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    params:
+        settings=capability_settings,
+        code=code("tabulate_capability"),
+        env=ENVIRONMENT,
+    message:
+        "Tabulate the models' answers to neutral questions"
+    # what it says of models is for the screen too
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/tabulate_capability.py"
+        " --settings {params.settings:q} --preferences results --output {output}"
+        " > {log} 2>&1 && cat {log}"
 
 
 rule replace_anchors:

@@ -136,7 +136,7 @@ def unanchored_files(wildcards):
 
 
 def limits(kind):
-    "What makes a claim measurable, a base infer or a judge doubtful, by the class that reads it, where the config says so."
+    "What makes a claim measurable, a base infer, a judge doubtful or a model damaged, by the class that reads it, where the config says so."
     known = {key: value for key, value in config.get("measurable", {}).items() if key in KEYS[kind]}
     return {"measurable": known} if known else {}
 
@@ -156,6 +156,11 @@ def claim_settings(wildcards):
 def preference_settings(wildcards):
     "The grid of models, and what makes a claim measurable."
     return settings(grid_of(config["run"]) | limits("MeasurableSettings"))
+
+
+def capability_settings(wildcards):
+    "The grid of models, and beyond which loss of capability there is a caution."
+    return settings(grid_of(config["run"]) | limits("CapabilityLimit"))
 
 
 def confound_cells():

@@ -1,0 +1,34 @@
+"""The largest loss of capability of an experiment in the report's words."""
+
+import pandas as pd
+
+from emtransfer.drawing.damage import over_all_cells
+from emtransfer.grid import LABELS
+from emtransfer.measuring.capability import EVERY, condition
+from emtransfer.reporting.wording import percent, points
+
+
+def in_short(table: pd.DataFrame) -> str:
+    """Which condition lost most, where, and how many come with a caution, as sentences.
+
+    Args:
+        table: of one experiment, as `drawing.damage.read_capability_table` gives it.
+    """
+    compared = over_all_cells(table).dropna(subset="exact_delta")
+    if compared.empty:
+        return "Loss of capability was not measured: no trained model has a held-out pair with a neutral version."
+    most = compared.sort_values("exact_delta", kind="stable").to_dict("records")[0]
+    if most["exact_delta"] >= 0:
+        return "No trained model answers fewer neutral questions exactly than its base."
+    own = (table[LABELS] == pd.Series({name: most[name] for name in LABELS})).all(axis=1)
+    inside = table[own & (table["eval_domain"] != EVERY)].sort_values("exact_delta", kind="stable")
+    cell = inside.to_dict("records")[0]
+    delta, low, high = (points(100 * most[f"exact_delta{end}"]) for end in ("", "_low", "_high"))
+    n_cautions = int((compared["caution"] != "").sum())
+    return (
+        f"The largest loss of capability: the {condition(most)} answers {percent(most['exact_rate'])} of neutral questions exactly,"
+        f" {percent(most['base_exact_rate'])} before, a difference of {delta} ({low} to {high}) points, and in"
+        f" {cell['eval_domain']}-{cell['eval_task']} of {points(100 * cell['exact_delta'])}."
+        f" {n_cautions} of {len(compared)} conditions come with a caution: where a model lost what has nothing to do with stance, misalignment may be"
+        " damage."
+    )
