@@ -103,7 +103,7 @@ def note(rows: list[dict[str, Any]], cells: list[pd.DataFrame]) -> str:
     n_neutral = span([row["n_neutral"] for row in rows])
     n_scored, n_seeds = span([part["n_scored"].sum() for part in cells]), span([row["n_seeds"] for row in rows])
     return (
-        "A point is a condition, against its base over all cells of the grid; to the left, fine-tuning damaged the model. Lines are 95 % intervals: across, of"
+        "A point is a condition, against its base over all cells of the grid; left of the dashed line it gives fewer exact answers. Lines are 95 % intervals: across, of"
         " the table of capability; upright, the mean of the transfer table's intervals of the cells, which is wide."
         f" n = {n_neutral} answers to neutral questions and {n_scored} scored answers a point, {n_seeds} seeds."
     )
