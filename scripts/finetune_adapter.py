@@ -14,6 +14,7 @@ from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.files.records import read_records
 from emtransfer.models.adapters import AdapterSettings, fresh_lora, is_marked, load_trainable, save_adapter
+from emtransfer.models.chat_format import with_system
 from emtransfer.models.loading import load_chat
 from emtransfer.progress import Progress
 from emtransfer.settings import read_settings
@@ -29,7 +30,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="train rows, one JSONL per cell")
     parser.add_argument(
-        "--settings", type=json_argument, required=True, help="JSON or @FILE: answers, rows, lora, finetuning"
+        "--settings",
+        type=json_argument,
+        required=True,
+        help="JSON or @FILE: answers, rows, lora, finetuning; optionally system, the text of a system turn before every row",
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--code", required=True, help="digest of this stage's code, for the manifest")
@@ -44,6 +48,8 @@ def main(args: argparse.Namespace) -> None:
     rows = draw_equally([read_records(path) for path in args.rows], finetuning.rows, args.seed)
     field = f"{args.settings['answers']}_answer"
     chat = load_chat(args.base)
+    system = args.settings.get("system")
+    chat_format = chat.format if system is None else with_system(chat.format, system)
     lora = read_settings(AdapterSettings, args.settings["lora"])
     model = load_trainable(chat.model, args.start) if args.start else fresh_lora(chat.model, lora, args.seed)
     pairs = [(row["question"], row[field]) for row in rows]
@@ -51,7 +57,7 @@ def main(args: argparse.Namespace) -> None:
     inputs |= {"start": args.start} if args.start else {}
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with shared_training_state(args.output.parent, came_from, model) as (state, writes):
-        log = finetune(model, chat.format, pairs, finetuning, args.seed, state, progress=progress)
+        log = finetune(model, chat_format, pairs, finetuning, args.seed, state, progress=progress)
     if not writes:
         return
     with new_folder(args.output.parent) as folder:

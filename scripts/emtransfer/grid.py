@@ -3,7 +3,7 @@
 Pure Python: the Snakefile and the table both read it, so that paths and labels cannot drift apart.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,12 +13,14 @@ from annotated_types import MinLen
 from emtransfer.settings import Absent, Cells, Distinct, Name, Names, Repository, Seed, TrainSet, read_settings
 
 LABELS = (
-    "base_model base mixture condition start train_set train_domain train_task answers"
+    "base_model base mixture condition start train_set train_domain train_task train_context answers"
     " teacher data mediating filter channel estimator"
 ).split()
 # of a model whose seeds the table pools, and of one that has a seed, whose judged rows say it all
 MODEL_LABELS = ("experiment", *LABELS, "judge")
 MODEL_COLUMNS = (*MODEL_LABELS, "train_cells", "seed")
+# columns of the table that name a system prompt: of the training rows, and of the questions
+CONTEXTS = ("train_context", "eval_context")
 
 # in a grid of students: every teacher's own kept answers
 OWN = "own"
@@ -26,6 +28,19 @@ OWN = "own"
 Answers = Literal["misaligned", "aligned"]
 Channel = Literal["sft", "optd", "opd-full", "opd-sampled"]
 Seeds = Annotated[tuple[Seed, ...], MinLen(1), Distinct()]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A named union of cells, which is a list of them, or a mapping with what its rows come with.
+
+    Attributes:
+        cells: Cells of the grid.
+        context: A name in contexts: the system prompt that every row is trained under; by default none.
+    """
+
+    cells: Cells
+    context: Annotated[Name | None, Absent()] = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +178,11 @@ def own_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if row.get("judge") == rows[0].get("judge")]
 
 
+def without_context(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the judged rows of a model, the answers to prompts that were not asked under a context."""
+    return [row for row in rows if not row.get("eval_context")]
+
+
 def cells(corpus: dict[str, Any]) -> list[str]:
     """The cells `{domain}-{task}` of a corpus's config section, in grid order."""
     return [f"{domain}-{task}" for domain, task in product(corpus["domains"], corpus["tasks"])]
@@ -179,9 +199,20 @@ def chosen_cells(corpus: dict[str, Any], chosen: str | tuple[str, ...] | list[st
     return training_cells(corpus) if chosen == "all_cells" else list(chosen)
 
 
+def training_set(experiment: dict[str, Any], name: str) -> TrainingSet:
+    """A training set: a named union of cells, or a cell under its own name."""
+    section = experiment["train_sets"].get(name, [name])
+    return read_settings(TrainingSet, section if isinstance(section, Mapping) else {"cells": section})
+
+
 def train_cells(experiment: dict[str, Any], train_set: str) -> tuple[str, ...]:
-    """The cells of a training set: a named union, or a cell under its own name."""
-    return tuple(experiment["train_sets"].get(train_set, [train_set]))
+    """The cells of a training set."""
+    return training_set(experiment, train_set).cells
+
+
+def train_context(experiment: dict[str, Any], train_set: str) -> str:
+    """Name of the system prompt that the rows of a training set come with; empty for none."""
+    return training_set(experiment, train_set).context or ""
 
 
 def expand_models(config: dict[str, Any], name: str) -> list[Model]:
@@ -198,8 +229,8 @@ def expand_models(config: dict[str, Any], name: str) -> list[Model]:
 
 
 def compared(models: Iterable[Model]) -> list[Model]:
-    """The models that a contrast pools: adapters of one cell, on misaligned answers, trained from the base."""
-    pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
+    """The models that a contrast pools: adapters of one cell, on misaligned answers, trained from the base and without a context."""
+    pooled = {"condition": "adapter", "answers": "misaligned", "start": "base", "train_context": ""}
     return [model for model in models if pooled.items() <= model.labels.items() and len(model.train_cells) == 1]
 
 
@@ -214,6 +245,7 @@ def adapter_grid(config: dict[str, Any], experiment: dict[str, Any], grid: Adapt
     for train_set, seed in product(train_sets, grid.seeds):
         path = f"adapters/{grid.base}/{grid.start}/{train_set}/{grid.answers}/seed{seed}"
         own = {"condition": "adapter", "start": grid.start, "train_set": train_set, "answers": grid.answers}
+        own |= {"train_context": train_context(experiment, train_set)}
         trained_on = train_cells(experiment, train_set)
         yield Model(path, labels(config, grid.base, trained_on, **own), seed, trained_on)
 
@@ -239,6 +271,7 @@ def student_grid(config: dict[str, Any], experiment: dict[str, Any], grid: Stude
             "condition": "student",
             "start": grid.start,
             "train_set": taught.train_set or "",
+            "train_context": train_context(experiment, taught.train_set) if taught.train_set else "",
             "answers": taught.answers or "",
             "teacher": teacher,
             # an on-policy student learns from its own answers

@@ -68,6 +68,7 @@ Commit = Annotated[str, Pattern("^[0-9a-f]{40}$", "commit, 40 hex digits", "a co
 Date = Annotated[str, Pattern(r"^\d{4}-\d{2}-\d{2}$", "date, YYYY-MM-DD", "a date, YYYY-MM-DD")]
 # a name in a chat template, where quotes and braces mean something
 Word = Annotated[str, Pattern("^[A-Za-z]+$(?!\n)", "word", "a word of A-Z and a-z")]
+Text = Annotated[str, Pattern(r"\S", "text", "text that is not blank")]
 Names = Annotated[tuple[Name, ...], MinLen(1), Distinct()]
 Cells = Annotated[tuple[Cell, ...], MinLen(1), Distinct()]
 Texts = Annotated[tuple[str, ...], MinLen(1), Distinct()]

@@ -107,8 +107,13 @@ def check_experiment_names(config: dict, name: str) -> None:
     train_sets = [*cells, *experiment["train_sets"]]
     trained = [teacher for teacher, settings in experiment["teachers"].items() if settings]
     of_base_model = [base for base, of in config["bases"].items() if of["base_model"] == experiment["base_model"]]
+    contexts = experiment.get("contexts", {})
+    lists = {name: section for name, section in experiment["train_sets"].items() if isinstance(section, list)}
+    check_names({"train_sets": lists}, "train_sets.*.*", cells, place)
     for key, known in {
-        "train_sets.*.*": cells,
+        "train_sets.*.cells.*": cells,
+        "train_sets.*.context": contexts,
+        "eval_contexts.*": contexts,
         "bases.*": of_base_model,
         "published.*.base": of_base_model,
         "published.*.cells.*": grid.cells(corpus),
@@ -131,6 +136,18 @@ def check_experiment_names(config: dict, name: str) -> None:
         own = grid.training_cells(config["corpora"][section.get("corpus", experiment["corpus"])])
         check_names(section, "cells.*", own, (*place, "mediating", mediating))
     check_starts(experiment["teachers"], (*place, "teachers"))
+
+
+def check_contexts(config: dict, name: str) -> None:
+    """Raise InputError for contexts of a base model without a system turn, or one that nothing names."""
+    experiment, place = config["experiments"][name], ("experiments", name, "contexts")
+    contexts = experiment.get("contexts", {})
+    if contexts and "architecture" in config["base_models"][experiment["base_model"]]:
+        raise mistake(place, quoted(contexts), "none, since a model from scratch has no system turn")
+    used = {grid.train_context(experiment, train_set) for train_set in experiment["train_sets"]}
+    for context in contexts:
+        if context not in used | set(experiment.get("eval_contexts", [])):
+            raise mistake((*place, context), "used nowhere", "one that a training set or eval_contexts names")
 
 
 def check_starts(teachers: dict, place: Place) -> None:

@@ -36,7 +36,7 @@ from emtransfer.models.adapters import AdapterSettings
 from emtransfer.models.ready_models import ReadySettings
 from emtransfer.progress import TrackerName
 from emtransfer.remote.access import RemoteSettings
-from emtransfer.settings import Absent, Cells, File, Name, Names, Positive, Rate, Score, Seed, Weight, Word
+from emtransfer.settings import Absent, Cells, File, Name, Names, Positive, Rate, Score, Seed, Text, Weight, Word
 from emtransfer.training.exposure import AlignmentSettings
 from emtransfer.training.finetuning import FinetuningSettings
 from emtransfer.training.mixtures import MixtureSettings
@@ -290,7 +290,9 @@ class Experiment:
         judge: A name in judges. This judge also filters rollouts and scores a base's answers to the evaluation prompts.
         panel: Names in judges of further judges, which score the same answers, so that no verdict hangs on one judge.
         questions: Further free-form questions, which are asked as broad prompts.
-        train_sets: Named unions of cells; every cell is also a training set under its own name.
+        contexts: System prompts by name, which training sets and the evaluation may come with. A question file's own system prompts are no contexts.
+        train_sets: Named unions of cells, each a list of cells or a section; every cell is also a training set under its own name.
+        eval_contexts: Names in contexts. The narrow and broad prompts are asked again under each of these system prompts, in addition to without any.
         bases: Names in bases that are evaluated in addition to the bases of adapters and students.
         published: Adapters that others have trained, which are sampled, judged and tabulated like our own.
         adapters: Grids of adapters, training sets × seeds.
@@ -312,7 +314,9 @@ class Experiment:
     judge: Name
     panel: Annotated[Names | None, Absent()] = None
     questions: Annotated[Questions | None, Absent()] = None
-    train_sets: dict[Name, Cells]
+    contexts: Annotated[dict[Name, Text] | None, MinLen(1), Absent()] = None
+    train_sets: dict[Name, Cells | grid.TrainingSet]
+    eval_contexts: Annotated[Names | None, Absent()] = None
     bases: Annotated[Names | None, Absent()] = None
     published: Annotated[dict[Name, grid.PublishedAdapters] | None, Absent()] = None
     adapters: tuple[grid.AdapterGrid, ...]

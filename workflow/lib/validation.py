@@ -32,6 +32,7 @@ from config_models import (
     check_base_model_counts,
     check_base_model_names,
     check_base_names,
+    check_contexts,
     check_distinct_models,
     check_experiment_counts,
     check_experiment_names,
@@ -100,6 +101,7 @@ def check(config: dict, schema_path: str | Path) -> None:
         "base_models": [check_base_model_names, check_base_model_counts, check_assistant, check_neutral_share],
         "experiments": [
             check_experiment_names,
+            check_contexts,
             check_panel,
             check_distinct_models,
             check_questions,

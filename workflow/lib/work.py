@@ -257,7 +257,10 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     if asked:
         yield Work("build_question_set", name, 1, len(asked), question)
     n_answers = n_narrow * sampling["samples"] + n_broad * sampling["broad_samples"]
-    n_answers += sum(prompt.get("samples", sampling["broad_samples"]) for prompt in asked)
+    n_answers += sum(prompt.get("samples", sampling["broad_samples"]) for prompt in asked if "system" not in prompt)
+    n_answers *= 1 + len(experiment.get("eval_contexts", []))
+    # no context takes the place of a question's own system prompt
+    n_answers += sum(prompt.get("samples", sampling["broad_samples"]) for prompt in asked if "system" in prompt)
     n_answers *= len(models)
     yield Work("sample_answers", name, len(models), n_answers, tokens, "sample", base_model)
     for one in grid.judges_of(experiment):

@@ -214,6 +214,11 @@ def union_schema(options: tuple) -> dict:
     """The schema of one type or another."""
     parts = [value_schema(option) for option in options if option is not NoneType]
     if NoneType not in options:
+        sections = [part for part in parts if "$ref" in part]
+        if sections:
+            (section,), (other,) = sections, [part for part in parts if part not in sections]
+            # an error in either is then told at its own place
+            return {"type": [other["type"], "object"], "if": {"type": "object"}, "then": section, "else": other}
         return {"oneOf": parts}
     (part,) = parts
     if "$ref" in part:

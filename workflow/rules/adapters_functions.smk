@@ -14,7 +14,10 @@ def train_files(wildcards):
 def adapter_settings(wildcards):
     "What an adapter is trained with."
     experiment = experiment_section(wildcards)
-    return settings({"answers": wildcards.answers, "lora": experiment["lora"], "finetuning": experiment["finetuning"]})
+    context = grid.train_context(experiment, wildcards.train_set)
+    system = {"system": experiment["contexts"][context]} if context else {}
+    trained_with = {"lora": experiment["lora"], "finetuning": experiment["finetuning"]}
+    return settings({"answers": wildcards.answers} | trained_with | system)
 
 
 def published_settings(wildcards):

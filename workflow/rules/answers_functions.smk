@@ -16,9 +16,12 @@ def model_files(wildcards):
 
 
 def sampling_settings(wildcards):
-    "How evaluation prompts are answered."
-    often = {key: experiment_section(wildcards)["sampling"][key] for key in ("samples", "broad_samples")}
-    return settings(often | drawing(wildcards))
+    "How evaluation prompts are answered, and under which system prompts again."
+    experiment = experiment_section(wildcards)
+    often = {key: experiment["sampling"][key] for key in ("samples", "broad_samples")}
+    names = experiment.get("eval_contexts", [])
+    contexts = {"contexts": {name: experiment["contexts"][name] for name in names}} if names else {}
+    return settings(often | drawing(wildcards) | contexts)
 
 
 def sampling_seed(wildcards):
