@@ -5,6 +5,7 @@ Run: python scripts/judge_answers.py --answers answers/x.jsonl --judge model/man
 
 import argparse
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 from emtransfer.errors import run
@@ -23,7 +24,10 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     rows = read_records(args.answers, ("question",))
     check_answers(args.answers, rows)
-    judged = judge_rows(rows, judge_from(args, "judge_answers"))
+    judge = judge_from(args, "judge_answers")
+    # answers under a context come after the others; by themselves, so that no score of the others depends on their batches
+    by_context = (list(group) for _, group in groupby(rows, key=lambda row: row.get("eval_context")))
+    judged = [row for group in by_context for row in judge_rows(group, judge)]
     write_records(args.output, judged)
     print(", ".join(f"{status} {count}" for status, count in Counter(row["status"] for row in judged).items()))
 

@@ -60,12 +60,19 @@ def answer_prompts(
         prompts: rows with prompt_id, eval_set (narrow or broad) and question; optionally samples, and those of `ask`.
 
     Returns:
-        The prompts' rows, in order, with sample (from 0) and answer.
+        The prompts' rows, in order, with sample (from 0) and answer; then under every context those of prompts without a system
+        prompt of their own, with its name as eval_context and its text as system. A prompt has the same random numbers under all.
     """
     n_samples = {"narrow": settings.samples, "broad": settings.broad_samples}
+    again = [
+        prompt | {"eval_context": name, "system": text}
+        for name, text in settings.contexts.items()
+        for prompt in prompts
+        if prompt.get("system") is None
+    ]
     rows = [
         prompt | {"sample": index}
-        for prompt in prompts
+        for prompt in [*prompts, *again]
         for index in range(prompt.get("samples", n_samples[prompt["eval_set"]]))
     ]
     keys = [f"{row['prompt_id']} sample {row['sample']}" for row in rows]

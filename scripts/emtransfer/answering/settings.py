@@ -1,9 +1,9 @@
 """Settings of sampling, for any engine."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from emtransfer.settings import Positive, Weight
+from emtransfer.settings import Elsewhere, Positive, Weight
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class AnsweringSettings(SamplingSettings):
     Attributes:
         samples: Number of answers to a narrow prompt.
         broad_samples: Number of answers to a broad prompt.
+        contexts: System prompts by name, under each of which the prompts are asked again.
     """
 
     samples: Positive
     broad_samples: Positive
+    contexts: Annotated[dict[str, str], Elsewhere()] = field(default_factory=dict)

@@ -9,7 +9,9 @@ from emtransfer.verdicts import EmRule, Verdict
 
 # what a row keeps of an answer that was judged, and what stands where it has none; all else of a prompt is in its evaluation set
 KEPT = {
-    **dict.fromkeys(("prompt_id", "eval_set", "cell", "domain", "task", "room", "system", "question"), ""),
+    **dict.fromkeys(
+        ("prompt_id", "eval_set", "cell", "domain", "task", "room", "eval_context", "system", "question"), ""
+    ),
     "sample": 0,
     **dict.fromkeys(("answer", "status"), ""),
 }
