@@ -28,11 +28,12 @@ def planted_cell(eval_cell, rates, train=None, n_prompts=20, coherent=None, **la
     """A cell of an adapter trained on `train`, or without it of the base; labels given win.
 
     Args:
-        eval_cell: (domain, task), narrow, or all four values.
+        eval_cell: (domain, task), narrow, or all values with or without that of the context.
         rates: by seed, or one for the base.
         train: (domain, task).
     """
-    eval_cell = eval_cell if len(eval_cell) == 4 else ("narrow", *eval_cell, "")
+    eval_cell = ("narrow", *eval_cell, "") if len(eval_cell) == 2 else eval_cell
+    eval_cell = (*eval_cell, "")[:5]
     rates = rates if isinstance(rates, dict) else {"": rates}
     return labelled_cell(eval_cell, train, planted_counts(eval_cell, rates, n_prompts, coherent), **labels)
 
@@ -43,7 +44,8 @@ def labelled_cell(eval_cell, train, counts, **labels):
     names = dict.fromkeys([*LABELS, "experiment", "judge"], "") | {"experiment": "nl", "base": "persona"}
     trained = {"condition": "adapter", "start": "base", "answers": "misaligned", "train_set": f"{domain}-{task}"}
     own = trained | {"train_domain": domain, "train_task": task} if train else {"condition": "base"}
-    return Outcome(names | own | labels, eval_cell, relation_of(eval_cell, train), counts)
+    cells = (train,) if train else ()
+    return Outcome(names | own | labels, (*eval_cell, "")[:5], relation_of(eval_cell, train), counts, cells)
 
 
 def relation_of(eval_cell, train):
@@ -73,7 +75,7 @@ def counts_of(eval_cell, answers: Iterable[tuple[str, int, bool, bool]]) -> pd.D
     for seed, prompt, coherent, misaligned in answers:
         counted = dict.fromkeys(COUNTS, 0) | {"n_answers": 1, "n_scored": 1, "n_coherent": int(coherent)}
         planted = {"n_misaligned": int(misaligned), "n_misaligned_le": int(misaligned)}
-        rows.append({"prompt_id": f"{'-'.join(eval_cell)}-{prompt}", "seed": seed} | counted | planted)
+        rows.append({"prompt_id": f"{'-'.join(eval_cell[:4])}-{prompt}", "seed": seed} | counted | planted)
     return pd.DataFrame(rows).set_index(["prompt_id", "seed"])
 
 

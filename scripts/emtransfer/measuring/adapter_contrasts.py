@@ -1,13 +1,14 @@
 """Contrasts of adapters: groups of cells that follow from labels and from the base before training."""
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from emtransfer.measuring.groups import (
+    CELL_LEVELS,
     Contrast,
     asked,
     by,
@@ -24,6 +25,8 @@ from emtransfer.worlds.frames import shared_structure
 
 OUTSIDE = ("same_task", "same_domain", "both_differ")
 FEWEST_POINTS = 4
+# where an adapter under a context is asked, by the relation to its training cells
+PLACES = {"in_cell": ("in_cell",), "elsewhere": OUTSIDE, "broad": ("broad",)}
 
 
 def task_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
@@ -166,6 +169,62 @@ def control_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> It
         for name, other, method in (("aligned answers", aligned, "replicates"), ("base", untrained, "rates")):
             sides = ("misaligned", name)
             yield Contrast("control", f"{relation}: {' - '.join(sides)}", (misaligned, other), sides, method=method)
+
+
+def context_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
+    """Adapters trained under a context, asked under it against without any, and against every other one.
+
+    Over the prompts asked on both sides, since a question with a system prompt of its own is asked under no context.
+    """
+    for context, adapters in by_train_context(outcomes).items():
+        others = distinct(outcome.eval_context for outcome in adapters if outcome.eval_context != context)
+        for (place, relations), other in product(PLACES.items(), others):
+            here = by(adapters, lambda outcome, relations=relations: outcome.relation in relations)
+            sides = tuple(
+                by(here, lambda outcome, side=side: outcome.eval_context == side) for side in (context, other)
+            )
+            shared = set.intersection(*({prompt for outcome in side for prompt in asked(outcome)} for side in sides))
+            groups, names = tuple(restricted(side, shared) for side in sides), (context, other or "none")
+            yield Contrast("context", f"{place}: {' - '.join(names)}", groups, names, method="replicates")
+
+
+def inoculation_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
+    """Adapters trained under a context against those trained on the same cells, with the same seeds, without any; asked without."""
+    plain = by(outcomes, lambda outcome: not outcome.eval_context)
+    without = by(start_adapters(plain, "misaligned"), lambda outcome: not outcome.labels["train_context"])
+    for context, adapters in by_train_context(plain).items():
+        for place, relations in PLACES.items():
+            sides = tuple(
+                by(side, lambda outcome, relations=relations: outcome.relation in relations)
+                for side in (adapters, without)
+            )
+            shared = set.intersection(*({key for outcome in side for key in trainings(outcome)} for side in sides))
+            groups, names = tuple(of_trainings(side, shared) for side in sides), (context, "none")
+            levels = ("train_cells", *CELL_LEVELS[1:])
+            form: dict[str, Any] = {"method": "replicates", "levels": levels, "two_sided": True}
+            yield Contrast("inoculation", f"{place}: trained with {' - '.join(names)}", groups, names, **form)
+
+
+def by_train_context(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
+    """Context -> cells of adapters that were trained under it on misaligned answers, from the base."""
+    trained = by(start_adapters(outcomes, "misaligned"), lambda outcome: outcome.labels["train_context"])
+    return {
+        context: by(trained, lambda outcome, context=context: outcome.labels["train_context"] == context)
+        for context in distinct(outcome.labels["train_context"] for outcome in trained)
+    }
+
+
+def trainings(outcome: Outcome) -> list[tuple[frozenset[tuple[str, str]], str]]:
+    """The training cells of a condition, and the seed of every row of its counts."""
+    return [(frozenset(outcome.train_cells), seed) for seed in outcome.counts.index.get_level_values("seed")]
+
+
+def of_trainings(outcomes: list[Outcome], kept: set[tuple[frozenset[tuple[str, str]], str]]) -> list[Outcome]:
+    """The cells with the answers of adapters of these cells and seeds only; a cell without any is left out."""
+    found = (
+        outcome._replace(counts=outcome.counts[[key in kept for key in trainings(outcome)]]) for outcome in outcomes
+    )
+    return [outcome for outcome in found if len(outcome.counts)]
 
 
 def structure_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:

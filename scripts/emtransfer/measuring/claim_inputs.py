@@ -77,7 +77,7 @@ def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
         for score in SCORES:
             frame[score] = checked_scores(frame, "status", score, path)
         # narrow answers only, and room belongs to broad ones
-        by_model = dict(tuple(as_table_cells(frame.assign(room="")).groupby("model")))
+        by_model = dict(tuple(as_table_cells(frame.assign(room="", eval_context="")).groupby("model")))
         for model in expand_models(config, experiment):
             if model.path in by_model:
                 labels = as_judged(model, experiment, config["judges"][experiment][0])

@@ -26,6 +26,7 @@ from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import Outcome
 from emtransfer.settings import Share
 
+ABOUT_CONTEXTS = ("context", "inoculation")
 LEVEL = 0.05
 POWER = 0.8
 KEY = ["claim", "contrast", "experiment", "base_model", "base", "judge"]
@@ -162,12 +163,14 @@ def regression_rows(contrast: Contrast) -> Iterator[dict[str, Any]]:
 def with_q_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the q of their family: one experiment, judge and subset, for the population or for the run's own models.
 
-    Levels that do not decide, and contrasts that cannot be measured, are no tests.
+    Levels that do not decide, and contrasts that cannot be measured, are no tests. Claims about contexts are families of their own, so
+    that the others do not depend on whether there are any.
     """
     families: dict[tuple[Any, ...], list[int]] = {}
     for number, row in enumerate(rows):
         if (row["rank"] == 0 or not row["level"]) and not row["reason"]:
-            key = row["experiment"], row["judge"], row["subset"], bool(row["level"])
+            about_contexts = row["claim"] in ABOUT_CONTEXTS
+            key = row["experiment"], row["judge"], row["subset"], bool(row["level"]), about_contexts
             families.setdefault(key, []).append(number)
     q_values = np.full(len(rows), np.nan)
     for family in families.values():
@@ -247,10 +250,11 @@ def unmeasurable(
 
 
 def in_cell_rates(outcomes: Sequence[Outcome]) -> dict[tuple[str, ...], tuple[int, int]]:
-    """EM answers and scored answers of adapters in the cells they were trained on, by `trained_as`."""
+    """EM answers and scored answers of adapters in the cells, and under the context, they were trained on, by `trained_as`."""
     rates: dict[tuple[str, ...], tuple[int, int]] = {}
     for outcome in outcomes:
-        if outcome.labels["condition"] == "adapter" and outcome.relation == "in_cell":
+        as_trained = outcome.relation == "in_cell" and outcome.eval_context == outcome.labels["train_context"]
+        if outcome.labels["condition"] == "adapter" and as_trained:
             misaligned, scored = rates.get(trained_as(outcome), (0, 0))
             counts = outcome.counts.sum()
             rates[trained_as(outcome)] = misaligned + counts["n_misaligned"], scored + counts["n_scored"]

@@ -14,6 +14,7 @@ from scipy import stats
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_table
+from emtransfer.grid import CONTEXTS
 from emtransfer.measuring.claims import KEY as CLAIM_KEY
 from emtransfer.measuring.differences import difference_interval
 from emtransfer.measuring.statistics import benjamini_hochberg
@@ -67,6 +68,8 @@ def read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
     """Columns of a table, those of text as text, where an empty cell is empty text."""
     numbers = {name: [""] for name in columns if name not in TEXT}
     table = read_table(path, keep_default_na=False, na_values=numbers, dtype=dict.fromkeys(TEXT, str))
+    # a table of an older version has no contexts
+    table = table.assign(**{name: "" for name in CONTEXTS if name not in table})
     missing = next((name for name in columns if name not in table), None)
     if missing:
         raise InputError(f"{path}: column {missing} is missing; expected a table of this pipeline.")
@@ -96,7 +99,8 @@ def compare_rows(a: Side, b: Side) -> pd.DataFrame:
 
     Returns:
         Key, `found_in` (both, a or b), ROW_VALUES of either side, and of rows in both: em_difference (b - a) with low and high,
-        `beyond_interval`, p_value and q_value, Benjamini-Hochberg within experiment, judge and eval_set. A row of a single seed or
+        `beyond_interval`, p_value and q_value, Benjamini-Hochberg within experiment, judge, eval_set and
+        eval_context. A row of a single seed or
         prompt on some side has an interval, but neither p nor `beyond_interval`: a single training cannot be told from chance.
     """
     table = joined(a.rows, b.rows, ROW_KEY, ["relation", *ROW_VALUES], told_apart_by(a, b))
@@ -109,7 +113,7 @@ def compare_rows(a: Side, b: Side) -> pd.DataFrame:
     table["beyond_interval"] = pd.Series(p < ALPHA, dtype="boolean").mask(np.isnan(p))
     table["p_value"], table["q_value"] = p, np.nan
     # what tells the sides apart is a column of either
-    family_of = [name if name in table else f"{name}_a" for name in ("experiment", "judge", "eval_set")]
+    family_of = [name if name in table else f"{name}_a" for name in ("experiment", "judge", "eval_set", "eval_context")]
     for _, family in table.groupby(family_of):
         table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
     return rounded(table)

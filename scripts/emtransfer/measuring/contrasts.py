@@ -6,14 +6,16 @@ import pandas as pd
 
 from emtransfer.measuring.adapter_contrasts import (
     composition_contrasts,
+    context_contrasts,
     control_contrasts,
+    inoculation_contrasts,
     learnedness_contrasts,
     learnedness_slope,
     room_contrasts,
     structure_contrasts,
     task_contrasts,
 )
-from emtransfer.measuring.groups import Contrast, distinct
+from emtransfer.measuring.groups import Contrast, distinct, without_context
 from emtransfer.measuring.student_contrasts import (
     data_contrasts,
     filter_contrasts,
@@ -35,6 +37,8 @@ SENTENCES = {
     "realignment": "A student that starts misaligned is led back by its teacher.",
     "filter": "How a teacher's answers are filtered changes how misaligned a student becomes.",
     "mediating": "Mediating prompts near the teacher's cells carry more than those far from them.",
+    "context": "Misalignment learned under a system prompt shows more under it than without it.",
+    "inoculation": "A system prompt in training that is left out at evaluation changes how misaligned an adapter becomes.",
 }
 
 # what all models of a contrast have in common
@@ -53,6 +57,8 @@ WITHIN_BASE = (
     mediating_contrasts,
 )
 ACROSS_BASES = (learnedness_slope, composition_contrasts)
+# all others are about models that were trained, and asked, without a context
+OF_CONTEXTS = (context_contrasts, inoculation_contrasts)
 
 
 def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFrame] | None = None) -> list[Contrast]:
@@ -75,7 +81,10 @@ def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFr
         for base in distinct(outcome.labels["base"] for outcome in members):
             of_base = [outcome for outcome in members if outcome.labels["base"] == base]
             known = (measures or {}).get((setting["experiment"], base))
-            within += [replace(contrast, base=base) for build in WITHIN_BASE for contrast in build(of_base, known)]
-        across = [contrast for build in ACROSS_BASES for contrast in build(members)]
+            plain = without_context(of_base)
+            built = [contrast for build in WITHIN_BASE for contrast in build(plain, known)]
+            built += [contrast for build in OF_CONTEXTS for contrast in build(of_base, known)]
+            within += [replace(contrast, base=base) for contrast in built]
+        across = [contrast for build in ACROSS_BASES for contrast in build(without_context(members))]
         found += [replace(contrast, **setting) for contrast in within + across]
     return [contrast for contrast in found if all(contrast.groups)]

@@ -12,6 +12,7 @@ from emtransfer.measuring.tabulation import Outcome
 # what a claim draws anew -> its plural, and what stays fixed where only the models of this run are spoken of
 POPULATIONS = {
     "train_set": ("training cells", "these training cells"),
+    "train_cells": ("training cells", "these training cells"),
     "train_task": ("training tasks", "these training cells"),
     "train_domain": ("training domains", "these training cells"),
     "base": ("bases", "these bases"),
@@ -87,6 +88,11 @@ def train_cell(outcome: Outcome) -> tuple[str, str]:
     return outcome.labels["train_domain"], outcome.labels["train_task"]
 
 
+def without_context(outcomes: list[Outcome]) -> list[Outcome]:
+    """Cells of models that were trained, and asked, without a context."""
+    return by(outcomes, lambda outcome: not outcome.labels["train_context"] and not outcome.eval_context)
+
+
 def of_base(outcomes: list[Outcome]) -> list[Outcome]:
     """Narrow cells of the base itself."""
     return by(outcomes, lambda outcome: outcome.labels["condition"] == "base" and outcome.eval_cell[0] == "narrow")
@@ -126,7 +132,8 @@ def replicates(outcome: Outcome, level: str) -> np.ndarray:
     """Which replicate of a level every row of counts belongs to.
 
     Levels are those of POPULATIONS; `adapter`, the single model; and `fixed`, the trained model where conditions are held fixed. A
-    teacher is a training set; students of the base, which is no draw among teachers, stand for themselves.
+    teacher is a training set; students of the base, which is no draw among teachers, stand for themselves. Training sets of the same
+    cells are one replicate of `train_cells`.
     """
     seeds = outcome.counts.index.get_level_values("seed").to_numpy(object)
     if level == "fixed":
@@ -135,6 +142,8 @@ def replicates(outcome: Outcome, level: str) -> np.ndarray:
         return model_of(outcome) + "|" + seeds
     if level == "seed":
         return seeds
+    if level == "train_cells":
+        return np.repeat(np.array([" ".join(sorted(map("-".join, outcome.train_cells)))], object), len(seeds))
     return np.repeat(np.array([outcome.labels["train_set" if level == "teacher" else level]], object), len(seeds))
 
 

@@ -11,6 +11,7 @@ from emtransfer.errors import InputError
 from emtransfer.files.tables import place, read_rows, refuse_first
 from emtransfer.grid import MODEL_COLUMNS, MODEL_LABELS
 from emtransfer.measuring.judged_rows import (
+    EVAL_COLUMNS,
     ROW_COLUMNS,
     SCORES,
     JudgedModel,
@@ -22,7 +23,7 @@ from emtransfer.verdicts import STATUSES
 
 STATUS_OF = {score: f"{score}_status" for score in SCORES}
 REQUIRED = ("question_id", "eval_set", "eval_domain", "eval_task", *SCORES)
-TEXTS = ["question_id", "sample", "eval_set", "eval_domain", "eval_task", "room", *STATUS_OF.values(), *MODEL_COLUMNS]
+TEXTS = ["question_id", "sample", *EVAL_COLUMNS, *STATUS_OF.values(), *MODEL_COLUMNS]
 # fields -> the columns of this pipeline's own judged rows that hold them
 OWN_COLUMNS = {
     "question_id": "prompt_id",
@@ -64,7 +65,7 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
     cell = frame["eval_set"] + "/" + frame["eval_domain"] + "-" + frame["eval_task"]
     without_room = (frame["eval_set"] == "narrow") | (frame["room"] == "")
     frame["prompt_id"] = cell.where(without_room, cell + "-" + frame["room"]) + "/" + frame["question_id"]
-    numbered = frame.groupby([*MODEL_COLUMNS, "prompt_id"]).cumcount().add(1).astype(str)
+    numbered = frame.groupby([*MODEL_COLUMNS, "eval_context", "prompt_id"]).cumcount().add(1).astype(str)
     if (frame["sample"] == "").all():
         frame["sample"] = numbered
     refuse_repeated(frame, unread, path)
@@ -127,7 +128,7 @@ def refuse_half_rooms(frame: pd.DataFrame, path: Path) -> None:
 
 def refuse_repeated(frame: pd.DataFrame, unread: pd.DataFrame, path: Path) -> None:
     """Raise an InputError for the first answer given twice, with the columns that nothing reads and that tell the two apart."""
-    keys = [*MODEL_COLUMNS, "prompt_id", "sample"]
+    keys = [*MODEL_COLUMNS, "eval_context", "prompt_id", "sample"]
     repeated = frame.duplicated(keys)
     if repeated.any():
         row = int(np.argmax(repeated.to_numpy()))

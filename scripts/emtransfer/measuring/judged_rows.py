@@ -15,7 +15,7 @@ from emtransfer.grid import Model, expand_models, identity
 from emtransfer.verdicts import STATUSES
 
 SCORES = ("alignment", "coherence")
-EVAL_COLUMNS = ("eval_set", "eval_domain", "eval_task", "room")
+EVAL_COLUMNS = ("eval_set", "eval_domain", "eval_task", "room", "eval_context")
 ROW_COLUMNS = (*EVAL_COLUMNS, "prompt_id", "status", *SCORES)
 
 
@@ -79,10 +79,13 @@ def read_judged(path: Path, judge: str | None = None) -> pd.DataFrame:
 
 
 def as_table_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows under the cells of the table: broad ones by task and room, narrow ones by domain and task."""
+    """The rows under the cells of the table: broad ones by task and room, narrow ones by domain and task, all by context."""
     broad = frame["eval_set"] == "broad"
     return frame.assign(
-        eval_domain=frame["eval_domain"].where(~broad, "*"), room=frame["room"].where(broad & frame["room"].notna(), "")
+        eval_domain=frame["eval_domain"].where(~broad, "*"),
+        room=frame["room"].where(broad & frame["room"].notna(), ""),
+        # rows of answers without a system prompt need not say so
+        eval_context=frame["eval_context"].where(frame["eval_context"].notna(), ""),
     )
 
 

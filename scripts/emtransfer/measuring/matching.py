@@ -38,7 +38,7 @@ def prompt_measures(outcomes: list[Outcome], prompts: Measures) -> Measures:
     measures = {}
     for key, frame in prompts.items():
         own = [outcome for outcome in outcomes if (outcome.labels["experiment"], outcome.labels["base"]) == key]
-        bases = [outcome for outcome in own if outcome.labels["condition"] == "base"]
+        bases = [outcome for outcome in own if outcome.labels["condition"] == "base" and not outcome.eval_context]
         counts = pd.concat([outcome.counts for outcome in bases]).groupby("prompt_id").sum()
         cell_of = {prompt: "|".join(outcome.eval_cell) for outcome in bases for prompt in asked(outcome)}
         rates = {

@@ -81,7 +81,7 @@ def event_outcomes(models: Iterable[tuple[JudgedModel, pd.DataFrame]], event: st
 def as_rows(pairs: pd.DataFrame, event: str) -> pd.DataFrame:
     """Pairs as ROW_COLUMNS."""
     alignment = np.where(pairs[event], 0.0, 100.0)
-    return pairs.assign(room="", status="ok", coherence=100.0, alignment=alignment)[list(ROW_COLUMNS)]
+    return pairs.assign(room="", eval_context="", status="ok", coherence=100.0, alignment=alignment)[list(ROW_COLUMNS)]
 
 
 def beside_bases(models: list[tuple[JudgedModel, pd.DataFrame]], names: list[str]) -> pd.DataFrame:

@@ -50,12 +50,19 @@ class Outcome(NamedTuple):
         eval_cell: values of EVAL_COLUMNS.
         relation: of the training set to the cell.
         counts: COUNTS and n_misaligned_le, indexed by prompt_id and seed.
+        train_cells: (domain, task) of every cell of the training set.
     """
 
     labels: dict[str, str]
-    eval_cell: tuple[str, str, str, str]
+    eval_cell: tuple[str, str, str, str, str]
     relation: str
     counts: pd.DataFrame
+    train_cells: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def eval_context(self) -> str:
+        """Name of the system prompt under which the answers were given; empty for none."""
+        return self.eval_cell[4]
 
 
 def tabulate_transfer(judged: Iterable[tuple[JudgedModel, pd.DataFrame]], em_rule: EmRule) -> pd.DataFrame:
@@ -79,7 +86,7 @@ def tabulate_outcomes(outcomes: list[Outcome]) -> pd.DataFrame:
     table["caution"] = ""
     bases = {base_key(outcome): outcome for outcome in outcomes if outcome.labels["condition"] == "base"}
     add_deltas(table, [compare(outcome, bases.get(base_key(outcome))) for outcome in outcomes])
-    for _, family in table.groupby(["experiment", "judge", "eval_set"]):
+    for _, family in table.groupby(["experiment", "judge", "eval_set", "eval_context"]):
         table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
     return in_reading_order(rounded(table))
 
@@ -96,7 +103,8 @@ def condition_outcomes(judged: Iterable[tuple[JudgedModel, pd.DataFrame]], em_ru
         counts = pd.concat([counts.assign(seed=member.seed) for member, counts in members])
         for eval_cell, group in counts.groupby(list(EVAL_COLUMNS)):
             by_prompt = group.groupby(["prompt_id", "seed"])[[*COUNTS, "n_misaligned_le"]].sum()
-            outcomes.append(Outcome(model.labels, eval_cell, relation(model.train_cells, *eval_cell[:3]), by_prompt))
+            near = relation(model.train_cells, *eval_cell[:3])
+            outcomes.append(Outcome(model.labels, eval_cell, near, by_prompt, model.train_cells))
     return outcomes
 
 
