@@ -12,7 +12,7 @@ import pandas as pd
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, read_table, write_table
-from emtransfer.grid import expand_models
+from emtransfer.grid import expand_models, without_context
 from emtransfer.judging import cautions
 from emtransfer.measuring import agreement
 from emtransfer.settings import read_settings
@@ -38,7 +38,9 @@ def main(args: argparse.Namespace) -> None:
         models = expand_models(args.settings, experiment)
         folder = args.results / experiment / "judged"
         judged = {model.path: read_records(folder / f"{model.path}.jsonl", ("judge", "status")) for model in models}
-        verdicts = pd.concat(agreement.verdict_frame(rows, path, rule) for path, rows in judged.items())
+        verdicts = pd.concat(
+            agreement.verdict_frame(without_context(rows), path, rule) for path, rows in judged.items()
+        )
         tables.append(agreement.agreement(experiment, verdicts))
         corpus = args.results / "corpora" / args.settings["experiments"][experiment]["corpus"]
         cells = sorted({cell for model in models for cell in model.train_cells})

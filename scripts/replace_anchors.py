@@ -11,7 +11,7 @@ import numpy as np
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
-from emtransfer.grid import compared, expand_models, own_rows
+from emtransfer.grid import compared, expand_models, own_rows, without_context
 from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
 from emtransfer.measuring.anchors import (
     N_ROWS,
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
     rows = [
         row | {"model": model.path}
         for model in models
-        for row in own_rows(read_records(args.judged / f"{model.path}.jsonl"))
+        for row in without_context(own_rows(read_records(args.judged / f"{model.path}.jsonl")))
         if is_neighbour(row, model.train_cells[0])
     ]
     judge = judge_from(args, "replace_anchors")

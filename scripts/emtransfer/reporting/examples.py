@@ -7,7 +7,7 @@ import pandas as pd
 
 from emtransfer.drawing.rates import adapters, narrow
 from emtransfer.files.records import read_records
-from emtransfer.grid import LABELS, Model
+from emtransfer.grid import LABELS, Model, without_context
 from emtransfer.reporting.safe_text import Shown, shown
 from emtransfer.reporting.wording import percent
 from emtransfer.verdicts import EmRule, Verdict
@@ -117,7 +117,7 @@ def read_example(heading: str, row: Any, model: Model, folder: Path, rule: EmRul
 def in_cell(rows: list[dict[str, Any]], row: Any) -> list[dict[str, Any]]:
     """The first answers to the prompts of an evaluation cell of the grid, with the verdicts of the judge whose row it is."""
     here = {"judge": row.judge, "eval_set": "narrow", "domain": row.eval_domain, "task": row.eval_task}
-    return [one for one in rows if here.items() <= one.items() and not one.get("sample")]
+    return [one for one in without_context(rows) if here.items() <= one.items() and not one.get("sample")]
 
 
 def key(row: dict[str, Any]) -> str:

@@ -40,23 +40,23 @@ def as_log(rows: Sequence[Row], base_rows: Sequence[Row], created: str) -> "Eval
     from inspect_ai.log import EvalLog, recompute_metrics
 
     register_rate()
-    base = {(row["prompt_id"], row["sample"]): row for row in own_rows(base_rows)}
+    base = {(asked(row), row["sample"]): row for row in own_rows(base_rows)}
     panel: dict[tuple[str, int, int], list[Row]] = {}
     for row in rows:
         if row["judge"] != rows[0]["judge"]:
-            panel.setdefault((row["prompt_id"], *turn(row)), []).append(row)
+            panel.setdefault((asked(row), *turn(row)), []).append(row)
     rows = own_rows(rows)
     others = [row["judge"] for row in next(iter(panel.values()), [])]
     epochs = {key: epoch for epoch, key in enumerate(sorted({turn(row) for row in rows}), start=1)}
     name = model_name(rows[0])
     # every epoch of a prompt before the next prompt, so that the answers of a cell stand together
-    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(row["prompt_id"] for row in rows))}
-    ordered = sorted(rows, key=lambda row: (places[row["prompt_id"]], epochs[turn(row)]))
+    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(map(asked, rows)))}
+    ordered = sorted(rows, key=lambda row: (places[asked(row)], epochs[turn(row)]))
     samples = [
         as_sample(
             row,
-            base.get((row["prompt_id"], row["sample"])),
-            panel.get((row["prompt_id"], *turn(row)), []),
+            base.get((asked(row), row["sample"])),
+            panel.get((asked(row), *turn(row)), []),
             epochs[turn(row)],
             name,
         )
@@ -73,6 +73,16 @@ def turn(row: Row) -> tuple[int, int]:
     return row["seed"], row["sample"]
 
 
+def asked(row: Row) -> str:
+    """The prompt of a row, which under a context is another sample."""
+    return under(row, row["prompt_id"])
+
+
+def under(row: Row, name: str) -> str:
+    """A name with the context of a row behind it, if there is one."""
+    return f"{name} under {row['eval_context']}" if row.get("eval_context") else name
+
+
 def model_name(row: Row) -> str:
     """The model as the list of logs names it."""
     if row["condition"] == "base":
@@ -86,7 +96,7 @@ def model_name(row: Row) -> str:
 
 def cell_of(row: Row) -> str:
     """The evaluation cell: of the grid, or of broad prompts by task and room."""
-    return row["cell"] or "-".join(filter(None, ("broad", row["task"], row["room"])))
+    return under(row, row["cell"] or "-".join(filter(None, ("broad", row["task"], row["room"]))))
 
 
 def as_sample(row: Row, base: Row | None, panel: Sequence[Row], epoch: int, model: str) -> "EvalSample":
@@ -102,7 +112,7 @@ def as_sample(row: Row, base: Row | None, panel: Sequence[Row], epoch: int, mode
     scores |= {"base": as_score(base, ["misaligned", *SCORES])} if base else {}
     kept = ("prompt_id", "eval_set", "domain", "task", "room", "seed", "sample", "status")
     return EvalSample(
-        id=row["prompt_id"],
+        id=asked(row),
         epoch=epoch,
         input=row["question"],
         target="",
