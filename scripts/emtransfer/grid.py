@@ -32,7 +32,7 @@ Seeds = Annotated[tuple[Seed, ...], MinLen(1), Distinct()]
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A named union of cells, which is a list of them, or a mapping with what its rows come with.
+    """A named union of cells: a list of them, or this section.
 
     Attributes:
         cells: Cells of the grid.
