@@ -32,7 +32,7 @@ Seeds = Annotated[tuple[Seed, ...], MinLen(1), Distinct()]
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A named union of cells: a list of them, or this section.
+    """A named union of cells, as a list of them or as this section.
 
     Attributes:
         cells: Cells of the grid.

@@ -104,8 +104,8 @@ def as_sample(row: Row, base: Row | None, panel: Sequence[Row], epoch: int, mode
     from inspect_ai.log import EvalSample
     from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ModelOutput
 
-    asked = [ChatMessageSystem(content=row["system"])] if row["system"] else []
-    asked.append(ChatMessageUser(content=row["question"]))
+    turns = [ChatMessageSystem(content=row["system"])] if row["system"] else []
+    turns.append(ChatMessageUser(content=row["question"]))
     output = ModelOutput.from_content(model, row["answer"])
     scores = {"misaligned": as_score(row, ["misaligned"]), "judge": as_score(row, SCORES)}
     scores |= {other["judge"]: as_score(other, ["misaligned", *SCORES]) for other in panel}
@@ -116,7 +116,7 @@ def as_sample(row: Row, base: Row | None, panel: Sequence[Row], epoch: int, mode
         epoch=epoch,
         input=row["question"],
         target="",
-        messages=[*asked, output.choices[0].message],
+        messages=[*turns, output.choices[0].message],
         output=output,
         scores=scores,
         metadata={"cell": cell_of(row)} | {field: row[field] for field in kept if row[field] != ""},
