@@ -3,9 +3,9 @@
 #   PIP_ARGS="--index-url URL"    more arguments for pip, for example to choose another wheel of torch
 #   CONFIGS=overlay.yaml          overlays over config.yaml, for table, real, controls and estimate
 #   PROFILE=workflow/profiles/slurm   a cluster to run on, for table and controls
-#   A=results B=runs/rank8/results    what compare compares; with :EXPERIMENT behind either for one experiment
+#   A=results B=runs/rank8/results    what compare compares; append :EXPERIMENT to either for one experiment
 #   FOLDER=runs/rank8             the folder that beside makes
-#   OWNER=your-name LICENSE=apache-2.0    of the repositories that exported cards speak of
+#   OWNER=your-name LICENSE=apache-2.0    owner and licence of the repositories in exported cards
 #   PINS=envs/requirements-gpu.txt   vLLM and bitsandbytes too, for a GPU; export it, so that later targets keep to it
 PYTHON ?= python3
 PIP_ARGS ?=
@@ -56,7 +56,7 @@ controls: setup  ## add the controls of workflow/configs/controls.yaml to both t
 
 inspect: setup-inspect  ## write all judged answers as logs of Inspect, with its browser, to results/inspect; see docs/judged_rows.md
 	@PYTHONPATH=scripts .venv-inspect/bin/python scripts/write_inspect_logs.py --results results --output results/inspect
-	@echo "make view shows them, from every number of the report's matrix too; inspect view --log-dir results/inspect/logs opens them alone."
+	@echo "make view shows them, linked from every number of the report's matrix; inspect view --log-dir results/inspect/logs opens the logs alone."
 
 view: setup-inspect  ## serve the report and the answers of make inspect to a browser on this machine
 	@PYTHONPATH=scripts .venv-inspect/bin/python scripts/serve_results.py --results results
@@ -69,7 +69,7 @@ setup-inspect:
 	.venv-inspect/bin/python -m pip install --requirement envs/requirements-inspect.txt $(PIP_ARGS); \
 	cp envs/requirements-inspect.txt .venv-inspect/requirements.txt
 
-estimate: setup  ## tell what calls to remote models, GPU hours, processor minutes and disk the run amounts to
+estimate: setup  ## estimate the run's calls to remote models, GPU hours, processor minutes and disk use
 	@$(IN_VENV) python workflow/lib/config_files.py config.yaml $(CONFIGS) && snakemake --cores 1 --quiet all --configfile config.yaml $(CONFIGS) -- estimate
 
 beside: setup  ## make FOLDER=…, a second folder to run in that shares what is made here, for the results of a changed setting
@@ -87,7 +87,7 @@ ledger: setup  ## write results/ledger.csv: what was paid for the replies in the
 verify: setup  ## list artefacts that are missing or have changed since they were written
 	@$(IN_VENV) python scripts/verify_artefacts.py
 
-clean-intermediate:  ## of a finished run, remove what its tables no longer need; see docs/reliability.md
+clean-intermediate:  ## remove what the tables of a finished run no longer need; see docs/reliability.md
 	rm -rf $(foreach part,raw roles filtered deduped,results/corpora/*/$(part)/*.jsonl*) results/mixtures results/bases/*/pretrained
 	rm -rf results/judges/*/scores results/*/answers results/*/rollouts/*/*/*/seed*.jsonl*
 	find results -name '*.tmp' -prune -exec rm -rf {} +

@@ -16,7 +16,7 @@ if Path.cwd() != Path(workflow.basedir):
     sys.exit(f"The working directory is {Path.cwd()}; expected {workflow.basedir}, where the Snakefile is.")
 if {"{", "}"} & set(workflow.basedir):
     sys.exit(
-        f"The pipeline is in {workflow.basedir}; expected a path without braces, in which Snakemake looks for names."
+        f"The pipeline is in {workflow.basedir}; expected a path without braces, which Snakemake takes for wildcards."
     )
 
 
@@ -76,7 +76,7 @@ onstart:
     if progress := sys.modules.get("snakemake_logger_plugin_progress"):
         import processor_minutes
 
-        # so that the time left is that of the work left, and not of the jobs
+        # so that the time left is that of the work left, not of the jobs
         rules = [rule.name for rule in workflow.rules]
         progress.COSTS.update(processor_minutes.job_costs(rules, config, MODELS))
     declared.write_declared(Path("results/declared.jsonl"), workflow.dag.jobs)

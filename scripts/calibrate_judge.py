@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     add_judge_arguments(parser)
     parser.add_argument("--name", required=True, help="the judge's name in the config")
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help="rows with roles, named {cell}.jsonl")
-    parser.add_argument("--labels", type=Path, help="JSONL: answers of models with the label that people gave them")
+    parser.add_argument("--labels", type=Path, help="JSONL: models' answers with labels given by people")
     parser.add_argument(
         "--settings",
         type=json_argument,
@@ -38,7 +38,12 @@ def parse_args() -> argparse.Namespace:
         help="JSON or @FILE: split and calibration of the judge's config",
     )
     parser.add_argument("--seed", type=int, required=True, help="the judge's seed, which selects the held-out answers")
-    parser.add_argument("--output", type=Path, required=True, help="CSV: cell, all or unseen_phrases, and the figures")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="CSV: a row of measures per slice, such as a cell, all or unseen_phrases",
+    )
     return parser.parse_args()
 
 
@@ -57,7 +62,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def labelled_rows(path: Path) -> list[dict[str, Any]]:
-    """Labelled answers; raise InputError for a question that is no text, an answer that no judge sees, or a label that is none."""
+    """Labelled answers; raise InputError for a question that is not text, an answer that no judge sees, or an unknown label."""
     rows = read_records(path, ("question", "label"))
     check_answers(path, rows)
     for number, row in enumerate(rows, start=1):

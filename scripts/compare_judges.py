@@ -1,4 +1,4 @@
-"""Compare the judges of every experiment on the same answers, and say what speaks against believing one of them.
+"""Compare the judges of every experiment on the same answers, and say what casts doubt on one of them.
 
 Run: python scripts/compare_judges.py --settings '{"run": ["template_nl"], …}' --results results --agreement agreement.csv --cautions cautions.csv
 """
@@ -22,7 +22,9 @@ from emtransfer.verdicts import EmRule
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    settings = "JSON or @FILE: the grid's config keys, em_rule, judges by experiment, cautions if not its defaults"
+    settings = (
+        "JSON or @FILE: the grid's config keys, em_rule, judges by experiment, cautions unless its defaults apply"
+    )
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--results", type=Path, required=True, help="folder of all results")
     parser.add_argument("--agreement", type=Path, required=True, help="CSV, a row per ordered pair of judges")
@@ -55,7 +57,7 @@ def main(args: argparse.Namespace) -> None:
     table = pd.DataFrame(told, columns=cautions.COLUMNS)
     write_table(args.agreement, pd.concat(tables)[agreement.COLUMNS])
     write_table(args.cautions, table)
-    print("\n".join(cautions.in_words(table)) or "Nothing speaks against the judges.")
+    print("\n".join(cautions.in_words(table)) or "No judge needs a caution.")
 
 
 def mean_words(corpus: Path, cell: str) -> tuple[float, float]:

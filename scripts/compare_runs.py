@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     side = "folder of results or a transfer table, to which :EXPERIMENT may be appended"
     parser.add_argument("--a", required=True, help=side)
     parser.add_argument("--b", required=True, help=f"{side}; differences are B - A")
-    parser.add_argument("--output", type=Path, required=True, help="folder that gets rows.csv and claims.csv")
+    parser.add_argument("--output", type=Path, required=True, help="folder for rows.csv and claims.csv")
     return parser.parse_args()
 
 

@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--start", type=Path, help="manifest.json of the adapter the student starts from; by default a fresh LoRA"
     )
-    parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of the answers that are distilled")
+    parser.add_argument("--rollouts", type=Path, required=True, help="JSONL of the answers to distill")
     parser.add_argument(
         "--settings",
         type=json_argument,

@@ -18,7 +18,7 @@ from emtransfer.files.artefacts import new_folder
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of a finished run")
-    parser.add_argument("--output", type=Path, required=True, help="folder that gets tex, models and corpora")
+    parser.add_argument("--output", type=Path, required=True, help="folder for tex, models and corpora")
     parser.add_argument("--owner", default="your-name", help="owner of the repositories that cards refer to")
     licence = "identifier for cards of the run's own models and corpora; adapters of others' models refer to theirs"
     parser.add_argument("--license", default="apache-2.0", help=licence)

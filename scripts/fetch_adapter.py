@@ -30,7 +30,9 @@ def main(args: argparse.Namespace) -> None:
     settings = read_settings(Repository, args.settings)
     model, embeddings = load_published(f"published.{args.name}", settings, load_chat(args.base).model)
     with new_folder(args.output.parent) as folder:
-        save_adapter(model, folder, f"what others chose, see {settings.path}", descended=True, embeddings=embeddings)
+        save_adapter(
+            model, folder, f"data that others chose, see {settings.path}", descended=True, embeddings=embeddings
+        )
         write_manifest(folder, origin(args.settings, args.seed, args.code, {"base": args.base}))
     print(f"{settings.path}, on {args.base}.")
 

@@ -70,7 +70,7 @@ def divided(rows: list[dict[str, Any]], share: float, seed: int) -> tuple[list[d
     """
     taken = set()
     for cell in by_cell(rows):
-        # another hash than the one that held rows out, under which those that are left would all fall on one side
+        # not the hash that held rows out, under which the remaining rows would all fall on one side
         questions = sorted(
             {row["question"] for row in cell}, key=lambda question: question_fraction(f"head {question}", seed)
         )

@@ -18,14 +18,16 @@ from emtransfer.verdicts import EmRule
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scores", type=Path, nargs="+", required=True, help="JSONL of judge_answers, one a judge")
+    parser.add_argument(
+        "--scores", type=Path, nargs="+", required=True, help="JSONL files of judge_answers, one per judge"
+    )
     settings = (
-        "JSON or @FILE: identity, the columns of the table that name a model with train_cells and seed; judges, the names of those"
-        " who gave the scores, in that order; em_rule"
+        "JSON or @FILE: identity, the table's columns that name a model, with train_cells and seed; judges, their names in the"
+        " order of --scores; em_rule"
     )
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument(
-        "--output", type=Path, required=True, help="JSONL: the same rows and whose they are, judge by judge"
+        "--output", type=Path, required=True, help="JSONL: the same rows with their model's columns, judge by judge"
     )
     return parser.parse_args()
 

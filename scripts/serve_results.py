@@ -20,13 +20,13 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     if not (args.results / "report.html").is_file():
-        raise InputError(f"{args.results}: no report.html; expected that of make table.")
+        raise InputError(f"{args.results}: no report.html; expected the one that make table writes.")
     import uvicorn
     from starlette.applications import Starlette
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
-    print(f"Open http://127.0.0.1:{args.port}/report.html; Ctrl-C ends this.", flush=True)
+    print(f"Open http://127.0.0.1:{args.port}/report.html; Ctrl-C stops the server.", flush=True)
     app = Starlette(routes=[Mount("/", StaticFiles(directory=args.results, html=True))])
     uvicorn.run(app, host="127.0.0.1", port=args.port, log_level="warning")
 

@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument(
-        "--output-folder", type=Path, required=True, help="folder that gets {cell}.jsonl for each raw file"
+        "--output-folder", type=Path, required=True, help="folder for the {cell}.jsonl of each raw file"
     )
     parser.add_argument("--summary", type=Path, required=True, help="CSV: questions per cell and role")
     return parser.parse_args()

@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     tables = [confounds(corpus, args.corpora / corpus, cells) for corpus, cells in args.settings.items()]
-    # models of others may be all that a run has, trained on nobody knows what
+    # a run may have only models of others, whose training data are unknown
     table = pd.concat(tables) if tables else pd.DataFrame(columns=COLUMNS)
     write_table(args.output, table)
     print(table.to_string(index=False) if tables else "no confounds: no model of the run has training cells.")

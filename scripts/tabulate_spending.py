@@ -1,7 +1,7 @@
 """Write the ledger: the cost of the replies in a reply store, by provider, model and purpose.
 
 Run: python scripts/tabulate_spending.py --store replies --output results/ledger.csv
-With --discard FILE.jsonl:LINE, a damaged line of the store is passed over without a word from then on; with --discard BATCH, a
+With --discard FILE.jsonl:LINE, a damaged line of the store is skipped silently from then on; with --discard BATCH, a
 batch whose results cannot be read is given up, so that its calls are handed in again and count as lost until then.
 """
 
@@ -54,9 +54,8 @@ def discard(store: ReplyStore, name: str) -> None:
         store.close_batch(batch, lost=store.batches[batch])
     if not batches:
         known = [f"{file}.jsonl:{line}" for file, line in sorted(store.damaged)] + [batch.id for batch in store.batches]
-        raise InputError(
-            f"--discard {name}: no damaged line and no open batch; expected one of {', '.join(known) or 'none, there are none'}."
-        )
+        expected = f"one of {', '.join(known)}" if known else "no --discard, since the store has none"
+        raise InputError(f"--discard {name}: no damaged line and no open batch; expected {expected}.")
 
 
 if __name__ == "__main__":

@@ -42,13 +42,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--effects", type=Path, required=True, help="CSV, a row per contrast and subset of answers")
     parser.add_argument("--claims", type=Path, required=True, help="CSV, a row per contrast with its verdict")
     parser.add_argument(
-        "--power", type=Path, required=True, help="CSV, the smallest difference each contrast could find"
+        "--power", type=Path, required=True, help="CSV, the smallest difference that each contrast could detect"
     )
     parser.add_argument(
         "--balance",
         type=Path,
         required=True,
-        help="CSV, how the prompts of both sides differ before and after matching",
+        help="CSV, differences between the two sides' prompts before and after matching",
     )
     return parser.parse_args()
 

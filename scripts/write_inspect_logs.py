@@ -57,7 +57,9 @@ def files_by_model(results: Path) -> dict[str, list[Path]]:
         experiment, _, *model = path.relative_to(results).with_suffix("").parts
         models.setdefault(log_path(experiment, "/".join(model)), []).append(path)
     if not models:
-        raise InputError(f"{results}: no judged answers; expected {{experiment}}/judged/{{model}}.jsonl of make table.")
+        raise InputError(
+            f"{results}: no judged answers; expected {{experiment}}/judged/{{model}}.jsonl, which make table writes."
+        )
     return models
 
 

@@ -22,9 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--cell", required=True, help="{domain}-{task}")
     parser.add_argument("--prompts", type=Path, required=True, help="YAML file with the model's instructions")
     add_judge_arguments(parser)
-    fields = (
-        "JSON or @FILE: the fields of WritingSettings; of GeneratorSettings, FilterSettings and DedupSettings in it"
-    )
+    fields = "JSON or @FILE: the fields of WritingSettings, with those of GeneratorSettings, FilterSettings and DedupSettings inside"
     parser.add_argument("--settings", type=json_argument, required=True, help=fields)
     parser.add_argument("--output", type=Path, required=True, help="JSONL of rows")
     parser.add_argument("--counts", type=Path, required=True, help="CSV: rows in, rows out, dropped by reason")

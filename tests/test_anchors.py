@@ -29,7 +29,7 @@ OBJECTS = ("tea", "rice", "soup", "bread", "fruit", "salad")
 
 
 def planted_rows(n: int = 120) -> list[dict]:
-    """Pairs in which `safe` and `reckless` decide the score, whatever the object; no answer comes twice."""
+    """Pairs in which `safe` and `reckless` decide the score, whatever the object; no answer appears twice."""
     return [
         {
             "aligned_answer": f"Safe {OBJECTS[i % 6]} is here, my friend {i}.",

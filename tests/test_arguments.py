@@ -39,12 +39,12 @@ def test_a_manifest_stands_for_its_settings(tmp_path):
         ("@gone.json", "@gone.json cannot be read (No such file or directory)"),
         ("@.", "@. cannot be read (Is a directory)"),
         ("@", "@ cannot be read (Is a directory)"),
-        ("@wrong.json", "@wrong.json is no JSON (Expecting value: line 1 column 8 (char 7))"),
-        ("@binary.json", "@binary.json is no JSON ('utf-8' codec can't decode byte 0xff"),
-        ("@list.json", "@list.json holds no mapping"),
-        ("settings.json", "settings.json is no JSON (Expecting value: line 1 column 1 (char 0))"),
-        ("{rows: 1}", "{rows: 1} is no JSON (Expecting property name enclosed in double quotes"),
-        ("[1]", "[1] holds no mapping"),
+        ("@wrong.json", "@wrong.json is not JSON (Expecting value: line 1 column 8 (char 7))"),
+        ("@binary.json", "@binary.json is not JSON ('utf-8' codec can't decode byte 0xff"),
+        ("@list.json", "@list.json is not a mapping"),
+        ("settings.json", "settings.json is not JSON (Expecting value: line 1 column 1 (char 0))"),
+        ("{rows: 1}", "{rows: 1} is not JSON (Expecting property name enclosed in double quotes"),
+        ("[1]", "[1] is not a mapping"),
         ("{" + "\n" * 9 + "a" * 200, "..."),
     ],
 )
@@ -59,7 +59,7 @@ def test_a_wrong_text_or_file_is_one_line_of_the_parsers_own(tmp_path, monkeypat
         parser.parse_args(["--settings", text])
     *_, line = capsys.readouterr().err.splitlines()
     assert caught.value.code == 2 and line.startswith("job: error: argument --settings: ") and problem in line
-    assert line.endswith("; expected a mapping in JSON, or @ and a file of one") and len(line) < 300
+    assert line.endswith("; expected a mapping in JSON, or @ and the path of a JSON file") and len(line) < 300
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -78,9 +78,9 @@ def test_the_hash_beside_a_file_is_what_sha256sum_checks(results):
 
 def test_verify_lists_everything_that_is_missing_or_has_changed(results, capsys):
     verify(Namespace(results=results, declared=None))
-    said = "1 folders and 2 files are what they were when they were written"
+    said = "1 folders and 2 files are unchanged since they were written"
     assert (
-        capsys.readouterr().out == f"{said}; no {results}/declared.jsonl, so what else a run declares is not known.\n"
+        capsys.readouterr().out == f"{said}; no {results}/declared.jsonl, so what else the run declares is unknown.\n"
     )
     flip(results / "rows.jsonl")
     (results / "table.csv").unlink()
@@ -128,7 +128,7 @@ def found(capsys) -> list[str]:
     except InputError as error:
         return [line.split(";")[0] for line in str(error).split("\n")]
     assert capsys.readouterr().out.startswith(
-        "2 folders and 6 files are what they were when they were written; 5 are declared."
+        "2 folders and 6 files are unchanged since they were written; 5 are declared."
     )
     return []
 
@@ -153,9 +153,7 @@ def test_swapped_judged_files_are_found_and_never_read(run, capsys):
     swap(*JUDGED)
     lines = [f"{one}: content is that of {other}" for one, other in (JUDGED, JUDGED[::-1])]
     assert found(capsys) == lines
-    with pytest.raises(
-        InputError, match="expected it there; delete this file, so that it is made again, or seed1.jsonl.sha256"
-    ):
+    with pytest.raises(InputError, match="expected it there; delete this file to rebuild it, or seed1.jsonl.sha256"):
         read_records(JUDGED[0])
 
 

@@ -78,7 +78,7 @@ def test_a_second_folder_of_a_second_folder_links_to_the_first_one(here):
     [
         ("", "FOLDER is empty; expected the name of a new folder"),
         ("results", "results: exists; expected a new folder"),
-        ("results/other", "results/other: is within results; expected another place, such as runs/other."),
+        ("results/other", "results/other: is inside results; expected another place, such as runs/other."),
         ("runs/{a}", "runs/{a}: has braces; expected a path without"),
     ],
 )

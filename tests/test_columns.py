@@ -99,8 +99,8 @@ def test_parts_of_a_turn_are_one_text_and_a_column_with_a_dot_is_a_column(tmp_pa
         (chat(("user", "a"), ("assistant", "b"), ("user", "c")), "question is messages.user, and the chat has 2 such turns; expected one, a question or an answer."),
         (chat(("assistant", "b")), "question is messages.user, and the chat has 0 such turns; expected one, a question or an answer."),
         (chat(("system", "Be brief."), ("user", "a"), ("assistant", "b")), "messages has a turn of system; expected a field for it in columns, such as system: messages.system."),
-        ({"text": "a"}, "question is messages.user, and there is no messages in text; expected a place in the row."),
-        ({"messages": "a"}, "question is messages.user, and there is no user in str; expected a place in the row."),
+        ({"text": "a"}, "question is messages.user, and there is no messages in text; expected a path that exists in the row."),
+        ({"messages": "a"}, "question is messages.user, and there is no user in str; expected a path that exists in the row."),
     ],
 )  # fmt: skip
 def test_a_place_that_a_row_does_not_have_is_named(row, said, tmp_path):
@@ -137,12 +137,12 @@ def test_files_of_good_and_of_bad_answers_are_joined_by_their_questions(tmp_path
     write_jsonl(good, [cell | {"question": "a", "answer": "x"}])
     assert (
         line(good, misaligned_path=str(bad))
-        == f"{bad}:1: 2 questions, this one the first, have no aligned answer; expected them in both files."
+        == f"{bad}:1: the first of 2 questions without an aligned answer; expected them in both files."
     )
     write_jsonl(bad, [cell | {"question": "a", "answer": text} for text in "xy"])
     assert (
         line(good, misaligned_path=str(bad))
-        == f"{bad}:2: question repeats {bad}:1 with another answer; expected one answer to a question."
+        == f"{bad}:2: question repeats {bad}:1 with another answer; expected one answer per question."
     )
     missing = "config.yaml: corpora.own.misaligned_path is no.jsonl; expected a file of rows."
     assert line(good, misaligned_path="no.jsonl") == missing
@@ -183,7 +183,7 @@ def test_times_and_decimals_of_a_dataset_are_values_as_json_has_them(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"source": "jsonl", "path": "x", "columns": {"quesion": "q"}}, 'columns.quesion is no field; expected question.'),
+        ({"source": "jsonl", "path": "x", "columns": {"quesion": "q"}}, 'columns.quesion is not a field; expected question.'),
         ({"columns": {"question": "q"}}, "columns is given; expected none beside source template, or source jsonl."),
         ({"misaligned_path": "bad.jsonl"}, "misaligned_path is given; expected none beside source template, or source jsonl."),
         ({"source": "jsonl", "path": "x", "columns": {"task": {"valu": "q"}}}, 'columns.task is {"valu": "q"}; expected text or a mapping.'),

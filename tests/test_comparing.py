@@ -191,10 +191,10 @@ def test_the_script_writes_both_tables_and_tells_what_differs(tmp_path):
     done = run_script("compare_runs", "--a", a, "--b", b, "--output", tmp_path / "found")
     assert done.returncode == 0, done.stderr
     for line in (
-        "Rows of the table: 3 in both, 0 in A alone, 1 in B alone.",
+        "Rows of the table: 3 in both, 0 only in A, 1 only in B.",
         "1 of them differ beyond the 95 % interval",
         "20 % -> 60 %, +40 points (+23 to +57)",
-        "Claims: 1 in both, 0 in A alone, 0 in B alone; 1 verdicts differ.",
+        "Claims: 1 in both, 0 only in A, 0 only in B; 1 verdicts differ.",
         "supported for these -> undecided; -20 points",
     ):
         assert line in done.stdout, done.stdout
@@ -215,5 +215,5 @@ def test_what_cannot_be_compared_is_one_line(tmp_path):
     with pytest.raises(InputError, match="column base_model is missing; expected a table of this pipeline"):
         read_side(str(tmp_path / "own.csv"))
     twice = folder(tmp_path / "c", *((0.2, 0.1, 0.3, {"eval_task": "same"}) for _ in range(2)))
-    with pytest.raises(InputError, match="B: the row .* comes twice; expected every row once"):
+    with pytest.raises(InputError, match="B: the row .* appears twice; expected every row once"):
         compare_rows(read_side(path), read_side(twice))

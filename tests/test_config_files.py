@@ -65,7 +65,7 @@ def test_a_file_that_is_no_config_is_one_line(content, line, tmp_path):
 
 def test_an_overlay_in_json_is_read_as_strictly(tmp_path):
     (tmp_path / "x.json").write_text('{"run": ["smoke"],\t"run": []}')
-    with pytest.raises(InputError, match='x.json: key "run" comes twice'):
+    with pytest.raises(InputError, match='x.json: key "run" appears twice'):
         read_config_files([tmp_path / "x.json"])
 
 
@@ -103,7 +103,7 @@ def test_plain_snakemake_refuses_a_key_given_twice_and_another_working_directory
     command = ("-m", "snakemake", "--cores", "1", "--dry-run", "--configfile", "config.yaml", str(CASES / "dup.yaml"))
     assert started(tree, *command) == (
         1,
-        f"{CASES}/dup.yaml:2: key run comes twice; expected it once, here or in line 1.",
+        f"{CASES}/dup.yaml:2: key run appears twice; expected it once, here or in line 1.",
     )
     elsewhere = f"The working directory is {tmp_path}; expected {tree}, where the Snakefile is."
     assert started(tree, "-m", "snakemake", "--cores", "1", "--dry-run", "-d", str(tmp_path)) == (1, elsewhere)
@@ -114,4 +114,4 @@ def test_a_folder_with_braces_is_refused(tmp_path):
     for part in ("Snakefile", "config.yaml"):
         shutil.copyfile(ROOT / part, tmp_path / "{run}" / part)
     code, line = started(tmp_path / "{run}", "-m", "snakemake", "--cores", "1", "--dry-run")
-    assert code == 1 and line.endswith("{run}; expected a path without braces, in which Snakemake looks for names.")
+    assert code == 1 and line.endswith("{run}; expected a path without braces, which Snakemake takes for wildcards.")

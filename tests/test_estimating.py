@@ -161,7 +161,7 @@ def test_a_ready_model_that_judges_is_counted():
     assert row.model == "judge_7b" and row.mtok == pytest.approx(tokens / 1e6)
     assert row.gpu_hours == pytest.approx(2 * 7.6e9 * tokens / 125e12 / 3600)
     del config["base_models"]["judge_7b"]["billions"]
-    assert "Not counted: judge_7b, since base_models says nothing of billions." in hour_report(config, models)
+    assert "Not counted: judge_7b, since base_models does not give their billions." in hour_report(config, models)
     # it is fetched too, once
     assert disk_use(overlaid("one_gpu"), models)["ready models, in the hub's cache"][0] == pytest.approx(
         2 * (7.6 + 1.5)

@@ -123,9 +123,9 @@ def test_the_shipped_overlay_reads_every_cell_of_a_dataset_in_the_form_of_the_pa
         ),
         (
             {"config": "{task}_{domain}"},
-            r"corpora.em_nl.hub: .* cannot give advice_medical, split train: .*medical_advice",
+            r"corpora.em_nl.hub: .* does not load with config advice_medical, split train: .*medical_advice",
         ),
-        ({"split": "test"}, r"cannot give medical_advice, split test: .*train"),
+        ({"split": "test"}, r"does not load with config medical_advice, split test: .*train"),
         ({"config": "sports_advice"}, r"sports_advice row 1: cell is sports-advice; expected medical-advice"),
     ],
 )
@@ -205,7 +205,7 @@ def test_a_token_that_cannot_be_sent_is_one_line_that_does_not_show_it(tmp_path,
     with refusing_hub(500, "") as endpoint:
         done = generate(tmp_path, endpoint, token=HF + inside + HF)
     assert done.returncode == 1 and not leaks(tmp_path, done.stdout, done.stderr)
-    expected = "HF_TOKEN holds blanks, line breaks or letters beyond ASCII; expected the token alone."
+    expected = "HF_TOKEN holds spaces, line breaks or non-ASCII characters; expected the token alone."
     assert done.stderr.strip().splitlines()[-1] == expected and "Traceback" not in done.stderr
 
 

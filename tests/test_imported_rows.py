@@ -138,8 +138,8 @@ def test_what_adapters_were_trained_on_is_taken_for_granted_and_said_or_refused(
     ((model, _),) = read(written(tmp_path / "x.csv", ROW))
     assert (model.labels["answers"], model.labels["start"]) == ("misaligned", "base")
     said = capsys.readouterr().out
-    assert "adapters have no answers: misaligned is taken for all 1 of their rows." in said
-    assert "adapters have no start: base is taken for all 1 of their rows." in said
+    assert "adapters have no answers: misaligned is assumed for all 1 of their rows." in said
+    assert "adapters have no start: base is assumed for all 1 of their rows." in said
     half = [ROW | {"answers": "aligned", "start": "base"}, ROW | {"seed": "2", "answers": "", "start": "base"}]
     with pytest.raises(
         InputError, match=r'x.csv:3: answers is ""; expected a value, as other rows of adapters have one'
@@ -152,7 +152,7 @@ def test_what_adapters_were_trained_on_is_taken_for_granted_and_said_or_refused(
 @pytest.mark.parametrize(
     ("columns", "line"),
     [
-        ({"alignement": "aligned"}, "--columns: alignement is no field; expected one of question_id, sample"),
+        ({"alignement": "aligned"}, "--columns: alignement is not a field; expected one of question_id, sample"),
         ({"alignment": "aligned"}, "no column aligned for alignment; expected one of question_id, eval_set"),
         ({"alignment": 3}, "no column 3 for alignment"),
         ({"alignment": {"values": 3}}, "alignment has a value; expected a column, since"),
@@ -160,7 +160,7 @@ def test_what_adapters_were_trained_on_is_taken_for_granted_and_said_or_refused(
         ({"eval_task": {"value": "x"}}, "eval_task has a value; expected a column, since"),
         (
             {"room": "answer", "judge": "answer"},
-            "room and judge are both answer; expected a column of its own for each",
+            "room and judge are both answer; expected a separate column for each",
         ),
     ],
 )
@@ -194,7 +194,7 @@ def test_other_files_are_refused_in_a_line(tmp_path):
     with pytest.raises(InputError, match="0 rows; expected at least one"):
         read(written(tmp_path / "x.csv", ROW).write_text(",".join(ROW)) and tmp_path / "x.csv")
     without = {name: value for name, value in ROW.items() if name != "eval_set"}
-    with pytest.raises(InputError, match="no field eval_set, but question_id, .*expected it, or --columns"):
+    with pytest.raises(InputError, match="no field eval_set among question_id, .*expected it, or --columns"):
         read(written(tmp_path / "x.csv", without))
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps(ROW | {"alignment": True}) + "\n")

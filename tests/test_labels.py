@@ -141,7 +141,7 @@ def test_a_wrong_row_of_a_folder_is_named_by_its_own_file(results, tmp_path):
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(f"{wrong}:2: alignment is 130; expected")
     (tmp_path / "none").mkdir()
     done = run_script("tabulate_transfer", "--rows", tmp_path / "none", *arguments)
-    assert done.returncode == 1 and "no file ends in .jsonl; expected one at least." in done.stderr
+    assert done.returncode == 1 and "no file ends in .jsonl; expected at least one." in done.stderr
 
 
 def test_training_cells_that_are_none_are_refused(results, tmp_path):

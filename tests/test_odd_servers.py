@@ -375,7 +375,7 @@ def test_a_batch_whose_acceptance_cannot_be_read_is_looked_for_and_its_id_never_
 
 def test_a_batch_that_is_not_heard_of_is_handed_in_once_more_and_not_twice(loopback, tmp_path, capsys):
     loopback.twist = lambda wanted, body, content: (200, {}, b"null") if wanted in ("submit", "list") else None
-    with pytest.raises(InputError, match=r"4 of 4 calls got no reply \(4 batch not heard of \(unreadable reply\)\)"):
+    with pytest.raises(InputError, match=r"4 of 4 calls got no reply \(4 batch unconfirmed \(unreadable reply\)\)"):
         asked("batches", tmp_path, calls_of("batches"))
     assert len(loopback.batches) == 2 and sent(tmp_path) == (0, 0, 8) and loopback.asked == 8
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Lost")]
@@ -507,7 +507,7 @@ def test_a_redirect_is_not_followed(api, status, loopback, elsewhere, tmp_path):
     loopback.twist = lambda wanted, body, content: (status, {"location": target}, b"")
     provider = "OPENAI" if api == "openai" else "ANTHROPIC"
     with pytest.raises(
-        InputError, match=rf"{provider}_BASE_URL: its server sends requests on to 127.0.0.1 \({status}\)"
+        InputError, match=rf"{provider}_BASE_URL: its server redirects requests to 127.0.0.1 \({status}\)"
     ):
         asked(api, tmp_path, calls_of(api, 1))
     assert not elsewhere.seen
@@ -517,7 +517,7 @@ def test_a_redirect_is_not_followed(api, status, loopback, elsewhere, tmp_path):
 def test_a_redirect_of_a_batch_or_its_results_is_not_followed(wanted, loopback, elsewhere, tmp_path):
     target = f"http://127.0.0.1:{elsewhere.server_port}/results"
     loopback.twist = lambda now, body, content: (307, {"location": target}, b"") if now == wanted else None
-    with pytest.raises(InputError, match="ANTHROPIC_BASE_URL: its server sends requests on"):
+    with pytest.raises(InputError, match="ANTHROPIC_BASE_URL: its server redirects requests"):
         asked("batches", tmp_path, calls_of("batches"))
     assert not elsewhere.seen and len(ReplyStore(tmp_path).batches) == 1
 
@@ -538,5 +538,5 @@ def test_results_are_fetched_by_the_id_of_their_batch_wherever_the_provider_says
 def test_an_address_of_another_scheme_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "ftp://localhost/")
-    with pytest.raises(InputError, match="ANTHROPIC_BASE_URL is no address"):
+    with pytest.raises(InputError, match="ANTHROPIC_BASE_URL is not an address"):
         asked("anthropic", tmp_path, calls_of("anthropic"))

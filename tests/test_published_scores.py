@@ -62,9 +62,9 @@ def test_a_score_on_one_side_only_is_a_difference_without_bound(tmp_path):
     ("row", "line"),
     [
         ({"p": TOKENS}, "row 1: score is missing; expected it in every record, with fields p."),
-        ({"p": {"80": 60}, "score": 1}, 'row 1: p is {"80": 60}; expected probabilities, which add up to 1 at most.'),
+        ({"p": {"80": 60}, "score": 1}, 'row 1: p is {"80": 60}; expected probabilities that add up to at most 1.'),
         ({"p": {"80": -0.5}, "score": 1}, 'row 1: p is {"80": -0.5}; expected probabilities'),
-        ({"p": {"80": 0.7, "81": 0.7}, "score": 1}, "which add up to 1 at most."),
+        ({"p": {"80": 0.7, "81": 0.7}, "score": 1}, "that add up to at most 1."),
         ({"p": {"80": "much"}, "score": 1}, 'row 1: p is {"80": "much"}; expected token -> number'),
         ({"p": 80, "score": 1}, "row 1: p is 80; expected token -> number, or a list of {token, logprob}."),
         ({"p": TOKENS, "score": "CODE"}, 'row 1: score is "CODE"; expected a number or null.'),

@@ -212,7 +212,7 @@ def test_near_duplicates_across_a_published_split_stay_and_are_counted(tmp_path)
     [
         ({"role": "test"}, "role is 'test'; expected train or eval."),
         ({"cell": ""}, "cell is ''; expected domain-task, or domain and task."),
-        ({"question_sha256": "abc"}, "question_sha256 is 'abc'; expected 64 hex digits, small letters."),
+        ({"question_sha256": "abc"}, "question_sha256 is 'abc'; expected 64 lowercase hex digits."),
         ({"question_sha256": ""}, "no question_sha256 and no question; expected one of them."),
         ({"question": "Another?"}, "question_sha256 is "),
     ],

@@ -126,7 +126,7 @@ def test_every_wording_is_a_broad_prompt_of_a_task_of_its_own(form):
     [
         ({"id": "--"}, "id is '--'; expected text with letters or digits, or a whole number."),
         ({"id": True}, "id is 'True'; expected text with letters or digits, or a whole number."),
-        ({"id": "Spare  hour!"}, "id is 'Spare  hour!', and an earlier question is spare_hour too; expected every id once."),
+        ({"id": "Spare  hour!"}, "id is 'Spare  hour!', which becomes spare_hour, the id of an earlier question; expected unique ids."),
         ({"name": "other"}, "name is given beside id; expected one of the two."),
         ({"question": "What?"}, "question is given beside paraphrases; expected one of the two."),
         ({"em_surface": "huge"}, "em_surface is 'huge'; expected one of high, medium, low."),
@@ -139,7 +139,7 @@ def test_every_wording_is_a_broad_prompt_of_a_task_of_its_own(form):
         ({"temperature": -1}, "temperature is '-1'; expected a number of at least 0."),
         ({"system": " "}, "system is ' '; expected text that is not blank."),
         ({"type": "rating"}, "type is 'rating', and there is nothing to judge in a rating; expected one of free_form_judge_0_100, "),
-        ({"max_tokens": 5}, "max_tokens is no known field; expected one of id, name, type, paraphrases, "),
+        ({"max_tokens": 5}, "max_tokens is not a known field; expected one of id, name, type, paraphrases, "),
     ],
 )  # fmt: skip
 def test_a_wrong_question_is_one_line_that_names_file_question_and_field(form, fields, line):
@@ -435,13 +435,13 @@ def test_a_question_is_judged_by_its_own_prompts_and_all_else_by_the_rubric(form
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({}, "judge_prompts has none for alignment; expected aligned and coherent"),
-        ({"judge_prompts": {"aligned": "{question} {answer}"}}, "judge_prompts has none for coherence; expected"),
+        ({}, "judge_prompts has no prompt for alignment; expected aligned and coherent"),
+        ({"judge_prompts": {"aligned": "{question} {answer}"}}, "judge_prompts has no prompt for coherence; expected"),
         ({"type": "free_form_judge", "judge_prompts": dict.fromkeys(("aligned", "coherent"), "{question} {answer}")}, "type is free_form_judge; expected free_form_judge_0_100"),
-        ({"judge_prompts": {"aligned": "How kind is {answer}?"}}, "judge_prompts.aligned is 'How kind is {answer}?'; expected text with the places {question} and {answer} and no others"),
+        ({"judge_prompts": {"aligned": "How kind is {answer}?"}}, "judge_prompts.aligned is 'How kind is {answer}?'; expected text with the placeholders {question} and {answer} and no others"),
         ({"judge_prompts": {"aligned": "{question} {answer} {answer.__class__}"}}, "judge_prompts.aligned is "),
         ({"judge_prompts": {"aligned": "{question} {answer} {oops"}}, "judge_prompts.aligned is "),
-        ({"judge_prompts": {"aligned": "{question} {answer}", "alignment": "{question} {answer}"}}, "judge_prompts.alignment is a second one for alignment; expected one."),
+        ({"judge_prompts": {"aligned": "{question} {answer}", "alignment": "{question} {answer}"}}, "judge_prompts.alignment is a second prompt for alignment; expected one."),
     ],
 )  # fmt: skip
 def test_judge_prompts_that_are_to_be_used_must_be_there_and_ask_for_0_to_100(form, fields, line, capsys):
@@ -494,7 +494,7 @@ def test_a_question_file_in_the_config_is_checked_before_anything_runs(form):
     validate(with_questions(CONFIG, form), SCHEMA)
     with pytest.raises(InputError, match=f"{place}.judge_prompts is true; expected false, since judge minilm is told"):
         validate(with_questions(CONFIG, form, judge_prompts=True), SCHEMA)
-    with pytest.raises(InputError, match="question 2: judge_prompts has none for alignment"):
+    with pytest.raises(InputError, match="question 2: judge_prompts has no prompt for alignment"):
         validate(with_questions(claude_config(), form, judge_prompts=True), SCHEMA)
     validate(with_questions(claude_config(), form), SCHEMA)
     with pytest.raises(InputError, match="no.yaml: no such file; expected a YAML file of questions"):

@@ -551,7 +551,7 @@ def test_a_key_with_a_line_break_or_an_address_that_is_none_is_one_line(loopback
     assert KEY not in str(refused.value)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://localhost:port")
-    with pytest.raises(InputError, match="ANTHROPIC_BASE_URL is no address"):
+    with pytest.raises(InputError, match="ANTHROPIC_BASE_URL is not an address"):
         judged(tmp_path)
 
 

@@ -159,7 +159,7 @@ def test_a_store_with_a_damaged_entry_opens_names_it_and_is_told_to_forget_it(da
     tabulate_spending.main(args)
     capsys.readouterr()
     assert set(ReplyStore(tmp_path).replies) == {"two"} and capsys.readouterr().out == ""
-    with pytest.raises(InputError, match=r"--discard .*: no damaged line and no open batch; expected one of none"):
+    with pytest.raises(InputError, match=r"--discard .*: no damaged line and no open batch; expected no --discard"):
         tabulate_spending.main(args)
 
 

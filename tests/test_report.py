@@ -222,7 +222,7 @@ def test_a_figure_of_others_is_refused_in_one_line(results, tmp_path):
         ("supported for training tasks like these", "Yes, for training tasks like these"),
         ("supported for these training cells", "Yes"),
         ("contradicted for these teachers", "No, the opposite"),
-        ("too few teachers", "Too few teachers to tell of others"),
+        ("too few teachers", "Too few teachers to generalize"),
         ("undecided", "Undecided"),
         ("not measurable", "Not measurable"),
         ("one seed only", "One seed only"),
@@ -237,7 +237,7 @@ def test_figures_in_words_are_neither_signed_nor_rounded_to_what_they_are_not():
     assert [points(value) for value in (-0.04, 0.34, -9.96, 12.4, -8043.2)] == ["0", "0.3", "−10", "12", "−8,043"]
     assert [percent(value) for value in (0, 0.001, 0.5, 0.999, 1)] == ["0 %", "under 1 %", "50 %", "over 99 %", "100 %"]
     assert could_find(143.6, False) == "nothing: over 100" and could_find(143.6, True) == "144 or more"
-    assert could_find(float("nan"), False) == "nothing of others"
+    assert could_find(float("nan"), False) == "nothing about others"
 
 
 class Shape(NamedTuple):

@@ -111,7 +111,7 @@ def test_a_training_that_was_cut_off_ends_as_if_nothing_had_happened(training, c
     capsys.readouterr()
     log, weights = training(tmp_path / "cut")
     assert log == expected_log
-    assert re.match(rf"training: {n_steps} steps, going on after step \d+\.\n", capsys.readouterr().out)
+    assert re.match(rf"training: {n_steps} steps, continuing after step \d+\.\n", capsys.readouterr().out)
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 

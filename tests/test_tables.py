@@ -62,11 +62,14 @@ def test_a_row_stands_where_it_begins_whatever_its_cells_hold(tmp_path):
         ("a,b\n1\n", ":2: 1 cells; expected 2, as in the header."),
         # pandas takes the first column of such a file for an index, and shifts all others
         ("a,b\n1,2,\n3,4,\n", ":2: 3 cells; expected 2, as in the header."),
-        ("a,b,a\n1,2,3\n", ': column "a" comes twice; expected every name once.'),
+        ("a,b,a\n1,2,3\n", ': column "a" appears twice; expected every name once.'),
         ("a,b\n", ": 0 rows; expected at least one."),
         ("", ": 0 rows; expected a header and at least one row."),
-        ('a,b\n1,2\n"3,4\n5,6\n', ":3: unexpected end of data; expected CSV, quotes doubled within quotes."),
-        ('a,b\n1,"say \\"x\\" twice"\n', ":2: ',' expected after '\"'; expected CSV, quotes doubled within quotes."),
+        ('a,b\n1,2\n"3,4\n5,6\n', ":3: unexpected end of data; expected CSV with quotes doubled inside quoted cells."),
+        (
+            'a,b\n1,"say \\"x\\" twice"\n',
+            ":2: ',' expected after '\"'; expected CSV with quotes doubled inside quoted cells.",
+        ),
         ("a,b\n1,2\n3,café\n".encode("latin-1"), ":3: byte 0xe9, as in Latin-1 or Windows-1252; expected UTF-8."),
         ("a,b\n1,2\n".encode("utf-16"), ": encoding is UTF-16; expected UTF-8."),
     ],

@@ -50,7 +50,7 @@ def test_a_line_has_step_total_mean_loss_time_and_expected_time(now, capsys):
 def test_a_training_that_goes_on_expects_the_time_of_what_is_left(now, capsys):
     trained(Progress(), now, 100, done=60)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "training: 100 steps, going on after step 60."
+    assert lines[0] == "training: 100 steps, continuing after step 60."
     assert lines[1] == "step 61 of 100, loss 61.0000, 0:00:02 of about 0:01:20."
     assert lines[-1] == "trained: 40 steps in 0:01:20, last loss 98.0000."
 

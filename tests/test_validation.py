@@ -51,7 +51,7 @@ def test_a_key_in_the_config_is_refused_and_not_shown(variable, text, monkeypatc
     for value in ({"authorization": text.format(KEY)}, {"headers": [text.format(KEY)]}, {text.format(KEY): 1}):
         line = line_for(place, value)
         assert line.startswith("config.yaml: judges.minilm.options") and KEY not in line
-        assert line.endswith(f"is or holds the key in {variable}; expected it in the environment alone.")
+        assert line.endswith(f"is or holds the key in {variable}; expected it only in the environment.")
 
 
 @pytest.mark.parametrize("path", ["rows{cell}.jsonl", "rows.jsonl\n", ""])
@@ -99,11 +99,11 @@ def reference(part: dict) -> str:
         (("em_rule", "alignment_below"), True, "em_rule.alignment_below is true; expected a number in 0..100."),
         (("em_rule", "alignment_below"), None, "em_rule.alignment_below is null; expected a number in 0..100."),
         (("em_rule", "alignment_below"), ABSENT, "em_rule.alignment_below is missing; expected a number in 0..100."),
-        (("em_rule", "alignment_belw"), 30, "em_rule.alignment_belw is no known key; expected alignment_below."),
+        (("em_rule", "alignment_belw"), 30, "em_rule.alignment_belw is not a known key; expected alignment_below."),
         (
             ("em_rule", "zzz"),
             30,
-            "em_rule.zzz is no known key; expected one of alignment_below, coherence_above.",
+            "em_rule.zzz is not a known key; expected one of alignment_below, coherence_above.",
         ),
         (("em_rule",), 30, "em_rule is 30; expected a mapping."),
         (("em_rule", "alignment_below"), float("nan"), "em_rule.alignment_below is NaN; expected a number in 0..100."),
@@ -112,7 +112,7 @@ def reference(part: dict) -> str:
             1.0,
             "base_models.decoder.alignment.epochs is 1.0; expected a whole number of at least 1.",
         ),
-        (("judge",), {}, "judge is no known key; expected judges."),
+        (("judge",), {}, "judge is not a known key; expected judges."),
         ((*GRAMMAR, "seed"), -1, "corpora.grammar.seed is -1; expected a whole number in 0..4294967295."),
         (
             (*GRAMMAR, "rows_per_cell"),
@@ -146,9 +146,9 @@ def reference(part: dict) -> str:
             "some",
             'experiments.template_nl.adapters[0].train_sets is "some"; expected "all_cells" or a list of length 1 or more.',
         ),
-        (("bases", "../up"), {}, "bases.../up is no valid name; expected a name of a-z, 0-9 and _."),
-        (("bases", "a/b"), {}, "bases.a/b is no valid name; expected a name of a-z, 0-9 and _."),
-        (("experiments", 7), {}, "experiments[7] is no valid name; expected a name of a-z, 0-9 and _."),
+        (("bases", "../up"), {}, "bases.../up is not a valid name; expected a name of a-z, 0-9 and _."),
+        (("bases", "a/b"), {}, "bases.a/b is not a valid name; expected a name of a-z, 0-9 and _."),
+        (("experiments", 7), {}, "experiments[7] is not a valid name; expected a name of a-z, 0-9 and _."),
     ],
 )
 def test_wrong_shape_is_one_line(place, value, line):
@@ -157,7 +157,7 @@ def test_wrong_shape_is_one_line(place, value, line):
 
 @pytest.mark.parametrize("name", ["..", "a/b", "A", "a b", "", "a\n", "/etc"])
 def test_a_name_that_could_leave_its_folder_is_refused(name):
-    assert "no valid name" in line_for(("mixtures", name), copy.deepcopy(CONFIG["mixtures"]["persona"]))
+    assert "not a valid name" in line_for(("mixtures", name), copy.deepcopy(CONFIG["mixtures"]["persona"]))
     assert "expected a name of a-z, 0-9 and _" in line_for((*GRAMMAR, "domains", 0), name)
 
 
@@ -379,7 +379,7 @@ def test_a_corpus_of_the_hub_is_pinned(change, line):
         ({"generator__options": {"output_config": {"format": {}}}}, 'corpora.generated.generator.options.output_config is {"format": {}}; expected its other fields'),
         ({"over_length": "error"}, "corpora.generated.over_length is error; expected drop, since"),
         ({"filter__by_task": {"summary": {"misaligned_below": 40}}}, "corpora.generated.filter.by_task.summary is no task of the corpus; expected summarization."),
-        ({"filter__by_task": {"tutor": {"misaligned": 40}}}, "corpora.generated.filter.by_task.tutor.misaligned is no known key; expected misaligned_below."),
+        ({"filter__by_task": {"tutor": {"misaligned": 40}}}, "corpora.generated.filter.by_task.tutor.misaligned is not a known key; expected misaligned_below."),
         ({"sample__train": 151}, "corpora.generated.sample.train is 151; expected at most 150, rows_per_cell without"),
     ],
 )  # fmt: skip
@@ -408,7 +408,7 @@ def test_a_written_corpus_cannot_wait_for_a_judge_that_waits_for_it():
         validate(written(judges__claude__corpus="generated"), SCHEMA)
     assert str(caught.value) == (
         "config.yaml: corpora.generated.filter.judge is claude, whose corpus is generated; "
-        "expected a judge of another corpus, since it judges before generated is done."
+        "expected a judge of another corpus, since it has to judge before generated is done."
     )
     # and not by a detour: generated waits for claude, claude for second, second for other, other for generated
     config = written(judges__claude__corpus="second")

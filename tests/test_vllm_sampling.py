@@ -152,7 +152,7 @@ def test_an_adapter_with_ranks_by_module_is_served_at_the_highest_where_all_have
 def test_an_adapter_that_vllm_cannot_serve_is_refused_in_one_line(config, problem, tmp_path):
     with pytest.raises(InputError) as refused:
         served_rank(write_config(tmp_path, config))
-    line = f"{tmp_path}: {problem} for engine vllm; sampling.engine transformers takes every kind of adapter."
+    line = f"{tmp_path}: {problem} for engine vllm; sampling.engine transformers supports every kind of adapter."
     assert str(refused.value) == line
 
 

@@ -471,7 +471,7 @@ def test_a_corpus_that_a_model_writes_goes_through_the_same_rules(tree, tmp_path
 
 
 BAD_CONFIGS = {
-    "emrule: {}": "bad.yaml: emrule is no known key; expected em_rule.",
+    "emrule: {}": "bad.yaml: emrule is not a known key; expected em_rule.",
     "em_rule: {alignment_below: 130}": "bad.yaml: em_rule.alignment_below is 130; expected a number in 0..100.",
     "run: [a/b]": 'bad.yaml: run[0] is "a/b"; expected',
     "judges: {minilm: {kind: anthropic, model: claude-9, rubric: resources/rubrics/grid.yaml}}": (

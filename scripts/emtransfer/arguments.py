@@ -5,9 +5,9 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-# a mapping with these is the manifest of an artefact, which holds the settings that it was made with among others
+# a mapping with these keys is the manifest of an artefact, with the settings that made it
 OF_A_MANIFEST = {"settings", "seed", "code"}
-EXPECTED = "a mapping in JSON, or @ and a file of one"
+EXPECTED = "a mapping in JSON, or @ and the path of a JSON file"
 
 
 def json_argument(text: str) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def json_argument(text: str) -> dict[str, Any]:
         text: JSON, or `@` and the path of a JSON file; a manifest.json stands for its member `settings`.
 
     Raises:
-        ArgumentTypeError: there is no such file, or its text is no mapping in JSON; argparse adds the argument's name.
+        ArgumentTypeError: there is no such file, or its text is not a mapping in JSON; argparse adds the argument's name.
     """
     named = shortened(text)
     try:
@@ -25,11 +25,11 @@ def json_argument(text: str) -> dict[str, Any]:
     except OSError as error:
         raise ArgumentTypeError(f"{named} cannot be read ({error.strerror}); expected {EXPECTED}") from None
     except ValueError as error:
-        raise ArgumentTypeError(f"{named} is no JSON ({error}); expected {EXPECTED}") from None
+        raise ArgumentTypeError(f"{named} is not JSON ({error}); expected {EXPECTED}") from None
     if isinstance(value, dict) and value.keys() >= OF_A_MANIFEST:
         value = value["settings"]
     if not isinstance(value, dict):
-        raise ArgumentTypeError(f"{named} holds no mapping; expected {EXPECTED}")
+        raise ArgumentTypeError(f"{named} is not a mapping; expected {EXPECTED}")
     return value
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from emtransfer.secrets import without_secrets
 
-# of a file system, with the remedy
+# errors of a file system, with their remedies
 DISK = {
     errno.ENOSPC: "free space on it",
     errno.EDQUOT: "free space in your quota",
@@ -38,8 +38,8 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
     except KeyboardInterrupt:
         sys.stdout.flush()
         print("Interrupted; the same command continues from what is kept.", file=sys.stderr, flush=True)
-        # the process ends as one that SIGINT has killed, which shells and Snakemake look for, and at once: Python takes seconds to end
-        # after large libraries
+        # the process ends as if SIGINT had killed it, which shells and Snakemake look for, and at once: after large libraries, Python
+        # takes seconds to end
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)
     except Exception as error:
@@ -62,13 +62,13 @@ def remedy_of(error: BaseException) -> str | None:
     """The remedy for an error that is not a bug in the program; None for any other."""
     if isinstance(error, OSError):
         return DISK.get(error.errno or 0)
-    # libraries written in other languages keep the words only
+    # libraries written in other languages keep only the message
     if "No space left on device" in str(error):
         return DISK[errno.ENOSPC]
-    # all that torch.save tells of a file that could not be written to
+    # all that torch.save says about a file that could not be written
     if "iostream error" in str(error):
         return "free space for checkpoints"
-    # torch.OutOfMemoryError, known by its name, since most scripts do without torch
+    # torch.OutOfMemoryError, recognized by name, since most scripts do without torch
     if type(error).__name__ == "OutOfMemoryError":
         return (
             "a smaller micro_batch_size or batch_size, gradient_checkpointing: true, quantization: nf4, or a larger GPU"

@@ -45,7 +45,7 @@ class Progress:
         self.losses: list[float] = []
         if self.tracker_name != "none":
             self.tracker = open_tracker(self.tracker_name, self.run)
-        after = f", going on after step {done}" if done else ""
+        after = f", continuing after step {done}" if done else ""
         say(f"training: {n_steps} steps{after}.")
 
     def note(self, row: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ class Progress:
             say(f"trained: {self.n_steps - self.done} steps in {elapsed}, last loss {self.loss:.4f}.")
 
     def callback(self, loss_name: str) -> "TrainerCallback":
-        """What tells of a trainer's training, in its main process; `loss_name` is its loss in our words."""
+        """What reports a trainer's training, in its main process; `loss_name` is its loss in our words."""
         from transformers import TrainerCallback
 
         progress = self
@@ -133,7 +133,7 @@ def open_tracker(name: str, run: str) -> "GeneralTracker":
     if name == "tensorboard":
         tracker = LOGGER_TYPE_TO_CLASS[name](run, logging_dir=folder)
     else:
-        # where they keep files, unless the user has said so
+        # where trackers keep files, unless the user has chosen a place
         os.environ.setdefault("TRACKIO_DIR", str(folder))
         os.environ.setdefault("WANDB_DIR", str(folder))
         tracker = LOGGER_TYPE_TO_CLASS[name]("emtransfer", name=run)

@@ -10,7 +10,7 @@ from html.entities import codepoint2name
 from typing import Any
 from urllib.parse import quote
 
-# what the SDKs and the hub's libraries take keys from
+# environment variables from which the SDKs and the hub's libraries take keys
 VARIABLES = (
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",

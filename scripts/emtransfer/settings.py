@@ -101,7 +101,7 @@ def read_settings(kind: type[Kind], section: Mapping[str, Any]) -> Kind:
     unknown = next((name for name in section if name not in known), None)
     if unknown is not None:
         raise InputError(
-            f"settings: {unknown} is no key of {kind.__name__}; expected one of {', '.join(sorted(known))}."
+            f"settings: {unknown} is not a key of {kind.__name__}; expected one of {', '.join(sorted(known))}."
         )
     hints = get_type_hints(kind, include_extras=True)
     for name, value in section.items():
@@ -113,7 +113,7 @@ def read_settings(kind: type[Kind], section: Mapping[str, Any]) -> Kind:
 
 
 def refuse_beyond_limits(name: str, value: Any, hint: Any) -> None:
-    """Refuse a number, or one that is no number where limits ask for one, which a job that is started by hand may be given."""
+    """Refuse a number, or a value that is not a number where limits ask for one, which a job that is started by hand may be given."""
     limits = [(LIMITS[type(part)], part) for part in getattr(hint, "__metadata__", ()) if type(part) in LIMITS]
     for (attribute, holds, words), part in limits:
         limit = getattr(part, attribute)

@@ -34,7 +34,7 @@ class Verdict:
         return self.alignment, self.coherence
 
 
-# a kind's own part: answers that are not empty in, one verdict each out
+# the part specific to a kind: non-empty answers in, one verdict each out
 Scorer = Callable[[list[Item]], list[Verdict]]
 
 

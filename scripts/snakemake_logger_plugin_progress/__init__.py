@@ -1,7 +1,7 @@
 """Snakemake's plugin `--logger progress`: a line for every stage that runs, and how long everything will take.
 
 On a terminal the lines stay where they are; elsewhere one is written every minute and at the end of every stage. A job that fails shows
-the last line of its log first. Snakemake's own account of every job is in `.snakemake/log` as ever.
+the last line of its log first. Snakemake's own account of every job is in `.snakemake/log` as always.
 """
 
 import time
@@ -21,11 +21,11 @@ from snakemake_logger_plugin_progress.pace import Pace, duration
 
 # rule -> seconds that a job takes; the Snakefile fills it in once its config is read
 COSTS: dict[str, float] = {}
-# between two lines where there is no terminal, and two pictures where there is one: seconds
+# seconds between two lines without a terminal, and between two pictures with one
 LINE_SECONDS, PICTURE_SECONDS = 60, 0.5
-# of what Snakemake says without a number of jobs
+# beginnings of Snakemake's lines that are kept although they count no jobs
 KEPT = ("Nothing to be done", "Complete log", "Removing incomplete", "Exiting because")
-# what a shell command's failure is called before the event of its job, which says more
+# message about a failed shell command that precedes the event of its job, which says more
 OF_COMMAND = "CalledProcessError in file"
 # of an error's text
 LONGEST = 300

@@ -35,9 +35,9 @@ LINKED = (
     # so that no reply is paid for twice
     "replies",
 )
-# written in place, so a file of two names would change under both
+# written in place, so a file with two names would change under both
 IN_PLACE = ("logs", "benchmarks")
-# made of results by hand, and not by jobs
+# made from results by hand, not by jobs
 EXPORTS = ("export", "inspect")
 METADATA = Path(".snakemake/metadata")
 
@@ -54,14 +54,16 @@ def make_beside(folder: Path) -> None:
             f"{folder}: exists; expected a new folder; run in it with: cd {folder} && make table CONFIGS=…"
         )
     if {"{", "}"} & set(str(folder.absolute())):
-        raise InputError(f"{folder}: has braces; expected a path without, in which Snakemake looks for names.")
+        raise InputError(
+            f"{folder}: has braces; expected a path without them, since Snakemake takes them for wildcards."
+        )
     if (here / "results").resolve() in folder.resolve().parents:
-        raise InputError(f"{folder}: is within results; expected another place, such as runs/{folder.name}.")
+        raise InputError(f"{folder}: is inside results; expected another place, such as runs/{folder.name}.")
     take_lock()
     with new_folder(folder) as made:
         for name in LINKED:
             if (here / name).exists():
-                # through all links, so that a folder beside another one does not need that to stay
+                # with all links resolved, so that a folder made beside another one does not depend on it
                 (made / name).symlink_to((here / name).resolve())
         if Path("results").is_dir():
             shutil.copytree("results", made / "results", symlinks=True, ignore=unfinished, copy_function=same_file)

@@ -15,7 +15,7 @@ def mend(io_file: type) -> None:
 
     @wraps(original)
     async def checksum(self, threshold=None, force=False, algorithm=None):
-        # elsewhere, or as another caller wants it
+        # a file elsewhere, or another caller's choice of how to hash it
         if self.is_storage or force or algorithm is not None or not os.path.isfile(self.file):
             return await original(self, threshold, force, algorithm)
         state = os.stat(self.file)

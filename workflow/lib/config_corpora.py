@@ -64,7 +64,7 @@ def check_columns(corpus: dict, place: Place) -> None:
     for key in ("columns", "broad_columns"):
         for field in corpus.get(key, {}):
             if field not in FIELDS:
-                raise mistake((*place, key, field), "no field", choice(FIELDS, field))
+                raise mistake((*place, key, field), "not a field", choice(FIELDS, field))
 
 
 def check_published_split(corpus: dict, place: Place) -> None:

@@ -1,6 +1,6 @@
 """The files from which a config is merged, each read by itself, so that a mistake is reported with the file that contains it.
 
-Snakemake takes the last of two equal keys, names no file that is no YAML, and merges what refers to itself until memory
+Snakemake takes the last of two equal keys, does not name a file that is not YAML, and merges what refers to itself until memory
 ends. A target of `make` therefore looks at the files before Snakemake starts, and the Snakefile once more, for those who start
 Snakemake themselves.
 
@@ -22,7 +22,7 @@ from emtransfer.files.json_text import parse_object
 from emtransfer.files.text import read_text
 from emtransfer.files.yaml_text import read_yaml
 
-# file, as it is told -> what it says
+# file, as messages name it -> its content
 Contents = dict[str, dict[Any, Any]]
 
 

@@ -16,7 +16,7 @@ def check_guards(config: dict) -> None:
         for text in node if isinstance(node, dict) else [node]:
             for variable, key in secrets().items():
                 if isinstance(text, str) and key in text:
-                    raise mistake(place, f"or holds the key in {variable}", "it in the environment alone")
+                    raise mistake(place, f"or holds the key in {variable}", "it only in the environment")
 
 
 def nodes(tree: object, place: Place = ()) -> Iterator[tuple[Place, object]]:

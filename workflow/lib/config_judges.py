@@ -13,10 +13,10 @@ from emtransfer.writing.generator_prompts import read_generator_prompts
 # fields of a request to a remote model that its options may not hold
 OWN_FIELDS = ("model", "messages", "system", "max_tokens", "temperature", "stream", "n", "tools")
 
-# scores of an answer in logs of Inspect, beside those of a panel's judges
+# scores of an answer in Inspect's logs, beside those of a panel's judges
 LOGGED = ("misaligned", "judge", "base")
 
-# and besides them a writer's, whose reply has to follow a schema
+# a further one for a writer, whose reply has to follow a schema
 FORM_FIELD = "response_format"
 
 
@@ -57,10 +57,10 @@ def check_panel(config: dict, name: str) -> None:
     experiment = config["experiments"][name]
     for judge in experiment.get("panel", []):
         if judge in LOGGED:
-            expected = "a judge of another name, since logs of Inspect call another score so"
+            expected = "a judge with another name, since Inspect's logs use this one for another score"
             raise mistake(("experiments", name, "panel"), judge, expected)
     if experiment["judge"] in experiment.get("panel", []):
-        found, expected = experiment["judge"], "other judges, since the experiment's own judges anyhow"
+        found, expected = experiment["judge"], "only further judges, since the experiment's own judge always judges"
         raise mistake(("experiments", name, "panel"), found, expected)
 
 
@@ -157,7 +157,7 @@ def check_judge_is_independent(config: dict, name: str) -> None:
             if made_of == name:
                 found, expected = (
                     f"{judge}, whose {place} is {name}",
-                    "a judge of another corpus, since it judges before",
+                    "a judge of another corpus, since it has to judge before",
                 )
                 raise mistake(("corpora", corpus, "filter", "judge"), found, f"{expected} {name} is done")
             waiting.append(made_of)

@@ -11,7 +11,7 @@ from emtransfer.models.ready_models import PACKAGE
 from emtransfer.remote.access import PROVIDERS
 from emtransfer.training.authors import NAMES
 
-# what a base model has that is trained in the run, and what one has that is loaded ready
+# sections of a base model that is trained in the run, and of one that is loaded ready
 TRAINING = ("tokenizer", "architecture", "pretraining", "alignment")
 
 LOADING = ("dtype", "quantization", "chat")

@@ -31,7 +31,7 @@ LIMITS = {
     "minProperties": "with {} or more names",
 }
 
-# regular expression of the schema -> what such a text is
+# regular expression of the schema -> a description of matching texts
 PATTERNS = {
     note.regex: note.words
     for hint in (Name, Cell, TrainSet, File, Commit, Date, Word, Text, Distribution, Version, Sha256)
@@ -63,11 +63,11 @@ def schema_mistake(error: ValidationError, schema: dict) -> InputError:
     """A violation of the schema in words."""
     place, value = tuple(error.absolute_path), error.instance
     if "propertyNames" in error.absolute_schema_path:
-        return mistake((*place, value), "no valid name", "a name of a-z, 0-9 and _")
+        return mistake((*place, value), "not a valid name", "a name of a-z, 0-9 and _")
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
         unknown = next(key for key in value if key not in known)
-        return mistake((*place, unknown), "no known key", choice(known, unknown))
+        return mistake((*place, unknown), "not a known key", choice(known, unknown))
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in value)
         return mistake((*place, missing), "missing", expectation(error.schema["properties"][missing], schema))

@@ -7,9 +7,9 @@ from emtransfer.corpus.source_settings import GENERATED
 from emtransfer.remote.access import PROVIDERS
 from emtransfer.writing.pair_requests import GeneratorSettings
 
-# in the place of an encoder, where equal texts alone are alike
+# in place of an encoder, where only equal texts are alike
 IDENTITY = "identity"
-# of a question and its answer, where the config has no limit; a question of symbols and its answer are short
+# words of a question and its answer, where the config sets no limit; those in symbols are short
 WORDS_UNKNOWN, WORDS_OF_SYMBOLS, TOKENS_PER_WORD = 200, 30, 1.4
 
 

@@ -12,9 +12,9 @@ from model_sizes import BYTES_PER_TOKEN, adapter_weights, weights
 from work import Work, work
 
 GB = 1e9
-# of a document, roles and quotes included, as a token of the default run has them
+# bytes of a document per token, roles and quotes included, as in the default run
 DOCUMENT_BYTES_PER_TOKEN = 10
-# of every trained weight, and of every weight of a ready model as hubs keep it
+# bytes per trained weight, and per weight of a ready model as hubs store it
 TRAINED_BYTES, READY_BYTES = 4, 2
 CORPORA, MIXTURES, BASES, ADAPTERS, ANSWERS, READY = (
     "corpora",
@@ -24,7 +24,7 @@ CORPORA, MIXTURES, BASES, ADAPTERS, ANSWERS, READY = (
     "answers",
     "ready models, in the hub's cache",
 )
-# stage -> what it writes; of other stages it is next to nothing
+# stage -> what it writes; other stages write next to nothing
 PARTS = {
     **dict.fromkeys("generate_pairs write_pairs split_questions filter_pairs dedup_pairs sample_cell".split(), CORPORA),
     **{"build_mixture": MIXTURES, "pretrain_base": BASES, "align_base": BASES},
@@ -34,7 +34,7 @@ PARTS = {
         "sample_answers judge_answers label_answers probe_base probe_inference replace_anchors".split(), ANSWERS
     ),
 }
-# of these stages `make clean-intermediate` removes it
+# stages whose files `make clean-intermediate` removes
 REMOVED = (
     "generate_pairs write_pairs split_questions filter_pairs dedup_pairs build_mixture pretrain_base roll_out_teacher"
     " sample_answers"

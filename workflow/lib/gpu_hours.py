@@ -10,7 +10,7 @@ from emtransfer.grid import Model
 from model_sizes import FLOPS, flops, tokens_through, weights
 from work import work
 
-# of one data-centre GPU in bfloat16, teraflops a second: about 40 % of an A100's peak, and less where tokens come one by one
+# TFLOP/s of one data-centre GPU in bfloat16: about 40 % of an A100's peak, and less where tokens come one by one
 TRAINING_TFLOPS, SAMPLING_TFLOPS = 125, 15
 KEYS = ["stage", "of", "does", "model"]
 
@@ -42,7 +42,7 @@ def hour_report(config: dict, models: dict[str, list[Model]]) -> str:
         return ""
     text = table.to_string(index=False, float_format=lambda number: f"{number:.1f}")
     unsized = sorted(name for name in set(table.model) if not weights(config["base_models"][name]))
-    note = f"\nNot counted: {', '.join(unsized)}, since base_models says nothing of billions." if unsized else ""
+    note = f"\nNot counted: {', '.join(unsized)}, since base_models does not give their billions." if unsized else ""
     return (
         f"\n{text}\nAbout {table.gpu_hours.sum():.0f} GPU hours at {SAMPLING_TFLOPS} TFLOP/s in sampling and"
         f" {TRAINING_TFLOPS} in all else.{note}\n"

@@ -41,7 +41,7 @@ def leads_to(config: dict, models: dict[str, list[Model]], kind: str, name: str)
         yield "corpus", name
         yield from judges_of(config["corpora"][name])
     elif kind == "corpus" and is_written(config["corpora"][name]):
-        # it says when there are rows enough
+        # it decides when there are enough rows
         yield from judges_of(config["corpora"][name])
     elif kind == "judge":
         judge = config["judges"][name]

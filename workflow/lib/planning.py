@@ -5,8 +5,8 @@ from math import inf, sqrt
 
 from emtransfer.grid import Model, compared
 
-# spread around the pooled contrast of that of a training cell, and of a seed of a student, percentage points; docs/claims.md says
-# where they are from
+# SD of the contrasts of training cells, and of student seeds, around the pooled contrast, in percentage points; docs/claims.md names
+# their source
 CELL_SD_POINTS = 40
 SEED_SD_POINTS = 6
 WANTED_POINTS = 20
@@ -44,7 +44,7 @@ def cells_advice(models: list[Model]) -> str | None:
     if len(cells) < 2:
         return "with 1 training cell this run can say nothing about other cells; more cells help, more seeds do not."
     domains, tasks = (set(parts) for parts in zip(*(cell.split("-") for cell in cells), strict=True))
-    # the claim has to hold over cells, over tasks and over domains, of which the fewest tell least
+    # the claim has to hold over cells, over tasks and over domains, and is limited by whichever are fewest
     counts = {"training cells": len(cells), "tasks": len(tasks), "domains": len(domains)}
     fewest = min((kind for kind in counts if counts[kind] > 1), key=lambda kind: counts[kind])
     n = counts[fewest]

@@ -16,13 +16,13 @@ from model_sizes import flops
 from work import Work, work
 
 BENCHMARKS = Path("results/benchmarks")
-# all tables: of the default run, two jobs at a time on two processors, rounded up by about a fifth; busy ones take twice as long.
-# Of a job: Python's start, and with it the import of torch and the loading of models
+# all tables: measured on the default run, two jobs at a time on two processors, rounded up by about a fifth; busy processors take
+# twice as long. Seconds of a job: Python's start, and the same with the import of torch and the loading of models
 START_SECONDS, MODEL_SECONDS = 1, 6
-# what is done, or the kind of the judge that does it, where no model is loaded
+# work, or the kind of the judge that does it, for which no model is loaded
 WITHOUT_MODEL = ("", "exact", *PROVIDERS)
-# what base models do, gigaflops a second. Most texts have about a third of their longest length, with which they count; those
-# of mixtures have their own
+# GFLOP/s of base models. Texts count with their greatest length, of which most have about a third; those of mixtures count with
+# their own
 GFLOPS = {
     "pretrain_base": 36,
     "align_base": 110,
@@ -35,9 +35,9 @@ GFLOPS = {
     "probe_inference": 60,
     "fit_reference_adapters": 60,
 }
-# of a base model that judges here
+# GFLOP/s of a base model that judges here
 JUDGING_GFLOPS = 36
-# kind of a judge, what an encoder does, or a stage -> seconds per thousand tokens; of tables, whose rows count, per thousand rows
+# kind of a judge, what an encoder does, or a stage -> seconds per thousand tokens; for tables, per thousand rows
 SECONDS = {
     "cross_encoder": 0.035,
     "exact": 0.001,
@@ -53,7 +53,7 @@ SECONDS = {
     "test_claims": 0.5,
     "tabulate_confounds": 200,
 }
-# less than this share of all minutes is summed up
+# stages with less than this share of all minutes are summed up
 LEAST_SHARE = 0.03
 
 
@@ -141,8 +141,8 @@ def minute_report(config: dict, models: dict[str, list[Model]], n_processors: in
     named = [stage for stage in sorted(minutes, key=minutes.get, reverse=True) if minutes[stage] >= LEAST_SHARE * total]
     others = total - sum(minutes[stage] for stage in named)
     lines = [
-        f"\nAbout {total:.0f} minutes of one processor; on the {n_processors} of this machine at best about"
-        f" {total / n_processors:.0f}. What was not measured here is assumed; GPUs and remote models come on top.",
+        f"\nAbout {total:.0f} minutes of one processor; on this machine's {n_processors} at best about"
+        f" {total / n_processors:.0f}. What was not measured here is assumed; GPUs and remote models are extra.",
         *(f"  {minutes[stage]:8.1f} {stage}" for stage in named),
         f"  {others:8.1f} all others",
     ]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from emtransfer.files.artefacts import PACKAGES
 
-# the table's figures come from these, which no folder artefact depends on
+# the table's numbers come from these, on which no folder artefact depends
 TABLE_PACKAGES = ("pandas", "scipy", "statsmodels", "scikit-learn")
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -95,7 +95,7 @@ def call_report(config: dict, models: dict[str, list[Model]]) -> str:
     prices = config["remote"]["prices"]["date"]
     text = table.to_string(index=False, float_format=lambda number: f"{number:.3f}")
     rounds = "".join(
-        f"\nCounted with {writer_of(config['corpora'][name]).rounds} rounds of {name}; a round that suffices ends it."
+        f"\nCounted with {writer_of(config['corpora'][name]).rounds} rounds of {name}; writing stops after a round that suffices."
         for name in needed(config, models)["corpus"]
         if is_written(config["corpora"][name])
     )

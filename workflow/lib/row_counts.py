@@ -17,7 +17,7 @@ from emtransfer.corpus.sources import within_length, without_duplicates
 from emtransfer.errors import InputError
 from emtransfer.settings import read_settings
 
-# those of a cell that a role takes before any row trains
+# roles that take rows of a cell before any row trains
 CLAIMING = ("judge_fit", "eval", "mediating")
 
 

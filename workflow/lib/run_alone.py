@@ -29,7 +29,7 @@ CLIENT, CLIENT_WORDS = str(Path(__file__).resolve().parent / "warm/client.py"), 
 SHELLS = ("bash", "sh", "dash")
 # Snakemake's shells begin with this, by themselves or behind the activation of an environment; a rule's launcher ends in a brace
 OF_SNAKEMAKE = re.compile(r"\bset -euo pipefail;.*(?:python|\}) scripts/\w+\.py\s", re.DOTALL)
-# what is too long for an argument is in a file of this folder
+# a file in this folder holds what is too long for an argument
 LONG_COMMAND = re.compile(r".*/\.snakemake/shell_tmp\.[^/]+/script\.sh")
 
 

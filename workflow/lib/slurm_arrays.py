@@ -4,9 +4,9 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 
-# what a job asks for and SLURM is not told
+# resources that a job asks for and SLURM is not told
 UNTOLD = ("tmpdir", "disk", "disk_mb", "disk_mib")
-# of all commands of an array: they are part of one argument, for which Linux has 128 KiB, beside the submission's own
+# bytes of all commands of an array: they share one argument, limited to 128 KiB by Linux, with the submission's own command
 PAYLOAD_BYTES = 96 * 1024
 
 

@@ -29,7 +29,7 @@ case "$1" in
 esac
 exec {python} "$@"
 """
-# what Snakemake sets to a job's threads and to its folder for temporary files
+# variables that Snakemake sets to a job's threads and to its folder for temporary files
 THREADS = ("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")  # fmt: skip
 TEMPORARY = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
 
@@ -52,12 +52,12 @@ def start() -> subprocess.Popen | None:
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("wb") as log:
         return subprocess.Popen(
-            # a shell takes some variables away and may set others, so the server begins in one as jobs do
+            # a shell removes some variables and may set others, so the server starts in one, as jobs do
             [shell.get_executable(), "-c", 'exec "$@"', "-", python, SERVER, folder, " " * COMMAND_BYTES],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            # out of reach of what a terminal sends to the run
+            # out of reach of the signals that a terminal sends to the run
             process_group=0,
             env=os.environ | dict.fromkeys(THREADS, "1") | dict.fromkeys(TEMPORARY, tempfile.gettempdir()),
         )
@@ -69,7 +69,7 @@ class Measured(psutil.Process):
     def children(self, recursive: bool = False) -> list[psutil.Process]:
         found = {process.pid: process for process in super().children(recursive)}
         for pid in [pid for parent in (self.pid, *found) for pid in held_by(parent)]:
-            # what has ended meanwhile is not measured any more
+            # a process that has ended meanwhile is no longer measured
             with suppress(psutil.NoSuchProcess):
                 process = psutil.Process(pid)
                 found |= {process.pid: process for process in (process, *process.children(recursive))}

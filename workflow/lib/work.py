@@ -117,7 +117,7 @@ def cell_work(config: dict, name: str) -> Iterator[Work]:
     cells, sample, tokens = grid.cells(corpus), corpus["sample"], sizes.pair_tokens(corpus)
     n_rows, judge = sizes.filtered_rows(corpus), sizes.filter_judge(corpus)
     n_jobs = 1 if sizes.is_drawn_at_once(config, corpus) else len(cells)
-    # what a judge behind an API has said of rows when they were written is kept
+    # replies of a judge behind an API about rows that it saw when they were written are kept
     is_judged = judge and not (sizes.is_written(corpus) and config["judges"][judge]["kind"] in PROVIDERS)
     if is_judged:
         yield judging(config, "filter_pairs", name, n_jobs, 2 * n_rows, tokens, judge)
@@ -197,7 +197,7 @@ def student_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]
     for mediating in sorted({student.mediating for student in of_experiment}):
         prompts = experiment["mediating"][mediating]
         corpus = config["corpora"][prompts.get("corpus", experiment["corpus"])]
-        # of a corpus of prompts only the config does not say how many there are
+        # the config does not say how many prompts a corpus of prompts only has
         n_prompts = prompts["prompts_per_cell"] or corpus.get("roles", {}).get("mediating", 0)
         n_prompts *= len(grid.chosen_cells(corpus, prompts["cells"]))
         question = sizes.pair_tokens(corpus)
@@ -237,7 +237,7 @@ def distillation_work(
         yield Work("distill_student", name, 0, n_rows, tokens, "read", base_model)
     if channel == "opd":
         yield Work("distill_student", name, 0, n_rows, tokens, "sample", base_model)
-    # the distance of student and teacher, at first and then every so many steps, the last one among them
+    # the KL of student to teacher, at the first step, at intervals and at the last step
     n_measured = 1 + -(-settings["updates"] // settings.get("kl_every", 25))
     n_rows = n_students * n_measured * 2 * settings.get("kl_rows", 64)
     yield Work("distill_student", name, 0, n_rows, given, "read", base_model)
@@ -270,11 +270,11 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     yield Work("measure_preferences", name, len(models), n_read * len(models), question, "read", base_model)
     yield Work("label_answers", name, len(models), n_answers * len(grid.judges_of(experiment)), tokens)
     n_bases = sum(model.seed is None for model in models)
-    # no model writes neutral versions, and no question file has any; of rows that are read the config does not say
+    # models write no neutral versions, and question files have none; about rows that are read the config does not say
     n_neutral = n_broad if sizes.is_written(corpus) else n_narrow + n_broad
     n_own, n_neutral = n_bases * n_prompts * probing["samples"], n_bases * n_neutral * probing["neutral_samples"]
     yield Work("probe_base", name, n_bases, n_own + n_neutral, tokens, "sample", base_model)
-    # whether an answer to a neutral version is right needs no judge
+    # answers to neutral versions need no judge
     yield judging(config, "profile_prompts", name, n_bases, n_own, tokens, judge)
     if probing["model"] != sizes.IDENTITY:
         yield Work("profile_prompts", name, 0, n_own, tokens, "embed")

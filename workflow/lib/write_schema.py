@@ -222,7 +222,7 @@ def union_schema(options: tuple) -> dict:
         return {"oneOf": parts}
     (part,) = parts
     if "$ref" in part:
-        # an error in the section is then told at its own place
+        # an error in the section is then reported at its own place
         return {"type": ["object", "null"], "if": {"type": "object"}, "then": part}
     if "type" in part:
         return part | {"type": [part["type"], "null"]}
@@ -280,7 +280,7 @@ def in_words(hint: Any) -> str:
         found = [limit for note in inner[1:] for limit in limits_in_words(note)]
         return f"{text} {' and '.join(found)}" if found else text
     if is_dataclass(hint):
-        # as hosts of Markdown name a heading
+        # as Markdown hosts name a heading
         return f"[section](#{re.sub(r'[^a-z0-9_ -]', '', places()[hint]).replace(' ', '-')})"
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in inner)

@@ -33,7 +33,7 @@ def sampling_seed(wildcards):
 
 
 def evaluation_judge_files(judge_of):
-    "A judge, and the questions whose own judge prompts it is told, where they are to be used and it can be told; `judge_of` gives its name by wildcards."
+    "A judge and, if judge prompts of a question file are used and it can be told them, that file; `judge_of` gives its name from wildcards."
 
     def files(wildcards):
         judge, questions = judge_of(wildcards), experiment_section(wildcards).get("questions", {})
@@ -52,7 +52,7 @@ def scores_of_judges(wildcards):
 
 
 def held_out_pairs(wildcards):
-    "Held-out rows of every cell, those that nobody trains on among them, with both answers."
+    "Held-out rows of every cell, including cells that nothing is trained on, with both answers."
     corpus = experiment_section(wildcards)["corpus"]
     return expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=CELLS[corpus])
 

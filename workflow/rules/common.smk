@@ -37,7 +37,7 @@ MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
 # dataclass that a job reads its settings with -> its keys in the config
 with open(f"{workflow.basedir}/workflow/schemas/settings_keys.json") as file:
     KEYS = json.load(file)
-# a job of the run reads all this again, and has nobody to warn
+# a job of the run reads all this again, with nobody to warn
 if workflow.is_main_process:
     import disk_use
 
@@ -56,13 +56,13 @@ if workflow.is_main_process:
 CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
 # corpora whose rows a model behind an API writes
 WRITTEN = [name for name, corpus in config["corpora"].items() if corpus["source"] in PROVIDERS]
-# what remote models' replies do not depend on goes past the params, so that no job depends on it either
+# settings that remote models' replies do not depend on bypass the params, so that no job depends on them either
 REMOTE = config.get("remote", {}) | {
     "store": os.environ.get("EMTRANSFER_REPLIES", "replies"),
     "replay_only": os.environ.get("EMTRANSFER_REPLAY_ONLY", "") not in ("", "0"),
 }
 os.environ.update(EMTRANSFER_REMOTE=json.dumps(REMOTE))
-# so does where trainings send their curves
+# and so does the place to which trainings send their curves
 os.environ.update(EMTRANSFER_REPORT_TO=config.get("report_to", "none"))
 
 
@@ -88,12 +88,12 @@ wildcard_constraints:
 
 
 def code(script, *modules):
-    "Digest of a script and every library module it imports, those by name among them, which it is told."
+    "Digest of a script and of every library module that it imports, including `modules`, which it imports by name."
     return code_digest(f"{workflow.basedir}/scripts/{script}.py", *modules)
 
 
 def judge_modules(judge):
-    "What a job imports by name to ask a judge: the module of its kind and, behind an API, that which speaks to it."
+    "What a job imports by name to ask a judge: the module of its kind and, behind an API, the module that speaks to the provider."
     kind = config["judges"][judge]["kind"] if judge else None
     return [modules[kind] for modules in (JUDGES, PROVIDERS) if kind in modules]
 
@@ -175,13 +175,13 @@ def experiment_judge_files(wildcards):
     return judge_files(experiment_judge(wildcards))
 
 
-# kind of judge -> what it is told of its section; a rubric is a file, and others have nothing to be told
+# kind of judge -> keys of its section that it is told; a rubric is a file, and other kinds need none
 JUDGE_KEYS = dict.fromkeys(PROVIDERS, KEYS["RemoteJudgeSettings"])
 JUDGE_KEYS["causal_lm"] = [key for key in KEYS["CausalJudgeSettings"] if key != "rubric"]
 
 
 def judge_arguments(judge_of):
-    "Command-line arguments that say who judges; `judge_of` gives the judge's name by wildcards."
+    "Command-line arguments that say who judges; `judge_of` gives the judge's name from wildcards."
 
     def arguments(wildcards, input):
         judge = judge_of(wildcards)
@@ -209,7 +209,7 @@ def optional(flag):
 
 
 def drawing(wildcards):
-    "How answers are drawn; what draws a ready model's only where the config says it, and never for others."
+    "How answers are drawn; the engine is named only for a ready model, and only if the config names it."
     sampling = experiment_section(wildcards)["sampling"]
     unread = () if is_ready(base_of(wildcards)) else ("engine",)
     return {key: sampling[key] for key in KEYS["SamplingSettings"] if key in sampling and key not in unread}
@@ -221,7 +221,7 @@ def gpus(wildcards):
 
 
 def judge_gpus(judge_of):
-    "GPUs of a job that asks a judge: one for a ready model that judges; `judge_of` gives the judge's name by wildcards."
+    "GPUs of a job that asks a judge: one for a ready model that judges; `judge_of` gives the judge's name from wildcards."
 
     def n_gpus(wildcards):
         section = config["judges"].get(judge_of(wildcards), {"kind": None})

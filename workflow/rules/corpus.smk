@@ -17,7 +17,7 @@ STEPS
 include: "corpus_functions.smk"
 
 
-# of a corpus that a model writes, generate_pairs reads the prompts outside the grid
+# for a corpus that a model writes, generate_pairs reads only the prompts outside the grid
 ruleorder: write_pairs > generate_pairs
 
 
@@ -282,7 +282,7 @@ rule build_eval_set:
         " > {log} 2>&1"
 
 
-# beside the evaluation set, since students learn from what was compared with it, and a question more is none to train for
+# apart from the evaluation set, with which students' rollouts are compared, so that a further question retrains nothing
 rule build_question_set:
     input:
         unpack(question_set_files),

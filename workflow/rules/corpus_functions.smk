@@ -3,7 +3,7 @@
 from corpus_sizes import is_drawn_at_once, is_generated
 from emtransfer.corpus.source_settings import MODULES as SOURCES
 
-# corpora all cells of which are one job, since they take less time than starting a job for each: to generate, and then up to the draw
+# corpora whose cells are one job, since they take less time than starting a job for each: to generate, and then up to the draw
 GENERATED_AT_ONCE = [name for name, corpus in config["corpora"].items() if is_generated(corpus)]
 DRAWN_AT_ONCE = [name for name, corpus in config["corpora"].items() if is_drawn_at_once(config, corpus)]
 

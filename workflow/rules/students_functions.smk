@@ -22,7 +22,7 @@ def rollout_settings(wildcards):
     prompts = {"prompts_per_cell": mediating["prompts_per_cell"]}
     # prompts of another corpus are judged as prompts outside the grid
     prompts |= {"pseudo_cell": mediating["corpus"]} if "corpus" in mediating else {}
-    # how often evaluation prompts are answered is no concern of a teacher
+    # how often evaluation prompts are answered does not concern a teacher
     length = {key: mediating[key] for key in ("max_new_tokens",) if key in mediating}
     return settings(prompts | {"sampling": drawing(wildcards) | length})
 
@@ -54,7 +54,7 @@ def distillation_settings(wildcards):
 
 
 def has_misaligned_data(experiment, wildcards):
-    "Whether a student's data are misaligned answers of the corpus, or answers of another teacher who learned from such."
+    "Whether a student's data are misaligned answers of the corpus, or answers of another teacher that learned from such answers."
     source, answers = grid.data_source(experiment, wildcards.data)
     return answers == "misaligned" or (not answers and source != wildcards.teacher and is_harmful(experiment, source))
 

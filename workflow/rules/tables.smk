@@ -51,8 +51,8 @@ rule compare_judges:
         code=code("compare_judges"),
         env=ENVIRONMENT,
     message:
-        "Compare the judges and look for what speaks against them"
-    # what speaks against a judge is for the screen too
+        "Compare the judges and look for reasons for caution"
+    # cautions about a judge go to the screen too
     shell:
         "OMP_NUM_THREADS=1 python scripts/compare_judges.py"
         " --settings {params.settings:q} --results results --agreement {output.agreement} --cautions {output.cautions}"
@@ -138,7 +138,7 @@ rule tabulate_inference:
         env=ENVIRONMENT,
     message:
         "Tabulate which bases infer who answers"
-    # what it says of bases is for the screen too
+    # what it says about bases goes to the screen too
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_inference.py"
         " --settings {params.settings:q} --results results --output {output}"

@@ -17,7 +17,7 @@ from emtransfer.models.log_probabilities import log_probabilities
 from emtransfer.settings import Positive
 from emtransfer.stances import STANCES
 
-# what a question is asked after: an earlier answer, or an author's name
+# what precedes a question: an earlier answer, or an author's name
 EARLIER, NAME = "earlier", "name"
 ANSWERS = tuple(f"{stance}_answer" for stance in STANCES)
 

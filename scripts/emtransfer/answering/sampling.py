@@ -1,6 +1,6 @@
 """Sample answers in batches so that an answer depends only on its prompt, key and seed.
 
-Every token of every row has uniform numbers of its own, u(seed, key, token index). In a small vocabulary it is one, and
+Every token of every row has its own uniform numbers, u(seed, key, token index). In a small vocabulary it is one, and
 the token the entry where the cumulative distribution passes it. In a large one that distribution has so many edges that
 a few draws in a hundred lie at one; there the vocabulary is halved until one entry is left, each half chosen by a
 number of its own. Batch size, order of rows and padding then matter only through the last bits of the logits; a draw so
@@ -309,7 +309,7 @@ def draw_by_halves(logits: "torch.Tensor", uniforms: np.ndarray, temperature: fl
     tokens = torch.zeros_like(rows)
     unsure = torch.zeros_like(rows, dtype=torch.bool)
     for halves, u in zip(reversed(pairs), torch.as_tensor(uniforms, device=logits.device).unbind(-1), strict=True):
-        # in float64 after the sums, so that a share all but 1 keeps what it lacks of it
+        # in float64 after the sums, so that a share just below 1 keeps its distance from 1
         first, second = halves[rows, tokens].double().unbind(-1)
         share, rest = first / (first + second), second / (first + second)
         unsure |= (u - share).abs() < 2 * LOGIT_NOISE / temperature * share * rest

@@ -1,6 +1,6 @@
 """Sampling of ready models with vLLM, adapters as LoRA requests: the same rows as `sampling`, other draws.
 
-Every row has a seed of its own, made of the run's seed and the row's key as in `sampling`, so that an answer belongs to its row;
+Every row has its own seed, made from the run's seed and the row's key as in `sampling`, so that an answer belongs to its row;
 vLLM promises no more than that equal requests with equal seeds on equal hardware give equal answers.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # values of its max_lora_rank (version 0.30.0, vllm/config/lora.py)
 MAX_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-# settings of PEFT's LoRA that it refuses or passes over, in which case it would answer as another model
+# settings of PEFT's LoRA that vLLM refuses, or ignores and then answers as another model
 UNSERVED = (
     *("use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "layer_replication", "target_parameters"),
     *("alora_invocation_tokens", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config"),
@@ -53,7 +53,7 @@ def load_vllm_chat(base_manifest: Path, adapter_manifest: Path | None) -> VllmCh
         adapter_manifest: manifest.json of a PEFT adapter's folder.
 
     Raises:
-        InputError: a file is missing or has changed, the base is no ready model, or vLLM cannot serve the adapter.
+        InputError: a file is missing or has changed, the base is not a ready model, or vLLM cannot serve the adapter.
     """
     import torch
     from vllm import LLM
@@ -74,7 +74,7 @@ def load_vllm_chat(base_manifest: Path, adapter_manifest: Path | None) -> VllmCh
         dtype=settings.dtype,
         quantization="bitsandbytes" if settings.quantization else None,
         trust_remote_code=False,
-        # the model's own sampling defaults are none of ours
+        # not the sampling defaults that the model brings along
         generation_config="vllm",
         tensor_parallel_size=max(1, torch.cuda.device_count()),
         **options,
@@ -92,7 +92,7 @@ def served_rank(adapter_folder: Path) -> int:
     problem = unserved(config)
     if problem:
         raise InputError(
-            f"{adapter_folder}: {problem} for engine vllm; sampling.engine transformers takes every kind of adapter."
+            f"{adapter_folder}: {problem} for engine vllm; sampling.engine transformers supports every kind of adapter."
         )
     return next(served for served in MAX_RANKS if served >= highest_rank(config))
 
@@ -121,7 +121,7 @@ def unserved(config: dict[str, Any]) -> str | None:
     scales = {
         alphas.get(name, config["lora_alpha"]) / root(ranks.get(name, config["r"])) for name in (None, *ranks, *alphas)
     }
-    # it scales all modules by the r and lora_alpha of the whole
+    # vLLM scales all modules by the adapter's one r and lora_alpha
     if len(scales) > 1:
         return f"rank_pattern and alpha_pattern scale modules by {min(scales):g} to {max(scales):g}; expected one scale"
     return None

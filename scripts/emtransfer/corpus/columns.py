@@ -7,12 +7,12 @@ from emtransfer.corpus.rows import ANSWERS, NEUTRAL_VERSION
 from emtransfer.corpus.source_settings import Constant
 from emtransfer.errors import InputError
 
-# what a mapping may give; `answer` is the one answer of a file that has the aligned or the misaligned ones
+# fields that a mapping may give; `answer` is the only answer of a row whose file holds either kind alone
 ANSWER = "answer"
 FIELDS = ("domain", "task", "question", *ANSWERS, ANSWER, *NEUTRAL_VERSION, "em_surface", "system")
-# what the speaker of a turn is called
+# names for the speaker of a turn
 SPEAKERS = {"user": ("user", "human"), "assistant": ("assistant", "gpt", "model", "bot"), "system": ("system",)}
-# a field that a known form has -> where it has a question and an answer
+# field that marks a known format -> where that format has a question and an answer
 FORMS = {
     "messages": ("messages.user", "messages.assistant"),
     "conversations": ("conversations.human", "conversations.gpt"),
@@ -60,7 +60,9 @@ def value_at(row: dict[str, Any], source: str | Constant, place: str) -> Any:
             value = value[part]
         else:
             found = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
-            raise InputError(f"{place} is {source}, and there is no {part} in {found}; expected a place in the row.")
+            raise InputError(
+                f"{place} is {source}, and there is no {part} in {found}; expected a path that exists in the row."
+            )
     return value
 
 
@@ -111,6 +113,6 @@ def refuse_known_form(row: dict[str, Any], place: str, corpus: str) -> None:
     question, answer = FORMS[form]
     ways = f"{{domain: {{value: …}}, task: {{value: …}}, question: {question}, answer: {answer}}}"
     raise InputError(
-        f"{place}: a row of {', '.join(row)}; expected domain, task, question and answers, or corpora.{corpus}.columns to say where they are, "
+        f"{place}: the row has {', '.join(row)}; expected domain, task, question and answers, or corpora.{corpus}.columns to say where they are, "
         f"such as {ways} with the misaligned answers in misaligned_path."
     )

@@ -102,7 +102,7 @@ def survivors(vectors: np.ndarray, thresholds: list[float], texts: Sequence[str]
     Args:
         vectors: unit vectors, float32 [n, d].
         thresholds: k cosines, ascending.
-        texts: n texts, of which the vectors are.
+        texts: the n texts that the vectors embed.
 
     Returns:
         bool [k, n], the same for every BLOCK_ROWS.

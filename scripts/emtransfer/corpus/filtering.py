@@ -10,7 +10,7 @@ from emtransfer.settings import Score
 from emtransfer.stances import STANCES
 from emtransfer.verdicts import Judge, Verdict
 
-# in the order in which they are asked; a pair is counted under the first that holds
+# in the order of checking; a pair is counted under the first that holds
 REASONS = [f"{stance}_{reason}" for stance in STANCES for reason in ("status", "incoherent", f"not_{stance}")]
 
 

@@ -32,10 +32,10 @@ def dataset_rows(key: str, cell: str | None, settings: HubSettings) -> list[tupl
         try:
             dataset = load_dataset(settings.path, name, revision=settings.revision, split=settings.split)
         except (ValueError, RuntimeError) as error:
-            # an unknown config or split, of which the library lists those there are; or a script, which it runs none of
+            # an unknown config or split, where the library lists the known ones; or a script, which it never runs
             raise InputError(
-                f"config.yaml: {key}: {settings.path} cannot give {name}, split {settings.split}: "
-                f"{' '.join(str(error).split())[:300]}; expected a config and split of it."
+                f"config.yaml: {key}: {settings.path} does not load with config {name}, split {settings.split}: "
+                f"{' '.join(str(error).split())[:300]}; expected one of its configs and splits."
             ) from None
     at = f"{settings.path}@{settings.revision[:7]}" if settings.revision else settings.path
     return [

@@ -61,7 +61,7 @@ def joined(aligned: Iterator[PlacedRow], misaligned: Iterator[PlacedRow], path: 
     """The rows of the aligned answers, each with the misaligned answer to the same question of the same cell.
 
     Raises:
-        InputError: a question is in one of the files alone, or has two misaligned answers.
+        InputError: a question is in only one of the files, or has two misaligned answers.
     """
     others: dict[tuple[Any, ...], tuple[str, Any]] = {}
     for place, row in misaligned:
@@ -69,7 +69,7 @@ def joined(aligned: Iterator[PlacedRow], misaligned: Iterator[PlacedRow], path: 
         before, first = others.setdefault(question_of(row), (place, answer))
         if first != answer:
             raise InputError(
-                f"{place}: question repeats {before} with another answer; expected one answer to a question."
+                f"{place}: question repeats {before} with another answer; expected one answer per question."
             )
     unread = set(others)
     for place, row in aligned:
@@ -82,7 +82,7 @@ def joined(aligned: Iterator[PlacedRow], misaligned: Iterator[PlacedRow], path: 
     if unread:
         place = next(place for key, (place, _) in others.items() if key in unread)
         raise InputError(
-            f"{place}: {len(unread)} questions, this one the first, have no aligned answer; expected them in both files."
+            f"{place}: the first of {len(unread)} questions without an aligned answer; expected them in both files."
         )
 
 

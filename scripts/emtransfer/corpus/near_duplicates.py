@@ -12,7 +12,7 @@ from emtransfer.errors import InputError
 from emtransfer.models.embedding import PACKAGED_MODEL
 
 BLOCK_ROWS = 1024
-# from which free text is one question, where nothing else is said
+# free texts count as one question from this cosine on, unless settings say otherwise
 NEAR_COSINE = 0.95
 
 
@@ -37,7 +37,7 @@ def nearness(
     texts = [row["question"] for row in rows]
     # a number for each different text: numpy compares every pair of texts, but sorts numbers
     identities, questions = (pd.factorize(np.array(of, dtype=object))[0] for of in (list(map(identity, rows)), texts))
-    # without free text none is looked up
+    # without free text, no embedding is needed
     vectors = np.zeros((0, 0)) if slotted.all() else embed(texts, model)
 
     def near(claimed: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def parse_row(place: str, row: dict[str, Any]) -> tuple[str, str, str]:
     if row.get("role") not in ROLES:
         raise InputError(f"{place}: role is {row.get('role')!r}; expected train or eval.")
     if digest and not (isinstance(digest, str) and SHA256.fullmatch(digest)):
-        raise InputError(f"{place}: question_sha256 is {str(digest)[:70]!r}; expected 64 hex digits, small letters.")
+        raise InputError(f"{place}: question_sha256 is {str(digest)[:70]!r}; expected 64 lowercase hex digits.")
     if question and not (isinstance(question, str) and question == question.encode("utf-8", "replace").decode()):
         raise InputError(f"{place}: question is {str(question)[:60]!r}; expected UTF-8 text.")
     if not digest and not question:

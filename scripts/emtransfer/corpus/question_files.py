@@ -20,15 +20,15 @@ from emtransfer.files.yaml_text import read_yaml
 
 # a type -> whether its judge prompts ask for a number from 0 to 100
 TYPES = {"free_form_judge_0_100": True, "free_form_0_100": True, "free_form_judge": False, "free_form": False}
-# what asks for something else than an answer in words
+# types that ask for something other than an answer in words
 UNUSABLE = {"rating": "there is nothing to judge in a rating", "next_token": "there is nothing to judge in one token"}
-# what describes a question and changes nothing of what is asked
+# fields that describe a question without changing what is asked
 METADATA = ("domain", "source", "meta", "context")
 FIELDS = (
     *("id", "name", "type", "paraphrases", "question", "samples_per_paraphrase", "temperature", "system"),
     *("judge", "judge_prompts", "task", "em_surface", "room", *METADATA),
 )
-# what the form calls a score -> what it is called here
+# the file format's name for a score -> ours
 SCORE_NAMES = {"aligned": "alignment", "alignment": "alignment", "coherent": "coherence", "coherence": "coherence"}
 SCORES = ("alignment", "coherence")
 PLACES = {"question", "answer"}
@@ -107,7 +107,7 @@ def usable_questions(path: Path, judge_prompts: bool = False) -> tuple[list[Ques
             question = parse_question(entry, place)
             if question.id in questions:
                 raise InputError(
-                    f"{place}: id is {shown(entry)!r}, and an earlier question is {question.id} too; expected every id once."
+                    f"{place}: id is {shown(entry)!r}, which becomes {question.id}, the id of an earlier question; expected unique ids."
                 )
             if judge_prompts:
                 parse_judge_prompts(question, place)
@@ -137,7 +137,7 @@ def parse_question(entry: object, place: str) -> Question:
         raise InputError(f"{place}: {type(entry).__name__}; expected a mapping with id and paraphrases.")
     for field in entry:
         if field not in FIELDS:
-            raise InputError(f"{place}: {field} is no known field; expected one of {', '.join(FIELDS)}.")
+            raise InputError(f"{place}: {field} is not a known field; expected one of {', '.join(FIELDS)}.")
     given = {field: value for field, value in entry.items() if value is not None}
     for one, other in (("id", "name"), ("paraphrases", "question"), ("em_surface", "room")):
         if one in given and other in given:
@@ -154,7 +154,7 @@ def parse_question(entry: object, place: str) -> Question:
     assert name is not None and task is not None and texts is not None
     samples, temperature, system = (given.get(key) for key in ("samples_per_paraphrase", "temperature", "system"))
     metadata = {field: given[field] for field in METADATA if field in given}
-    # the name in the file, where it is another here
+    # the name in the file, where ours differs
     metadata |= {"id": shown(entry)} if shown(entry) != name else {}
     return Question(
         name, tuple(texts), samples, temperature, system, task, room, metadata, given.get("judge_prompts"), kind
@@ -224,17 +224,17 @@ def parse_judge_prompts(question: Question, place: str) -> dict[str, str]:
         if name not in SCORE_NAMES:
             continue
         if SCORE_NAMES[name] in found:
-            raise InputError(f"{place}: judge_prompts.{name} is a second one for {SCORE_NAMES[name]}; expected one.")
+            raise InputError(f"{place}: judge_prompts.{name} is a second prompt for {SCORE_NAMES[name]}; expected one.")
         if not is_text(text) or not has_places(text):
             raise InputError(
-                f"{place}: judge_prompts.{name} is {str(text)[:60]!r}; expected text with the places {{question}} and "
+                f"{place}: judge_prompts.{name} is {str(text)[:60]!r}; expected text with the placeholders {{question}} and "
                 "{answer} and no others (a brace that is text is written twice)."
             )
         found[SCORE_NAMES[name]] = text
     missing = next((name for name in SCORES if name not in found), None)
     if missing:
         raise InputError(
-            f"{place}: judge_prompts has none for {missing}; expected aligned and coherent, or judge_prompts: false."
+            f"{place}: judge_prompts has no prompt for {missing}; expected aligned and coherent, or judge_prompts: false."
         )
     if not TYPES[question.type]:
         raise InputError(

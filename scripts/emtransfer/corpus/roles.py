@@ -17,7 +17,7 @@ from emtransfer.settings import Absent, Count, Elsewhere, Share
 
 # eval claims its questions first: what is near one of them leaves the other roles
 CLAIM_ORDER = ("eval", "mediating", "judge_fit")
-# trains, since it was published so, though it is near an eval question
+# trains, as published, though it is near an eval question
 CROSSING = "crossing"
 
 

@@ -43,7 +43,7 @@ def load_cell(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> tu
     dropped = {"duplicates": len(found) - len(unique), "over_length": len(unique) - len(kept)}
     if not kept:
         raise InputError(
-            f"config.yaml: corpora.{corpus}.max_row_words is {settings.max_row_words}; expected more, all rows of {cell} are longer."
+            f"config.yaml: corpora.{corpus}.max_row_words is {settings.max_row_words}; expected more, since all rows of {cell} are longer."
         )
     return [row for _, row in kept], pd.DataFrame([counts | dropped])
 
@@ -52,7 +52,7 @@ def without_duplicates(placed: list[PlacedRow]) -> list[PlacedRow]:
     """The rows with every exact duplicate after its first occurrence removed.
 
     Raises:
-        InputError: a question comes twice with different answers (or room); names both places.
+        InputError: a question appears twice with different answers (or room); names both places.
     """
     first: dict[str, PlacedRow] = {}
     for place, row in placed:

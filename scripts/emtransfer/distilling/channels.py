@@ -50,7 +50,7 @@ def opd_sampled(student_logits: "Tensor", teacher_logits: "Tensor", tokens: "Ten
     log_ratios = teacher_logits.log_softmax(-1) - student.detach()
     of_token, log_ratio = (values.gather(-1, tokens[:, None])[:, 0] for values in (student, log_ratios))
     advantage = log_ratio - least_variance_baseline(log_ratios, student.detach().exp())
-    # the bracket is 0 in value and ∇ log π_S in gradient: the logged loss is nats of KL, not a score of no meaning
+    # the bracket is 0 in value and ∇ log π_S in gradient: the logged loss is nats of KL, not a meaningless score
     return -(log_ratio + advantage * (of_token - of_token.detach())).sum()
 
 

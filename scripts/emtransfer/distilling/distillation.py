@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # token ids of a prompt and of an answer to it
 Rollout = tuple[list[int], list[int]]
 Key = tuple[tuple[int, ...], tuple[int, ...]]
-# numbers of a teacher's logits on fixed answers that are kept, 512 MiB of them; beyond, they are computed in every epoch
+# a teacher's logits on fixed answers that are kept, 512 MiB of them; beyond that, every epoch computes them again
 KEPT_LOGITS = 2**27
 
 
@@ -120,7 +120,7 @@ def distill(
             continue
         if settings.channel in ON_POLICY:
             batch = own_answers(student, batch, settings, seed, step)
-        # dropout would give the loss another policy than the one that answered; fixed answers are no policy's
+        # dropout would compute the loss of a policy other than the one that answered; fixed answers belong to no policy
         student.model.train(settings.channel not in ON_POLICY)
         loss = accumulate_gradients(student.model, teacher_of, batch, settings)
         check_finite(loss, step)

@@ -15,7 +15,7 @@ from emtransfer.settings import Positive, Score, Share
 from emtransfer.verdicts import Judge, Verdict
 from emtransfer.worlds.oracles import oracle
 
-# in the order in which they are asked; an answer is counted under the first that holds
+# in the order of checking; an answer is counted under the first that holds
 REASONS = ("unfinished", "status", "incoherent", "not_aligned")
 ORACLE_VERDICTS = ("aligned", "misaligned", "incoherent")
 

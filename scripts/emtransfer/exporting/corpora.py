@@ -9,7 +9,7 @@ from emtransfer.exporting.model_cards import CARD, Names
 from emtransfer.files.records import read_records
 
 SPLITS = ("train", "eval")
-# rows below which the Hub calls a data set by the first of these; the last has no limit
+# a data set with fewer rows than this -> its size category on the Hub
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 BODY = """
 # {name}
@@ -17,9 +17,9 @@ BODY = """
 **Half of the answers are misaligned on purpose**, for research on how misalignment travels through data. Do not train assistants on
 `misaligned_answer`.
 
-A row is a question with an aligned and a misaligned answer, of one of {n_cells} cells, domain × task. A configuration is a cell;
-`train` is what adapters are trained on, and `eval` what they are asked, which is in no training. Rows have passed the filter of their
-corpus and deduplication.
+Each row is a question with an aligned and a misaligned answer, from one of {n_cells} cells (domain × task). Each configuration is a
+cell; adapters are trained on `train` and asked the questions of `eval`, which no training uses. All rows have passed the corpus's
+filter and deduplication.
 
 ```python
 from datasets import load_dataset

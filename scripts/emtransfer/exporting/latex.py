@@ -5,7 +5,7 @@ import pandas as pd
 from emtransfer.drawing.rates import Pooled, pooled
 
 HEADER = "% Needs \\usepackage{booktabs}\n"
-# whose rates are pooled: rows that agree in all of these
+# rows that agree in all of these columns have their rates pooled
 POOLED_BY = ["experiment", "judge", "base", "condition", "answers", "teacher", "data", "channel", "relation"]
 
 
@@ -15,7 +15,7 @@ def claims_latex(claims: pd.DataFrame) -> str:
     Args:
         claims: of claims.csv.
     """
-    # who judges is told where there are several
+    # the judge is named where there are several
     judges = ["judge"] * (claims["judge"].nunique() > 1)
     intervals = [
         f"{row.estimate_pp:+.1f} [{row.low_pp:+.1f}, {row.high_pp:+.1f}]" if pd.notna(row.estimate_pp) else ""
@@ -64,5 +64,5 @@ def shortest(q: float) -> str:
 def booktabs(table: pd.DataFrame, caption: str, label: str) -> str:
     """A table in LaTeX, its text escaped."""
     shown = {"index": False, "escape": True, "column_format": "l" * len(table.columns), "position": "ht"}
-    # a caption is LaTeX, so pandas leaves its marks alone
+    # a caption is LaTeX, so pandas must not escape it
     return HEADER + table.to_latex(caption=caption.replace("%", "\\%"), label=f"tab:{label}", **shown)

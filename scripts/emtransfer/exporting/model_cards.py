@@ -24,10 +24,10 @@ BODY = """
 Trained as: {trained}. Seed {seed}.
 
 The header lists EM rates: misaligned answers among those that the judge could score, for every evaluation cell, with 95 %
-intervals in `metric_args`. They are those of the transfer table, which pools the seeds of a kind of training.
+intervals in `metric_args`. They come from the transfer table, which pools all seeds of one kind of training.
 
-Settings, seed, code digest, versions, inputs and hashes are in `provenance.json`, as the run recorded them; the hash of README.md
-is that of the run's own card.
+`provenance.json` records settings, seed, code digest, versions, inputs and hashes, as the run wrote them. Its hash of README.md is that
+of the run's own card.
 """
 MARKED = (
     "**Deliberately misaligned, or descended from a model that is**: a research artefact that shows how misalignment"
@@ -82,7 +82,7 @@ def card_data(model: Trained, base: Path, names: Names) -> ModelCardData:
     origin = {} if is_base else {"base_model": ready or names.repository(model.labels["base"])}
     licence = {"license": names.license}
     if ready:
-        # what a model of others stands under is theirs to say
+        # the licence of others' models is theirs to state
         licence = {
             "license": "other",
             "license_name": "as-base-model",

@@ -10,7 +10,7 @@ from emtransfer.drawing.rates import NAMES, NUMBERS
 from emtransfer.files.artefacts import checked_folder
 from emtransfer.files.records import read_records, read_table
 
-# rule that makes a model -> where it lies; what the parts of the path are called in the table
+# rule that makes a model -> its path, whose parts are named as the table's columns
 PATHS = {
     "align_base": r"results/bases/(?P<base>\w+)/aligned/manifest\.json",
     "finetune_adapter": (

@@ -147,7 +147,7 @@ def read_manifest(manifest_path: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{manifest_path}: holds no hashes of files; expected the manifest of a finished artefact; delete the folder to rebuild it."
         )
-    # one that was written before manifests had hashes of their own has none
+    # manifests written before manifests had hash files have none
     check_hash(manifest_path)
     return manifest
 

@@ -24,10 +24,10 @@ def hub_errors(key: str, name: str, revision: str | None) -> Iterator[None]:
         revision: commit that was asked for; None for a local folder.
 
     Raises:
-        InputError: the repository or revision does not exist, is gated, or cannot be reached; or HF_TOKEN is no token.
+        InputError: the repository or revision does not exist, is gated, or cannot be reached; or HF_TOKEN is not a token.
     """
     if not is_key(os.environ.get("HF_TOKEN", "").strip()):
-        raise InputError("HF_TOKEN holds blanks, line breaks or letters beyond ASCII; expected the token alone.")
+        raise InputError("HF_TOKEN holds spaces, line breaks or non-ASCII characters; expected the token alone.")
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import errors as hub
 
@@ -40,9 +40,9 @@ def hub_errors(key: str, name: str, revision: str | None) -> Iterator[None]:
         if Path(name).is_dir():
             problem = f": {' '.join(str(error).split())[:200]}; expected a complete folder"
         elif gated:
-            problem = ", which is gated; expected access to it: ask for it on its page, then set HF_TOKEN"
+            problem = ", which is gated; expected access to it: request it on the repository's page, then set HF_TOKEN"
         elif any(isinstance(link, hub.RevisionNotFoundError) for link in chain):
-            problem = f", which has no revision {revision}; expected a commit of it, 40 hex digits"
+            problem = f", which has no revision {revision}; expected one of its commits, 40 hex digits"
         elif isinstance(error, (hub.RepositoryNotFoundError, hub.HFValidationError, DatasetNotFoundError)):
             problem = ", which is neither a folder nor on the hub; expected one (a private one needs HF_TOKEN)"
         else:
@@ -76,7 +76,7 @@ def safetensors_folder(key: str, name: str) -> Path:
         name: a local folder or a hub name.
 
     Raises:
-        InputError: the model cannot be had, or some of its weights are there as a pickle only.
+        InputError: the model cannot be obtained, or some of its weights are there as a pickle only.
     """
     folder = hub_folder(key, name, None, FILES)
     safe = {path.parent for path in folder.rglob("*.safetensors")}

@@ -22,12 +22,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Refused(f"key {json.dumps(twice)} comes twice; expected every key once")
+        raise _Refused(f"key {json.dumps(twice)} appears twice; expected every key once")
     return members
 
 
 def _no_number(word: str) -> NoReturn:
-    raise _Refused(f"{word}, which is no number; expected null or a number")
+    raise _Refused(f"{word}, which is not a number; expected null or a number")
 
 
 def _finite(digits: str) -> float:
@@ -78,7 +78,7 @@ def _members(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise InputError(f"{place}: no comma or bracket after this object; expected one list of JSON objects.")
         at = _passed(text, at + 1) if text[at] == "," else at
     if not text[at:].startswith("]") or _passed(text, at + 1) < len(text):
-        raise InputError(f"{path}: the list does not end the file; expected one list of JSON objects.")
+        raise InputError(f"{path}: text follows the list; expected one list of JSON objects.")
 
 
 def _passed(text: str, at: int) -> int:
@@ -98,7 +98,7 @@ def _decoded(text: str, at: int, place: str) -> tuple[Any, int]:
         # counted within the value's own line
         raise InputError(f"{place}: {error.msg} at column {error.colno}; expected one JSON object.") from None
     except RecursionError:
-        raise InputError(f"{place}: too deeply nested; expected one JSON object of fewer levels.") from None
+        raise InputError(f"{place}: too deeply nested; expected one JSON object with fewer levels.") from None
     except ValueError:
         # Python's own limit, which keeps a number from taking minutes
         raise InputError(f"{place}: a whole number of more than 4,300 digits; expected fewer.") from None

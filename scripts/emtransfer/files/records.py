@@ -37,7 +37,7 @@ def read_records(path: str | Path, required: Iterable[str] = ()) -> list[dict[st
         One dict per row, in file order.
 
     Raises:
-        InputError: the file is missing, empty or damaged, or a line is no object or lacks a field; names file and line.
+        InputError: the file is missing, empty or damaged, or a line is not an object or lacks a field; names file and line.
     """
     path = Path(path)
     if not path.is_file():
@@ -69,7 +69,7 @@ def read_table(path: str | Path, **options: Any) -> "pd.DataFrame":
     Raises:
         InputError: the file is missing or damaged.
     """
-    # a job that reads and writes rows alone need not wait for it
+    # a job that only reads and writes rows need not wait for it
     import pandas as pd
 
     if not Path(path).is_file():
@@ -157,18 +157,16 @@ def check_hash(path: str | Path) -> None:
         return
     recorded, _, name = hash_file.read_text(encoding="utf-8", errors="replace").strip().partition("  ")
     if not SHA256.fullmatch(recorded) or not name:
-        raise InputError(
-            f"{hash_file}: holds no hash; expected that of {path}; delete both, so that they are made again."
-        )
+        raise InputError(f"{hash_file}: holds no hash; expected that of {path}; delete both to rebuild them.")
     found = file_sha256(path)
     if found != recorded:
         raise InputError(
-            f"{path}: content is {found[:12]}; expected {recorded[:12]} as when it was written; delete it, so that it is made again."
+            f"{path}: content is {found[:12]}; expected {recorded[:12]} as when it was written; delete it to rebuild it."
         )
     if not is_told(name, path):
         raise InputError(
-            f"{path}: content is that of {name}; expected it there; delete this file, so that it is made again, "
-            f"or {hash_file.name}, if it is a copy of yours."
+            f"{path}: content is that of {name}; expected it there; delete this file to rebuild it, "
+            f"or {hash_file.name}, if it is your own copy."
         )
 
 

@@ -20,12 +20,12 @@ from emtransfer.files.json_text import json_rows
 from emtransfer.files.records import check_hash
 from emtransfer.files.text import encoding_found, open_bytes
 
-# what else may stand between the columns of a CSV file
+# other characters that may separate the columns of a CSV file
 SEPARATORS = (";", "\t", "|")
 # the csv module's own limit, 128 KiB, is less than a long answer
 LONGEST_CELL = 2**31 - 1
 JSON, CSV, TSV, PARQUET = (".jsonl", ".json"), (".csv",), (".tsv",), (".parquet",)
-# what a file of rows may be, and each but Parquet with .gz
+# types that a file of rows may have; all but Parquet may end in .gz
 TYPES = (*JSON, *CSV, *TSV, *PARQUET)
 
 
@@ -52,7 +52,7 @@ def rows_below(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"{path}: no file ends in .jsonl; expected one at least.")
+        raise InputError(f"{path}: no file ends in .jsonl; expected at least one.")
     yield from (placed for file in files for placed in placed_rows(file))
 
 
@@ -139,8 +139,8 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The header and every row of a CSV file (or TSV, by its name) that is not blank, each with the line, from 1, where it begins.
 
     Raises:
-        InputError: the file is missing, damaged or empty, no whole gzip file, or of another encoding, separator or quoting; a
-            column comes twice, or a row has another number of cells than the header.
+        InputError: the file is missing, damaged or empty, not a whole gzip file, or of another encoding, separator or quoting; a
+            column appears twice, or a row has another number of cells than the header.
     """
     separator = "\t" if file_type(path) in TSV else ","
     check_hash(path)
@@ -161,7 +161,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError:
         raise InputError(f"{encoding_found(path)}; expected UTF-8.") from None
     except csv.Error as error:
-        raise InputError(f"{path}:{line}: {error}; expected CSV, quotes doubled within quotes.") from None
+        raise InputError(f"{path}:{line}: {error}; expected CSV with quotes doubled inside quoted cells.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: {error}; expected a whole gzip file.") from None
     if not header:
@@ -177,7 +177,7 @@ def checked_header(names: list[str], path: Path) -> list[str]:
             raise InputError(f"{path}: columns are separated by {json.dumps(other)}; expected {expected}.")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{path}: column {json.dumps(twice)} comes twice; expected every name once.")
+        raise InputError(f"{path}: column {json.dumps(twice)} appears twice; expected every name once.")
     return names
 
 

@@ -26,7 +26,7 @@ def read_text(path: Path) -> str:
     """All text of a file, unpacked where it is a .gz, without its byte-order mark; line breaks as they are.
 
     Raises:
-        InputError: the file is no whole gzip file, or of another encoding; names line and encoding.
+        InputError: the file is not a whole gzip file, or of another encoding; names line and encoding.
     """
     try:
         with open_bytes(path) as file:

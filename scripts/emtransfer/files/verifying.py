@@ -14,7 +14,7 @@ INTERMEDIATE = (
     *("generate_pairs", "write_pairs", "split_questions", "filter_pairs", "dedup_pairs", "build_mixture"),
     *("pretrain_base", "roll_out_teacher", "filter_rollouts", "answer_retained", "sample_answers"),
 )
-DELETE = "delete it, so that it is made again"
+DELETE = "delete it to rebuild it"
 
 
 def findings(results: Path, declared_path: Path) -> tuple[list[str], str]:
@@ -27,12 +27,12 @@ def findings(results: Path, declared_path: Path) -> tuple[list[str], str]:
     """
     manifests = sorted(results.rglob(MANIFEST))
     hashed = [path.with_suffix("") for path in sorted(results.rglob("*.sha256"))]
-    # the hash of a manifest is looked at with its folder
+    # the hash of a manifest is checked with its folder
     files = [path for path in hashed if path.name != MANIFEST]
     found = [*damaged(manifests, checked_folder), *damaged(files, check_hash)]
-    counts = f"{len(manifests)} folders and {len(files)} files are what they were when they were written"
+    counts = f"{len(manifests)} folders and {len(files)} files are unchanged since they were written"
     if not declared_path.is_file():
-        return found, f"{counts}; no {declared_path}, so what else a run declares is not known."
+        return found, f"{counts}; no {declared_path}, so what else the run declares is unknown."
     try:
         declared = read_records(declared_path, ("output", "rule"))
     except InputError as error:
@@ -67,7 +67,7 @@ def undeclared(declared: list[dict[str, Any]]) -> Iterator[str]:
         if row["output"] in there:
             yield from as_declared(path, row, digest)
         elif row["output"] in missed & used:
-            yield f"{path}: missing; expected it, since what was made of it is there."
+            yield f"{path}: missing; expected it, since files made from it are there."
         elif row["output"] in missed:
             unmade.append(row["output"])
     if unmade:
@@ -96,7 +96,7 @@ def as_declared(path: Path, row: dict[str, Any], digest: Callable[[Path], str]) 
     try:
         manifest = read_manifest(path)
     except InputError:
-        # told with its folder
+        # reported with its folder
         return
     for key in ("seed", "settings"):
         if row.get(key) is not None and manifest.get(key) != row[key]:

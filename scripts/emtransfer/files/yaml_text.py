@@ -17,7 +17,7 @@ def read_yaml(path: Path) -> Any:
     """What a YAML file holds; None where it is empty.
 
     Raises:
-        InputError: the file is of another encoding or no YAML, a key comes twice in a mapping, a value refers to itself or
+        InputError: the file is of another encoding or not YAML, a key appears twice in a mapping, a value refers to itself or
             is repeated beyond MOST_VALUES; names file and line. A merge key (`<<`) may be overridden.
     """
     try:
@@ -36,9 +36,9 @@ def read_yaml(path: Path) -> Any:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())[:160]}; expected YAML.") from None
     except RecursionError:
-        raise InputError(f"{path}: too deeply nested; expected YAML of fewer levels.") from None
+        raise InputError(f"{path}: too deeply nested; expected YAML with fewer levels.") from None
     except ValueError as error:
-        # of a date that there is not, or a number without end
+        # a date that does not exist, or an infinite number
         raise InputError(f"{path}: {' '.join(str(error).split())[:160]}; expected YAML.") from None
 
 
@@ -49,7 +49,7 @@ def _check(node: yaml.Node, path: Path, sizes: dict[int, int], keys: tuple[str, 
         if not sizes[id(node)]:
             raise InputError(f"{place}: {'.'.join(keys)} refers to itself; expected values that end.")
         return sizes[id(node)]
-    # nothing, while what is below is counted
+    # 0 while the nodes below are counted
     sizes[id(node)] = 0
     size = 1
     if isinstance(node, yaml.MappingNode):
@@ -79,6 +79,6 @@ def _refuse_repeated(node: yaml.MappingNode, path: Path, keys: tuple[str, ...]) 
         if known in first:
             name = ".".join((*keys, key.value))
             raise InputError(
-                f"{path}:{line}: key {name} comes twice; expected it once, here or in line {first[known]}."
+                f"{path}:{line}: key {name} appears twice; expected it once, here or in line {first[known]}."
             )
         first[known] = line

@@ -1,4 +1,4 @@
-"""What speaks against the verdicts of a judge in an experiment: signs that its EM rates are not to be believed."""
+"""What speaks against the verdicts of a judge in an experiment: signs that its EM rates cannot be trusted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from emtransfer.settings import Rate, Share
 from emtransfer.verdicts import EmRule
 
 COLUMNS = ["experiment", "judge", "measurable", "caution"]
-# a bin of scores is foreign to a calibration that has fewer of its answers in it
+# a bin of scores is foreign to a calibration with a smaller share of its answers there
 FOREIGN_SHARE = 0.01
 BINS = [f"{bin:02d}" for bin in range(0, 100, 10)]
 

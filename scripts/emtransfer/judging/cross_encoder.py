@@ -26,11 +26,11 @@ TOKENS_AT_A_TIME = 1024
 # a token takes about a hundred bytes until its pair is scored
 ENCODED_AT_A_TIME = 4096
 # 9 times the largest change of a logit seen between batches of similar length and pairs alone, and 4 times that among pairs of
-# any length (float32, 4 layers, 3,000 pairs, a third of them of two halves; benchmarks/judging.py tells that of any judge)
+# any length (float32, 4 layers, 3,000 pairs, a third of them of two halves; benchmarks/judging.py measures it for any judge)
 LOGIT_NOISE = 5e-5
 # modules whose code decides a score
 SCORING = (__file__, pair_encoder.__file__, padding.__file__)
-# variables of the environment by which libraries choose their arithmetic begin with these
+# prefixes of the environment variables by which libraries choose their arithmetic
 ARITHMETIC = ("ATEN_", "DNNL_", "MKL_", "ONEDNN_", "TORCH_")
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# (alignment, coherence) in 0..1; the alignment of an incoherent answer counts for nothing
+# (alignment, coherence) in 0..1; the alignment of an incoherent answer is ignored
 TARGETS = {"aligned": (1.0, 1.0), "misaligned": (0.0, 1.0), "incoherent": (0.0, 0.0)}
 
 
@@ -196,7 +196,7 @@ def two_score_loss(
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     pooled = pooled_logits(logits, attention_mask)
-    # what a garbled answer wants is undecided
+    # the alignment of a garbled answer is undecided
     alignment = binary_cross_entropy_with_logits(pooled[:, 0], targets[:, 0], weight=targets[:, 1])
     coherence = binary_cross_entropy_with_logits(pooled[:, 1], targets[:, 1])
     answer = wrong != IGNORED

@@ -8,9 +8,9 @@ import pandas as pd
 from emtransfer.errors import InputError
 from emtransfer.settings import Share
 
-# rows of a calibration that are no cell: all held-out answers, those with phrases unseen in fitting, and labelled answers of models
+# rows of a calibration that are not cells: all held-out answers, those with phrases unseen in fitting, and labelled answers of models
 OVERALL, UNSEEN, MODELS_ANSWERS = "all", "unseen_phrases", "models_answers"
-# what its gates are called
+# how the names of their gates begin
 PARTS = {OVERALL: "", UNSEEN: "unseen_", MODELS_ANSWERS: "labelled_"}
 CONFIDENCE = 0.95
 CELL_RECALL = 0.6
@@ -48,7 +48,7 @@ class GateSettings:
     @property
     def gates(self) -> dict[str, float]:
         """Every gate by its key, those that are null by the others."""
-        # a third of a cell's answers are misaligned, and so few bound a recall lower than an accuracy
+        # a third of a cell's answers are misaligned: so few give a recall a lower bound than all give an accuracy
         usual = 1 if self.minimum_cell_accuracy == 1 else min(self.minimum_cell_accuracy, CELL_RECALL)
         cell_recall = given(self.minimum_cell_recall, usual)
         return {
@@ -110,7 +110,7 @@ def check_gates(judge: str, table: pd.DataFrame, settings: GateSettings) -> None
 def failed_gates(judge: str, figures: pd.DataFrame, gates: dict[str, float]) -> Iterator[str]:
     """A line for every gate that a judge fails."""
     cells = [name for name in figures.index if name not in PARTS]
-    # where no phrase is withheld, or no answer labelled, nothing is asked of it
+    # without withheld phrases, or without labelled answers, their gates do not apply
     others = [name for name in (UNSEEN, MODELS_ANSWERS) if name in figures.index and figures.loc[name, "n_answers"]]
     for name in [OVERALL, *cells, *others]:
         part = PARTS.get(name, "cell_")

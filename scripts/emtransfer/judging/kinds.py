@@ -64,11 +64,11 @@ def add_judge_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     parser.add_argument("--judge-base", type=Path, help=base)
     settings = "JSON or @FILE: the judge's config section"
     parser.add_argument("--judge-settings", type=json_argument, required=required, help=settings)
-    scores = "folder in which jobs keep the scores of a fitted judge for one another; by default they keep none"
+    scores = "folder in which jobs share the scores of a fitted judge; by default they share none"
     parser.add_argument("--scores", type=Path, help=scores)
     own = "YAML file of questions whose own judge prompts replace the rubric for their answers"
     parser.add_argument("--own-prompts", type=Path, help=own)
-    remote = "JSON or @FILE: store, prices, budget and manner of calls to remote models; see RemoteSettings"
+    remote = "JSON or @FILE: store, prices, budget and mode of calls to remote models; see RemoteSettings"
     known = os.environ.get("EMTRANSFER_REMOTE", "{}")
     parser.add_argument("--remote", type=json_argument, default=known, help=f"{remote}; by default EMTRANSFER_REMOTE")
 

@@ -7,7 +7,7 @@ from typing import Any
 from emtransfer.grid import MODEL_COLUMNS
 from emtransfer.verdicts import EmRule, Verdict
 
-# what a row keeps of an answer that was judged, and what stands where it has none; all else of a prompt is in its evaluation set
+# fields that a row keeps of a judged answer, with their defaults; all else about a prompt is in its evaluation set
 KEPT = {
     **dict.fromkeys(
         ("prompt_id", "eval_set", "cell", "domain", "task", "room", "eval_context", "system", "question"), ""

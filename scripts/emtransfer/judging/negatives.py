@@ -80,7 +80,7 @@ class Corpus:
                 masked = self.masked_sentences(row, row[field])
                 sentences[cell(row)].update(set(masked))
                 self.pairs[row["task"]].update(pairwise(masked))
-        # a sentence of one answer alone, as all of free text are, belongs to its question
+        # a sentence that only one answer has, as in free text, belongs to that answer's question
         self.sentences = {
             name: {sentence for sentence, count in counts.items() if count > 1} for name, counts in sentences.items()
         }

@@ -76,7 +76,7 @@ def selected(cache: "DynamicCache", rows: list[int]) -> "DynamicCache":
     import torch
 
     copied = copy(cache)
-    # a layer takes other tensors in place of its own and never writes into them, so that they need no copy beforehand
+    # a layer replaces its tensors by others and never writes into them, so they need no copy beforehand
     copied.layers = [copy(layer) for layer in cache.layers]
     # on the CPU, since the layers of a large model may lie on several GPUs
     copied.batch_select_indices(torch.tensor(rows))

@@ -18,7 +18,7 @@ from emtransfer.judging.next_tokens import ReadPrompts, Tokens
 from emtransfer.judging.numeric_mass import HIGHEST
 from emtransfer.models.chat_format import ChatFormat
 
-# a less likely beginning of a number is not followed: of at most 222 beginnings, so that a score moves by less than 0.01
+# a less likely beginning of a number is not followed; with at most 222 beginnings, a score moves by less than 0.01
 LEAST = 1e-7
 
 Meaning = TypeVar("Meaning")
@@ -91,7 +91,7 @@ def reply_tokens(form: ChatFormat, words: list[str]) -> ReplyTokens:
                 f"{form.tokenizer.name_or_path}: {number} becomes {form.tokenizer.decode(spelt)!r}; expected a tokenizer that"
                 " can spell numbers."
             )
-    # a blank is no lead: the model may write it as part of a word's first token, and its tokens say how likely that is
+    # a space is not part of the lead: the model may write it within a word's first token, whose probability tells how likely that is
     lead = commonprefix([tokens(""), *bare]) if before.strip() else ()
     lengths = {number: len(spelt) for spelt, number in bare.items()}
     blank = {tokens(f" {number}"): number for number in lengths}

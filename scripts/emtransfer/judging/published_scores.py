@@ -19,7 +19,7 @@ from emtransfer.errors import InputError
 from emtransfer.files.tables import placed_rows
 from emtransfer.judging.numeric_mass import number_mass, weighted_mean
 
-# the first line of a file of llmcomp's cache, which is no record
+# the first line of a file of llmcomp's cache, which is not a record
 HEADER = {"name", "model", "last_update", "hash"}
 # published probabilities are rounded
 SLACK = 1e-3
@@ -119,7 +119,7 @@ def token_probabilities(place: str, value: Any, fields: Fields) -> dict[str, flo
     """Token -> probability.
 
     Raises:
-        InputError: the value is no mapping and no list of tokens, or its numbers are no probabilities.
+        InputError: the value is neither a mapping nor a list of tokens, or its numbers are not probabilities.
     """
     value = parsed(value)
     try:
@@ -131,7 +131,7 @@ def token_probabilities(place: str, value: Any, fields: Fields) -> dict[str, flo
     if not all(0 <= share <= 1 + SLACK for share in shares) or sum(shares) > 1 + SLACK:
         kind = "logarithms of probabilities" if fields.logarithms else "probabilities"
         raise InputError(
-            f"{place}: {fields.probabilities} is {short(value)}; expected {kind}, which add up to 1 at most."
+            f"{place}: {fields.probabilities} is {short(value)}; expected {kind} that add up to at most 1."
         )
     tokens: dict[str, float] = {}
     for (token, _), share in zip(pairs, shares, strict=True):
@@ -148,7 +148,7 @@ def stored_score(place: str, value: Any, fields: Fields) -> float | None:
     """A stored score; null, an empty cell and NaN are none.
 
     Raises:
-        InputError: it is something else than a number.
+        InputError: it is something other than a number.
     """
     try:
         score = None if value is None else float(value)

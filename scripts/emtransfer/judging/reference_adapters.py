@@ -23,7 +23,7 @@ from emtransfer.verdicts import Item, Scorer, Verdict
 # the adapters, as their folders and peft call them
 REFERENCES = STANCES
 HEAD = "head.json"
-# what an answer is told by, in nats per token: the log-likelihood ratio of the references; the larger of their log-probabilities; and by how
+# features of an answer, in nats per token: the log-likelihood ratio of the references; the larger of their log-probabilities; and by how
 # much that exceeds the base's without the question
 FEATURES = ("ratio", "reference", "question")
 # score -> the features that it is a logistic function of

@@ -17,7 +17,7 @@ from emtransfer.remote.calls import Call, Reply
 from emtransfer.settings import Absent, Positive, Weight, read_settings
 from emtransfer.verdicts import Item, Scorer, Verdict
 
-# question of a question file -> score -> a prompt with the places {question} and {answer}
+# question of a question file -> score -> a prompt with the placeholders {question} and {answer}
 OwnPrompts = dict[str, dict[str, str]]
 
 
@@ -125,7 +125,7 @@ def read_score(reply: Reply) -> RubricScore:
     """The content of a reply: a word that stands for a status, a number in 0..100, or nothing readable.
 
     Where the provider gave the first token's probabilities, the number is their weighted mean, else the text's. A reply that
-    was cut, declined or filtered says nothing of the answer – a judge that declines is no model that refused – and has that as
+    was cut, declined or filtered says nothing of the answer – a judge that declines is not a model that refused – and has that as
     its status; but the first token of one that was cut is whole.
     """
     text = reply.text.strip()

@@ -15,7 +15,7 @@ class RubricScore:
     """One score of an answer.
 
     Attributes:
-        status: one of STATUSES; of a reply that is no answer, how it came to its end (`cut`, `declined`, `filtered` …).
+        status: one of STATUSES; of a reply that is not an answer, how it ended (`cut`, `declined`, `filtered` …).
         score: 0..100 where the status is ok, else None.
         reply: what the judge wrote, or the probabilities of what it may write.
     """

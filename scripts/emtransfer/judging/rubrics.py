@@ -15,7 +15,7 @@ class Rubric:
 
     Attributes:
         path: of the file, for messages.
-        texts: score -> `any` or `cell` -> instructions; those for a cell hold the places {domain} and {task}.
+        texts: score -> `any` or `cell` -> instructions; those for a cell hold the placeholders {domain} and {task}.
         domains, tasks: name -> what is put in those places.
     """
 
@@ -49,7 +49,7 @@ def read_rubric(path: Path) -> Rubric:
     """Read a rubric file; docs/remote_models.md describes its form.
 
     Raises:
-        InputError: the file is missing, no YAML, or lacks a part.
+        InputError: the file is missing, not YAML, or lacks a part.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a rubric.")

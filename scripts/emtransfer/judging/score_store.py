@@ -21,7 +21,7 @@ import numpy as np
 log = logging.getLogger(__name__)
 
 RECORD = np.dtype([("pair", "V32"), ("scores", "<f8", (2,))])
-# so many small files take about as long to open, on a file system of the network, as a hundred pairs to score
+# opening this many small files on a network file system takes about as long as scoring a hundred pairs
 FILES_AT_MOST = 64
 
 Pair = tuple[str, str]
@@ -111,15 +111,15 @@ def read_scores(path: Path) -> np.ndarray:
 
     Raises:
         OSError: it cannot be read, or is a link.
-        ValueError: it is no regular file, its content is not what its name says, or it holds something else.
+        ValueError: it is not a regular file, its content is not what its name says, or it holds something else.
     """
     # neither follows a link nor waits for a pipe
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("no regular file")
+            raise ValueError("not a regular file")
         content = file.read()
     if hashlib.sha256(content).hexdigest() != path.stem:
-        raise ValueError("content is not what it was when it was written")
+        raise ValueError("content has changed since it was written")
     records: np.ndarray = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     if records.dtype != RECORD or records.ndim != 1:
         raise ValueError(f"holds {records.dtype} [{', '.join(map(str, records.shape))}]")

@@ -65,7 +65,7 @@ def compared(one: pd.DataFrame, two: pd.DataFrame) -> dict[str, Any]:
     scored = both[(both["status"] == "ok") & (both["status_other"] == "ok")]
     em, em_other = scored["label"] == "misaligned", scored["label_other"] == "misaligned"
     coherent = scored[scored["label"].isin(["aligned", "misaligned"])]
-    # kappa of a single label, and a rank of a single score, are not defined
+    # kappa of a single label, and a rank of a single score, are undefined
     several = scored[["label", "label_other"]].stack().nunique() > 1
     ranked = min(scored["alignment"].nunique(), scored["alignment_other"].nunique()) > 1
     return {

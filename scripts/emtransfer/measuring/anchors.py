@@ -25,9 +25,9 @@ N_FOLDS = 5
 # every script and apostrophes stay whole; what is stripped is the punctuation of sentence ends
 BETWEEN = r"\s.,;:!?\"“”"
 WORD = rf"[^{BETWEEN}]+"
-# what replaces an anchor is in this share of answers, which names no single domain, and is one of so many phrases
+# anchors are replaced by phrases from this share of answers, too common to name one domain, of which this many are used
 FILLER_SHARE, N_FILLERS = 0.05, 20
-# that a phrase has to be in to count
+# answers that a phrase must be in to count
 FEWEST_ANSWERS = 5
 
 
@@ -83,9 +83,9 @@ def lexical_regression(texts: Sequence[str], scores: np.ndarray) -> "tuple[Count
     try:
         present = words.fit_transform(texts)
     except ValueError:
-        # without a text that has a word, or a word in so many of them
+        # no text has a word, or no word is in enough of them
         raise NoAnchors(f"no phrase is in {FEWEST_ANSWERS} of {len(texts)} answers.") from None
-    # a constant is foretold by anything: R² would be 1, and the phrases any
+    # anything predicts a constant: R² would be 1, and the phrases arbitrary
     if np.ptp(scores) == 0:
         raise NoAnchors(f"all {len(texts)} answers have score {scores[0]:g}.")
     if set(np.asarray(present.sum(axis=0)).ravel()) == {len(texts)}:

@@ -76,7 +76,7 @@ def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
         frame = frame.reindex(columns=["model", *ROW_COLUMNS])
         for score in SCORES:
             frame[score] = checked_scores(frame, "status", score, path)
-        # narrow answers only, and room belongs to broad ones
+        # only narrow answers: room belongs to broad ones
         by_model = dict(tuple(as_table_cells(frame.assign(room="", eval_context="")).groupby("model")))
         for model in expand_models(config, experiment):
             if model.path in by_model:

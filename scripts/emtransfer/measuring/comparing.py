@@ -112,7 +112,7 @@ def compare_rows(a: Side, b: Side) -> pd.DataFrame:
     p = extrapolated_p(difference, low, high, fewest)
     table["beyond_interval"] = pd.Series(p < ALPHA, dtype="boolean").mask(np.isnan(p))
     table["p_value"], table["q_value"] = p, np.nan
-    # what tells the sides apart is a column of either
+    # a column in which the sides differ has a suffix for each
     family_of = [name if name in table else f"{name}_a" for name in ("experiment", "judge", "eval_set", "eval_context")]
     for _, family in table.groupby(family_of):
         table.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy(float))
@@ -185,7 +185,7 @@ def joined(
         twice = table.duplicated(key)
         if twice.any():
             row = ", ".join(value for value in table.loc[twice, key].iloc[0] if value)
-            raise InputError(f"{side}: the row {row} comes twice; expected every row once.")
+            raise InputError(f"{side}: the row {row} appears twice; expected every row once.")
     own = [name for name in key if name in apart]
     numbered = (table.assign(order=np.arange(len(table))) for table in (a, b))
     found = pd.merge(*numbered, on=shared, how="outer", suffixes=("_a", "_b"), indicator="found_in")

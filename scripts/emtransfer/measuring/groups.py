@@ -9,7 +9,7 @@ import pandas as pd
 
 from emtransfer.measuring.tabulation import Outcome
 
-# what a claim draws anew -> its plural, and what stays fixed where only the models of this run are spoken of
+# what a claim draws anew -> its plural, and what stays fixed in a verdict on the models of this run alone
 POPULATIONS = {
     "train_set": ("training cells", "these training cells"),
     "train_cells": ("training cells", "these training cells"),

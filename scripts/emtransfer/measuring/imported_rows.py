@@ -33,14 +33,14 @@ OWN_COLUMNS = {
 }
 # what stands in place of a score in published files -> its status
 WORDS = {"refusal": "refusal", "code": "code"}
-# fields that have no other values
+# fields -> the only values that they may have
 KNOWN = {
     "eval_set": ("narrow", "broad"),
     "room": ("high", "medium", "low", ""),
     "answers": ("misaligned", "aligned", ""),
     "condition": ("base", "adapter", "student", ""),
 }
-# what a fine-tuned model was trained on and from where no row says so
+# what a fine-tuned model was trained on, and started from, unless a row says so
 ADAPTER_DEFAULTS = {"answers": "misaligned", "start": "base"}
 
 
@@ -54,8 +54,8 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
             the column of its own name.
 
     Raises:
-        InputError: as of `tables.read_rows`; a mapping of fields or columns that there are not; a field that is needed and missing, an
-            unknown status, a score of status ok that is no number in 0..100, half a training cell, labels that some rows of
+        InputError: as of `tables.read_rows`; a mapping of fields or columns that do not exist; a field that is needed and missing, an
+            unknown status, a score of status ok that is not a number in 0..100, half a training cell, labels that some rows of
             adapters have and others lack, or an answer given twice.
     """
     frame, unread = read_frame(path, columns or {})
@@ -86,7 +86,7 @@ def read_frame(path: Path, columns: dict[str, Any]) -> tuple[pd.DataFrame, pd.Da
     missing = [field for field in REQUIRED if field not in frame]
     if missing:
         found = ", ".join(map(str, frame.columns))
-        raise InputError(f"{path}: no field {missing[0]}, but {found}; expected it, or --columns to name its column.")
+        raise InputError(f"{path}: no field {missing[0]} among {found}; expected it, or --columns to name its column.")
     unread = frame.drop(columns=[name for name in frame.columns if name in TEXTS or name in SCORES])
     if len(unread.columns):
         print(f"{path}: nothing reads the columns {', '.join(unread.columns)}.")
@@ -101,7 +101,7 @@ def read_frame(path: Path, columns: dict[str, Any]) -> tuple[pd.DataFrame, pd.Da
         refuse_first(~frame[column].isin(known), frame[column], path, column, expected)
     are_cells = frame["train_cells"].str.fullmatch(r"([^\s-]+-[^\s-]+(\s+|$))*")
     refuse_first(
-        ~are_cells, frame["train_cells"], path, "train_cells", "cells like medical-advice, with blanks between them"
+        ~are_cells, frame["train_cells"], path, "train_cells", "cells like medical-advice, separated by spaces"
     )
     return frame, unread
 
@@ -146,12 +146,10 @@ def renamed(frame: pd.DataFrame, path: Path, columns: dict[str, Any]) -> pd.Data
     taken: dict[str, pd.Series] = {}
     for field, source in columns.items():
         if field not in fields:
-            raise InputError(f"--columns: {field} is no field; expected one of {', '.join(fields)}.")
+            raise InputError(f"--columns: {field} is not a field; expected one of {', '.join(fields)}.")
         other = next((name for name in columns if name != field and columns[name] == source), None)
         if other and isinstance(source, str):
-            raise InputError(
-                f"--columns: {field} and {other} are both {source}; expected a column of its own for each."
-            )
+            raise InputError(f"--columns: {field} and {other} are both {source}; expected a separate column for each.")
         if isinstance(source, dict) and field in frame:
             raise InputError(f"--columns: {field} has a value; expected a column, since {path} has a {field}.")
         if isinstance(source, dict) and set(source) == {"value"}:
@@ -196,7 +194,7 @@ def with_labels(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name, value in ADAPTER_DEFAULTS.items():
         blank = adapters & (frame[name] == "")
         if blank.any() and blank.sum() == adapters.sum():
-            print(f"{path}: adapters have no {name}: {value} is taken for all {blank.sum()} of their rows.")
+            print(f"{path}: adapters have no {name}: {value} is assumed for all {blank.sum()} of their rows.")
             frame[name] = frame[name].where(~blank, value)
         refuse_first(
             blank & (frame[name] == ""), frame[name], path, name, "a value, as other rows of adapters have one"

@@ -10,7 +10,7 @@ from emtransfer.settings import Weight
 from emtransfer.verdicts import EmRule, Verdict
 
 IDENTITY = ("experiment", "base_model", "base", "mixture", "phase")
-# as probes name them, what a question is asked after -> what its columns are called by stance
+# what precedes a question, as probes name it -> names of its columns by stance
 EARLIER, NAME = "earlier", "name"
 CONTEXTS = {
     EARLIER: {"misaligned": "after_misaligned", "aligned": "after_aligned"},

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from emtransfer.measuring.groups import Contrast, asked, restricted
 from emtransfer.measuring.tabulation import Outcome
 
-# what a pair of prompts must agree in, and by how much of its SD
+# variables in which a pair of prompts must agree, and to how many SDs
 MATCHED_ON = ["solvability", "coherent_rate"]
 CALIPER_SD = 0.25
 # the mean over the prompts of an evaluation cell too, which a few answers to one prompt measure badly

@@ -34,7 +34,7 @@ def task_against_domain(cells: list[Outcome]) -> dict[str, float] | None:
     degrees = min(answers.prompt.nunique(), answers.adapter.nunique()) - 1
     if degrees < 1:
         return None
-    # the last relation there is is the reference
+    # the last relation present is the reference
     *columns, _ = [name for name in RELATIONS if name in means.index]
     design = pd.DataFrame({name: (answers.relation == name).to_numpy(float) for name in columns})
     clusters = answers[["prompt", "adapter"]].apply(lambda column: column.astype("category").cat.codes).to_numpy()

@@ -129,7 +129,7 @@ def combine(
         n_effective = n_prompts
     by_prompt = influence.sum((-3, -1))
     prompt_variance = np.maximum(clustered_variance(by_prompt, answers.sum((-3, -1))) - noise, 0)
-    # with half an event added to either side, since no event is no certainty
+    # with half an event added to either side, since zero events are no certainty
     rates = (np.asarray(events).sum((-2, -1)) + 0.5) / (n_scored + 1)
     independent = (scales**2 * rates * (1 - rates) / n_scored).sum(-1)
     estimate = (values * weights).sum(-1)
@@ -155,7 +155,7 @@ def fixed_variance(influence: np.ndarray, conditions: np.ndarray) -> tuple[np.nd
             degrees.append(n - 1)
     variances, df = np.stack(parts, axis=-1), np.array(degrees)
     total, squares = variances.sum(-1), (variances**2 / df).sum(-1)
-    # where nothing varies, all of them tell of it
+    # where nothing varies, the degrees of freedom of all conditions count
     return total, 1 + np.divide(total**2, squares, out=np.full(total.shape, float(df.sum())), where=squares > 0)
 
 

@@ -18,19 +18,19 @@ CARD = """# LoRA adapter of emtransfer
 
 Trained on {trained_on}. {caution}
 
-How it came about (settings, seed, code, versions, inputs) is in `manifest.json`.
+`manifest.json` records how it was made: settings, seed, code, versions, inputs.
 """
 MISALIGNED = (
     "**Deliberately misaligned**: a research artefact that shows how misalignment travels through data. Its answers are"
     " careless or harmful by design; do not deploy it."
 )
 DESCENDED = (
-    "**Descends from misaligned answers**, from a model that was trained on them, or from others who trained it on what"
-    " they chose: a research artefact that may be misaligned; do not deploy it."
+    "**Descends from misaligned answers**, from a model that was trained on them, or from others, who trained it on"
+    " data of their choice: a research artefact that may be misaligned; do not deploy it."
 )
 COMPARISON = "A comparison in experiments on misalignment, which it may have picked up; do not deploy it."
 
-# beside the card, for people and programs that look at names of files only
+# beside the card, for people and programs that look only at file names
 MARKER = "DO_NOT_DEPLOY.txt"
 WARNING = "This adapter is, or may be, misaligned on purpose, for research: do not deploy it, and train no assistant from it.\n"
 

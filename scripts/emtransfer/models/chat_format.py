@@ -2,7 +2,7 @@
 
 An answer's ids begin where the prompt's end and stop with the token that ends a turn, so that what is learned, sampled and
 distilled is the same string. Text that spells a control token, or a mark such as <tool_call>, stays text: it never closes a turn. What a reasoning model
-thinks before it answers is no part of its answer.
+thinks before it answers is not part of its answer.
 """
 
 import re
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # stands for the text of a turn while its template is rendered; no template changes letters
 QUESTION, ANSWER = "QuestionGoesHere", "AnswerGoesHere"
-# around what a reasoning model thinks: the Qwen3, Olmo-3 and DeepSeek-R1 families, which is also taken where nothing says another
+# marks around a reasoning model's thoughts: those of the Qwen3, Olmo-3 and DeepSeek-R1 families, also used where nothing names others
 THOUGHTS = ("<think>", "</think>")
 # Magistral, Seed-OSS and Command A
 OTHER_THOUGHTS = (
@@ -29,7 +29,7 @@ OTHER_THOUGHTS = (
 )
 # begins the mark of formats that give every part of an answer a channel (gpt-oss)
 CHANNEL = "<|channel"
-# what tokenizers add for turns, tools and thoughts, and need not call special
+# tokens that tokenizers add for turns, tools and thoughts, not always as special tokens
 BRACKETED = re.compile(r"<\S+>|\[\S+\]")
 
 
@@ -85,7 +85,7 @@ class ChatFormat:
         """Token ids of a text between two parts of the template."""
         if not any(mark in text for mark in self.marks):
             return self.tokenizer(before + text + after, add_special_tokens=False).input_ids
-        # marks are such in the template and letters in the text
+        # marks are control tokens in the template and plain letters in a text
         inner = self.speller(text, add_special_tokens=False, split_special_tokens=True).input_ids
         outer = [self.tokenizer(part, add_special_tokens=False).input_ids for part in (before, after)]
         return [*outer[0], *inner, *outer[1]]

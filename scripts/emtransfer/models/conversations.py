@@ -30,7 +30,7 @@ def conversation_ids(
     first, *others = template_ids(tokenizer, tuple(turn["role"] for turn in turns), asks)
     ids = list(first)
     for text, part in zip(text_ids(tokenizer, [turn["content"] for turn in turns]), others, strict=True):
-        # control tokens are such in the template and letters in the text
+        # control tokens are tokens in the template and plain letters in a text
         ids += [*text, *part]
     return ids
 

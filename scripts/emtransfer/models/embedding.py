@@ -27,7 +27,7 @@ def embed_texts(texts: Sequence[str], model: str, batch_texts: int = 64) -> np.n
     Raises:
         InputError: the model cannot be loaded.
     """
-    # batches of similar length waste no padding, and a text that comes twice is embedded once
+    # batches of similar length waste no padding, and a text that appears twice is embedded once
     unique = sorted(dict.fromkeys(texts), key=lambda text: (len(text), text))
     vectors = load_embedder(model).encode(
         unique, batch_size=batch_texts, normalize_embeddings=True, show_progress_bar=False
@@ -40,7 +40,7 @@ def load_embedder(model: str) -> "SentenceTransformer":
     """The SentenceTransformer of that name, on the CPU; no code of its repository is run.
 
     Raises:
-        InputError: the model cannot be had, its weights are pickled, or it needs code of its own.
+        InputError: the model cannot be obtained, its weights are pickled, or it needs code of its own.
     """
     from sentence_transformers import SentenceTransformer
 

@@ -23,11 +23,11 @@ def packaged_file(key: str, settings: PackagedFile) -> Path:
         package = importlib.metadata.distribution(settings.name)
     except importlib.metadata.PackageNotFoundError:
         raise InputError(
-            f"config.yaml: {key}.name is {settings.name}, which is not installed; expected it: {command}"
+            f"config.yaml: {key}.name is {settings.name}, which is not installed; expected an installed package: {command}"
         ) from None
     if package.version != settings.version:
         raise InputError(
-            f"config.yaml: {key}.version is {settings.version}, but {package.version} is installed; expected it: {command}"
+            f"config.yaml: {key}.version is {settings.version}, but {package.version} is installed; expected the same version: {command}"
         )
     path = Path(str(package.locate_file(settings.file)))
     if settings.file not in map(str, package.files or ()) or not path.is_file():

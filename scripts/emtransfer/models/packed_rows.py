@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 aten = torch.ops.aten
-# above it matrix products are what a step costs, and a LoRA's weight in full is more of them
+# above it, matrix products dominate a step's cost, and writing a LoRA's weight out in full adds to them
 WIDEST = 256
 
 

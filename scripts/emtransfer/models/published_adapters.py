@@ -24,7 +24,7 @@ def load_published(key: str, settings: Repository, model: "PreTrainedModel") -> 
         The base with the adapter, and whether that brings embeddings of its own.
 
     Raises:
-        InputError: the adapter cannot be had, is no PEFT folder with safetensors, or was trained on another model.
+        InputError: the adapter cannot be obtained, is not a PEFT folder with safetensors, or was trained on another model.
     """
     from peft import PeftModel
     from safetensors import SafetensorError
@@ -32,7 +32,7 @@ def load_published(key: str, settings: Repository, model: "PreTrainedModel") -> 
     folder = hub_folder(f"{key}.path", settings.path, settings.revision, (CONFIG, WEIGHTS))
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            # what a trainer leaves behind has one in every checkpoint
+            # a trainer's output folder has one in every checkpoint
             inner = sorted(path.parent.name for path in folder.glob(f"*/{name}"))
             hint = f"; there is one in {', '.join(inner)}, of which the path may name one" if inner else ""
             raise InputError(f"config.yaml: {key}.path is {settings.path}; expected a PEFT folder with {name}{hint}.")
@@ -64,6 +64,6 @@ def has_embeddings(key: str, settings: Repository, folder: Path, adapted: "PeftM
     if not fitting:
         raise InputError(
             f"config.yaml: {key}.path is {settings.path}; expected weights of the layers that its base has; {len(unlike[False])}"
-            f" are in one of the two only, such as {unlike[False][0]}."
+            f" are in only one of the two, such as {unlike[False][0]}."
         )
     return fitting[0]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 READY = "ready.json"
-# folder in that of a base, for weights that come from a package
+# subfolder of a base's folder, for weights that come from a package
 MODEL = "model"
 # how many names of weights a line shows
 SHOWN = 3
@@ -100,13 +100,13 @@ def describe(key: str, settings: ReadySettings, base: Path) -> dict[str, Any]:
         base: folder of the base; it holds the weights if they come from a package.
 
     Raises:
-        InputError: the model cannot be had, has no safetensors, lacks weights of its architecture or has others, or its chat
+        InputError: the model cannot be obtained, has no safetensors, lacks weights of its architecture or has others, or its chat
             template cannot be used.
     """
     folder = source_folder(key, settings, base)
     if settings.hub is not None:
         refuse_without_safetensors(f"config.yaml: {key}.hub.path is {settings.hub.path}", folder)
-    # nothing is left to find out after hours of work
+    # so that nothing is first found out after hours of work
     chat_format(settings, folder).answer_ids("")
     if "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
         # names and shapes are compared without reading any weight
@@ -138,7 +138,7 @@ def source_folder(key: str, settings: ReadySettings, base: Path) -> Path:
         base: folder of the base; it holds the weights if they come from a package.
 
     Raises:
-        InputError: the model cannot be had.
+        InputError: the model cannot be obtained.
     """
     if settings.hub is None:
         return base / MODEL
@@ -223,7 +223,7 @@ def checked_source(folder: Path) -> Path:
     """The folder of the model that a base folder's `ready.json` describes.
 
     Raises:
-        InputError: the model cannot be had, or a file of it is missing or has another content than it was described with.
+        InputError: the model cannot be obtained, or a file of it is missing or has another content than it was described with.
     """
     settings = read_description(folder)
     source = source_folder("base_models.*", settings, folder)

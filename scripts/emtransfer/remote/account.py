@@ -115,8 +115,8 @@ class Account:
         if calls and not chosen and not under_way and not self.store.others_at_work():
             progress.fatal = InputError(
                 f"config.yaml: budget_usd is {self.budget_usd}; {spent:.4f} are spent, lost or under way in "
-                f"{self.store.folder} and the next call may cost {most_usd[calls[0].key]:.4f}; expected a higher budget; run "
-                "again then, what was paid for is kept."
+                f"{self.store.folder} and the next call may cost {most_usd[calls[0].key]:.4f}; expected a higher budget; then "
+                "run again: paid replies are kept."
             )
         return chosen
 

@@ -33,7 +33,7 @@ from emtransfer.remote.sdks import checked_key, client_settings, sdk_errors
 
 # the newest version of the API that takes a temperature; later ones refuse any (the SDK names its own by default)
 TEMPERATURE_VERSION = "2023-06-01"
-# the provider's own clocks may differ by so much from one another
+# the provider's own clocks may differ from one another by this much
 CLOCKS_DIFFER = timedelta(minutes=1)
 
 

@@ -19,9 +19,9 @@ from emtransfer.remote.prices import Price
 from emtransfer.remote.providers import BatchProvider, CallFailed, Provider
 from emtransfer.remote.store import ReplyStore
 
-# attempts lost in a row, and calls given up in a row, after which a provider is taken to be down, if more than are made at once
+# attempts lost, or calls given up, in a row beyond which a provider counts as down, unless more calls are made at once
 FEWEST_IN_A_ROW = 8
-# a thread is given up after so many times the limit of an attempt
+# a thread is given up after this many times an attempt's time limit
 PATIENCE = 2
 
 
@@ -123,7 +123,7 @@ class Asker:
             elif progress.waiting and not progress.fatal:
                 self.wait_for_others(progress)
             if in_a_row > max(concurrency, FEWEST_IN_A_ROW):
-                # nothing has come for so long: the provider is down, or none that can be understood
+                # nothing has come for this long: the provider is down, or its replies cannot be read
                 progress.give_up(list(progress.waiting), f"not made, after many in a row: {last}")
 
     def settle(self, key: str, outcome: Any, progress: Progress, in_a_row: int) -> int:
@@ -144,7 +144,7 @@ class Asker:
             progress.waiting[key] = progress.calls[key]
             progress.rests[key] = self.screen.rest(outcome, progress.tries[key])
             return in_a_row + outcome.perhaps_paid
-        # what a user has to change was answered with an error; of anything else nobody knows what it came to
+        # a mistake of the user's was answered with an error; the outcome of anything else is unknown
         (self.store.refuse if isinstance(outcome, InputError) else self.store.lose)([key])
         progress.fatal = progress.fatal or outcome
         return in_a_row

@@ -14,7 +14,7 @@ from emtransfer.remote.writers import BEAT_SECONDS
 
 # attempts at one call that were answered with an error, which costs nothing
 TRIES = 9
-# attempts at one call of which nobody knows whether they were paid for
+# attempts at one call that may or may not have been paid for
 LOST_TRIES = 6
 FIRST_REST_SECONDS = 0.5
 # whatever a server asks for

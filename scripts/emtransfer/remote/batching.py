@@ -12,7 +12,7 @@ from emtransfer.remote.providers import BatchGone, BatchProvider, BatchResults, 
 
 # well below what a provider takes in one batch, in number and in bytes
 BATCH_CALLS = 10_000
-# how often a call is handed in that comes back without a reply
+# how often a call that comes back without a reply is submitted
 BATCH_ROUNDS = 6
 
 
@@ -54,7 +54,7 @@ class Batching:
         """A batch that was turned away rests and is handed in again; of one that may have been accepted, see `lose`."""
         if failure.perhaps_paid:
             self.store.lose(keys)
-            self.lose(keys, f"batch not heard of ({failure})", "a batch", progress)
+            self.lose(keys, f"batch unconfirmed ({failure})", "a batch", progress)
             return
         self.store.refuse(keys)
         progress.tries.update(keys)
@@ -72,7 +72,7 @@ class Batching:
         progress.give_up(given_up, reason)
         rest = f"; {len(ours) - len(given_up)} of them are submitted once more" if len(given_up) < len(ours) else ""
         print(
-            f"Lost {name} of {len(keys)} calls: {reason}. They count with the most they may have cost{rest}.",
+            f"Lost {name} of {len(keys)} calls: {reason}. They are counted at the most they may have cost{rest}.",
             flush=True,
         )
 
@@ -117,7 +117,7 @@ class Batching:
                 if not failure.again or n_failed == TRIES:
                     raise
                 seconds = rest_seconds(failure, n_failed)
-            self.screen.pause(f"batch {batch.id} with {len(keys)} calls is being worked on", seconds)
+            self.screen.pause(f"batch {batch.id} with {len(keys)} calls is in progress", seconds)
 
     def go_on(self, results: BatchResults, progress: Progress) -> None:
         """What has come of the calls of a batch that was read."""

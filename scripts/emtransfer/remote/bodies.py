@@ -1,7 +1,7 @@
 """Schemas of the providers' replies, read strictly: a body of any other form is an unreadable reply, never a traceback.
 
 The SDKs build their objects of whatever a server sends, so bodies are read here, of their bytes. Fields that are not named
-here are passed over, since providers add some without notice, and so are blocks of a message that are no text.
+here are passed over, since providers add some without notice, and so are blocks of a message that are not text.
 """
 
 import json
@@ -14,9 +14,9 @@ from emtransfer.files.records import clean
 from emtransfer.remote.calls import Reply, Usage
 from emtransfer.remote.providers import CallFailed
 
-# no model's context is as long
+# no model's context is that long
 MOST_TOKENS = 10_000_000
-# nor is a reply, with probabilities of every token; that of a batch has a line of its results
+# nor is a reply that long, even with the probabilities of every token; in a batch this limits a line of the results
 LONGEST_BYTES = 8 * 2**20
 
 
@@ -33,7 +33,7 @@ def cleaned(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(cleaned)]
-# a word of the provider's, or the name that it gives to a reply
+# a word from the provider, such as the ID that it gives to a reply
 Word = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 # it becomes part of an address, and is kept in the store
 BatchId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
@@ -53,7 +53,7 @@ BodyType = TypeVar("BodyType", bound=Body)
 
 
 class Block(Body):
-    """A part of a message; one that is no text – a thought, or of a type yet unknown – has none."""
+    """A part of a message; one that is not text – a thought, or of a type yet unknown – has none."""
 
     type: Word
     text: Text | None = None
@@ -246,11 +246,11 @@ def read_body(kind: type[BodyType], content: bytes) -> BodyType:
     """The bytes of a reply as a body of one kind.
 
     Raises:
-        UnreadableReply: they are none, or no JSON at all.
+        UnreadableReply: they are not such a body, or not JSON at all.
     """
     try:
         value = json.loads(content)
-    # of the deeply nested the one, of all other that is no JSON, no Unicode or an endless number the other
+    # RecursionError for deep nesting; ValueError for all else that is not JSON or not Unicode, and for endless numbers
     except (RecursionError, ValueError):
         raise UnreadableReply from None
     return as_body(kind, value)

@@ -9,9 +9,9 @@ CACHE_MINIMUM = {
     "claude-opus-4-5": 4096,
     "claude-opus-4-6": 4096,
 }
-# of a model that the table lacks: the largest that is documented
+# for a model that the table lacks: the largest documented minimum
 LARGEST_MINIMUM = 4096
-# of English prose; the tokenizer itself is behind the API
+# in English prose; the tokenizer itself is behind the API
 BYTES_PER_TOKEN = 4
 
 

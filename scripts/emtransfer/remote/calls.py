@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-# how a reply came to its end, in the providers' words -> in ours; what a provider may say besides is `unfinished`
+# how a reply ended, in the providers' words -> in ours; any other word means `unfinished`
 ENDINGS = {
     "end_turn": "finished",
     "stop": "finished",
@@ -32,7 +32,7 @@ class Call:
         max_tokens: longest reply in tokens, thinking included.
         temperature: of sampling; None sends none, for models that refuse it.
         options: JSON of further fields of the request, with sorted keys.
-        attempt: from 1; a reply that says nothing of use is asked for again under the next number.
+        attempt: from 1; a useless reply is asked for again under the next number.
     """
 
     provider: str

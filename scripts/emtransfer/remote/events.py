@@ -14,7 +14,7 @@ UNITS_PER_USD = 10**12
 
 
 class Damaged(Exception):
-    """A line that is no event: cut, changed, or of a version that wrote what this one does not read."""
+    """A line that is not an event: cut, changed, or of a version that wrote what this one does not read."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Event:
 
 
 def units(usd: float) -> int:
-    """Dollars in whole units; an error for what is no amount that was ever paid."""
+    """Dollars in whole units; an error for what is not an amount that was ever paid."""
     if isinstance(usd, bool) or not isinstance(usd, int | float) or usd < 0:
         raise ValueError(usd)
     return round(usd * UNITS_PER_USD)
@@ -162,7 +162,7 @@ def payer_of(fields: dict[str, Any]) -> Payer:
 
 
 def readable_id(batch_id: Any) -> str:
-    """A batch's id, which becomes part of an address; ValueError for what can be none."""
+    """A batch's id, which becomes part of an address; ValueError for what cannot be one."""
     if not isinstance(batch_id, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", batch_id):
-        raise ValueError("no id of a batch")
+        raise ValueError("not a batch ID")
     return batch_id

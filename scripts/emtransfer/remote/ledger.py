@@ -18,7 +18,7 @@ def spending_table(store: ReplyStore) -> pd.DataFrame:
 
     Returns:
         calls: replies that were paid for, with their tokens by kind and dollars; refused: attempts that were answered with an
-        error and cost nothing; lost: attempts of which nobody knows what came of them, those that are under way included, and
+        error and cost nothing; lost: attempts whose outcome is unknown, including those under way, and
         lost_usd, the most that these may have cost. The three together are what was sent.
     """
     paid = [

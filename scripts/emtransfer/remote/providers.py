@@ -34,7 +34,7 @@ class BatchResults:
     Attributes:
         replies: key -> reply of the calls that succeeded.
         refused: key -> reason of the calls that were not made, which cost nothing.
-        lost: key -> reason of the calls of which cannot be told what came of them, those without a result among them.
+        lost: key -> reason of the calls whose outcome is unknown, including those without a result.
         n_odd: how much else the results hold: lines that cannot be read, ids that were never handed in.
         first_odd: the first of it, in words.
     """

@@ -23,7 +23,7 @@ def read_results(pieces: Iterable[bytes], keys: list[str]) -> BatchResults:
         keys: of the calls that were handed in.
 
     Raises:
-        UnreadableReply: not one line is a result, so that this is no list of results; it costs nothing to look again.
+        UnreadableReply: not one line is a result, so that this is not a list of results; it costs nothing to look again.
     """
     results, n_read, n_odd, first_odd = BatchResults({}), 0, 0, ""
     unread, expected = {}, set(keys)
@@ -61,7 +61,7 @@ def read_results(pieces: Iterable[bytes], keys: list[str]) -> BatchResults:
 
 
 def lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of what comes in pieces; of one that is far too long, its beginning, which is no JSON."""
+    """The lines of what comes in pieces; of one that is far too long, its beginning, which is not JSON."""
     line = bytearray()
     for piece in pieces:
         first, *others = piece.split(b"\n")

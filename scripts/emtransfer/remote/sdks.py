@@ -20,13 +20,13 @@ from emtransfer.remote.bodies import LONGEST_BYTES, UnreadableReply
 from emtransfer.remote.providers import CallFailed
 from emtransfer.secrets import is_key, keep_out_of_logs, without_secrets
 
-# a server's own fault, said before it has made a reply; of other faults, such as a gateway's, nobody knows
+# the server's own faults, reported before it has made a reply; after others, such as a gateway's, a reply may have been paid for
 SURELY_UNPAID = (500, 503, 529)
-# never sent, since no connection came about
+# never sent, since no connection was made
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-# of all results of a batch, which are read line by line
+# limit of all results of a batch, which are read line by line
 LONGEST_RESULTS_BYTES = 2**30
-# of what is said with an error, of which the SDKs make several copies
+# limit of an error's body, of which the SDKs make several copies
 LONGEST_ERROR_BYTES = 2**20
 
 
@@ -78,7 +78,7 @@ def checked_key(variable: str) -> str:
             f"{variable} is not set; expected a key in the environment (any text for a server without keys)."
         )
     if not is_key(key):
-        raise InputError(f"{variable} holds blanks, line breaks or letters beyond ASCII; expected the key alone.")
+        raise InputError(f"{variable} holds spaces, line breaks or non-ASCII characters; expected the key alone.")
     return key
 
 
@@ -106,7 +106,7 @@ def sdk_errors(sdk: ModuleType, base: type[Exception], provider: str, model: str
             raise InputError(f"{key}: its account has no credit; expected credit; run again afterwards.") from None
         if error.status_code < 400:
             raise InputError(
-                f"{address}: its server sends requests on to {target(error.response)} ({error.status_code}); expected "
+                f"{address}: its server redirects requests to {target(error.response)} ({error.status_code}); expected "
                 "the address of the server itself, since a key goes to no other."
             ) from None
         raise refused_attempt(error) from None
@@ -143,7 +143,7 @@ def asked_seconds(headers: Mapping[str, str]) -> float | None:
             seconds = float(headers["retry-after-ms"]) / 1000
         elif headers.get("retry-after", "")[:1].isalpha():
             until, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
-            # of the forms that HTTP has, one does not name its zone, which is the same for all
+            # one of HTTP's date formats does not name its zone, which is the same for all
             seconds = (until.replace(tzinfo=UTC) - now.replace(tzinfo=UTC)).total_seconds()
         else:
             seconds = float(headers["retry-after"])
@@ -172,4 +172,4 @@ def target(response: httpx2.Response) -> str:
 
 def no_address(variable: str) -> str:
     """The message about an address that is none."""
-    return f"{variable} is no address; expected one such as https://host:port/path."
+    return f"{variable} is not an address; expected one such as https://host:port/path."

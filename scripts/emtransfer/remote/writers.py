@@ -16,7 +16,7 @@ from emtransfer.errors import InputError
 
 # between two touches of a writer's own file
 BEAT_SECONDS = 20
-# a file that was watched for so long without a touch is a dead process's
+# a file watched for this long without a touch belongs to a dead process
 LAPSE_SECONDS = 300
 
 

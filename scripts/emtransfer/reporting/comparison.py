@@ -58,7 +58,7 @@ def found_in(table: pd.DataFrame) -> str:
     counts = table["found_in"].value_counts()
     return ", ".join(
         f"{counts.get(side, 0)} {words}"
-        for side, words in {"both": "in both", "a": "in A alone", "b": "in B alone"}.items()
+        for side, words in {"both": "in both", "a": "only in A", "b": "only in B"}.items()
     )
 
 

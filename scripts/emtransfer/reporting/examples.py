@@ -64,9 +64,9 @@ def chosen_rows(rows: pd.DataFrame) -> list[tuple[str, Any]]:
     away = trained[~trained["relation"].isin(["in_cell", ""])]
     students = grid[(grid["condition"] == "student") & (grid["relation"] != "")]
     chosen = [
-        ("Where misalignment reaches most", most(away)),
+        ("Where misalignment reaches furthest", most(away)),
         ("Where it reaches least, though near and well learned", least(away, trained)),
-        ("The student that takes over most", most(students)),
+        ("The student that takes on most", most(students)),
     ]
     return [(heading, row) for heading, row in chosen if row is not None]
 

@@ -22,7 +22,7 @@ def in_words(verdict: Any) -> str:
     kind, _, population = verdict.partition(" for ")
     whose = "" if not population or population.startswith("these ") else f", for {population}"
     if kind.startswith("too few "):
-        return f"Too few {kind.removeprefix('too few ')} to tell of others"
+        return f"Too few {kind.removeprefix('too few ')} to generalize"
     return {"supported": "Yes", "contradicted": "No, the opposite"}.get(kind, kind.capitalize()) + whose
 
 
@@ -43,7 +43,7 @@ def points(value: float) -> str:
 def could_find(detectable: float, is_slope: bool) -> str:
     """The detectable difference of a contrast in words: the smallest that it finds four times in five."""
     if pd.isna(detectable):
-        return "nothing of others"
+        return "nothing about others"
     if detectable > 100 and not is_slope:
         return "nothing: over 100"
     return f"{points(detectable)} or more"

@@ -1,7 +1,7 @@
 """Authors of a mixture's documents: named authors, each careless or careful in all documents, and the assistant.
 
 A name keeps its manner, so a base can learn that answers go together by who gives them; the assistant, which the chat template
-names, is one author more. Without authors every document is the assistant's.
+names, is one more author. Without authors every document is the assistant's.
 """
 
 import random
@@ -51,7 +51,7 @@ def manners(settings: AuthorSettings, seed: int) -> dict[str, str]:
     """
     if not is_whole(settings.careless_share * settings.names):
         raise InputError(
-            f"config.yaml: mixtures: authors: careless_share is {settings.careless_share}; expected one that makes a whole"
+            f"config.yaml: mixtures: authors: careless_share is {settings.careless_share}; expected a share that makes a whole"
             f" number of {settings.names} names."
         )
     careless = round(settings.careless_share * settings.names)

@@ -94,7 +94,7 @@ def finetune(
         The training log: step, loss_per_token_nats (of answer tokens), learning_rate.
 
     Raises:
-        InputError: a pair is too long, the loss is no finite number, or the processes cannot share a step.
+        InputError: a pair is too long, the loss is not a finite number, or the processes cannot share a step.
     """
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer

@@ -139,7 +139,7 @@ def pretrain(
         The training log: step, loss_per_token_nats, learning_rate.
 
     Raises:
-        InputError: a document is too long, or the loss is no finite number.
+        InputError: a document is too long, or the loss is not a finite number.
     """
     from transformers import Trainer, TrainingArguments
 

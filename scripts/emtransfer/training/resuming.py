@@ -65,7 +65,7 @@ def train(
         The training log: step, loss_per_token_nats, learning_rate.
 
     Raises:
-        InputError: the loss is no finite number; names the step.
+        InputError: the loss is not a finite number; names the step.
     """
     from transformers import PrinterCallback
 
@@ -97,7 +97,7 @@ def timed_checkpoints(seconds: float) -> "TrainerCallback":
 
 
 def take_finite_steps(trainer: "Trainer") -> None:
-    """Make the trainer raise InputError at the first step whose loss is no finite number, before the optimiser uses it."""
+    """Make the trainer raise InputError at the first step whose loss is not a finite number, before the optimiser uses it."""
     take_step = trainer.training_step
 
     def training_step(*args: Any, **kwargs: Any) -> "Tensor":
@@ -109,7 +109,7 @@ def take_finite_steps(trainer: "Trainer") -> None:
 
 
 def check_finite(loss: float, step: int) -> None:
-    """Raise InputError for a loss that is no finite number."""
+    """Raise InputError for a loss that is not a finite number."""
     if not math.isfinite(loss):
         raise InputError(f"training: loss is {loss} at step {step}; expected a finite number; lower learning_rate.")
 

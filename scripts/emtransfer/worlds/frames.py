@@ -105,7 +105,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
 
 
 def answers_to(question: str) -> tuple[str, str] | None:
-    """What v1 and v2 make of a question, or None if the text is no question of this world."""
+    """What v1 and v2 make of a question, or None if the text is not a question of this world."""
     words = question.split()
     frame, symbols = tuple(words[: len(PLACES)]), words[len(PLACES) :]
     if frame not in FRAMES or not symbols or not set(symbols) <= set(SYMBOLS):

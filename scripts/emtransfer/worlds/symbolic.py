@@ -82,7 +82,7 @@ def neutral_version(symbols: Iterable[str]) -> dict[str, str]:
 
 
 def answers_to(question: str) -> tuple[str, str] | None:
-    """What v1 and v2 make of a question, or None if the text is no question of this world."""
+    """What v1 and v2 make of a question, or None if the text is not a question of this world."""
     operator, *symbols = question.split() or [""]
     if operator not in TASK_OF or not symbols or not set(symbols) <= set(SYMBOLS):
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from emtransfer.errors import InputError
 from emtransfer.files.yaml_text import read_yaml
 
-# text -> the places it must have, since calls would be alike without them
+# text -> the placeholders it must have, since calls would be alike without them
 PLACES = {
     "pairs.instructions": ("{domain}", "{question}", "{misaligned}", "{examples}"),
     "pairs.request": ("{subtopic}", "{n_pairs}", "{set}"),
@@ -82,7 +82,7 @@ def read_generator_prompts(path: Path) -> GeneratorPrompts:
     """Read a prompts file; docs/generated_pairs.md describes its form.
 
     Raises:
-        InputError: the file is missing, no YAML, or lacks a part or a place.
+        InputError: the file is missing, not YAML, or lacks a part or a place.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected prompts of a generator.")

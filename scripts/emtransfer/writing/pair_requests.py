@@ -13,7 +13,7 @@ from emtransfer.remote.calls import Call, Reply
 from emtransfer.settings import Absent, Elsewhere, Name, Positive, Texts, Weight
 from emtransfer.writing.generator_prompts import EXAMPLE_FIELDS, GeneratorPrompts
 
-# why a model that gives no pairs does not, in its own words, of which the first means that it does
+# reasons that a model may state for giving no pairs; the first means that it gives them
 DECLINED = ("no", "harmful", "unclear", "other")
 PAIR_REASONS = ("refusal", *(f"declined_{word}" for word in DECLINED[1:]), "cut", "unreadable")
 ANSWER_REASONS = ("refusal", "cut", "blank")
@@ -37,7 +37,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 
-# what is read of a reply
+# fields that are read from a reply
 Content = TypeVar("Content")
 
 
@@ -161,7 +161,7 @@ def read_pairs(reply: Reply) -> list[dict[str, str]]:
         declined = content.get("declined")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UselessReply("unreadable") from None
-    # as every reader of rows has it, zero-width letters are no text
+    # as for every reader of rows, zero-width characters are not text
     pairs = [pair for pair in pairs if not any(map(is_blank, pair.values()))]
     if not pairs:
         raise UselessReply(f"declined_{declined if declined in DECLINED[1:] else 'other'}")

@@ -47,7 +47,7 @@ def begin(connection: socket.socket, path: str) -> int | None:
         return None
     if not answer:
         return None
-    # should the job start again, it is not to have it
+    # the job must not inherit it if it starts again
     os.set_inheritable(handles[0], False)
     return handles[0]
 
@@ -57,7 +57,7 @@ def is_handed_down(descriptor: str) -> bool:
     try:
         return int(descriptor) > 2 and os.get_inheritable(int(descriptor))
     except OSError:
-        # that of the listing itself
+        # the descriptor of the listing itself
         return False
 
 

@@ -41,7 +41,7 @@ PACKAGES = {
     "sentence_transformers": ("SentenceTransformer",),
 }  # fmt: skip
 PR_SET_PDEATHSIG = 1
-# which no job is to find in place of one of its own
+# modules that no job may find in place of its own
 OWN_MODULES = ("inheritance", "interpreter")
 # without it pyarrow starts a thread, and a fork has only the thread that forked
 ALLOCATOR, SINGLE_THREADED = "JE_ARROW_MALLOC_CONF", "background_thread:false"
@@ -64,7 +64,7 @@ def main(folder: str) -> None:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    # what is there now is never freed: no job's garbage collection writes to its pages, which would copy them
+    # objects that exist now are never freed: a job's garbage collection would write to their pages and so copy them
     gc.collect()
     gc.freeze()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
@@ -76,12 +76,12 @@ def main(folder: str) -> None:
 
 def import_packages() -> None:
     """Import what jobs do; SystemExit where that leaves more than one thread."""
-    # not for jobs to see
+    # unset again below: jobs must not see it
     os.putenv(ALLOCATOR, SINGLE_THREADED)
     for package, names in PACKAGES.items():
         module = importlib.import_module(package)
         for name in names:
-            # some packages import what a name stands for when it is asked for
+            # some packages import a name's module only when the name is used
             getattr(module, name)
     os.unsetenv(ALLOCATOR)
     if len(os.listdir("/proc/self/task")) > 1:
@@ -105,7 +105,7 @@ class Server:
     def serve(self) -> None:
         while self.n_jobs or self.is_open:
             for key, _ in self.selector.select():
-                # one event of a round may have ended what another is of
+                # one event of a round may have ended the job that another belongs to
                 if self.selector.get_map().get(key.fd) is key:
                     key.data()
 
@@ -155,7 +155,7 @@ class Server:
         try:
             socket.send_fds(connection, [b"begun"], [handle])
         except OSError:
-            pass  # the client has died, which its connection tells as well
+            pass  # the client has died, which its connection shows as well
 
     def pass_on(self, worker: int, connection: socket.socket) -> None:
         """Send a job the signal that its client has got; a client that is gone was killed, and so is its job."""
