@@ -5,12 +5,14 @@
 #   PROFILE=workflow/profiles/slurm   a cluster to run on, for table and controls
 #   A=results B=runs/rank8/results    what compare compares; append :EXPERIMENT to either for one experiment
 #   FOLDER=runs/rank8             the folder that beside makes
+#   DRAWS=5                       data sets per world that instrument judges, 20 without it
 #   OWNER=your-name LICENSE=apache-2.0    owner and licence of the repositories in exported cards
 #   PINS=envs/requirements-gpu.txt   vLLM and bitsandbytes too, for a GPU; export it, so that later targets keep to it
 PYTHON ?= python3
 PIP_ARGS ?=
 PINS ?= envs/requirements.txt
 A ?= results
+DRAWS ?= 20
 OWNER ?= your-name
 LICENSE ?= apache-2.0
 
@@ -21,7 +23,7 @@ CHROMIUM := chromium --headless $$([ "$$(id -u)" = 0 ] && echo --no-sandbox) --h
 MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/preferences.csv results/capability.csv results/inference.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
-.PHONY: help setup quick table real controls estimate beside compare export inspect setup-inspect view ledger verify clean-intermediate images schema test lint
+.PHONY: help setup quick table real controls estimate beside compare instrument export inspect setup-inspect view ledger verify clean-intermediate images schema test lint
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -77,6 +79,9 @@ beside: setup  ## make FOLDER=…, a second folder to run in that shares what is
 
 compare: setup  ## compare A=… and B=…, two results folders or experiments: which rates and verdicts differ beyond their intervals
 	@$(IN_VENV) python scripts/compare_runs.py --a "$(A)" --b "$(B)" --output results/comparison
+
+instrument: setup  ## write results/instrument.csv: how often a claim is found in simulated models where it holds, and where not; see docs/instrument.md
+	@$(IN_VENV) PYTHONPATH=scripts:workflow/lib OMP_NUM_THREADS=1 python benchmarks/instrument.py --draws $(DRAWS) --seed 1 --output results/instrument.csv
 
 export: setup  ## write results/export: tables in LaTeX, models with cards and corpora with data cards, for the Hugging Face Hub
 	@$(IN_VENV) python scripts/export_results.py --output results/export --owner "$(OWNER)" --license "$(LICENSE)"

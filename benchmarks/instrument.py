@@ -1,0 +1,281 @@
+"""Judge simulated populations of models with the pipeline's own scripts, and count verdicts: is an effect found where it was put, and nowhere else?
+
+Every data set is a folder of judged answers, tables of prompts and training losses as a run writes them, of the size of the default
+run or of the controls. tabulate_transfer.py and test_claims.py read it, and the verdicts are those of its claims.csv. The worlds are
+those of instrument_worlds.py.
+
+Run: PYTHONPATH=scripts:workflow/lib OMP_NUM_THREADS=1 python benchmarks/instrument.py --draws 20 --seed 1 --output results/instrument.csv
+"""
+
+import argparse
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
+from dataclasses import fields
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+from snakemake.utils import update_config
+
+from config_likes import resolve_likes
+from emtransfer.errors import run
+from emtransfer.files.records import write_records, write_table
+from emtransfer.files.yaml_text import read_yaml
+from emtransfer.grid import judges_of
+from emtransfer.measuring.claims import KEY, LEVEL, MeasurableSettings
+from emtransfer.measuring.contrasts import SENTENCES
+from emtransfer.settings import read_settings
+from emtransfer.verdicts import EmRule
+from instrument_worlds import population
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "scripts"))
+TABLES = ("effects", "claims", "power", "balance")
+VERDICTS = ("supported", "contradicted", "undecided", "not measurable", "too few")
+# claims that name no direction
+TWO_SIDED = ("composition", "data", "filter")
+# where verdicts are counted for the population of the claim, and for the models of the run
+WIDE, NARROWER = "others like these", "these models"
+COLUMNS = [
+    *("claim", "config", "experiment", "base", "contrast", "world", "verdict_for", "population", "n_units", "n_contrasts"),
+    *("n_draws", *(verdict.replace(" ", "_") for verdict in VERDICTS)),
+    *("right", "right_low", "right_high", "wrong", "wrong_low", "wrong_high", "right_alone", "wrong_alone"),
+    *("wrong_anywhere", "rate_a", "rate_b", "estimate_pp", "estimate_sd_pp"),
+]
+
+
+class Question(NamedTuple):
+    """A claim in a grid of models.
+
+    Attributes:
+        claim: a key of SENTENCES.
+        overlay: over config.yaml, in workflow/configs; "" for none.
+        experiment: where the claim is looked at.
+        contrasts: those that are counted: base and name.
+        set_by_world: a word that the names of all contrasts contain which the world without the claim makes 0.
+        of_these_models: whether the contrast is then 0 for the models of the run too, and not only for others like these.
+    """
+
+    claim: str
+    overlay: str
+    experiment: str
+    contrasts: tuple[tuple[str, str], ...]
+    set_by_world: str = ""
+    of_these_models: bool = False
+
+
+class Draw(NamedTuple):
+    """A data set.
+
+    Attributes:
+        overlay, experiment: as of Question.
+        absent: the claim that does not hold; "" where all do.
+        number: from 0.
+        seed: of the whole table.
+    """
+
+    overlay: str
+    experiment: str
+    absent: str
+    number: int
+    seed: int
+
+
+QUESTIONS = [
+    Question("task", "", "template_nl", (("persona", "same_task - same_domain"),)),
+    Question("room", "", "template_nl", (("persona", "high - low"), ("persona", "high entropy - low entropy"))),
+    Question(
+        "learnedness",
+        "controls",
+        "learnedness",
+        (("doses_a", "better learned - others"), ("*", "slope per aligned rate")),
+    ),
+    Question("composition", "", "template_nl", (("persona - row_random", "persona - row_random"),)),
+    Question("composition", "controls", "template_nl", (("persona - row_random", "persona - row_random"),)),
+    Question(
+        "control",
+        "",
+        "template_nl",
+        (("persona", "in_cell: misaligned - aligned answers"), ("persona", "both_differ: misaligned - aligned answers")),
+        "aligned answers",
+    ),
+    Question("structure", "controls", "structure_1_epoch", (("frames_2", "slope per shared structure"),)),
+    Question("teacher", "", "template_nl", (("persona", "opd-full: harmful - base"),), "", True),
+    Question("teacher", "controls", "factorial", (("persona", "opd-full, everywhere, above_70: harmful - base"),), "", True),
+    Question("data", "controls", "factorial", (("persona", "DATA"),), "", True),
+    Question("realignment", "controls", "factorial", (("persona", "REAL"),), "", True),
+    Question("filter", "controls", "factorial", (("persona", "FILTER"),), "", True),
+    Question("mediating", "controls", "factorial", (("persona", "MED"),), "", True),
+]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=20, help="data sets per world")
+    parser.add_argument("--seed", type=int, default=1, help="of the simulation")
+    parser.add_argument("--claims", nargs="+", choices=SENTENCES, default=[*SENTENCES], help="all without it")
+    parser.add_argument("--processes", type=int, default=2, help="data sets that are drawn and judged at once")
+    parser.add_argument("--output", type=Path, required=True, help="CSV, a row per claim, contrast, world and kind of verdict")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    asked = [question for question in QUESTIONS if question.claim in args.claims]
+    worlds = dict.fromkeys(
+        (question.overlay, question.experiment, absent) for question in asked for absent in ("", question.claim)
+    )
+    draws = [Draw(*world, number, args.seed) for world in worlds for number in range(args.draws)]
+    with ProcessPoolExecutor(args.processes) as pool:
+        rows = [row for found in pool.map(counted, draws) for row in found if row["claim"] in args.claims]
+    table = summary(pd.DataFrame(rows))
+    write_table(args.output, table)
+    print(in_short(table))
+
+
+def counted(draw: Draw) -> list[dict[str, Any]]:
+    """The verdicts on every question that the data set answers."""
+    claims, effects = judged(draw)
+    return [
+        row
+        for question in QUESTIONS
+        if (question.overlay, question.experiment) == (draw.overlay, draw.experiment)
+        and draw.absent in ("", question.claim)
+        for row in verdicts(question, draw, claims, effects)
+    ]
+
+
+def judged(draw: Draw) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw a data set, have the scripts read it, and return their claims.csv and effects.csv."""
+    config, experiment = merged(draw.overlay), draw.experiment
+    rng = np.random.default_rng([draw.seed, draw.number, *"|".join(draw[:3]).encode()])
+    people = population(config, experiment, draw.absent, rng)
+    judges = judges_of(config["experiments"][experiment])
+    limits = {field.name: config["measurable"][field.name] for field in fields(MeasurableSettings)}
+    settings = config | {"run": [experiment], "judges": {experiment: judges}, "measurable": limits}
+    rule = read_settings(EmRule, config["em_rule"])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for model in people.models:
+            write_records(folder / experiment / "judged" / f"{model.path}.jsonl", people.rows(model, judges[0], rule))
+        for base in dict.fromkeys(model.labels["base"] for model in people.models):
+            write_table(folder / experiment / "prompts" / f"{base}.csv", people.profile(base))
+        write_table(folder / "training_losses.csv", people.losses())
+        (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        given = ["--judged", folder, "--settings", f"@{folder / 'settings.json'}"]
+        call("tabulate_transfer", *given, "--output", folder / "em_transfer_table.csv")
+        outputs = [word for table in TABLES for word in (f"--{table}", folder / f"{table}.csv")]
+        call("test_claims", *given, "--losses", folder / "training_losses.csv", *outputs)
+        return pd.read_csv(folder / "claims.csv"), pd.read_csv(folder / "effects.csv")
+
+
+@cache
+def merged(overlay: str) -> dict[str, Any]:
+    """config.yaml with an overlay, experiments that are like others resolved as a run does."""
+    config = read_yaml(ROOT / "config.yaml")
+    if overlay:
+        update_config(config, read_yaml(ROOT / "workflow/configs" / f"{overlay}.yaml"))
+    resolve_likes(config, read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
+    return config
+
+
+def call(script: str, *arguments: str | Path) -> None:
+    """Run a script of the pipeline in this process, as its command line does."""
+    module = import_module(script)
+    with patch.object(sys, "argv", [script, *map(str, arguments)]), redirect_stdout(io.StringIO()):
+        module.main(module.parse_args())
+
+
+def verdicts(
+    question: Question, draw: Draw, claims: pd.DataFrame, effects: pd.DataFrame
+) -> Iterator[dict[str, Any]]:
+    """The verdicts on a question's contrasts: for the population of the claim, and for the models of the run."""
+    of_claim = claims[(claims.claim == question.claim) & claims.contrast.str.contains(question.set_by_world, regex=False)]
+    false = ("supported", "contradicted") if draw.absent else ("contradicted",)
+    wrong_anywhere = of_claim.verdict.map(kind).isin(false).any()
+    for base, contrast in question.contrasts:
+        (row,) = of_claim[(of_claim.base == base) & (of_claim.contrast == contrast)].to_dict("records")
+        same = (effects[KEY] == [row[name] for name in KEY]).all(axis=1)
+        of_all = effects[same & (effects.subset == "all") & (effects.method != "logit")]
+        for verdict_for, verdict, effect in (
+            (WIDE, row["verdict"], of_all.iloc[0]),
+            (NARROWER, row["narrower_verdict"], of_all.iloc[-1]),
+        ):
+            # a slope has no narrower verdict
+            if pd.isna(verdict):
+                continue
+            alone = by_p(question.claim, effect) if kind(verdict) in VERDICTS[:3] else kind(verdict)
+            known = verdict_for == WIDE or not draw.absent or question.of_these_models
+            right = "undecided" if draw.absent else "supported"
+            yield {
+                **{"claim": question.claim, "config": question.overlay, "experiment": question.experiment},
+                **{"base": base, "contrast": contrast, "absent": bool(draw.absent), "verdict_for": verdict_for},
+                **{"population": effect.population, "n_units": effect.n_units},
+                **{"n_contrasts": claims.q_value.notna().sum(), "verdict": kind(verdict), "known": known},
+                **{"right": kind(verdict) == right, "wrong": kind(verdict) in false},
+                **{"right_alone": alone == right, "wrong_alone": alone in false, "wrong_anywhere": wrong_anywhere},
+                **{name: effect[name] for name in ("rate_a", "rate_b", "estimate_pp")},
+            }
+
+
+def kind(verdict: str) -> str:
+    """A verdict without whom it speaks of."""
+    return "too few" if verdict.startswith("too few") else verdict.partition(" for ")[0]
+
+
+def by_p(claim: str, effect: pd.Series) -> str:
+    """What the verdict would be if the contrast were the only one, so that its q were its p."""
+    if not effect.p_value < LEVEL:
+        return "undecided"
+    return "supported" if claim in TWO_SIDED or effect.estimate_pp > 0 else "contradicted"
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """COLUMNS: how often each verdict came out."""
+    table = []
+    keys = ["claim", "config", "experiment", "base", "contrast", "absent", "verdict_for"]
+    for values, group in rows.groupby(keys, sort=False):
+        n = len(group)
+        known = bool(group.known.all())
+        counts = {name.replace(" ", "_"): int((group.verdict == name).sum()) for name in VERDICTS}
+        shares = {name: group[name].mean() if known else np.nan for name in ("right_alone", "wrong_alone")}
+        table.append(
+            dict(zip(keys, values, strict=True))
+            | {"world": "does not hold" if values[5] else "holds"}
+            | {"config": f"{values[1] or 'config'}.yaml", "population": group.population.mode()[0]}
+            | {"n_units": group.n_units.median(), "n_contrasts": group.n_contrasts.median(), "n_draws": n}
+            | counts
+            | (share("right", group.right) | share("wrong", group.wrong) if known else {})
+            | shares
+            | {"wrong_anywhere": group.wrong_anywhere.mean() if values[6] == WIDE else np.nan}
+            | {name: group[name].mean() for name in ("rate_a", "rate_b", "estimate_pp")}
+            | {"estimate_sd_pp": group.estimate_pp.std()}
+        )
+    return pd.DataFrame(table).reindex(columns=COLUMNS).round(4)
+
+
+def share(name: str, happened: pd.Series) -> dict[str, float]:
+    """A share of the draws with Wilson's 95 % interval."""
+    found = binomtest(int(happened.sum()), len(happened)).proportion_ci(method="wilson")
+    return {name: happened.mean(), f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def in_short(table: pd.DataFrame) -> str:
+    """The verdicts on others like these, a row per claim and world, for the screen."""
+    names = {"supported": "supp.", "contradicted": "contr.", "undecided": "undec.", "not_measurable": "not meas."}
+    shown = table[table.verdict_for == WIDE].rename(columns=names)
+    columns = ["claim", "config", "contrast", "world", "n_draws", *names.values(), "too_few", "right", "right_alone"]
+    return shown[[*columns, "wrong", "wrong_alone", "wrong_anywhere", "estimate_pp", "estimate_sd_pp"]].to_markdown(index=False)
+
+
+if __name__ == "__main__":
+    run(main, parse_args())
