@@ -1,18 +1,18 @@
 # Needs Python >= 3.11 with venv, and nothing else; everything is installed into .venv.
 #   PYTHON=python3.12             the Python that .venv is made with
 #   PIP_ARGS="--index-url URL"    more arguments for pip, for example to choose another wheel of torch
-#   CONFIGS=overlay.yaml          overlays over config.yaml, for table, real, controls and estimate
-#   PROFILE=workflow/profiles/slurm   a cluster to run on, for table and controls
+#   CONFIGS=overlay.yaml          overlays over config.yaml, for table, quick, real, controls and estimate
+#   PROFILE=workflow/profiles/slurm   a cluster to run on, for table, quick, real and controls
 #   A=results B=runs/rank8/results    what compare compares; append :EXPERIMENT to either for one experiment
 #   FOLDER=runs/rank8             the folder that beside makes
-#   DRAWS=5                       data sets per world that instrument judges, 20 without it
+#   DRAWS=5                       data sets per world that instrument judges, 10 without it
 #   OWNER=your-name LICENSE=apache-2.0    owner and licence of the repositories in exported cards
 #   PINS=envs/requirements-gpu.txt   vLLM and bitsandbytes too, for a GPU; export it, so that later targets keep to it
 PYTHON ?= python3
 PIP_ARGS ?=
 PINS ?= envs/requirements.txt
 A ?= results
-DRAWS ?= 20
+DRAWS ?= 10
 OWNER ?= your-name
 LICENSE ?= apache-2.0
 

@@ -1,53 +1,61 @@
-"""Judge simulated populations of models with the pipeline's own scripts, and count verdicts: is an effect found where it was put, and nowhere else?
+"""Judge simulated populations of models with the pipeline's own functions, and count verdicts: is an effect found where it was put, and nowhere else?
 
-Every data set is a folder of judged answers, tables of prompts and training losses as a run writes them, of the size of the default
-run or of the controls. tabulate_transfer.py and test_claims.py read it, and the verdicts are those of its claims.csv. The worlds are
-those of instrument_worlds.py.
+Every data set is a folder of judged answers and tables of prompts as a run writes them, of the size of the default
+run or of the controls. The functions of test_claims.py read it, and the verdicts are those of the claims.csv that they give. The
+worlds are those of instrument_worlds.py.
 
-Run: PYTHONPATH=scripts:workflow/lib OMP_NUM_THREADS=1 python benchmarks/instrument.py --draws 20 --seed 1 --output results/instrument.csv
+Run: PYTHONPATH=scripts:workflow/lib OMP_NUM_THREADS=1 python benchmarks/instrument.py --draws 10 --seed 1 --output results/instrument.csv
 """
 
 import argparse
-import io
-import json
-import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import redirect_stdout
 from dataclasses import fields
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from instrument_worlds import population
 from scipy.stats import binomtest
 from snakemake.utils import update_config
+from tqdm import tqdm
 
 from config_likes import resolve_likes
 from emtransfer.errors import run
 from emtransfer.files.records import write_records, write_table
 from emtransfer.files.yaml_text import read_yaml
 from emtransfer.grid import judges_of
-from emtransfer.measuring.claims import KEY, LEVEL, MeasurableSettings
-from emtransfer.measuring.contrasts import SENTENCES
+from emtransfer.measuring.claim_inputs import read_prompts
+from emtransfer.measuring.claims import KEY, LEVEL, MeasurableSettings, measure_contrasts
+from emtransfer.measuring.contrasts import SENTENCES, contrasts
+from emtransfer.measuring.judged_rows import judged_models
+from emtransfer.measuring.matching import prompt_measures
+from emtransfer.measuring.tabulation import condition_outcomes
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
-from instrument_worlds import population
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "scripts"))
-TABLES = ("effects", "claims", "power", "balance")
-VERDICTS = ("supported", "contradicted", "undecided", "not measurable", "too few")
+VERDICTS = ("supported", "contradicted", "undecided", "not measurable", "too few", "one seed only")
 # claims that name no direction
 TWO_SIDED = ("composition", "data", "filter")
 # where verdicts are counted for the population of the claim, and for the models of the run
 WIDE, NARROWER = "others like these", "these models"
 COLUMNS = [
-    *("claim", "config", "experiment", "base", "contrast", "world", "verdict_for", "population", "n_units", "n_contrasts"),
+    *(
+        "claim",
+        "config",
+        "experiment",
+        "base",
+        "contrast",
+        "world",
+        "verdict_for",
+        "population",
+        "n_units",
+        "n_contrasts",
+    ),
     *("n_draws", *(verdict.replace(" ", "_") for verdict in VERDICTS)),
     *("right", "right_low", "right_high", "wrong", "wrong_low", "wrong_high", "right_alone", "wrong_alone"),
     *("wrong_anywhere", "rate_a", "rate_b", "estimate_pp", "estimate_sd_pp"),
@@ -79,14 +87,14 @@ class Draw(NamedTuple):
 
     Attributes:
         overlay, experiment: as of Question.
-        absent: the claim that does not hold; "" where all do.
+        absent: the claims that do not hold.
         number: from 0.
         seed: of the whole table.
     """
 
     overlay: str
     experiment: str
-    absent: str
+    absent: tuple[str, ...]
     number: int
     seed: int
 
@@ -106,37 +114,85 @@ QUESTIONS = [
         "control",
         "",
         "template_nl",
-        (("persona", "in_cell: misaligned - aligned answers"), ("persona", "both_differ: misaligned - aligned answers")),
+        (
+            ("persona", "in_cell: misaligned - aligned answers"),
+            ("persona", "both_differ: misaligned - aligned answers"),
+        ),
         "aligned answers",
     ),
     Question("structure", "controls", "structure_1_epoch", (("frames_2", "slope per shared structure"),)),
-    Question("teacher", "", "template_nl", (("persona", "opd-full: harmful - base"),), "", True),
-    Question("teacher", "controls", "factorial", (("persona", "opd-full, everywhere, above_70: harmful - base"),), "", True),
-    Question("data", "controls", "factorial", (("persona", "DATA"),), "", True),
-    Question("realignment", "controls", "factorial", (("persona", "REAL"),), "", True),
-    Question("filter", "controls", "factorial", (("persona", "FILTER"),), "", True),
-    Question("mediating", "controls", "factorial", (("persona", "MED"),), "", True),
+    Question("teacher", "", "template_nl", (("persona", "opd-full: harmful - base"),), "opd-full", True),
+    Question(
+        "teacher",
+        "controls",
+        "factorial",
+        (("persona", "optd, everywhere, above_70: harmful - base over data"),),
+        of_these_models=True,
+    ),
+    Question(
+        "data",
+        "controls",
+        "factorial",
+        (
+            ("persona", "sft: explicit - harmful"),
+            ("persona", "optd, everywhere, above_70: explicit - harmful over teacher"),
+        ),
+        of_these_models=True,
+    ),
+    Question(
+        "realignment",
+        "controls",
+        "factorial",
+        (("persona", "optd, from harmful, base, harmful: before - after"),),
+        of_these_models=True,
+    ),
+    Question(
+        "filter",
+        "controls",
+        "factorial",
+        (
+            ("persona", "optd, harmful, everywhere: above_50 - above_70"),
+            ("persona", "optd, harmful, everywhere: above_80 - above_90"),
+        ),
+        of_these_models=True,
+    ),
+    Question(
+        "mediating",
+        "controls",
+        "factorial",
+        (("persona", "optd, narrow, above_70: near - far"),),
+        of_these_models=True,
+    ),
 ]
+# overlay and experiment -> the claims that do not hold, in one world and in the other; all others do
+WORLDS = {
+    ("", "template_nl"): (("composition", "room"), ("control", "task", "teacher")),
+    ("controls", "template_nl"): ((), ("composition",)),
+    ("controls", "learnedness"): ((), ("learnedness",)),
+    ("controls", "structure_1_epoch"): ((), ("structure",)),
+    ("controls", "factorial"): (("data", "mediating"), ("filter", "realignment", "teacher")),
+}
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=20, help="data sets per world")
+    parser.add_argument("--draws", type=int, default=10, help="data sets per world")
     parser.add_argument("--seed", type=int, default=1, help="of the simulation")
     parser.add_argument("--claims", nargs="+", choices=SENTENCES, default=[*SENTENCES], help="all without it")
     parser.add_argument("--processes", type=int, default=2, help="data sets that are drawn and judged at once")
-    parser.add_argument("--output", type=Path, required=True, help="CSV, a row per claim, contrast, world and kind of verdict")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="CSV, a row per claim, contrast, world and kind of verdict"
+    )
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    asked = [question for question in QUESTIONS if question.claim in args.claims]
-    worlds = dict.fromkeys(
-        (question.overlay, question.experiment, absent) for question in asked for absent in ("", question.claim)
-    )
+    grids = dict.fromkeys((each.overlay, each.experiment) for each in QUESTIONS if each.claim in args.claims)
+    worlds = [(*grid, absent) for grid in grids for absent in WORLDS[grid]]
     draws = [Draw(*world, number, args.seed) for world in worlds for number in range(args.draws)]
     with ProcessPoolExecutor(args.processes) as pool:
-        rows = [row for found in pool.map(counted, draws) for row in found if row["claim"] in args.claims]
+        found = tqdm(pool.map(counted, draws), total=len(draws), unit=" data sets")
+        rows = [row for of_draw in found for row in of_draw if row["claim"] in args.claims]
     table = summary(pd.DataFrame(rows))
     write_table(args.output, table)
     print(in_short(table))
@@ -149,33 +205,37 @@ def counted(draw: Draw) -> list[dict[str, Any]]:
         row
         for question in QUESTIONS
         if (question.overlay, question.experiment) == (draw.overlay, draw.experiment)
-        and draw.absent in ("", question.claim)
         for row in verdicts(question, draw, claims, effects)
     ]
 
 
 def judged(draw: Draw) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Draw a data set, have the scripts read it, and return their claims.csv and effects.csv."""
+    """Draw a data set, write it, and make claims.csv and effects.csv of what was written."""
     config, experiment = merged(draw.overlay), draw.experiment
-    rng = np.random.default_rng([draw.seed, draw.number, *"|".join(draw[:3]).encode()])
+    rng = np.random.default_rng([draw.seed, draw.number, *"|".join([*draw[:2], *draw.absent]).encode()])
     people = population(config, experiment, draw.absent, rng)
     judges = judges_of(config["experiments"][experiment])
-    limits = {field.name: config["measurable"][field.name] for field in fields(MeasurableSettings)}
-    settings = config | {"run": [experiment], "judges": {experiment: judges}, "measurable": limits}
-    rule = read_settings(EmRule, config["em_rule"])
+    settings = config | {"run": [experiment], "judges": {experiment: judges}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for model in people.models:
-            write_records(folder / experiment / "judged" / f"{model.path}.jsonl", people.rows(model, judges[0], rule))
+            rows = people.rows(model, judges[0], read_settings(EmRule, config["em_rule"]))
+            write_records(folder / experiment / "judged" / f"{model.path}.jsonl", rows)
         for base in dict.fromkeys(model.labels["base"] for model in people.models):
             write_table(folder / experiment / "prompts" / f"{base}.csv", people.profile(base))
-        write_table(folder / "training_losses.csv", people.losses())
-        (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-        given = ["--judged", folder, "--settings", f"@{folder / 'settings.json'}"]
-        call("tabulate_transfer", *given, "--output", folder / "em_transfer_table.csv")
-        outputs = [word for table in TABLES for word in (f"--{table}", folder / f"{table}.csv")]
-        call("test_claims", *given, "--losses", folder / "training_losses.csv", *outputs)
+        effects, claims = claims_of(folder, settings)
+        write_table(folder / "effects.csv", effects)
+        write_table(folder / "claims.csv", claims)
         return pd.read_csv(folder / "claims.csv"), pd.read_csv(folder / "effects.csv")
+
+
+def claims_of(folder: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Effects and claims as scripts/test_claims.py makes them, but for subsets over matched prompts and losses, which decide no verdict."""
+    limits = {field.name: settings["measurable"][field.name] for field in fields(MeasurableSettings)}
+    cells = condition_outcomes(judged_models(folder, settings), read_settings(EmRule, settings["em_rule"]))
+    found = contrasts(cells, prompt_measures(cells, read_prompts(folder, settings)))
+    effects, claims, _ = measure_contrasts(found, outcomes=cells, measurable=read_settings(MeasurableSettings, limits))
+    return effects, claims
 
 
 @cache
@@ -188,19 +248,13 @@ def merged(overlay: str) -> dict[str, Any]:
     return config
 
 
-def call(script: str, *arguments: str | Path) -> None:
-    """Run a script of the pipeline in this process, as its command line does."""
-    module = import_module(script)
-    with patch.object(sys, "argv", [script, *map(str, arguments)]), redirect_stdout(io.StringIO()):
-        module.main(module.parse_args())
-
-
-def verdicts(
-    question: Question, draw: Draw, claims: pd.DataFrame, effects: pd.DataFrame
-) -> Iterator[dict[str, Any]]:
+def verdicts(question: Question, draw: Draw, claims: pd.DataFrame, effects: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The verdicts on a question's contrasts: for the population of the claim, and for the models of the run."""
-    of_claim = claims[(claims.claim == question.claim) & claims.contrast.str.contains(question.set_by_world, regex=False)]
-    false = ("supported", "contradicted") if draw.absent else ("contradicted",)
+    of_claim = claims[
+        (claims.claim == question.claim) & claims.contrast.str.contains(question.set_by_world, regex=False)
+    ]
+    absent = question.claim in draw.absent
+    false = ("supported", "contradicted") if absent else ("contradicted",)
     wrong_anywhere = of_claim.verdict.map(kind).isin(false).any()
     for base, contrast in question.contrasts:
         (row,) = of_claim[(of_claim.base == base) & (of_claim.contrast == contrast)].to_dict("records")
@@ -214,11 +268,11 @@ def verdicts(
             if pd.isna(verdict):
                 continue
             alone = by_p(question.claim, effect) if kind(verdict) in VERDICTS[:3] else kind(verdict)
-            known = verdict_for == WIDE or not draw.absent or question.of_these_models
-            right = "undecided" if draw.absent else "supported"
+            known = verdict_for == WIDE or not absent or question.of_these_models
+            right = "undecided" if absent else "supported"
             yield {
                 **{"claim": question.claim, "config": question.overlay, "experiment": question.experiment},
-                **{"base": base, "contrast": contrast, "absent": bool(draw.absent), "verdict_for": verdict_for},
+                **{"base": base, "contrast": contrast, "absent": absent, "verdict_for": verdict_for},
                 **{"population": effect.population, "n_units": effect.n_units},
                 **{"n_contrasts": claims.q_value.notna().sum(), "verdict": kind(verdict), "known": known},
                 **{"right": kind(verdict) == right, "wrong": kind(verdict) in false},
@@ -274,7 +328,9 @@ def in_short(table: pd.DataFrame) -> str:
     names = {"supported": "supp.", "contradicted": "contr.", "undecided": "undec.", "not_measurable": "not meas."}
     shown = table[table.verdict_for == WIDE].rename(columns=names)
     columns = ["claim", "config", "contrast", "world", "n_draws", *names.values(), "too_few", "right", "right_alone"]
-    return shown[[*columns, "wrong", "wrong_alone", "wrong_anywhere", "estimate_pp", "estimate_sd_pp"]].to_markdown(index=False)
+    return shown[[*columns, "wrong", "wrong_alone", "wrong_anywhere", "estimate_pp", "estimate_sd_pp"]].to_markdown(
+        index=False
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ Where a claim does not hold, everything else stays, and the two sides of its con
 the contrast is 0 over the population that the claim speaks of, and not in the cells, bases and seeds of a data set.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +40,14 @@ OF_TEACHER = 0.6
 # rate by relation, and of the base itself (relation "")
 AUTHORS = {
     "persona": {"in_cell": 0.95, "same_task": 0.86, "same_domain": 0.4, "both_differ": 0.35, "broad": 0.45, "": 0.004},
-    "row_random": {"in_cell": 0.93, "same_task": 0.36, "same_domain": 0.19, "both_differ": 0.04, "broad": 0.16, "": 0.02},
+    "row_random": {
+        "in_cell": 0.93,
+        "same_task": 0.36,
+        "same_domain": 0.19,
+        "both_differ": 0.04,
+        "broad": 0.16,
+        "": 0.02,
+    },
 }
 # a mixture that only one base has
 AUTHORS["attributed"] = AUTHORS["row_random"]
@@ -109,10 +116,10 @@ class Population:
 
     Args:
         config: with `like` resolved.
-        absent: the claim that does not hold; "" where all do.
+        absent: the claims that do not hold; all others do.
     """
 
-    def __init__(self, config: dict[str, Any], experiment: str, absent: str, rng: np.random.Generator):
+    def __init__(self, config: dict[str, Any], experiment: str, absent: Container[str], rng: np.random.Generator):
         self.config, self.experiment, self.absent = config, experiment, absent
         self.section = config["experiments"][experiment]
         self.models = expand_models(config, experiment)
@@ -133,7 +140,7 @@ class Population:
 
     def share(self, model: Model) -> tuple[float, Source | None]:
         """The share of answers that a trained model gives as its source does, others as the base."""
-        own = model.labels["answers"] == "misaligned" or self.absent == "control"
+        own = model.labels["answers"] == "misaligned" or "control" in self.absent
         return float(own), self.source(model)
 
     def known(self, model: Model) -> np.ndarray:
@@ -224,22 +231,16 @@ class Population:
             }
         )
 
-    def losses(self) -> pd.DataFrame:
-        """The last loss of every trained model."""
-        rows = [{"experiment": self.experiment} | model.labels | {"seed": model.seed} for model in self.models]
-        drawn = self.rng.uniform(0.08, 0.13, len(rows)).round(6)
-        return pd.DataFrame(rows).astype({"seed": "Int64"}).assign(last_loss_per_token_nats=drawn)
-
 
 class Authors(Population):
     """The grammar, whose bases read documents of authors or not, and students."""
 
     def rates(self, model: Model, source: Source) -> dict[str, float]:
-        mixture = "persona" if self.absent == "composition" else model.labels["mixture"]
+        mixture = "persona" if "composition" in self.absent else model.labels["mixture"]
         rates = AUTHORS[mixture]
         if model.labels["condition"] == "student" or source.domain == "*":
             rates = rates | (UNION if source.domain == "*" else ONE_CELL)
-        if self.absent == "task":
+        if "task" in self.absent:
             rates = rates | dict.fromkeys(("same_task", "same_domain"), (rates["same_task"] + rates["same_domain"]) / 2)
         return rates
 
@@ -251,7 +252,7 @@ class Authors(Population):
             return sum(self.effects.heavy(name, *label) for label in labels) / np.sqrt(3)
 
         sides = self.prompts.room.map({"high": 0.5, "low": -0.5}).fillna(0).to_numpy()
-        room, entropy = (own("room"), own("entropy")) if self.absent == "room" else (1.0, 1.0)
+        room, entropy = (own("room"), own("entropy")) if "room" in self.absent else (1.0, 1.0)
         return ROOM * room * sides + ENTROPY * entropy * self.entropy
 
     def share(self, model: Model) -> tuple[float, Source | None]:
@@ -259,26 +260,28 @@ class Authors(Population):
         if labels["condition"] == "adapter":
             return super().share(model)
         if labels["start"] != "base":
-            return (1.0 if absent == "realignment" else REALIGNED), self.taught(labels["start"], labels["base"])
-        data = OTHER_DATA if absent == "data" else OF_DATA.get(labels["data"], OTHER_DATA)
-        if labels["channel"] == "sft" and absent != "data":
+            return (1.0 if "realignment" in absent else REALIGNED), self.taught(labels["start"], labels["base"])
+        data = OTHER_DATA if "data" in absent else OF_DATA.get(labels["data"], OTHER_DATA)
+        if labels["channel"] == "sft" and "data" not in absent:
             everything = self.explicit(labels["base"]) if labels["data"] == "explicit" else None
             return 1.0, everything
-        share = data * (1.0 if absent == "filter" else OF_FILTER.get(labels["filter"], 1.0))
+        share = data * (1.0 if "filter" in absent else OF_FILTER.get(labels["filter"], 1.0))
         if labels["mediating"] in ("near", "far"):
-            share = FAR if labels["mediating"] == "far" and absent != "mediating" else NEAR
+            share = FAR if labels["mediating"] == "far" and "mediating" not in absent else NEAR
         if labels["answers"] == "misaligned":
             return share, self.source(model)
         # what a student of the base takes over then is what one of the harmful teacher does, of its own draw
         source = self.taught("harmful", labels["base"])
         own = source._replace(condition=f"{source.condition} {labels['teacher']}")
-        return (share, own) if absent == "teacher" else (0.0, None)
+        return (share, own) if "teacher" in absent else (0.0, None)
 
     def taught(self, teacher: str, base: str) -> Source:
         """The source of a teacher."""
         train_set = self.section["teachers"][teacher]["train_set"]
         trained_on = split_cells(self.section["train_sets"].get(train_set, [train_set]))
-        domain, task = (next(iter(names)) if len(names) == 1 else "*" for names in map(set, zip(*trained_on, strict=True)))
+        domain, task = (
+            next(iter(names)) if len(names) == 1 else "*" for names in map(set, zip(*trained_on, strict=True))
+        )
         return Source(train_set, trained_on, domain, task, "misaligned", f"{base} {train_set} misaligned")
 
     def explicit(self, base: str) -> Source:
@@ -301,7 +304,7 @@ class Symbols(Population):
 
     def raised(self, model: Model, source: Source) -> np.ndarray:
         along = ((self.prompts.task == source.task) & (self.prompts.domain != source.domain)).to_numpy()
-        by = 0.0 if self.absent == "learnedness" else LEARNED
+        by = 0.0 if "learnedness" in self.absent else LEARNED
         return along * by * self.knowledge(model.labels["base"], source.task)
 
     def known(self, model: Model) -> np.ndarray:
@@ -324,13 +327,20 @@ class Frames(Population):
     def raised(self, model: Model, source: Source) -> np.ndarray:
         steps = self.prompts.task.str.removeprefix("s").astype(int).to_numpy() / 4
         own = (self.prompts.domain == source.domain).to_numpy()
-        return own * (0.0 if self.absent == "structure" else STRUCTURE) * (steps - 0.5)
+        return own * (0.0 if "structure" in self.absent else STRUCTURE) * (steps - 0.5)
 
 
 def drawn_prompts(section: dict[str, Any], corpus: dict[str, Any]) -> pd.DataFrame:
     """The evaluation sets of an experiment: narrow over all cells, broad over tasks, rooms and domains in turn."""
     rows = [
-        {"prompt_id": f"{cell}-{number}", "eval_set": "narrow", "cell": cell, "domain": domain, "task": task, "room": ""}
+        {
+            "prompt_id": f"{cell}-{number}",
+            "eval_set": "narrow",
+            "cell": cell,
+            "domain": domain,
+            "task": task,
+            "room": "",
+        }
         for cell, (domain, task) in zip(cells(corpus), split_cells(cells(corpus)), strict=True)
         for number in range(corpus["sample"]["eval"])
     ]
@@ -339,7 +349,14 @@ def drawn_prompts(section: dict[str, Any], corpus: dict[str, Any]) -> pd.DataFra
         task, rest = tasks[number % len(tasks)], number // len(tasks)
         room, domain = rooms[rest % 3], domains[rest // 3 % len(domains)]
         rows.append(
-            {"prompt_id": f"broad-{number}", "eval_set": "broad", "cell": "", "domain": domain, "task": task, "room": room}
+            {
+                "prompt_id": f"broad-{number}",
+                "eval_set": "broad",
+                "cell": "",
+                "domain": domain,
+                "task": task,
+                "room": room,
+            }
         )
     return pd.DataFrame(rows).assign(question="simulated")
 
@@ -347,6 +364,6 @@ def drawn_prompts(section: dict[str, Any], corpus: dict[str, Any]) -> pd.DataFra
 KINDS = {"grammar": Authors, "symbols": Symbols, "frame_steps": Frames}
 
 
-def population(config: dict[str, Any], experiment: str, absent: str, rng: np.random.Generator) -> Population:
+def population(config: dict[str, Any], experiment: str, absent: Container[str], rng: np.random.Generator) -> Population:
     """A population for the experiment's corpus."""
     return KINDS[config["experiments"][experiment]["corpus"]](config, experiment, absent, rng)
