@@ -70,7 +70,7 @@ class Question(NamedTuple):
         overlay: over config.yaml, in workflow/configs; "" for none.
         experiment: where the claim is looked at.
         contrasts: those that are counted: base and name.
-        set_by_world: a word that the names of all contrasts contain which the world without the claim makes 0.
+        set_by_world: text in the names of those contrasts of the claim that are 0 where it does not hold; without it, all are.
         of_these_models: whether the contrast is then 0 for the models of the run too, and not only for others like these.
     """
 

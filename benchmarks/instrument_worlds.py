@@ -2,9 +2,9 @@
 
 A population is drawn anew for every data set: bases, training cells with their tasks and domains, seeds and prompts each have an
 effect of their own on the log-odds of a misaligned answer. Those of cells, tasks, domains and bases have heavy tails (t with 4
-degrees of freedom). Adapters fail to learn, answers are incoherent or refused, the misaligned ones three times as often. Rates are
-those that docs/default_run.md and docs/controls.md measured; where nothing was found, the effect is 10 points a step. A rate is
-that of coherent answers of adapters that learned, so answers show a little less.
+degrees of freedom). Adapters fail to learn, and answers are incoherent or refused, misaligned ones refused three times as often.
+Rates are those that docs/default_run.md and docs/controls.md measured; where nothing was found, the effect is small. A rate is that
+of coherent answers of adapters that learned, so answers show a little less.
 
 Where a claim does not hold, everything else stays, and the two sides of its contrast are exchangeable draws of one population. So
 the contrast is 0 over the population that the claim speaks of, and not in the cells, bases and seeds of a data set.
