@@ -23,10 +23,13 @@ merged = instrument.merged
 
 
 def small(overlay: str) -> dict:
-    """The config of a grid with few prompts a cell."""
+    """The config of a grid with few prompts a cell, and of symbols with six domains and one seed."""
     config = copy.deepcopy(merged(overlay))
     for corpus in config["corpora"].values():
         corpus["sample"]["eval"] = 4
+    config["corpora"]["symbols"]["domains"] = [f"d{number}" for number in range(6)]
+    for adapters in config["experiments"]["learnedness"]["adapters"]:
+        adapters["seeds"] = [11]
     return config
 
 
