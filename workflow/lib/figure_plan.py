@@ -27,6 +27,8 @@ def transfer_figures(config: dict, name: str, models: list[Model]) -> list[str]:
         "composition": shared_by_mixtures(single),
         "learnedness": single and len(corpus["domains"]) > 1,
         "students": any(model.labels["condition"] == "student" for model in models),
+        "judge_agreement": len(grid.judges_of(experiment)) > 1,
+        "preferences": single,
     }
     return [figure for figure, has_data in shown.items() if has_data]
 

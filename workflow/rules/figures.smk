@@ -2,6 +2,8 @@
 
 REQUIRED INPUTS
     results/em_transfer_table.csv
+    results/judges/agreement.csv
+    results/preferences.csv
     results/{claims,effects,power}.csv
     results/capability.csv
     results/judges/{judge}/calibration.csv
@@ -27,7 +29,8 @@ include: "figures_functions.smk"
 
 rule plot_transfer:
     input:
-        "results/em_transfer_table.csv",
+        table="results/em_transfer_table.csv",
+        other=other_table,
     output:
         multiext("results/figures/{experiment}/{figure}", ".svg", ".pdf", ".png"),
     log:
@@ -51,7 +54,7 @@ rule plot_transfer:
         "Plot {wildcards.figure} of {wildcards.experiment}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/plot_transfer.py"
-        " --figure {wildcards.figure} --table {input} --settings {params.settings:q} --output {output}"
+        " --figure {wildcards.figure} --table {input.table} --other {input.other} --settings {params.settings:q} --output {output}"
         " > {log} 2>&1"
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from emtransfer.drawing.catalogue import OTHER_TABLES
 from emtransfer.drawing.catalogue import MODULES as DRAWN_BY
 from figure_plan import FORMATS, planned_figures
 
@@ -29,6 +30,11 @@ def plot_settings(wildcards):
             "misaligned_shares": shares,
         }
     )
+
+
+def other_table(wildcards):
+    "The other table that a figure of the table shows, if it shows one."
+    return [f"results/{OTHER_TABLES[wildcards.figure]}"] if wildcards.figure in OTHER_TABLES else []
 
 
 def stage_counts(wildcards):

@@ -18,7 +18,11 @@ MODULES = {
     "learnedness": "emtransfer.drawing.points",
     "coherence": "emtransfer.drawing.points",
     "students": "emtransfer.drawing.points",
+    "judge_agreement": "emtransfer.drawing.agreement",
+    "preferences": "emtransfer.drawing.preferences",
 }
+# those of them that show another table too -> where it is below the results; they take rows of all judges, and those of that table
+OTHER_TABLES = {"judge_agreement": "judges/agreement.csv", "preferences": "preferences.csv"}
 
 
 def drawer(figure: str) -> Callable[..., Any]:

@@ -80,6 +80,14 @@ def read_claim_table(path: Path) -> pd.DataFrame:
     return read_table(path, keep_default_na=False, na_values=[""], dtype=NAMES)
 
 
+def read_other_table(path: Path, experiment: str) -> pd.DataFrame:
+    """The rows of an experiment in another table of the run, empty cells of names as empty text and of numbers missing."""
+    table = read_table(path, keep_default_na=False, na_values=[""], dtype=NAMES | {"other": str, "relation": str})
+    texts = [name for name in (*NAMES, "relation") if name in table]
+    table[texts] = table[texts].fillna("")
+    return table[table["experiment"] == experiment].reset_index(drop=True)
+
+
 def bases(rows: pd.DataFrame) -> list[str]:
     """The bases, those with most rows first."""
     return [str(name) for name in rows["base"].value_counts(sort=True).index]
