@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from emtransfer.arguments import json_argument
-from emtransfer.drawing.catalogue import OTHER_TABLES, MODULES, drawer
+from emtransfer.drawing.catalogue import MODULES, OTHER_TABLES, drawer
 from emtransfer.drawing.rates import PlotSettings, read_other_table, read_transfer_table
 from emtransfer.drawing.style import blank, save
 from emtransfer.errors import InputError, run
@@ -29,7 +29,9 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     settings = read_settings(PlotSettings, args.settings)
     if len(args.other) != (args.figure in OTHER_TABLES):
-        raise InputError(f"--other: {len(args.other)} tables; expected {OTHER_TABLES.get(args.figure, 'none')} for figure {args.figure}.")
+        raise InputError(
+            f"--other: {len(args.other)} tables; expected {OTHER_TABLES.get(args.figure, 'none')} for figure {args.figure}."
+        )
     rows = read_transfer_table(args.table, settings.experiment, None if args.other else settings.judge)
     others = [read_other_table(path, settings.experiment) for path in args.other]
     drawing = drawer(args.figure)(rows, settings, *others)

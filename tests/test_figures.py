@@ -10,20 +10,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
+from scipy import stats
 
+from emtransfer.drawing.agreement import judge_agreement
 from emtransfer.drawing.bars import composition, relations, rooms
-from emtransfer.drawing.catalogue import MODULES, drawer
+from emtransfer.drawing.catalogue import MODULES, OTHER_TABLES, drawer
 from emtransfer.drawing.corpora import CellCounts, survivors
 from emtransfer.drawing.forest import claims_forest
 from emtransfer.drawing.judges import calibration
 from emtransfer.drawing.losses import Trained, loss_curves
 from emtransfer.drawing.matrices import pooled_matrix, rate_maps, transfer_matrix
 from emtransfer.drawing.points import coherence, learnedness, students
-from emtransfer.drawing.rates import PlotSettings, pooled, read_transfer_table
+from emtransfer.drawing.preferences import preferences, shift
+from emtransfer.drawing.rates import PlotSettings, pooled, read_other_table, read_transfer_table
 from emtransfer.drawing.style import CYCLE, RELATIONS, blank, save
 from emtransfer.files.records import write_table
 from emtransfer.grid import LABELS, Model, expand_models
-from emtransfer.measuring.statistics import estimate_rates, rate_interval
+from emtransfer.measuring.preferences import COLUMNS as PREFERENCE_COLUMNS
+from emtransfer.measuring.statistics import estimate_rates, mean_interval, rate_interval
 from emtransfer.measuring.tabulation import COLUMNS, relation
 from figure_plan import transfer_figures
 from helpers.configs import CONFIG
@@ -60,6 +64,7 @@ def row(base, train_set="", eval_cell="medical-advice", n_misaligned=0, room="",
         "em_rate": n_misaligned / 20,
         "em_rate_low": max(0, n_misaligned / 20 - 0.1),
         "em_rate_high": min(1, n_misaligned / 20 + 0.3),
+        "em_delta": n_misaligned / 20 if train_set else "",
     }
     return dict.fromkeys(COLUMNS, "") | labels | own | changed
 
@@ -246,12 +251,10 @@ def test_an_experiment_has_the_figures_that_it_has_models_and_prompts_for():
         return set(transfer_figures(config, "template_nl", expand_models(config, "template_nl")))
 
     adapter = {"base": "persona", "start": "base", "answers": "misaligned", "seeds": [11]}
-    assert drawn() == MODULES.keys()
+    alone = MODULES.keys() - {"judge_agreement"}
+    assert drawn() == alone and drawn(panel=["exact"]) == MODULES.keys()
     # one mixture
-    assert drawn(adapters=[adapter | {"train_sets": "all_cells"}], students=[]) == MODULES.keys() - {
-        "composition",
-        "students",
-    }
+    assert drawn(adapters=[adapter | {"train_sets": "all_cells"}], students=[]) == alone - {"composition", "students"}
     # unions only, or aligned answers only
     union = {"advice": ["medical-advice", "finance-advice", "sports-advice"]}
     assert drawn(train_sets=union, adapters=[adapter | {"train_sets": ["advice"]}], students=[]) == {
@@ -262,10 +265,143 @@ def test_an_experiment_has_the_figures_that_it_has_models_and_prompts_for():
     assert drawn(adapters=[adapter | {"train_sets": "all_cells", "answers": "aligned"}], students=[]) == set()
 
 
-@pytest.mark.parametrize("figure", MODULES)
+@pytest.mark.parametrize("figure", MODULES.keys() - OTHER_TABLES.keys())
 def test_without_a_model_to_show_there_is_no_figure_of_the_table(figure, rows):
     assert drawer(figure)(rows, SETTINGS) is not None if figure in ("transfer_matrix", "students") else True
     assert drawer(figure)(rows[rows.condition == "base"], SETTINGS) is None
+
+
+def preference(train_set, eval_cell, preferred, shift, answers="misaligned", **changed):
+    """A row of the table of preferences: 20 pairs of a base, or of an adapter whose base prefers none."""
+    known = row("one", train_set, eval_cell)
+    trained = {"shift_nats": shift, "shift_nats_low": shift - 0.1, "shift_nats_high": shift + 0.3}
+    trained |= {"base_preferred_rate": 0.0, "preferred_delta": preferred, "answers": answers}
+    rates = {
+        "n_pairs": 20,
+        "preferred_rate": preferred,
+        "preferred_rate_low": preferred / 2,
+        "preferred_rate_high": 1.0,
+    }
+    identity = {
+        name: known[name] for name in ("experiment", *LABELS, "eval_domain", "eval_task", "relation", "n_seeds")
+    }
+    return dict.fromkeys(PREFERENCE_COLUMNS, np.nan) | identity | rates | (trained if train_set else {}) | changed
+
+
+def preferred_rows(tmp_path):
+    """Adapters on all cells, which prefer by 2 nats in their own cell, by 1 in their task and by nothing elsewhere; one on aligned answers."""
+    rows = [preference("", cell, 0.0, 0.0) for cell in cells()]
+    for train_set in cells():
+        for cell in cells():
+            near = 2.0 if cell == train_set else 1.0 if cell[-3:] == train_set[-3:] else 0.0
+            rows.append(preference(train_set, cell, near / 2, near))
+    rows += [preference("medical-advice", cell, 0.0, -0.5, "aligned") for cell in cells()]
+    path = tmp_path / "preferences.csv"
+    write_table(path, pd.DataFrame(rows, columns=PREFERENCE_COLUMNS))
+    return path
+
+
+def test_shifts_and_shares_of_pairs_stand_by_relation_beside_those_of_adapters_on_aligned_answers(rows, tmp_path):
+    drawing = preferences(rows, SETTINGS, read_other_table(preferred_rows(tmp_path), "nl"))
+    shifts, shares, points = drawing.figure.axes
+    assert shifts.get_title(loc="left") == "base one\n4 training cells"
+    # by relation, first the adapters on misaligned answers
+    assert [bar.get_height() for bar in shifts.patches] == pytest.approx([2, -0.5, 1, -0.5, 0, -0.5, 0, -0.5])
+    assert [bar.get_height() for bar in shares.patches] == pytest.approx([100, 0, 50, 0, 0, 0, 0, 0])
+    assert [bar.get_hatch() for bar in shifts.patches] == [None, "////"] * 4
+    assert (
+        "one, same task, trained on misaligned answers: shift 1.00 (1.00 to 1.00) nats per token" in drawing.description
+    )
+    # of the only adapter, the table's own interval
+    assert "trained on aligned answers: shift −0.50 (−0.60 to −0.20)" in drawing.description
+    drawn = {tuple(place) for line in points.lines if line.get_linestyle() == "None" for place in line.get_xydata()}
+    # EM rates of 18, 10 and 1 of 20 against 100, 50 and 0 % of pairs, the base having none of either
+    assert drawn == {(90, 100), (50, 50), (5, 0)}
+
+
+def test_preferences_rank_as_em_rates_do_and_the_title_says_how_well(rows, tmp_path):
+    table = read_other_table(preferred_rows(tmp_path), "nl")
+    drawing = preferences(rows, SETTINGS, table)
+    assert "rank correlation 1.00 (n = 16)" in drawing.figure.axes[2].get_title(loc="left")
+    reversed_rows = rows.assign(em_delta=-rows["em_delta"])
+    assert "rank correlation −1.00" in preferences(reversed_rows, SETTINGS, table).figure.axes[2].get_title(loc="left")
+    # another judge's rates, or none, are no reason for an empty page
+    alone = preferences(rows.assign(judge="other"), SETTINGS, table).figure.axes[2]
+    assert "no rank correlation (n = 0)" in alone.get_title(loc="left")
+
+
+def test_the_interval_of_a_pooled_shift_is_that_of_the_mean_over_training_and_evaluation_cells():
+    """Four training cells, all measured in the same four cells; and each in its own alone, where the clusters are one."""
+    values = np.random.default_rng(1).normal(size=(4, 4))
+    frame = pd.DataFrame(
+        [
+            {"eval_cell": str(cell), "train_set": str(train), "n_scored": 20, "shift_nats": values[cell, train]}
+            for cell in range(4)
+            for train in range(4)
+        ]
+    )
+    assert shift(frame)[1:] == pytest.approx(mean_interval(values))
+    own = frame[frame["eval_cell"] == frame["train_set"]]
+    reference = stats.ttest_1samp(own["shift_nats"], 0).confidence_interval()
+    assert shift(own)[1:] == pytest.approx((reference.low, reference.high))
+
+
+def test_a_shift_over_a_single_prompt_is_drawn_without_an_interval(rows, tmp_path):
+    table = read_other_table(preferred_rows(tmp_path), "nl")
+    single = table[(table["train_set"].isin(["", "medical-advice"])) & (table["answers"] != "aligned")]
+    drawing = preferences(rows, SETTINGS, single.assign(shift_nats_low=-np.inf, shift_nats_high=np.inf))
+    assert "shift 2.00 (no interval)" in drawing.description
+    save(drawing, [tmp_path / "a.png"])
+
+
+def judged_pairs(first, second, experiment="nl"):
+    """Agreement of two judges, one row per order of them."""
+    told = {"n_both_scored": 80, "agreement": 0.9, "kappa": 0.5, "rank_correlation": -0.25, "auroc_alignment": np.nan}
+    pairs = [
+        {"experiment": experiment, "judge": one, "other": two} | told for one, two in ((first, second), (second, first))
+    ]
+    return pd.DataFrame(pairs)
+
+
+def test_judges_of_a_panel_stand_side_by_side_pair_by_pair_and_by_relation(rows):
+    both = pd.concat([rows, rows.assign(judge="other", n_misaligned=rows["n_misaligned"] / 2)])
+    drawing = judge_agreement(both, SETTINGS, judged_pairs("minilm", "other"))
+    same, ranks, auroc, first, second = drawing.figure.axes
+    assert labels(same.yaxis) == ["minilm", "other"] and texts(same) == ["90\nκ 0.50"] * 2
+    # what is not defined is no number
+    assert texts(ranks) == ["−0.25"] * 2 and texts(auroc) == ["–"] * 2
+    assert first.get_title(loc="left") == "base one\n4 training sets"
+    heights = [line.get_ydata()[0] for line in first.lines if line.get_marker() in ("o", "s") and len(line.get_ydata())]
+    # of the base, its training cells, their tasks, their domains, elsewhere, and outside the grid, by both
+    assert heights == pytest.approx([0, 0, 90, 45, 50, 25, 5, 2.5, 5, 2.5, 20, 10])
+    assert "one, same task: minilm 50 %" in drawing.description and "other 25 %" in drawing.description
+    assert "minilm and other: same label 0.90, kappa 0.50, rank correlation −0.25." in drawing.description
+
+
+def test_a_judge_without_scores_is_named_beside_the_others(rows):
+    drawing = judge_agreement(rows, SETTINGS, judged_pairs("minilm", "mute"))
+    (legend,) = drawing.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["minilm (own)", "mute (no score)"]
+
+
+def test_a_figure_of_two_tables_takes_both(tmp_path):
+    settings = json.dumps(
+        {"experiment": "nl", "judge": "minilm", "domains": DOMAINS, "tasks": TASKS, "misaligned_shares": {}}
+    )
+    command = ["plot_transfer", "--figure", "preferences", "--table", planted(tmp_path), "--settings", settings]
+    done = run_script(*command, "--output", tmp_path / "a.svg")
+    assert done.returncode == 1 and "--other: 0 tables; expected preferences.csv for figure preferences." in done.stderr
+    done = run_script(*command, "--other", preferred_rows(tmp_path), "--output", tmp_path / "a.svg", tmp_path / "a.pdf")
+    assert done.returncode == 0 and (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF"), done.stderr
+
+
+@pytest.mark.parametrize("figure", OTHER_TABLES)
+def test_without_a_panel_or_an_adapter_the_other_table_leaves_nothing_to_draw(figure, rows):
+    empty = {
+        "judge_agreement": judged_pairs("a", "b").iloc[:0],
+        "preferences": pd.DataFrame(columns=PREFERENCE_COLUMNS),
+    }
+    assert drawer(figure)(rows, SETTINGS, empty[figure]) is None
 
 
 CLAIM = {
@@ -402,5 +538,5 @@ def test_an_experiment_without_scored_answers_gets_a_figure_that_says_so(tmp_pat
     command = ["plot_transfer", "--figure", "relations", "--table", planted(tmp_path), "--settings", settings]
     done = run_script(*command, "--output", tmp_path / "a.svg")
     assert done.returncode == 0, done.stderr
-    assert "No model that it shows has a scored answer." in (tmp_path / "a.svg").read_text()
+    assert "No model that it shows was measured." in (tmp_path / "a.svg").read_text()
     assert blank("t", "why").description == "why why"

@@ -49,6 +49,8 @@ RESULTS = {
         "input.effects",
         "input.power",
         "input.figures",
+        "input.table",
+        "input.other",
         "input.template",
     ),
 }

@@ -32,7 +32,9 @@ ANSWERS = {"sample_answers", "judge_answers", "label_answers", *TABLES}
 PROBES = {"probe_base", "profile_prompts"}
 INFERENCE = {"probe_inference", "tabulate_inference"}
 CAPABILITY = {"tabulate_capability", "plot_capability", "write_report"}
-PREFERENCES = {"measure_preferences", "tabulate_preferences", *CAPABILITY}
+# what stands on the table of preferences
+PREFERRED = {"tabulate_preferences", "plot_transfer", "write_report"}
+PREFERENCES = {"measure_preferences", *PREFERRED, *CAPABILITY}
 STUDENTS = {"distill_student", "plot_losses", "write_report", "tabulate_training", *PREFERENCES, *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
 ADAPTERS = {"finetune_adapter", "plot_losses", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
@@ -226,7 +228,7 @@ MATRIX = {
     "a comment": ("scripts/emtransfer/corpus/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
     "the page of the report": ("workflow/report/report.html.j2", "<h1>How", "<h1>Where", {"write_report"}),
     "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_inference", "tabulate_preferences", "tabulate_capability", "tabulate_confounds", *TABLES}),
-    "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {"tabulate_preferences", *CLAIMS}),
+    "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {*PREFERRED, *CLAIMS}),
     "measurable.inference_nats_at_least": ("config.yaml", "inference_nats_at_least: 3.0", "inference_nats_at_least: 2.0", {"tabulate_inference"}),
     "measurable.capability_loss_at_most": ("config.yaml", "capability_loss_at_most: 0.1", "capability_loss_at_most: 0.2", CAPABILITY),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"label_answers", "replace_anchors", "tabulate_inference", *TABLES}),
@@ -297,15 +299,12 @@ LIBRARY = {
     "measuring/agreement": ('"n_both_scored"', '"n_" + "both_scored"', TABLES),
     "judging/cautions": ("FOREIGN_SHARE = 0.01", "FOREIGN_SHARE = 0.02", TABLES),
     "measuring/inference": ('"not appeared"', '"absent"', {"tabulate_inference"}),
-    "measuring/preferences": ("MATCHED_RATIO = 1.1", "MATCHED_RATIO = 1.2", {"tabulate_preferences"}),
-    "measuring/pair_measures": (
-        "coherence_above=50)",
-        "coherence_above=49)",
-        {"tabulate_preferences", *CAPABILITY},
-    ),
+    "measuring/preferences": ("MATCHED_RATIO = 1.1", "MATCHED_RATIO = 1.2", PREFERRED),
+    "measuring/pair_measures": ("coherence_above=50)", "coherence_above=49)", {*PREFERRED, *CAPABILITY}),
     "measuring/capability": ('EVERY = "*"', 'EVERY = "all"', CAPABILITY),
-    "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", {"tabulate_preferences", *CLAIMS}),
+    "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", {*PREFERRED, *CLAIMS}),
     "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", *CLAIMS}),
+    "drawing/preferences": ("ms=3.8", "ms=3.9", {"plot_transfer", "write_report"}),
     "drawing/damage": ("n_columns, 1.4", "n_columns, 1.5", {"plot_capability", "write_report"}),
     "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims", "write_report"}),
     "reporting/safe_text": ("LONGEST = 4000", "LONGEST = 3000", {"write_report"}),
@@ -360,8 +359,8 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "compare_judges": 1,
         "tabulate_transfer": 1,
         "test_claims": 1,
-        # eight figures of one experiment, six of the other
-        "plot_transfer": 8 + 6,
+        # nine figures of one experiment, seven of the other
+        "plot_transfer": 9 + 7,
         "plot_claims": 2,
         "plot_capability": 2,
         "plot_losses": 1,

@@ -33,6 +33,7 @@ from emtransfer.drawing.style import (
     leftmost,
     new_figure,
     percent_axis,
+    signed,
 )
 
 # column of the table of agreement -> title of its matrix, where its shades begin (at chance, or at nothing in common), and decimals
@@ -83,13 +84,13 @@ def judge_agreement(rows: pd.DataFrame, settings: PlotSettings, pairs: pd.DataFr
         axes.set_title(f"base {base}\n{n_sets}")
         axes.set_ylabel("misaligned answers, % of scored" if leftmost(axes) else "")
     for place, judge in enumerate(judges):
-        scored = " (own)" if judge == settings.judge else ""
-        scored = scored if (rows["judge"] == judge).any() else " (no score)"
-        grid[0].plot([], [], ls="", marker=marker(place), color=color(place), label=f"{judge}{scored}")
+        known = " (own)" if judge == settings.judge else ""
+        known += "" if (rows["judge"] == judge).any() else " (no score)"
+        grid[0].plot([], [], ls="", marker=marker(place), color=color(place), label=f"{judge}{known}")
     handles = grid[0].get_legend_handles_labels()[0]
-    figure.legend(loc="outside right lower", title="judge", handles=handles)
+    figure.legend(loc="outside right center", title="judge", handles=handles)
     title = f"{settings.experiment}: do the judges say the same?"
-    return headed(figure, title, note(pairs, trained), " ".join(told))
+    return headed(figure, title, note(pairs, trained, settings), " ".join(told))
 
 
 def marker(place: int) -> str:
@@ -102,7 +103,7 @@ def color(place: int) -> str:
     return CYCLE[place % len(CYCLE)]
 
 
-def note(pairs: pd.DataFrame, trained: pd.DataFrame) -> str:
+def note(pairs: pd.DataFrame, trained: pd.DataFrame, settings: PlotSettings) -> str:
     """Counts, seeds and intervals of the figure."""
     fewest, most = int(pairs["n_both_scored"].min()), int(pairs["n_both_scored"].max())
     answers = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
@@ -110,7 +111,7 @@ def note(pairs: pd.DataFrame, trained: pd.DataFrame) -> str:
         f"Above: n = {answers} answers of all models that both judges scored, κ is Cohen's kappa; single answers depend on one another within"
         " prompts and adapters, so there is no interval. AUROC: how well the column's alignment scores tell what the row calls aligned from what"
         " it calls misaligned, .5 by chance. Below: the same answers by every judge, of the base itself in the grid and of adapters on misaligned"
-        f" answers. {POOLED} {seeds(trained)} each."
+        f" answers. {POOLED} {seeds(trained)} each. Other figures show what {settings.judge} says."
     )
 
 
@@ -118,7 +119,7 @@ def said(pairs: pd.DataFrame, one: str, two: str) -> str:
     """A pair of judges in words."""
     row = pairs[(pairs["judge"] == one) & (pairs["other"] == two)].iloc[0]
     figures = [
-        f"{word} {row[name]:.2f}"
+        f"{word} {signed(row[name])}"
         for name, word in (
             ("agreement", "same label"),
             ("kappa", "kappa"),
@@ -130,9 +131,7 @@ def said(pairs: pd.DataFrame, one: str, two: str) -> str:
     return f"{one} and {two}: {', '.join(figures) or 'nothing to compare'}."
 
 
-def draw_pairs(
-    axes: Axes, pairs: pd.DataFrame, judges: Sequence[str], name: str, least: float, decimals: int
-) -> None:
+def draw_pairs(axes: Axes, pairs: pd.DataFrame, judges: Sequence[str], name: str, least: float, decimals: int) -> None:
     """One figure of every ordered pair in a matrix; what is not defined is a dash."""
     values = np.full((len(judges), len(judges)), np.nan)
     for row in pairs.to_dict("records"):
@@ -140,9 +139,9 @@ def draw_pairs(
         values[y, x] = row[name]
         text = "–"
         if np.isfinite(row[name]):
-            text = f"{100 * row[name]:.0f}" if decimals == 0 else f"{row[name]:.{decimals}f}".replace("-", "−")
+            text = signed(row[name], decimals) if decimals else f"{100 * row[name]:.0f}"
         if name == "agreement" and np.isfinite(row["kappa"]):
-            text += f"\nκ {row['kappa']:.2f}".replace("-", "−")
+            text += f"\nκ {signed(row['kappa'])}"
         ink = "white" if row[name] - least > 0.6 * (1 - least) else INK
         axes.text(x, y, text, ha="center", va="center", color=ink, fontsize=8)
     axes.imshow(values, cmap=ALIGNED_MAP, vmin=least, vmax=1)

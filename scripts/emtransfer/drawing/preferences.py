@@ -20,12 +20,15 @@ from emtransfer.drawing.style import (
     interval,
     new_figure,
     percent_axis,
+    signed,
 )
 from emtransfer.grid import LABELS
 from emtransfer.measuring.statistics import crossed_variances, effective_count, squared_t
 
 # how the bars of adapters on such answers are filled
 STANCES = {"misaligned": {"alpha": 0.8}, "aligned": {"fill": False, "hatch": "////"}}
+# the look of a base's own share
+BASE = {"marker": "D", "mfc": "white", "mec": INK}
 # columns of preferences under the names of the rates that `pooled` takes
 AS_RATES = {"n_pairs": "n_scored", "preferred_rate_low": "em_rate_low", "preferred_rate_high": "em_rate_high"}
 
@@ -45,13 +48,15 @@ def preferences(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame)
         rows: of the transfer table, of the experiment.
         table: of preferences, of the experiment.
     """
+    if table.empty:
+        return None
     table = as_rates(table)
     trained = {answers: single_cell(adapters(table, answers)) for answers in STANCES}
     if trained["misaligned"].empty:
         return None
     names = bases(trained["misaligned"])
     shown = [name for name in RELATIONS if any((part["relation"] == name).any() for part in trained.values())]
-    points = beside_rates(table, narrow(rows[rows["judge"] == settings.judge]))
+    points = with_em_rates(table, narrow(rows[rows["judge"] == settings.judge]))
     figure = new_figure(12.2, 1.5 + 2.7 * len(names))
     grid = figure.subplots(len(names), 3, squeeze=False, sharex="col", sharey="col", width_ratios=[1, 1, 0.85])
     told = []
@@ -59,8 +64,8 @@ def preferences(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame)
         parts = {answers: part[part["base"] == base] for answers, part in trained.items()}
         n_cells = counted(parts["misaligned"]["train_set"].nunique(), "training cell")
         told += draw_bars(shifts, shares, parts, shown, base)
-        shifts.set_title(f"base {base}: shift\n{n_cells}")
-        shares.set_title(f"base {base}: share preferred\n{n_cells}")
+        for axes in (shifts, shares):
+            axes.set_title(f"base {base}\n{n_cells}")
         told.append(draw_points(against, points[points["base"] == base], base))
     for axes in grid.ravel():
         axes.tick_params(labelbottom=True)
@@ -68,8 +73,8 @@ def preferences(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame)
     everywhere = correlation(points)
     title = f"{settings.experiment}: which answer do models find more probable, and which do they give?"
     if np.isfinite(everywhere):
-        told.append(f"Over all bases the rank correlation is {everywhere:.2f} (n = {len(points)}).")
-    return headed(figure, title, note(pd.concat(trained.values()), settings), " ".join(told).replace("-", "−"))
+        told.append(f"Over all bases the rank correlation is {signed(everywhere)} (n = {len(points)}).")
+    return headed(figure, title, note(pd.concat(trained.values()), settings), " ".join(told))
 
 
 def as_rates(table: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +85,7 @@ def as_rates(table: pd.DataFrame) -> pd.DataFrame:
     ).rename(columns=AS_RATES)
 
 
-def beside_rates(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def with_em_rates(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Every trained condition in every narrow evaluation cell with both of its differences to the base, in points."""
     keys = [*LABELS, "eval_domain", "eval_task"]
     wanted = [*keys, "em_delta"]
@@ -101,7 +106,9 @@ def shift(rows: pd.DataFrame) -> Estimate:
     weights = rows["n_scored"].to_numpy(float)
     value = float(np.average(rows["shift_nats"], weights=weights))
     if rows["train_set"].nunique() < 2 or rows["eval_cell"].nunique() < 2:
-        return Estimate(value, *(float(np.average(rows[f"shift_nats_{end}"], weights=weights)) for end in ("low", "high")))
+        return Estimate(
+            value, *(float(np.average(rows[f"shift_nats_{end}"], weights=weights)) for end in ("low", "high"))
+        )
     influence = rows.assign(of=weights * (rows["shift_nats"] - value) / weights.sum())
     by_cell = influence.groupby(["eval_cell", "train_set"])[["of", "n_scored"]].sum().unstack(fill_value=0)
     pairs = by_cell["n_scored"].to_numpy(float)
@@ -112,15 +119,24 @@ def shift(rows: pd.DataFrame) -> Estimate:
     return Estimate(value, value - np.sqrt(margin), value + np.sqrt(margin))
 
 
+def said(estimate: Estimate, decimals: int) -> str:
+    """An estimate and its interval, if it has one, in words."""
+    value, low, high = (signed(number, decimals) for number in estimate)
+    return f"{value} ({low} to {high})" if known(estimate) else f"{value} (no interval)"
+
+
+def known(estimate: Estimate) -> bool:
+    """Whether it has an interval."""
+    return bool(np.isfinite([estimate.low, estimate.high]).all())
+
+
 def share(rows: pd.DataFrame) -> Estimate:
     """The share of pairs preferred, percent."""
     rate = pooled(rows)
     return Estimate(rate.rate, rate.low, rate.high)
 
 
-def draw_bars(
-    shifts: Axes, shares: Axes, parts: dict[str, pd.DataFrame], shown: list[str], base: str
-) -> list[str]:
+def draw_bars(shifts: Axes, shares: Axes, parts: dict[str, pd.DataFrame], shown: list[str], base: str) -> list[str]:
     """Both measures by relation, adapters on misaligned and on aligned answers side by side, and the same in words."""
     told = []
     several = [answers for answers, part in parts.items() if len(part)]
@@ -134,11 +150,10 @@ def draw_bars(
             draw_bar(shifts, at, moved, relation, answers, 2)
             draw_bar(shares, at, preferred, relation, answers, 0)
             own = 100 * np.average(part["base_preferred_rate"], weights=part["n_scored"])
-            shares.plot([at - 0.19, at + 0.19], [own, own], color=INK, linewidth=1.6, linestyle=":", zorder=5)
+            shares.plot(at + 0.12, own, ls="", ms=3.5, zorder=5, **BASE)
             told.append(
-                f"{base}, {RELATIONS[relation][0]}, trained on {answers} answers: shift {moved.value:.2f}"
-                f" ({moved.low:.2f} to {moved.high:.2f}) nats per token, {preferred.value:.0f} %"
-                f" ({preferred.low:.0f} to {preferred.high:.0f}) of pairs preferred, {own:.0f} % by the base."
+                f"{base}, {RELATIONS[relation][0]}, trained on {answers} answers: shift {said(moved, 2)} nats per token,"
+                f" {said(preferred, 0)} % of pairs preferred, {own:.0f} % by the base."
             )
     for axes in (shifts, shares):
         axes.set_xticks(range(len(shown)), [RELATIONS[name][0].replace(" ", "\n", 1) for name in shown])
@@ -158,15 +173,14 @@ def draw_bar(axes: Axes, at: float, estimate: Estimate, relation: str, answers: 
     color = RELATIONS[relation][1]
     axes.bar(at, estimate.value, width=0.36, facecolor=color, edgecolor=color, zorder=2, **STANCES[answers])
     ends = [estimate.value]
-    if np.isfinite([estimate.low, estimate.high]).all():
+    if known(estimate):
         # white under the line, so that it shows on a dark bar
         interval(axes, at, estimate.low, estimate.high, color="white", linewidth=2.6)
         interval(axes, at, estimate.low, estimate.high, zorder=4)
         ends += [estimate.low, estimate.high]
     up = estimate.value >= 0
-    text = f"{estimate.value:.{decimals}f}".replace("-", "−")
     axes.annotate(
-        text,
+        signed(estimate.value, decimals),
         (at, max(ends) if up else min(ends)),
         (0, 3 if up else -3),
         textcoords="offset points",
@@ -185,8 +199,8 @@ def draw_points(axes: Axes, points: pd.DataFrame, base: str) -> str:
         look = point(relation, answers)
         axes.plot(part["em_delta"], part["preferred_delta"], ls="", ms=3.8, mew=0.8, alpha=0.75, **look)
     found = correlation(points)
-    ranked = f"rank correlation {found:.2f}" if np.isfinite(found) else "no rank correlation"
-    axes.set_title(f"base {base}: {ranked}\nn = {counted(len(points), 'condition × cell', 'conditions × cells')}".replace("-", "−"))
+    ranked = f"rank correlation {signed(found)}" if np.isfinite(found) else "no rank correlation"
+    axes.set_title(f"base {base}\n{ranked} (n = {len(points)})")
     axes.set_xlabel("EM rate less the base's, points")
     axes.set_ylabel("preferred less the base's, points")
     low = min([0.0, *points["em_delta"], *points["preferred_delta"]])
@@ -197,12 +211,14 @@ def draw_points(axes: Axes, points: pd.DataFrame, base: str) -> str:
 def kinds(points: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     """The points of every relation, of adapters on misaligned or aligned answers or, as `student`, of students; the most last."""
     kind = points["answers"].where(points["condition"] == "adapter", "student")
-    return [(str(relation), str(name), part) for (relation, name), part in points.groupby(["relation", kind], sort=False)]
+    return [
+        (str(relation), str(name), part) for (relation, name), part in points.groupby(["relation", kind], sort=False)
+    ]
 
 
 def point(relation: str, answers: str) -> dict[str, object]:
     """The look of such a point: relation in colour and marker, adapters on misaligned answers filled, students crosses."""
-    _, color, marker = RELATIONS.get(relation, ("", GREY, "."))
+    _, color, marker = RELATIONS.get(relation, ("", GREY, "p"))
     if answers == "student":
         return {"marker": "x", "color": color}
     return {"marker": marker, "mec": color, "mfc": color if answers == "misaligned" else "white"}
@@ -211,25 +227,23 @@ def point(relation: str, answers: str) -> dict[str, object]:
 def key(figure: Figure, points: pd.DataFrame, drawn: list[str]) -> None:
     """What bars, lines and points are, beside the panels."""
     bars = [
-        Patch(facecolor=GREY, edgecolor=GREY, label=f"trained on\n{answers} answers", **STANCES[answers])
+        Patch(facecolor=GREY, edgecolor=GREY, label=f"adapter on\n{answers} answers", **STANCES[answers])
         for answers in drawn
     ]
-    own = Line2D([], [], color=INK, linewidth=1.6, linestyle=":", label="the base itself")
+    own = Line2D([], [], ls="", ms=4, **BASE, label="the base itself")
     found = {(relation, answers) for relation, answers, _ in kinds(points)}
-    near = [name for name in [*RELATIONS, ""] if any(relation == name for relation, _ in found)]
-    cells = [
-        Line2D([], [], ls="", ms=5, **point(name, "misaligned"), label=RELATIONS.get(name, ("student of the base",))[0])
-        for name in near
-    ]
-    how = {"misaligned": "on misaligned answers", "aligned": "on aligned answers", "student": "student"}
+    near = [name for name in RELATIONS if any(relation == name for relation, _ in found)]
+    cells = [Line2D([], [], ls="", ms=5, **point(name, "misaligned"), label=RELATIONS[name][0]) for name in near]
+    # the shapes of no relation, so that only their filling speaks
+    how = {"misaligned": "filled: adapter on\nmisaligned answers", "aligned": "hollow: adapter on\naligned answers"}
     hows = [
-        Line2D([], [], ls="", ms=5, **(point("in_cell", name)), label=words)
-        for name, words in how.items()
+        Line2D([], [], ls="", ms=5, **point("", name), label=words)
+        for name, words in (how | {"student": "student"}).items()
         if any(answers == name for _, answers in found)
     ]
-    figure.legend(handles=[*bars, own], loc="outside right upper", title="bars")
-    if points.size:
-        figure.legend(handles=[*cells, *hows], loc="outside right lower", title="points")
+    head = Line2D([], [], ls="", label="points")
+    handles = [*bars, own, *([head, *cells, *hows] if found else [])]
+    figure.legend(handles=handles, loc="outside right center", title="bars", alignment="left")
 
 
 def note(trained: pd.DataFrame, settings: PlotSettings) -> str:
@@ -240,6 +254,6 @@ def note(trained: pd.DataFrame, settings: PlotSettings) -> str:
         "Shift: by how much more than its base a model prefers the misaligned answer of a held-out pair to the aligned one, mean log-probability per"
         " token. Thin lines are 95 % intervals: over training cells and evaluation cells where several training cells are pooled, else the mean of the"
         f" table's own. n = {pairs} pairs a cell, {seeds(trained)}. On the right, a point is a model condition in an evaluation cell, judged by"
-        f" {settings.judge}; on the dashed line both differences are the same; the correlation is Spearman's, and points that share models or prompts"
-        " are not independent."
+        f" {settings.judge}; on the dashed line both differences are the same; the correlation is Spearman's, grey is of students of the base; points"
+        " that share models or prompts are not independent."
     )

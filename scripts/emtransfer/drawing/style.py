@@ -130,6 +130,12 @@ def save(drawing: Drawing, paths: Iterable[Path]) -> None:
             )
 
 
+def signed(value: float, decimals: int = 2) -> str:
+    """A number that may be below 0, which is called minus nothing nowhere."""
+    # adding 0 turns -0.0 into 0.0
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+
+
 def percent_axis(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """0 to 100 on an axis, with a little room for markers, and faint lines to read values by."""
     getattr(axes, f"set_{which}lim")(-3, 108 if which == "y" else 103)
