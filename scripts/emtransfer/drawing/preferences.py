@@ -74,7 +74,7 @@ def preferences(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame)
     title = f"{settings.experiment}: which answer do models find more probable, and which do they give?"
     if np.isfinite(everywhere):
         told.append(f"Over all bases the rank correlation is {signed(everywhere)} (n = {len(points)}).")
-    return headed(figure, title, note(pd.concat(trained.values()), settings), " ".join(told))
+    return headed(figure, title, note(pd.concat(trained.values()), points, settings), " ".join(told))
 
 
 def as_rates(table: pd.DataFrame) -> pd.DataFrame:
@@ -246,14 +246,15 @@ def key(figure: Figure, points: pd.DataFrame, drawn: list[str]) -> None:
     figure.legend(handles=handles, loc="outside right center", title="bars", alignment="left")
 
 
-def note(trained: pd.DataFrame, settings: PlotSettings) -> str:
+def note(trained: pd.DataFrame, points: pd.DataFrame, settings: PlotSettings) -> str:
     """Counts, seeds and intervals of the figure."""
     fewest, most = int(trained["n_scored"].min()), int(trained["n_scored"].max())
     pairs = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    students = " grey marks are students of the base," if (points["relation"] == "").any() else ""
     return (
         "Shift: by how much more than its base a model prefers the misaligned answer of a held-out pair to the aligned one, mean log-probability per"
         " token. Thin lines are 95 % intervals: over training cells and evaluation cells where several training cells are pooled, else the mean of the"
         f" table's own. n = {pairs} pairs a cell, {seeds(trained)}. On the right, a point is a model condition in an evaluation cell, judged by"
-        f" {settings.judge}; on the dashed line both differences are the same; the correlation is Spearman's, grey is of students of the base; points"
+        f" {settings.judge}; on the dashed line both differences are the same; the correlation is Spearman's,{students} and points"
         " that share models or prompts are not independent."
     )
