@@ -65,13 +65,13 @@ def judge_agreement(rows: pd.DataFrame, settings: PlotSettings, pairs: pd.DataFr
     group = 0.34 + 0.17 * len(judges)
     width = max(3 * (side + 1.1), 2.4 + n_columns * (0.4 + group * (1 + len(shown))))
     figure = new_figure(width, 1.5 + side + 2.7 * n_rows)
-    above, below = figure.add_gridspec(2, 1, height_ratios=[side, 2.7 * n_rows])
-    matrices = above.subgridspec(1, 3).subplots()
+    halves = figure.add_gridspec(2, 1, height_ratios=[side, 2.7 * n_rows])
+    matrices = halves[0].subgridspec(1, 3).subplots(squeeze=False)[0].tolist()
     for (name, (title, least, decimals)), axes in zip(MATRICES.items(), matrices, strict=True):
         draw_pairs(axes, pairs, judges, name, least, decimals)
         axes.set_title(title, fontsize=8)
         axes.set_ylabel("judge" if leftmost(axes) else "")
-    grid = below.subgridspec(n_rows, n_columns).subplots(squeeze=False, sharey=True).ravel().tolist()
+    grid = halves[1].subgridspec(n_rows, n_columns).subplots(squeeze=False, sharey=True).ravel().tolist()
     for empty in grid[len(names) :]:
         empty.remove()
     told = [said(pairs, one, two) for one, two in permutations(judges, 2)]

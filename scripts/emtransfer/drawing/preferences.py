@@ -1,6 +1,6 @@
 """Preferences between given answers: by relation to the training cell, and against what the same models said."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,9 +26,9 @@ from emtransfer.grid import LABELS
 from emtransfer.measuring.statistics import crossed_variances, effective_count, squared_t
 
 # how the bars of adapters on such answers are filled
-STANCES = {"misaligned": {"alpha": 0.8}, "aligned": {"fill": False, "hatch": "////"}}
+STANCES: dict[str, dict[str, Any]] = {"misaligned": {"alpha": 0.8}, "aligned": {"fill": False, "hatch": "////"}}
 # the look of a base's own share
-BASE = {"marker": "D", "mfc": "white", "mec": INK}
+BASE: dict[str, Any] = {"marker": "D", "mfc": "white", "mec": INK}
 # columns of preferences under the names of the rates that `pooled` takes
 AS_RATES = {"n_pairs": "n_scored", "preferred_rate_low": "em_rate_low", "preferred_rate_high": "em_rate_high"}
 
@@ -216,7 +216,7 @@ def kinds(points: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     ]
 
 
-def point(relation: str, answers: str) -> dict[str, object]:
+def point(relation: str, answers: str) -> dict[str, Any]:
     """The look of such a point: relation in colour and marker, adapters on misaligned answers filled, students crosses."""
     _, color, marker = RELATIONS.get(relation, ("", GREY, "p"))
     if answers == "student":
