@@ -61,7 +61,7 @@ def judge_agreement(rows: pd.DataFrame, settings: PlotSettings, pairs: pd.DataFr
     names = bases(trained if len(trained) else rows)
     shown = [name for name in RELATIONS if (trained["relation"] == name).any()]
     side = 0.75 + 0.62 * len(judges)
-    n_rows, n_columns = grid_size(len(names))
+    n_rows, n_columns = grid_size(len(names), 2)
     group = 0.34 + 0.17 * len(judges)
     width = max(3 * (side + 1.1), 2.4 + n_columns * (0.4 + group * (1 + len(shown))))
     figure = new_figure(width, 1.5 + side + 2.7 * n_rows)
