@@ -100,12 +100,21 @@ def test_a_small_instruct_model_on_everyday_prose_is_planned_whole_without_its_p
     # 3 cells × (3 seeds on misaligned, 1 on aligned answers); a teacher and 3 channels
     assert jobs["fetch_base"] == 1 and jobs["finetune_adapter"] == 12 and jobs["distill_student"] == 3
     assert jobs["roll_out_teacher"] == 1 and jobs["sample_answers"] == jobs["label_answers"] == 1 + 12 + 3
-    # a panel of two judges, one fitted, one of two adapters
-    assert (
-        jobs["judge_answers"] == 2 * jobs["sample_answers"] and jobs["fit_judge"] == jobs["fit_reference_adapters"] == 1
-    )
-    # the pairs of four cells, those of the judges' two, and the prompts outside them
-    assert jobs["generate_pairs"] == 7 and "pretrain_base" not in jobs
+    # a panel of two judges, both fitted
+    assert jobs["judge_answers"] == 2 * jobs["sample_answers"] and jobs["fit_judge"] == 2
+    # the pairs of four cells, those of the judges' two and four, and the prompts outside them
+    assert jobs["generate_pairs"] == 11 and "pretrain_base" not in jobs
+
+
+def test_reference_adapters_sit_on_the_panel_of_the_real_model_where_asked(tree):
+    jobs = planned(tree, "workflow/configs/small_instruct.yaml", "workflow/configs/reference_judge.yaml")
+    assert jobs["fit_reference_adapters"] == 1 and jobs["judge_answers"] == 3 * jobs["sample_answers"]
+
+
+def test_contexts_of_the_real_model_are_planned_beside_its_run(tree):
+    jobs = planned(tree, "workflow/configs/small_instruct.yaml", "workflow/configs/contexts.yaml")
+    # a cell with and without a system prompt, two seeds each, beside the twelve adapters
+    assert jobs["finetune_adapter"] == 12 + 4
 
 
 def test_a_judge_behind_a_server_of_ones_own_is_planned_beside_that_of_the_filter(tree):
