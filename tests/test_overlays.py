@@ -111,10 +111,10 @@ def test_reference_adapters_sit_on_the_panel_of_the_real_model_where_asked(tree)
     assert jobs["fit_reference_adapters"] == 1 and jobs["judge_answers"] == 3 * jobs["sample_answers"]
 
 
-def test_contexts_of_the_real_model_are_planned_beside_its_run(tree):
+def test_contexts_of_the_real_model_are_planned_whole(tree):
     jobs = planned(tree, "workflow/configs/small_instruct.yaml", "workflow/configs/contexts.yaml")
-    # a cell with and without a system prompt, two seeds each, beside the twelve adapters
-    assert jobs["finetune_adapter"] == 12 + 4
+    # a cell with and without a system prompt, two seeds each
+    assert jobs["finetune_adapter"] == 4 and jobs["sample_answers"] == 1 + 4 and "distill_student" not in jobs
 
 
 def test_a_judge_behind_a_server_of_ones_own_is_planned_beside_that_of_the_filter(tree):
