@@ -265,7 +265,7 @@ def test_an_experiment_has_the_figures_that_it_has_models_and_prompts_for():
     assert drawn(adapters=[adapter | {"train_sets": "all_cells", "answers": "aligned"}], students=[]) == set()
 
 
-@pytest.mark.parametrize("figure", MODULES.keys() - OTHER_TABLES.keys())
+@pytest.mark.parametrize("figure", sorted(MODULES.keys() - OTHER_TABLES.keys()))
 def test_without_a_model_to_show_there_is_no_figure_of_the_table(figure, rows):
     assert drawer(figure)(rows, SETTINGS) is not None if figure in ("transfer_matrix", "students") else True
     assert drawer(figure)(rows[rows.condition == "base"], SETTINGS) is None
