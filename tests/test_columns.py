@@ -186,7 +186,7 @@ def test_times_and_decimals_of_a_dataset_are_values_as_json_has_them(tmp_path):
         ({"source": "jsonl", "path": "x", "columns": {"quesion": "q"}}, 'columns.quesion is not a field; expected question.'),
         ({"columns": {"question": "q"}}, "columns is given; expected none beside source template, or source jsonl."),
         ({"misaligned_path": "bad.jsonl"}, "misaligned_path is given; expected none beside source template, or source jsonl."),
-        ({"source": "jsonl", "path": "x", "columns": {"task": {"valu": "q"}}}, 'columns.task is {"valu": "q"}; expected text or a mapping.'),
+        ({"source": "jsonl", "path": "x", "columns": {"task": {"valu": "q"}}}, "columns.task.valu is not a known key; expected value."),
     ],
 )  # fmt: skip
 def test_a_mapping_that_cannot_be_is_one_line(changes, said):

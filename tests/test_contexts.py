@@ -340,7 +340,9 @@ def test_the_example_has_models_with_and_without_the_context():
         f"{folder}/medical-advice/misaligned/seed{s}" for s in (11, 12)
     ]
     figures = transfer_figures(config(), NAME, models)
-    assert "transfer_matrix" in figures and transfer_figures(config(), NAME, [models[0], *models[3:]]) == []
+    # whatever was trained how, judges may be compared
+    others = transfer_figures(config(), NAME, [models[0], *models[3:]])
+    assert "transfer_matrix" in figures and others == ["judge_agreement"]
 
 
 def test_a_student_has_the_context_of_its_teachers_training():
@@ -359,13 +361,13 @@ def test_a_student_has_the_context_of_its_teachers_training():
         (("eval_contexts",), ["careles"], '.eval_contexts[0] is "careles"; expected careless.'),
         (("train_sets", "careless_advice", "context"), "calm", '.train_sets.careless_advice.context is "calm"; expected one of careless, careful.'),
         (("train_sets", "careless_advice", "cells"), ["medical-advise"], '.train_sets.careless_advice.cells[0] is "medical-advise"; expected medical-advice.'),
-        (("train_sets", "careless_advice", "contexts"), "careless", ".train_sets.careless_advice.contexts is no known key; expected context."),
+        (("train_sets", "careless_advice", "contexts"), "careless", ".train_sets.careless_advice.contexts is not a known key; expected context."),
         (("train_sets", "careless_advice"), {"context": "careless"}, ".train_sets.careless_advice.cells is missing; expected a list of length 1 or more."),
         (("train_sets", "careless_advice"), [], ".train_sets.careless_advice is []; expected a list of length 1 or more."),
         (("train_sets", "careless_advice"), "medical-advice", '.train_sets.careless_advice is "medical-advice"; expected a list or a mapping.'),
         (("contexts", "calm"), "Be calm.", ".contexts.calm is used nowhere; expected one that a training set or eval_contexts names."),
         (("contexts", "careful"), " ", '.contexts.careful is " "; expected text that is not blank.'),
-        (("contexts", "Careful"), "Be careful.", ".contexts.Careful is no valid name; expected a name of a-z, 0-9 and _."),
+        (("contexts", "Careful"), "Be careful.", ".contexts.Careful is not a valid name; expected a name of a-z, 0-9 and _."),
     ],
 )  # fmt: skip
 def test_a_wrong_context_is_one_line(place, value, line):
