@@ -226,7 +226,9 @@ def over(content: dict, before: list[dict]) -> dict:
     """The config, the shipped overlays that are the first to have the names of a page, and the page's snippets up to this one."""
     wanted = names(content, *before) - names(CONFIG)
     beneath = []
-    for overlay in (yaml.safe_load(path.read_text(encoding="utf-8")) for path in SHIPPED):
+    overlays = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in SHIPPED)
+    # those that name no run lie over others
+    for overlay in sorted(overlays, key=lambda overlay: "run" not in overlay):
         if names(overlay) & wanted:
             beneath.append(overlay)
             wanted -= names(overlay)
