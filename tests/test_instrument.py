@@ -60,7 +60,7 @@ def test_right_is_supported_where_the_claim_holds_and_undecided_where_not(table)
 
 def test_cells_of_a_world_without_the_claim_differ_so_a_verdict_on_them_alone_is_not_wrong(table):
     narrower = table[table.verdict_for == instrument.NARROWER].set_index("world")
-    assert narrower.loc["does not hold", "wrong"].isna().all() and narrower.loc["holds", "wrong"].notna().all()
+    assert narrower.loc[["does not hold"], "wrong"].isna().all() and narrower.loc[["holds"], "wrong"].notna().all()
 
 
 def test_every_claim_holds_in_a_world_and_not_in_another():
