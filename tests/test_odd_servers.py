@@ -379,7 +379,7 @@ def test_a_batch_that_is_not_heard_of_is_handed_in_once_more_and_not_twice(loopb
         asked("batches", tmp_path, calls_of("batches"))
     assert len(loopback.batches) == 2 and sent(tmp_path) == (0, 0, 8) and loopback.asked == 8
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Lost")]
-    assert len(told) == 2 and told[0].endswith("with the most they may have cost; 4 of them are submitted once more.")
+    assert len(told) == 2 and told[0].endswith("at the most they may have cost; 4 of them are submitted once more.")
 
 
 @pytest.mark.parametrize("status", [404, 410])

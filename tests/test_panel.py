@@ -134,6 +134,7 @@ def two_judges(shares: dict[str, float]) -> list[tuple[JudgedModel, pd.DataFrame
                     for row in judged(scores, domain=domain, task=task)
                 ]
             frame = pd.DataFrame(rows).rename(columns={"domain": "eval_domain", "task": "eval_task"})
+            frame = frame.assign(eval_context="")
             found.append((JudgedModel(who.labels | {"judge": judge}, who.seed, who.train_cells), frame))
     return found
 
@@ -351,7 +352,7 @@ def test_labelled_answers_that_are_not_there_are_told_before_a_run():
 
 def test_the_own_judge_is_not_in_its_panel():
     config = {"experiments": {"e": {"judge": "one", "panel": ["two", "one"]}}}
-    with pytest.raises(InputError, match="panel is one; expected other judges"):
+    with pytest.raises(InputError, match="panel is one; expected only further judges"):
         check_panel(config, "e")
     config["experiments"]["e"]["panel"] = ["two", "base"]
     with pytest.raises(InputError, match="panel is base; expected a judge of another name"):
