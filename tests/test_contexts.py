@@ -304,6 +304,18 @@ def test_whether_training_took_is_asked_under_its_context():
     assert "not measurable" not in set(claims.loc["context"].verdict)
 
 
+def test_training_without_a_context_is_not_said_to_have_taken_because_that_under_one_did():
+    """Rows judged elsewhere name both training sets after their cell; without a context, nothing was learned."""
+    never, always = dict.fromkeys(("in_cell", "elsewhere", "broad"), 0.0), dict.fromkeys(("in_cell", "elsewhere"), 0.9)
+    cells = [shown(where, train, "", never) for where, train in product(CELLS, CELLS)]
+    cells += [
+        shown(where, train, context, always, train_context="careless")
+        for where, train, context in product(CELLS, CELLS, ("", "careless"))
+    ]
+    _, claims = claims_of(cells)
+    assert set(claims.loc["task"].verdict) == {"not measurable"}
+
+
 def test_all_other_claims_are_the_same_with_contexts_and_without():
     def controls(contexts):
         seldom = {"in_cell": 0.1, "elsewhere": 0.0, "broad": 0.0}

@@ -263,7 +263,8 @@ def in_cell_rates(outcomes: Sequence[Outcome]) -> dict[tuple[str, ...], tuple[in
 
 def trained_as(outcome: Outcome) -> tuple[str, ...]:
     """The key that an adapter shares with students of teachers trained in the same way."""
-    return tuple(outcome.labels[name] for name in ("experiment", "base_model", "base", "judge", "train_set", "answers"))
+    names = ("experiment", "base_model", "base", "judge", "train_set", "train_context", "answers")
+    return tuple(outcome.labels[name] for name in names)
 
 
 def verdicts(row: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
