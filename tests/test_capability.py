@@ -195,6 +195,20 @@ def test_a_damaged_row_is_one_line_that_names_it(tmp_path, changed, expected):
     assert "pairs.jsonl:3" in str(error.value) and expected in str(error.value)
 
 
+def test_a_model_and_its_base_with_different_versions_are_one_line(tmp_path):
+    rows_of = damaged()
+    for name in NEUTRAL:
+        del rows_of[BASE][0][name]
+    with pytest.raises(InputError) as error:
+        table_of(tmp_path, rows_of)
+    folder = tmp_path / "nl" / "preferences"
+    adapter = ADAPTER.format(answers="misaligned", seed=1)
+    assert str(error.value) == (
+        f'{folder}/{BASE}.jsonl: no capability is measured on "medical-advice-0" of medical-advice; expected one,'
+        f" since {folder}/{adapter}.jsonl has it."
+    )
+
+
 def test_a_loss_beyond_the_limit_and_beyond_chance_comes_with_a_caution(tmp_path):
     rows_of = damaged()
     lost = dict.fromkeys(CELLS, 0)

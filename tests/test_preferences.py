@@ -121,6 +121,7 @@ def test_claims_set_adapters_on_misaligned_answers_against_those_on_aligned_ones
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
+        ("prompt_id", [1], "prompt_id is [1]; expected text"),
         ("aligned_nats", 0.5, "aligned_nats is 0.5; expected a log-probability"),
         ("misaligned_nats", None, "misaligned_nats is nan; expected a log-probability"),
         ("misaligned_nats", "much", 'misaligned_nats is "much"; expected a log-probability'),
@@ -135,6 +136,32 @@ def test_a_damaged_row_is_one_line_that_names_it(tmp_path, field, value, expecte
     with pytest.raises(InputError) as error:
         read_preferences(path)
     assert "pairs.jsonl:3" in str(error.value) and expected in str(error.value)
+
+
+def test_a_pair_given_twice_is_one_line(tmp_path):
+    rows = pair_rows({})
+    write_records(tmp_path / "pairs.jsonl", [*rows, rows[1]])
+    with pytest.raises(InputError) as error:
+        read_preferences(tmp_path / "pairs.jsonl")
+    assert str(error.value) == (
+        f'{tmp_path}/pairs.jsonl:{len(rows) + 1}: prompt_id is "{rows[1]["prompt_id"]}";'
+        " expected one that no other row of its cell has."
+    )
+
+
+@pytest.mark.parametrize("short", ["base", "adapter"])
+def test_a_model_and_its_base_with_different_pairs_are_one_line(tmp_path, short):
+    paths = ["bases/b0", *(ADAPTER.format(answers="misaligned", seed=seed) for seed in (1, 2))]
+    rows_of = {path: pair_rows({}) for path in paths}
+    lacks, other = paths[:2] if short == "base" else paths[1::-1]
+    gone = rows_of[lacks].pop()["prompt_id"]
+    with pytest.raises(InputError) as error:
+        written(tmp_path, rows_of, grid_config())
+    folder = tmp_path / "nl" / "preferences"
+    assert str(error.value) == (
+        f'{folder}/{lacks}.jsonl: no preference is measured on "{gone}" of finance-tutor; expected one,'
+        f" since {folder}/{other}.jsonl has it."
+    )
 
 
 def test_of_one_adapter_the_interval_is_that_of_student():

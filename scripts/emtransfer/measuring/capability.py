@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.files.records import read_records
 from emtransfer.files.tables import refuse_first
 from emtransfer.grid import LABELS
 from emtransfer.measuring.judged_rows import JudgedModel
@@ -25,6 +24,7 @@ from emtransfer.measuring.pair_measures import (
     mean_change,
     measured_models,
     of_cells,
+    read_pairs,
     with_numbers,
 )
 from emtransfer.measuring.tabulation import tabulate_outcomes
@@ -73,10 +73,10 @@ def read_capability(path: Path) -> pd.DataFrame:
         neutral version.
 
     Raises:
-        InputError: a row has some of NEUTRAL and not all, its log-probability is no finite number of at most 0, its answer has no
+        InputError: as of `read_pairs`; a row has some of NEUTRAL and not all, its log-probability is no finite number of at most 0, its answer has no
             token, or it is neither true nor false that it is exact.
     """
-    frame = pd.DataFrame.from_records(read_records(path, required=PAIR), columns=[*PAIR, *NEUTRAL])
+    frame = read_pairs(path, (*PAIR, *NEUTRAL))
     given = frame[[*NEUTRAL]].notna().any(axis=1)
     frame = with_numbers(frame, "neutral", path, given)
     exact, named = frame["neutral_exact"], frame["neutral_id"]

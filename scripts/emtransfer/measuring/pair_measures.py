@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from emtransfer.files.tables import refuse_first
+from emtransfer.errors import InputError
+from emtransfer.files.records import read_records
+from emtransfer.files.tables import refuse_first, shown
 from emtransfer.grid import LABELS, expand_models
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS, ROW_COLUMNS, JudgedModel, as_judged
 from emtransfer.measuring.statistics import mean_interval
@@ -42,12 +44,48 @@ def measured_models(
 
     Args:
         measure: stands where a judged answer names its judge.
-        read: path -> pairs, with PAIR_COLUMNS among others.
+        read: path -> pairs, with PAIR_COLUMNS and eval_set among others.
+
+    Raises:
+        InputError: as of `read`; a model and its base have different pairs.
     """
     for experiment in config["run"]:
+        bases: dict[str, tuple[Path, pd.MultiIndex]] = {}
         for model in expand_models(config, experiment):
-            pairs = read(folder / experiment / "preferences" / f"{model.path}.jsonl")
+            path = folder / experiment / "preferences" / f"{model.path}.jsonl"
+            pairs = read(path)
+            keys = pd.MultiIndex.from_frame(pairs.loc[pairs["eval_set"] == "narrow", [*PAIR_COLUMNS]])
+            # a base comes before what was trained from it
+            refuse_other_pairs(measure, path, keys, *bases.setdefault(model.labels["base"], (path, keys)))
             yield as_judged(model, experiment, measure), pairs
+
+
+def refuse_other_pairs(
+    measure: str, path: Path, keys: pd.MultiIndex, base_path: Path, base_keys: pd.MultiIndex
+) -> None:
+    """Raise an InputError for the first pair that a model or its base was measured on and the other was not."""
+    for file, own, other, others in ((path, keys, base_path, base_keys), (base_path, base_keys, path, keys)):
+        missing = others.difference(own)
+        if len(missing):
+            prompt_id, domain, task = missing[0]
+            raise InputError(
+                f"{file}: no {measure} is measured on {shown(prompt_id)} of {domain}-{task}; expected one, since {other} has it."
+            )
+
+
+def read_pairs(path: Path, fields: tuple[str, ...]) -> pd.DataFrame:
+    """The rows of one model's file, of `answering.preferences`, with these fields, PAIR among them; others are missing where a row has none.
+
+    Raises:
+        InputError: a row lacks a field of PAIR, has one that is no text, or repeats those of another.
+    """
+    frame = pd.DataFrame.from_records(read_records(path, required=PAIR), columns=list(fields))
+    for name in PAIR:
+        refuse_first(~frame[name].map(lambda value: isinstance(value, str)), frame[name], path, name, "text")
+    refuse_first(
+        frame.duplicated([*PAIR]), frame["prompt_id"], path, "prompt_id", "one that no other row of its cell has"
+    )
+    return frame
 
 
 def with_numbers(frame: pd.DataFrame, answer: str, path: Path, given: pd.Series | bool = True) -> pd.DataFrame:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.files.records import read_records
 from emtransfer.grid import LABELS
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.groups import Contrast
@@ -25,6 +24,7 @@ from emtransfer.measuring.pair_measures import (
     mean_change,
     measured_models,
     of_cells,
+    read_pairs,
     with_numbers,
 )
 from emtransfer.measuring.tabulation import Outcome, tabulate_outcomes
@@ -61,9 +61,9 @@ def read_preferences(path: Path) -> pd.DataFrame:
         aligned one, per token of each and in all; `preferred`, whether it is higher per token; `matched`, whether both have nearly as many tokens.
 
     Raises:
-        InputError: a field is missing, a log-probability is no finite number of at most 0, or an answer has no token.
+        InputError: as of `read_pairs`; a log-probability is no finite number of at most 0, or an answer has no token.
     """
-    frame = pd.DataFrame.from_records(read_records(path, required=PAIR), columns=list(FIELDS))
+    frame = read_pairs(path, FIELDS)
     for stance in STANCES:
         frame = with_numbers(frame, stance, path)
     per_token = {stance: frame[f"{stance}_nats"] / frame[f"{stance}_tokens"] for stance in STANCES}
