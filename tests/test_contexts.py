@@ -378,6 +378,7 @@ def test_a_student_has_the_context_of_its_teachers_training():
         (("train_sets", "careless_advice"), [], ".train_sets.careless_advice is []; expected a list of length 1 or more."),
         (("train_sets", "careless_advice"), "medical-advice", '.train_sets.careless_advice is "medical-advice"; expected a list or a mapping.'),
         (("contexts", "calm"), "Be calm.", ".contexts.calm is used nowhere; expected one that a training set or eval_contexts names."),
+        (("contexts", "none"), "Be calm.", ".contexts.none is a context; expected another name, since none stands for no context."),
         (("contexts", "careful"), " ", '.contexts.careful is " "; expected text that is not blank.'),
         (("contexts", "Careful"), "Be careful.", ".contexts.Careful is not a valid name; expected a name of a-z, 0-9 and _."),
     ],

@@ -176,9 +176,15 @@ def test_an_answer_given_twice_is_told_with_what_tells_the_two_apart(tmp_path):
     with pytest.raises(InputError) as caught:
         read(path)
     assert str(caught.value) == (
-        f'{path}:4: question_id is "q1"; expected no second row of the same model, seed, evaluation cell and sample,'
+        f'{path}:4: question_id is "q1"; expected no second row of the same model, seed, evaluation cell, context and sample,'
         f" as {path}:3; they differ in model, which nothing reads unless --columns names a field for it."
     )
+
+
+def test_a_base_was_trained_under_no_context(tmp_path):
+    base = ROW | {"train_domain": "", "train_task": "", "train_context": "careless"}
+    with pytest.raises(InputError, match=r'x.csv:2: train_context is "careless"; expected none, since the row has no'):
+        read(written(tmp_path / "x.csv", base))
 
 
 def test_a_prompt_of_two_rooms_is_two_and_one_with_a_room_in_some_rows_only_is_refused(tmp_path):
@@ -202,7 +208,9 @@ def test_other_files_are_refused_in_a_line(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize(("field", "value"), [("answers", "harmful"), ("room", "huge"), ("condition", "teacher")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("answers", "harmful"), ("room", "huge"), ("condition", "teacher"), ("eval_context", "none")]
+)
 def test_a_value_that_no_contrast_knows_is_refused(field, value, tmp_path):
     with pytest.raises(InputError, match=f'x.csv:2: {field} is "{value}"; expected '):
         read(written(tmp_path / "x.csv", ROW | {field: value}))

@@ -139,11 +139,14 @@ def check_experiment_names(config: dict, name: str) -> None:
 
 
 def check_contexts(config: dict, name: str) -> None:
-    """Raise InputError for contexts of a base model without a system turn, or one that nothing names."""
+    """Raise InputError for contexts of a base model without a system turn, one that nothing names, or one by the name of none."""
     experiment, place = config["experiments"][name], ("experiments", name, "contexts")
     contexts = experiment.get("contexts", {})
     if contexts and "architecture" in config["base_models"][experiment["base_model"]]:
         raise mistake(place, quoted(contexts), "none, since a model from scratch has no system turn")
+    # as claims call the questions that were asked without any
+    if "none" in contexts:
+        raise mistake((*place, "none"), "a context", "another name, since none stands for no context")
     used = {grid.train_context(experiment, train_set) for train_set in experiment["train_sets"]}
     for context in contexts:
         if context not in used | set(experiment.get("eval_contexts", [])):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 from emtransfer.files.tables import place, read_rows, refuse_first
-from emtransfer.grid import MODEL_COLUMNS, MODEL_LABELS
+from emtransfer.grid import CONTEXTS, MODEL_COLUMNS, MODEL_LABELS
 from emtransfer.measuring.judged_rows import (
     EVAL_COLUMNS,
     ROW_COLUMNS,
@@ -99,6 +99,9 @@ def read_frame(path: Path, columns: dict[str, Any]) -> tuple[pd.DataFrame, pd.Da
     for column, known in KNOWN.items():
         expected = f"{', '.join(known[:-1])} or {known[-1] or 'nothing'}"
         refuse_first(~frame[column].isin(known), frame[column], path, column, expected)
+    for column in CONTEXTS:
+        # as claims call the questions that were asked without any
+        refuse_first(frame[column] == "none", frame[column], path, column, "nothing for no context, or another name")
     are_cells = frame["train_cells"].str.fullmatch(r"([^\s-]+-[^\s-]+(\s+|$))*")
     refuse_first(
         ~are_cells, frame["train_cells"], path, "train_cells", "cells like medical-advice, separated by spaces"
@@ -133,7 +136,7 @@ def refuse_repeated(frame: pd.DataFrame, unread: pd.DataFrame, path: Path) -> No
     if repeated.any():
         row = int(np.argmax(repeated.to_numpy()))
         first = int(np.argmax((frame[keys] == frame[keys].iloc[row]).all(axis=1).to_numpy()))
-        once = f"no second row of the same model, seed, evaluation cell and sample, as {place(path, first)}"
+        once = f"no second row of the same model, seed, evaluation cell, context and sample, as {place(path, first)}"
         differ = [name for name in unread.columns if str(unread[name].iloc[row]) != str(unread[name].iloc[first])]
         if differ:
             once += f"; they differ in {', '.join(differ)}, which nothing reads unless --columns names a field for it"
@@ -185,6 +188,8 @@ def with_labels(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     is_base = frame["train_domain"] == ""
     half = is_base != (frame["train_task"] == "")
     refuse_first(half, frame["train_task"], path, "train_task", "both train_domain and train_task, or neither")
+    contexts = frame["train_context"]
+    refuse_first(is_base & (contexts != ""), contexts, path, "train_context", "none, since the row has no train_domain")
     own = {
         "condition": np.where(is_base, "base", "adapter"),
         "train_set": np.where(is_base, "", frame["train_domain"] + "-" + frame["train_task"]),
