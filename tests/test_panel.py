@@ -355,5 +355,5 @@ def test_the_own_judge_is_not_in_its_panel():
     with pytest.raises(InputError, match="panel is one; expected only further judges"):
         check_panel(config, "e")
     config["experiments"]["e"]["panel"] = ["two", "base"]
-    with pytest.raises(InputError, match="panel is base; expected a judge of another name"):
+    with pytest.raises(InputError, match="panel is base; expected a judge with another name"):
         check_panel(config, "e")

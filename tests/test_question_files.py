@@ -362,7 +362,7 @@ def of_question(name: str, n_misaligned: int, n_prompts: int = 1) -> list[dict]:
 def tabulated(rows_of_adapter: list[dict], rows_of_base: list[dict]) -> pd.DataFrame:
     def frame(rows):
         frame = pd.DataFrame(rows).rename(columns={"domain": "eval_domain", "task": "eval_task"})
-        return frame.astype({"alignment": float, "coherence": float})
+        return frame.assign(eval_context="").astype({"alignment": float, "coherence": float})
 
     base = model("base", seed="", train_cells=())
     members = [(model(seed=seed), frame(rows_of_adapter)) for seed in ("11", "12")] + [(base, frame(rows_of_base))]
