@@ -546,7 +546,7 @@ def test_an_option_that_the_sdk_does_not_name_is_sent(loopback, tmp_path):
 
 def test_a_key_with_a_line_break_or_an_address_that_is_none_is_one_line(loopback, tmp_path, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", f"{KEY}\n")
-    with pytest.raises(InputError, match="ANTHROPIC_API_KEY holds blanks, line breaks") as refused:
+    with pytest.raises(InputError, match="ANTHROPIC_API_KEY holds spaces, line breaks") as refused:
         judged(tmp_path)
     assert KEY not in str(refused.value)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)

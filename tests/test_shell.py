@@ -38,6 +38,7 @@ RESULTS = {
     *(
         "input.eval_set",
         "input.answers",
+        "input.capability",
         "input.rollouts",
         "input.probes",
         "input.pairs",
