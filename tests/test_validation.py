@@ -684,7 +684,8 @@ def test_the_exact_judge_is_given_no_answers_in_words(place):
 
 def test_reference_adapters_on_more_rows_than_their_corpus_leaves_them_are_refused():
     config = copy.deepcopy(CONFIG)
-    lora, training = (config["experiments"]["template_nl"][key] for key in ("lora", "finetuning"))
+    training = config["experiments"]["template_nl"]["finetuning"].copy()
+    lora = config["experiments"]["template_nl"]["lora"]
     limit = judge_rows(config["corpora"]["grammar"]) // 2
     judge = {"kind": "reference_adapters", "corpus": "grammar", "base": "persona", "seed": 1, "head": {"share": 0.5}}
     judge |= {"split": {"held_out_share": 0.1, "phrase_share": 0.0}, "lora": lora, "finetuning": training}
