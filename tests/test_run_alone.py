@@ -147,10 +147,12 @@ def shell_of(folder: Path, *arguments: str, **environment: str) -> Iterator[subp
 def test_a_shell_that_snakemake_started_for_a_script_is_a_job_whatever_it_launches(folder, launch, monkeypatch):
     """What is launched is no Python, as an own launcher need not be before it starts one."""
     monkeypatch.chdir(folder)
-    (folder / "python").write_text("#!/bin/sh\nread line")
+    (folder / "python").write_text("#!/bin/sh\ntouch launched\nread line")
     (folder / "python").chmod(0o755)
     environment = {"EMTRANSFER_LAUNCH": "./python", "PATH": f"{folder}:{os.environ['PATH']}"}
     with shell_of(folder, "-c", SHELL.format(launch=launch), **environment) as shell:
+        # until then what is launched is a copy of its shell
+        wait_until((folder / "launched").exists, shell)
         assert run_alone.local_jobs() == [f"process {shell.pid}"]
 
 
