@@ -10,6 +10,7 @@ Where a claim does not hold, everything else stays, and the two sides of its con
 the contrast is 0 over the population that the claim speaks of, and not in the cells, bases and seeds of a data set.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
@@ -111,7 +112,7 @@ def centred(rate: Any, sd: Any) -> Any:
     return logit(rate) * np.sqrt(1 + 0.346 * np.square(sd))
 
 
-class Population:
+class Population(ABC):
     """The models of an experiment and how they answer its prompts.
 
     Args:
@@ -130,9 +131,9 @@ class Population:
         self.eval_cells = self.prompts[["eval_set", "domain", "task"]].drop_duplicates()
         self.eval_cell = pd.factorize(pd.MultiIndex.from_frame(self.prompts[["eval_set", "domain", "task"]]))[0]
 
+    @abstractmethod
     def rates(self, model: Model, source: Source) -> dict[str, float]:
         """By relation to the training set, and of the base."""
-        raise NotImplementedError
 
     def raised(self, model: Model, source: Source) -> np.ndarray:
         """What else adds to the log-odds of a misaligned answer, [p]."""
