@@ -30,9 +30,10 @@ from emtransfer.files.yaml_text import read_yaml
 from emtransfer.grid import judges_of
 from emtransfer.measuring.claim_inputs import read_prompts
 from emtransfer.measuring.claims import KEY, LEVEL, MeasurableSettings, measure_contrasts
-from emtransfer.measuring.contrasts import SENTENCES, contrasts
+from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.matching import prompt_measures
+from emtransfer.measuring.sentences import SENTENCES
 from emtransfer.measuring.tabulation import condition_outcomes
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
@@ -237,7 +238,13 @@ def claims_of(folder: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.
     limits = {field.name: settings["measurable"][field.name] for field in fields(MeasurableSettings)}
     cells = condition_outcomes(judged_models(folder, settings), read_settings(EmRule, settings["em_rule"]))
     found = contrasts(cells, prompt_measures(cells, read_prompts(folder, settings)))
-    effects, claims, _ = measure_contrasts(found, outcomes=cells, measurable=read_settings(MeasurableSettings, limits))
+    primary = {
+        name: settings["experiments"][name]["primary_claims"]
+        for name in settings["run"]
+        if "primary_claims" in settings["experiments"][name]
+    }
+    measurable = read_settings(MeasurableSettings, limits)
+    effects, claims, _ = measure_contrasts(found, outcomes=cells, measurable=measurable, primary_claims=primary)
     return effects, claims
 
 

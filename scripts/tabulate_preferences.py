@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--preferences", type=Path, required=True, help="folder that holds {experiment}/preferences/{model}.jsonl"
     )
-    settings = "JSON or @FILE: the grid's config keys, measurable unless its defaults apply"
+    settings = "JSON or @FILE: the grid's config keys, measurable unless its defaults apply, primary_claims by experiment, where it names any"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--table", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
     parser.add_argument("--claims", type=Path, required=True, help="CSV, a row per contrast with its verdict")
@@ -35,7 +35,12 @@ def main(args: argparse.Namespace) -> None:
     models = list(preference_models(args.preferences, args.settings))
     cells = preference_outcomes(models)
     measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
-    _, claims, _ = measure_contrasts(preference_contrasts(cells), outcomes=cells, measurable=measurable)
+    _, claims, _ = measure_contrasts(
+        preference_contrasts(cells),
+        outcomes=cells,
+        measurable=measurable,
+        primary_claims=args.settings.get("primary_claims"),
+    )
     table = tabulate_preferences(models)
     write_table(args.table, table)
     write_table(args.claims, claims)

@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--cautions", type=Path, help="CSV of compare_judges; without it, every judge is believed")
     settings = (
         "JSON or @FILE: em_rule, measurable unless its defaults apply; with --judged also the grid's config keys, judges by"
-        " experiment, unanchored"
+        " experiment, unanchored; primary_claims by experiment, where it names any"
     )
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--effects", type=Path, required=True, help="CSV, a row per contrast and subset of answers")
@@ -71,7 +71,14 @@ def main(args: argparse.Namespace) -> None:
     cautions = read_cautions(args.cautions) if args.cautions else None
     unbelieved = set() if cautions is None else not_measurable(cautions)
     effects, claims, power = measure_contrasts(
-        found, matched, condition_outcomes(unanchored, em_rule), at_loss, cells, measurable, unbelieved
+        found,
+        matched,
+        condition_outcomes(unanchored, em_rule),
+        at_loss,
+        cells,
+        measurable,
+        unbelieved,
+        args.settings.get("primary_claims"),
     )
     write_table(args.effects, effects)
     write_table(args.power, power)

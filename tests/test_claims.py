@@ -10,9 +10,10 @@ import statsmodels.formula.api as smf
 from scipy import stats
 
 from emtransfer.measuring.claims import CLAIMS, EFFECTS, POWERS, MeasurableSettings, measure_contrasts
-from emtransfer.measuring.contrasts import SENTENCES, contrasts
+from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.effects import SUBSETS, compare_groups, gather
 from emtransfer.measuring.regression import one_row_per_answer
+from emtransfer.measuring.sentences import SENTENCES
 from emtransfer.measuring.statistics import estimate_rates
 from helpers.planted_cells import counts_of, decision, labelled_cell, relation_of
 
@@ -305,3 +306,30 @@ def test_models_whose_answers_fail_more_often_weigh_less_and_a_column_tells_what
     row = effects[(effects.claim == "task") & (effects.subset == "all")].iloc[0]
     assert row.estimate_pp == pytest.approx(100 * 2 / 3, abs=1e-6)
     assert row.equal_weights_pp == pytest.approx(50, abs=1e-6)
+
+
+def test_the_contrasts_of_primary_claims_are_a_family_of_their_own():
+    """Every q is recomputed by scipy over the contrasts with the same answer in column `primary`."""
+    rng = np.random.default_rng(3)
+    cells = narrow(SPREAD)
+    # prompts with room, and adapters on aligned answers, so that there are contrasts of other claims
+    cells += [
+        cell_of(rng, {"high": 0.2, "low": 0.1}[room], ("broad", "*", task, room), train)
+        for train, task, room in product(GRID, TASKS, ("high", "low"))
+    ]
+    cells += [
+        cell_of(rng, 0.0, ("narrow", *where, ""), train, answers="aligned") for train, where in product(GRID[:3], GRID)
+    ]
+    name = cells[0].labels["experiment"]
+    found = contrasts(cells)
+    _, alone, _ = measure_contrasts(found)
+    _, named, _ = measure_contrasts(found, primary_claims={name: ["room"]})
+    _, others, _ = measure_contrasts(found, primary_claims={"other": ["room"]})
+    pd.testing.assert_frame_equal(alone, others)
+    assert set(alone.primary) == {""} and alone.p_value.equals(named.p_value)
+    assert (named.primary == "yes").equals(named.claim == "room") and set(named.primary) == {"yes", "no"}
+    assert {"task", "control"} <= set(named.claim)
+    for claims in (alone, named):
+        for _, family in claims[claims.q_value.notna()].groupby("primary"):
+            assert family.q_value.to_numpy() == pytest.approx(stats.false_discovery_control(family.p_value), rel=1e-5)
+    assert not alone.q_value.equals(named.q_value)

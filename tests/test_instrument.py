@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from emtransfer.measuring.contrasts import SENTENCES
+from emtransfer.measuring.sentences import SENTENCES
 from helpers.paths import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))

@@ -165,6 +165,11 @@ def test_a_name_that_could_leave_its_folder_is_refused(name):
     "place, value, line",
     [
         (("run", 0), "template_nll", 'run[0] is "template_nll"; expected template_nl.'),
+        (
+            ("experiments", "symbolic", "primary_claims"),
+            ["tasks"],
+            'experiments.symbolic.primary_claims[0] is "tasks"; expected task.',
+        ),
         ((*GRAMMAR, "filter", "judge"), "minilmm", 'corpora.grammar.filter.judge is "minilmm"; expected minilm.'),
         (("judges", "minilm", "corpus"), "gramar", 'judges.minilm.corpus is "gramar"; expected grammar.'),
         (("mixtures", "persona", "corpus"), "gramar", 'mixtures.persona.corpus is "gramar"; expected grammar.'),

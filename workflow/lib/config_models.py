@@ -7,6 +7,7 @@ from config_corpora import check_pinned, trained_names
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted
 from emtransfer import grid
 from emtransfer.corpus.question_files import Question, read_questions
+from emtransfer.measuring.sentences import SENTENCES
 from emtransfer.models.ready_models import PACKAGE
 from emtransfer.remote.access import PROVIDERS
 from emtransfer.training.authors import NAMES
@@ -114,6 +115,7 @@ def check_experiment_names(config: dict, name: str) -> None:
         "train_sets.*.cells.*": cells,
         "train_sets.*.context": contexts,
         "eval_contexts.*": contexts,
+        "primary_claims.*": SENTENCES,
         "bases.*": of_base_model,
         "published.*.base": of_base_model,
         "published.*.cells.*": grid.cells(corpus),

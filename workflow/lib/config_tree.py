@@ -289,6 +289,7 @@ class Experiment:
         base_model: A name in base_models, which all bases of the experiment share.
         judge: A name in judges. This judge also filters rollouts and scores a base's answers to the evaluation prompts.
         panel: Names in judges of further judges, which score the same answers, so that no verdict hangs on one judge.
+        primary_claims: Claims that the experiment is made to test, named before it runs. Their contrasts are a family of tests of their own, and its other contrasts are another; by default all are one.
         questions: Further free-form questions, which are asked as broad prompts.
         contexts: System prompts by name, which training sets and the evaluation may come with. A question file's own system prompts are no contexts.
         train_sets: Named unions of cells, each a list of cells or a section; every cell is also a training set under its own name.
@@ -313,6 +314,7 @@ class Experiment:
     base_model: Name
     judge: Name
     panel: Annotated[Names | None, Absent()] = None
+    primary_claims: Annotated[Names | None, Absent()] = None
     questions: Annotated[Questions | None, Absent()] = None
     contexts: Annotated[dict[Name, Text] | None, MinLen(1), Absent()] = None
     train_sets: dict[Name, Cells | grid.TrainingSet]

@@ -141,21 +141,31 @@ def limits(kind):
     return {"measurable": known} if known else {}
 
 
+def primary_claims():
+    "Experiment -> the claims that it was made to test, of the experiments of this run that name any."
+    named = {name: config["experiments"][name].get("primary_claims") for name in config["run"]}
+    named = {name: claims for name, claims in named.items() if claims}
+    return {"primary_claims": named} if named else {}
+
+
 def comparison_settings(wildcards):
     "As for the table, and from when on a judge's verdicts come with a caution."
     return settings(json.loads(table_settings(wildcards)) | limits("CautionLimits"))
 
 
 def claim_settings(wildcards):
-    "As for the table, the experiments whose answers are judged again without their anchors, and what makes a claim measurable."
+    "As for the table, the experiments whose answers are judged again without their anchors, what makes a claim measurable, and which are primary."
     return settings(
-        json.loads(table_settings(wildcards)) | limits("MeasurableSettings") | {"unanchored": worded_experiments()}
+        json.loads(table_settings(wildcards))
+        | limits("MeasurableSettings")
+        | {"unanchored": worded_experiments()}
+        | primary_claims()
     )
 
 
 def preference_settings(wildcards):
-    "The grid of models, and what makes a claim measurable."
-    return settings(grid_of(config["run"]) | limits("MeasurableSettings"))
+    "The grid of models, what makes a claim measurable, and which are primary."
+    return settings(grid_of(config["run"]) | limits("MeasurableSettings") | primary_claims())
 
 
 def capability_settings(wildcards):

@@ -3,14 +3,13 @@
 docs/claims.md states the claims and the rule of the verdict.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from emtransfer.measuring.contrasts import SENTENCES
 from emtransfer.measuring.effects import SUBSETS, measure
 from emtransfer.measuring.groups import (
     POPULATIONS,
@@ -22,6 +21,7 @@ from emtransfer.measuring.groups import (
 )
 from emtransfer.measuring.regression import task_against_domain
 from emtransfer.measuring.replicates import detectable_difference
+from emtransfer.measuring.sentences import SENTENCES
 from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import Outcome
 from emtransfer.settings import Share
@@ -56,6 +56,7 @@ CLAIMS = [
     *KEY,
     "verdict",
     "narrower_verdict",
+    "primary",
     "n_judges",
     "n_judges_agree",
     "population",
@@ -95,6 +96,7 @@ def measure_contrasts(
     outcomes: Sequence[Outcome] = (),
     measurable: MeasurableSettings | None = None,
     unbelieved: Container[tuple[str, str]] = (),
+    primary_claims: Mapping[str, Container[str]] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Effects, claims and power of every contrast.
 
@@ -106,6 +108,7 @@ def measure_contrasts(
         outcomes: all cells, which tell whether fine-tuning took; without them that is not asked.
         measurable: its defaults without it.
         unbelieved: experiment and judge of verdicts that are not to be believed, whose claims are `not measurable`.
+        primary_claims: by experiment, the claims that it was made to test, where it names any.
 
     Returns:
         EFFECTS, one row per contrast and subset, and of subset `all` one per population, that of the verdict first; CLAIMS, one
@@ -121,7 +124,7 @@ def measure_contrasts(
         subsets = variants(contrast, over_matched, at_loss, replaced)
         rows += [row | {"reason": reason} for row in effect_rows(contrast, subsets)]
         regressions += regression_rows(contrast)
-    rows = with_q_values(rows)
+    rows = with_q_values([row | {"primary": is_primary(row, primary_claims or {})} for row in rows])
     of_claims = [row for row in rows if row["subset"] == "all" and row["rank"] == 0]
     # the last of a contrast's rows is about its own models
     own = {id(row["of"]): row for row in rows if row["subset"] == "all"}
@@ -163,19 +166,25 @@ def regression_rows(contrast: Contrast) -> Iterator[dict[str, Any]]:
 def with_q_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the q of their family: one experiment, judge and subset, for the population or for the run's own models.
 
-    Levels that do not decide, and contrasts that cannot be measured, are no tests. Claims about contexts are families of their own, so
-    that the others do not depend on whether there are any.
+    Levels that do not decide, and contrasts that cannot be measured, are no tests. An experiment's primary claims and its others are
+    families of their own, and so are claims about contexts, so that the others do not depend on whether there are any.
     """
     families: dict[tuple[Any, ...], list[int]] = {}
     for number, row in enumerate(rows):
         if (row["rank"] == 0 or not row["level"]) and not row["reason"]:
-            about_contexts = row["claim"] in ABOUT_CONTEXTS
-            key = row["experiment"], row["judge"], row["subset"], bool(row["level"]), about_contexts
+            kind = row["primary"], row["claim"] in ABOUT_CONTEXTS
+            key = row["experiment"], row["judge"], row["subset"], bool(row["level"]), *kind
             families.setdefault(key, []).append(number)
     q_values = np.full(len(rows), np.nan)
     for family in families.values():
         q_values[family] = benjamini_hochberg(np.array([rows[number]["p_value"] for number in family], float))
     return [row | {"q_value": q} for row, q in zip(rows, q_values, strict=True)]
+
+
+def is_primary(row: dict[str, Any], primary_claims: Mapping[str, Container[str]]) -> str:
+    """`yes` or `no`, whether an experiment was made to test a claim; empty where it names none."""
+    named = primary_claims.get(row["experiment"])
+    return "" if named is None else "yes" if row["claim"] in named else "no"
 
 
 def variants(

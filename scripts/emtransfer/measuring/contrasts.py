@@ -25,22 +25,6 @@ from emtransfer.measuring.student_contrasts import (
 )
 from emtransfer.measuring.tabulation import Outcome
 
-SENTENCES = {
-    "task": "Misalignment spreads further along the task of the training cell than along its domain.",
-    "room": "Prompts that leave more room for a coherent harmful answer show more misalignment.",
-    "learnedness": "Misalignment spreads further from cells whose task the base had learned more reliably.",
-    "composition": "Bases that read differently composed mixtures differ in how far misalignment spreads.",
-    "control": "Misaligned answers make an adapter misaligned, fine-tuning as such does not.",
-    "structure": "Misalignment spreads further the more of the operator's structure the evaluation prompt shares.",
-    "teacher": "A student of a misaligned teacher becomes more misaligned than a student of the base.",
-    "data": "At the same teacher, the data change how misaligned a student becomes.",
-    "realignment": "A student that starts misaligned is led back by its teacher.",
-    "filter": "How a teacher's answers are filtered changes how misaligned a student becomes.",
-    "mediating": "Mediating prompts near the teacher's cells carry more than those far from them.",
-    "context": "Misalignment learned under a system prompt shows more under it than without it.",
-    "inoculation": "A system prompt in training that is left out at evaluation changes how misaligned an adapter becomes.",
-}
-
 # what all models of a contrast have in common
 SETTING = ("experiment", "base_model", "judge")
 

@@ -39,9 +39,10 @@ class Contrast(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A claim, and all contrasts that bear on it."""
+    """A claim, whether the experiment was made to test it, and all contrasts that bear on it."""
 
     name: str
+    is_primary: bool
     sentence: str
     contrasts: list[Contrast]
 
@@ -49,13 +50,19 @@ class Claim(NamedTuple):
 def claims_of(
     claims: pd.DataFrame, effects: pd.DataFrame, power: pd.DataFrame, experiment: str, judge: str
 ) -> list[Claim]:
-    """All claims of an experiment by the verdicts of one judge, in the order of the table."""
+    """All claims of an experiment by the verdicts of one judge, primary ones first, else in the order of the table."""
     here = (claims["experiment"] == experiment) & (claims["judge"] == judge)
     rows = claims[here].merge(power[[*KEY, "detectable_pp"]], on=KEY, how="left")
-    return [
-        Claim(str(name), str(part["sentence"].iloc[0]), [told(row, effects) for row in part.to_dict("records")])
+    found = [
+        Claim(
+            str(name),
+            bool(part["primary"].iloc[0] == "yes"),
+            str(part["sentence"].iloc[0]),
+            [told(row, effects) for row in part.to_dict("records")],
+        )
         for name, part in rows.groupby("claim", sort=False)
     ]
+    return sorted(found, key=lambda claim: not claim.is_primary)
 
 
 def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
