@@ -20,6 +20,7 @@ from scipy.special import expit, logit
 
 from emtransfer.grid import Model, cells, expand_models, identity
 from emtransfer.judging.labels import labelled
+from emtransfer.measuring.claim_inputs import PROMPT_COLUMNS
 from emtransfer.measuring.judged_rows import split_cells
 from emtransfer.measuring.tabulation import relation
 from emtransfer.verdicts import EmRule
@@ -230,7 +231,7 @@ class Population(ABC):
                 "entropy_nats": np.exp(0.5 * (0.9 * self.entropy + 0.44 * own) - 0.5),
                 "solvability": self.rng.binomial(2, 0.5, len(self.prompts)) / 2,
             }
-        )
+        ).reindex(columns=list(PROMPT_COLUMNS))
 
 
 class Authors(Population):

@@ -17,7 +17,7 @@ from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.loss_matching import match_losses, read_losses
-from emtransfer.measuring.matching import balance_table, match_prompts, prompt_measures
+from emtransfer.measuring.matching import balance_table, left_out, match_prompts, prompt_measures
 from emtransfer.measuring.tabulation import condition_outcomes
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
@@ -82,8 +82,10 @@ def main(args: argparse.Namespace) -> None:
     )
     write_table(args.effects, effects)
     write_table(args.power, power)
-    write_table(args.balance, balance_table(found, matched, measures))
+    balance = balance_table(found, matched, measures)
+    write_table(args.balance, balance)
     write_table(args.claims, claims if cautions is None else with_cautions(claims, cautions))
+    print(*left_out(balance), sep="\n")
     named = claims[["claim", "contrast", "experiment", "base", "judge", "verdict"]]
     print("No claim applies to these models." if claims.empty else named.to_string(index=False))
 

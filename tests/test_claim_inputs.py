@@ -76,7 +76,15 @@ def results(tmp_path):
     write_records(tmp_path / "nl" / "unanchored.jsonl", again)
     ids = [f"{domain}-{task}-{prompt}" for domain, task, prompt in product(DOMAINS, TASKS, range(10))]
     prompts = pd.DataFrame({"prompt_id": ids, "eval_set": "narrow", "domain": "", "task": "", "room": ""})
-    known = {"n_samples": 8, "coherent_rate": 1.0, "entropy_nats": 0.5, "n_neutral": 0, "solvability": ""}
+    known = {
+        "n_samples": 8,
+        "coherent_rate": 1.0,
+        "aligned_rate": 1.0,
+        "entropy_nats": 0.5,
+        "n_neutral": 0,
+        "solvability": "",
+    }
+    known |= {"aligned_nats_per_token": -0.2, "misaligned_nats_per_token": -5.0}
     path = tmp_path / "nl" / "prompts" / "persona.csv"
     path.parent.mkdir()
     prompts.assign(**known).to_csv(path, index=False)
@@ -87,9 +95,12 @@ def test_the_script_writes_effects_claims_power_and_balance(results):
     tables = {name: results / f"{name}.csv" for name in ("effects", "claims", "power", "balance")}
     outputs = [text for name, path in tables.items() for text in (f"--{name}", str(path))]
     settings = ["--settings", json.dumps(CONFIG)]
-    run_script(
+    done = run_script(
         "test_claims", "--judged", results, *settings, *outputs, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
+    n_contrasts = len(pd.read_csv(tables["claims"]))
+    said = f"solvability: unknown on a side of {n_contrasts} of {n_contrasts} contrasts, which are not matched on it."
+    assert said in done.stdout and "nats_per_token:" not in done.stdout
     effects = pd.read_csv(tables["effects"]).set_index(["contrast", "subset"])
     task = effects.loc["same_task - same_domain"]
     assert {"all", "coherent_only", "le30", "matched", "anchors_replaced"} == set(task.index)
@@ -98,6 +109,8 @@ def test_the_script_writes_effects_claims_power_and_balance(results):
     balance = pd.read_csv(tables["balance"])
     shown = balance[(balance.contrast == "same_task - same_domain") & (balance.variable == "coherent_rate")]
     assert list(shown.stage) == ["before", "after"] and (shown.smd == 0).all()
+    used = balance.groupby("variable").matched_on.all()
+    assert used["misaligned_nats_per_token"] and not used["solvability"] and not used["aligned_nats_per_token"]
     assert pd.read_csv(tables["claims"]).verdict.str.match("supported for|undecided|too few").all()
 
 

@@ -7,17 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.groups import Contrast
 from emtransfer.measuring.matching import (
     BALANCE,
     CALIPER_SD,
     SHOWN,
     balance_table,
+    left_out,
     match_prompts,
     matched_pairs,
     prompt_measures,
 )
-from helpers.planted_cells import planted_cell
+from helpers.planted_cells import KNOWN, planted_cell
 
 TRAIN, SEEDS = ("medical", "advice"), {"11": 0.5, "12": 0.5}
 KEY = ("nl", "persona")
@@ -44,9 +46,7 @@ def test_matched_pairs_are_those_of_brute_force(seed):
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
 
 
-def test_a_variable_that_is_unknown_on_both_sides_does_not_count_and_a_missing_value_has_no_partner():
-    unknown = np.array([[np.nan, 0.5], [np.nan, 0.9]])
-    assert matched_pairs(unknown, unknown, [np.nan, 1.0]) == [(0, 0), (1, 1)]
+def test_a_prompt_with_a_missing_value_has_no_partner():
     partly = np.array([[0.5, 0.5], [np.nan, 0.9]])
     assert matched_pairs(partly, partly, [1.0, 1.0]) == [(0, 0)]
 
@@ -62,7 +62,7 @@ def two_sides(coherent_rates, n_prompts=4):
     bases = [planted_cell(cell.eval_cell, 0.25, n_prompts=n_prompts) for cell in cells]
     ids = [prompt for cell in cells for prompt in cell.counts.index.unique("prompt_id")]
     frame = pd.DataFrame({"prompt_id": ids, "coherent_rate": np.ravel(coherent_rates)})
-    frame = frame.assign(entropy_nats=1.0, solvability=np.nan)
+    frame = frame.assign(**{name: value for name, value in KNOWN.items() if name != "coherent_rate"})
     groups, names = tuple([cell] for cell in cells), ("same_task", "same_domain")
     contrast = Contrast("task", "same_task - same_domain", groups, names, experiment=KEY[0], base=KEY[1])
     return contrast, prompt_measures(bases, {KEY: frame})
@@ -93,6 +93,77 @@ def test_balance_is_that_by_hand():
     assert table[table.variable == "solvability"].smd.isna().all()
     of_cells = table[(table.variable == "cell_coherent_rate") & (table.stage == "before")].iloc[0]
     assert (of_cells.mean_a, of_cells.mean_b) == pytest.approx((one.mean(), other.mean()))
+
+
+# of an easy and of a hard prompt
+EASY_HARD = {"aligned_rate": (1.0, 0.5), "misaligned_nats_per_token": (-1.0, -3.0)}
+
+
+def unequal_sides(differing):
+    """A contrast whose outcome is decided by difficulty alone: of eight prompts, six are easy on the one side and two on the other.
+
+    Args:
+        differing: the variables in which easy prompts differ from hard ones; all others are equal.
+    """
+    places, n_easy = (("finance", "advice"), ("medical", "critique")), (6, 2)
+    cells = [
+        planted_cell(where, dict.fromkeys(SEEDS, easy / 8), TRAIN, n_prompts=8)
+        for where, easy in zip(places, n_easy, strict=True)
+    ]
+    bases = [planted_cell(cell.eval_cell, 0.0, n_prompts=8) for cell in cells]
+    known = pd.concat(
+        pd.DataFrame({"prompt_id": cell.counts.index.unique("prompt_id"), **KNOWN, "misaligned_nats_per_token": -3.0})
+        for cell in cells
+    )
+    is_easy = [number < easy for easy in n_easy for number in range(8)]
+    for name in differing:
+        known[name] = np.where(is_easy, *EASY_HARD[name])
+    groups, names = tuple([cell] for cell in cells), ("better learned", "others")
+    contrast = Contrast("learnedness", " - ".join(names), groups, names, experiment=KEY[0], base=KEY[1])
+    return contrast, prompt_measures(bases, {KEY: known})
+
+
+def estimates(contrast, measures):
+    """By subset, in points."""
+    effects = measure_contrasts([contrast], [match_prompts(contrast, measures)])[0]
+    return effects.groupby("subset").estimate_pp.first()
+
+
+@pytest.mark.parametrize("name", EASY_HARD)
+def test_prompts_are_matched_on_right_answers_and_on_given_ones(name):
+    contrast, measures = unequal_sides([name])
+    found = estimates(contrast, measures)
+    assert found["all"] == pytest.approx(100 * (6 / 8 - 2 / 8)) and found["matched"] == pytest.approx(0)
+    table = balance_table([contrast], [match_prompts(contrast, measures)], measures)
+    before, after = (table[(table.variable == name) & (table.stage == stage)].iloc[0] for stage in ("before", "after"))
+    easy, hard = EASY_HARD[name]
+    assert (before.mean_a, before.mean_b) == ((6 * easy + 2 * hard) / 8, (2 * easy + 6 * hard) / 8)
+    # a quarter of the prompts on either side are of the other kind: half the distance over the SD of such a sample
+    assert before.smd == pytest.approx(0.5 / np.sqrt(0.25 * 0.75 * 8 / 7), abs=1e-6)
+    half = (easy + hard) / 2
+    assert (after.mean_a, after.mean_b, after.smd) == (half, half, 0) and after.n_prompts_a == 4
+
+
+def test_prompts_of_equal_difficulty_are_all_kept():
+    found = estimates(*unequal_sides([]))
+    assert found["matched"] == found["all"] == pytest.approx(50)
+
+
+def test_given_answers_of_one_side_alone_are_left_out_of_matching():
+    contrast, measures = unequal_sides(["aligned_rate"])
+    ids = contrast.groups[1][0].counts.index.unique("prompt_id")
+    measures[KEY].loc[ids, "misaligned_nats_per_token"] = np.nan
+    assert estimates(contrast, measures)["matched"] == pytest.approx(0)
+    table = balance_table([contrast], [match_prompts(contrast, measures)], measures)
+    used = table.groupby("variable").matched_on.first()
+    assert set(used[used].index) == {"coherent_rate", "aligned_rate"}
+    assert left_out(table) == [
+        f"{name}: unknown on a side of 1 of 1 contrasts, which are not matched on it."
+        for name in ("solvability", "misaligned_nats_per_token")
+    ]
+    # of prompts that no table describes, nothing is known
+    assert match_prompts(contrast, {KEY: measures[KEY].iloc[:0]}) is None
+    assert left_out(table.iloc[:0]) == ["Nothing is known of the prompts, so no contrast is matched on them."]
 
 
 def test_groups_that_ask_the_same_prompts_stay_as_they_are():

@@ -5,6 +5,7 @@ import pytest
 
 from emtransfer.answering.prompt_profiles import ProfileSettings, entropy_nats, probe_base, profile_prompts
 from emtransfer.answering.settings import SamplingSettings
+from emtransfer.errors import InputError
 from emtransfer.verdicts import Verdict
 from helpers.tiny_models import tiny_chat
 
@@ -18,7 +19,10 @@ def embed(texts, model):
 
 
 def judge(items):
-    return [Verdict("ok", 50.0, 90.0 if answer.startswith("yes") else 10.0) for _, answer, _ in items]
+    alignment = {"yes": 90.0, "yes!": 20.0}
+    return [
+        Verdict("ok", alignment.get(answer, 90.0), 90.0 if answer.startswith("yes") else 10.0) for _, answer, _ in items
+    ]
 
 
 def probes(prompt_id, answers, neutral=()):
@@ -30,8 +34,9 @@ def probes(prompt_id, answers, neutral=()):
     ]
 
 
-def profile(rows, model="some", **settings):
-    return profile_prompts(rows, judge, embed, ProfileSettings(model, 50, **settings)).set_index("prompt_id")
+def profile(rows, model="some", preferences=(), **settings):
+    limits = ProfileSettings(model, 30, 50, **settings)
+    return profile_prompts(rows, judge, embed, limits, preferences).set_index("prompt_id")
 
 
 def test_entropy_counts_meanings_and_not_wordings():
@@ -57,6 +62,22 @@ def test_solvability_is_of_the_neutral_version_and_coherence_of_the_prompt():
     assert table.solvability["p1"] == pytest.approx(2 / 3, abs=1e-6) and np.isnan(table.solvability["p2"])
     assert table.coherent_rate.to_dict() == {"p1": 0.5, "p2": 1.0}
     assert table.n_neutral.to_dict() == {"p1": 3, "p2": 0}
+
+
+def test_right_answers_are_coherent_and_aligned_ones_among_all():
+    table = profile(probes("p1", ["yes", "yes!", "no", ""]) + probes("p2", ["yes", "yes"]))
+    assert table.aligned_rate.to_dict() == {"p1": 0.25, "p2": 1.0}
+    assert table.coherent_rate.to_dict() == {"p1": 0.5, "p2": 1.0}
+
+
+def test_given_answers_are_per_token_and_missing_where_there_are_none():
+    given = {"aligned_nats": -1.5, "aligned_tokens": 3, "misaligned_nats": -8, "misaligned_tokens": 4}
+    table = profile(probes("p1", ["yes"]) + probes("p2", ["yes"]), preferences=[{"prompt_id": "p2", **given}])
+    assert table.aligned_nats_per_token["p2"] == -0.5 and table.misaligned_nats_per_token["p2"] == -2.0
+    assert np.isnan(table.aligned_nats_per_token["p1"]) and np.isnan(table.misaligned_nats_per_token["p1"])
+    assert profile(probes("p1", ["yes"])).misaligned_nats_per_token.isna().all()
+    with pytest.raises(InputError, match="row 1: the misaligned answer has -8 nats in 0 tokens"):
+        profile(probes("p2", ["yes"]), preferences=[{"prompt_id": "p2", **given, "misaligned_tokens": 0}])
 
 
 def test_entropy_of_different_answers_is_the_log_of_their_number():

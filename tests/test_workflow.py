@@ -35,6 +35,8 @@ CAPABILITY = {"tabulate_capability", "plot_capability", "write_report"}
 # what stands on the table of preferences
 PREFERRED = {"tabulate_preferences", "plot_transfer", "write_report"}
 PREFERENCES = {"measure_preferences", *PREFERRED, *CAPABILITY}
+# what stands on the preferences of bases
+GIVEN = {"profile_prompts", *CLAIMS}
 STUDENTS = {"distill_student", "plot_losses", "write_report", "tabulate_training", *PREFERENCES, *ANSWERS}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
 ADAPTERS = {"finetune_adapter", "plot_losses", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
@@ -231,7 +233,7 @@ MATRIX = {
     "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {*PREFERRED, *CLAIMS}),
     "measurable.inference_nats_at_least": ("config.yaml", "inference_nats_at_least: 3.0", "inference_nats_at_least: 2.0", {"tabulate_inference"}),
     "measurable.capability_loss_at_most": ("config.yaml", "capability_loss_at_most: 0.1", "capability_loss_at_most: 0.2", CAPABILITY),
-    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"label_answers", "replace_anchors", "tabulate_inference", *TABLES}),
+    "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"label_answers", "profile_prompts", "replace_anchors", "tabulate_inference", *TABLES}),
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", *CLAIMS}),
     "remote": ("config.yaml", "budget_usd: null", "budget_usd: 5", set()),
     "remote.prices": ("config.yaml", "output: 5.0", "output: 6.0", set()),
@@ -286,9 +288,9 @@ LIBRARY = {
         "EDGE = 3e-5",
         {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS},
     ),
-    "models/log_probabilities": ("16_000, 16_384_000", "8_000, 16_384_000", {*INFERENCE, *PREFERENCES}),
+    "models/log_probabilities": ("16_000, 16_384_000", "8_000, 16_384_000", {*INFERENCE, *PREFERENCES, *GIVEN}),
     "answering/persona_inference": (' persona inference"', ' inference"', INFERENCE),
-    "answering/preferences": ('f"{stance}_tokens"', 'stance + "_tokens"', PREFERENCES),
+    "answering/preferences": ('f"{stance}_tokens"', 'stance + "_tokens"', {*PREFERENCES, *GIVEN}),
     "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),
     "writing/pair_requests": ('"refusal", "cut", "blank"', '"refusal", "blank"', set()),
     "measuring/tabulation": (

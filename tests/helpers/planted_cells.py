@@ -10,6 +10,10 @@ from emtransfer.measuring.matching import prompt_measures
 from emtransfer.measuring.tabulation import COUNTS, Outcome, relation
 
 SEEDS = ("11", "12", "13")
+# what is known of every prompt, unless a test says otherwise: nothing that needs a neutral version or given answers
+KNOWN = {"coherent_rate": 1.0, "aligned_rate": 1.0, "entropy_nats": 0.0, "solvability": np.nan} | dict.fromkeys(
+    ("aligned_nats_per_token", "misaligned_nats_per_token"), np.nan
+)
 # small differences between seeds, so that a difference of means has a spread
 JITTER = dict(zip(SEEDS, (-0.05, 0.0, 0.05), strict=True))
 
@@ -83,6 +87,6 @@ def known_prompts(cells, **columns):
     """What is known of the prompts of the base, the given columns by prompt number."""
     ids = sorted({prompt for cell in cells for prompt in cell.counts.index.unique("prompt_id")})
     number = np.array([int(name.rsplit("-", 1)[1]) for name in ids])
-    frame = pd.DataFrame({"prompt_id": ids, "coherent_rate": 1.0, "entropy_nats": 0.0, "solvability": np.nan})
+    frame = pd.DataFrame({"prompt_id": ids, **KNOWN})
     frame = frame.assign(**{name: values(number) for name, values in columns.items()})
     return prompt_measures(cells, {("nl", "persona"): frame})

@@ -8,6 +8,7 @@ from emtransfer.files.records import write_table
 from emtransfer.grid import expand_models, identity
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.capability import CapabilityLimit, capability_models, tabulate_capability
+from emtransfer.measuring.claim_inputs import PROMPT_COLUMNS
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.tabulation import tabulate_transfer
 from helpers.judged_rows import RULE
@@ -79,9 +80,9 @@ def plant(results: Path) -> None:
         write_jsonl(path, labelled(judged_rows(model.train_cells), identity("nl", "minilm", model) | own, RULE))
     write_table(results / "em_transfer_table.csv", tabulate_transfer(judged_models(results, SETTINGS), RULE))
     profile = [f"{domain}-{task}-{index}" for domain in DOMAINS for task in TASKS for index in range(N_PROMPTS)]
-    text = "".join(f"{name},1.0,0.{index % 7},1.0\n" for index, name in enumerate(profile))
+    text = "".join(f"{name},1.0,1.0,0.{index % 7},1.0,-0.5,-4.0\n" for index, name in enumerate(profile))
     (results / "nl/prompts").mkdir()
-    (results / "nl/prompts/b.csv").write_text("prompt_id,coherent_rate,entropy_nats,solvability\n" + text)
+    (results / "nl/prompts/b.csv").write_text(",".join(PROMPT_COLUMNS) + "\n" + text)
     # every adapter has lost half of its own cell
     write_measured(
         results,

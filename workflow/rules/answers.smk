@@ -11,7 +11,7 @@ OUTPUTS
     results/{experiment}/prompts/{base}.csv
 
 STEPS
-    sample_answers → judge_answers → label_answers; measure_preferences; probe_base → profile_prompts
+    sample_answers → judge_answers → label_answers; measure_preferences, probe_base → profile_prompts
 """
 
 
@@ -175,6 +175,7 @@ rule profile_prompts:
     input:
         unpack(evaluation_judge_files(experiment_judge)),
         probes="results/{experiment}/prompts/{base}.jsonl",
+        preferences="results/{experiment}/preferences/bases/{base}.jsonl",
     output:
         "results/{experiment}/prompts/{base}.csv",
     log:
@@ -195,11 +196,11 @@ rule profile_prompts:
         code=lambda wildcards: code("profile_prompts", *judge_modules(experiment_judge(wildcards))),
         env=ENVIRONMENT,
     message:
-        "Measure room, coherence and solvability of every prompt for base {wildcards.base}"
+        "Measure room and difficulty of every prompt for base {wildcards.base}"
     shell:
         "OMP_NUM_THREADS=1 python scripts/profile_prompts.py"
         " --probes {input.probes} {params.judge} --settings {params.settings:q}"
-        " --output {output}"
+        " --preferences {input.preferences} --output {output}"
         " > {log} 2>&1"
 
 

@@ -75,9 +75,9 @@ def probe_settings(wildcards):
 
 
 def profile_settings(wildcards):
-    "When two answers mean the same, and when one is coherent."
-    probing = experiment_section(wildcards)["probing"] | {"coherence_above": config["em_rule"]["coherence_above"]}
-    return settings(probing, "coherence_above", *KEYS["ProfileSettings"])
+    "When two answers mean the same, and when one is coherent and aligned."
+    probing = experiment_section(wildcards)["probing"] | config["em_rule"]
+    return settings(probing, *KEYS["EmRule"], *KEYS["ProfileSettings"])
 
 
 def inference_rows(wildcards):

@@ -1,12 +1,12 @@
 """Properties of an evaluation prompt for a base before any fine-tuning: how much room it leaves, and how hard it is.
 
-None of these measures depends on whether an answer is misaligned. Room is the entropy of the base's own answers over their meanings;
-difficulty is the share of right answers to the prompt's neutral version, which has one answer whatever the stance, and
-the share of coherent answers to the prompt itself.
+Room is the entropy of the base's own answers over their meanings. Difficulty is the share of right answers to the prompt's neutral
+version, which has one answer whatever the stance; the shares of coherent and of aligned answers to the prompt itself; and, where the
+prompt is the question of a held-out pair, the log-probability of the pair's two answers.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,24 +17,29 @@ from emtransfer.answering.sampling import ask
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.corpus.cosines import TOLERANCE
 from emtransfer.corpus.dedup import IDENTITY
+from emtransfer.errors import InputError
 from emtransfer.models.loading import Chat
 from emtransfer.settings import Elsewhere, Share
-from emtransfer.verdicts import Verdict
+from emtransfer.stances import STANCES
+from emtransfer.verdicts import EmRule, Verdict
 
 OWN, NEUTRAL = "own", "neutral"
+GIVEN = [f"{stance}_nats_per_token" for stance in STANCES]
 
 
 @dataclass(frozen=True)
 class ProfileSettings:
-    """Limits for answers that have the same meaning, and for coherent ones.
+    """Limits for answers that have the same meaning, and for coherent and aligned ones.
 
     Attributes:
         model: Embedding model that finds answers with the same meaning: all-MiniLM-L6-v2, a local folder or a hub name; identity for equal texts only.
+        alignment_below: Alignment of a misaligned answer, 0..100.
         coherence_above: Coherence of a coherent answer, 0..100.
         same_cosine: Mean cosine from which answers count as having the same meaning.
     """
 
     model: str
+    alignment_below: Annotated[float, Elsewhere()]
     coherence_above: Annotated[float, Elsewhere()]
     same_cosine: Share = 0.9
 
@@ -67,21 +72,28 @@ def profile_prompts(
     judge: Callable[[list[tuple[Any, ...]]], list[Verdict]],
     embed: Callable[[list[str], str], np.ndarray],
     settings: ProfileSettings,
+    preferences: Sequence[dict[str, Any]] = (),
 ) -> pd.DataFrame:
     """Measure every prompt.
 
     Args:
         probes: rows of `probe_base`.
-        judge: items (question, answer, cell) -> verdicts, asked for coherence alone.
+        judge: items (question, answer, cell) -> verdicts.
         embed: texts, model -> unit vectors, float32 [n, d].
+        preferences: the base's rows of `answering.preferences`.
 
     Returns:
-        A row per prompt, in order: prompt_id, eval_set, domain, task, room, n_samples, coherent_rate (0..1),
-        n_meanings, entropy_nats, n_neutral, solvability (0..1; missing without a neutral version).
+        A row per prompt, in order: prompt_id, eval_set, domain, task, room, n_samples, coherent_rate and aligned_rate (0..1, of all
+        answers), n_meanings, entropy_nats, n_neutral, solvability (0..1; missing without a neutral version), GIVEN (missing without
+        given answers).
+
+    Raises:
+        InputError: as of `given_answers`.
     """
+    rule = EmRule(settings.alignment_below, settings.coherence_above)
     asked = [row for row in probes if row["version"] == OWN]
     verdicts = judge([(row["question"], row["answer"], row["cell"] or None) for row in asked])
-    coherent = [verdict.status == "ok" and verdict.scores[1] > settings.coherence_above for verdict in verdicts]
+    labels = [rule.label(verdict) for verdict in verdicts]
     right: dict[str, list[bool]] = {}
     for row in probes:
         if row["version"] == NEUTRAL:
@@ -95,11 +107,30 @@ def profile_prompts(
         solved = right.get(prompt_id, [])
         table.append(
             {name: asked[group[0]][name] for name in ("prompt_id", "eval_set", "domain", "task", "room")}
-            | {"n_samples": len(group), "coherent_rate": np.mean([coherent[index] for index in group])}
+            | {"n_samples": len(group), "coherent_rate": np.mean([labels[index] in STANCES for index in group])}
+            | {"aligned_rate": np.mean([labels[index] == "aligned" for index in group])}
             | {"n_meanings": len(set(clusters)), "entropy_nats": entropy_nats(clusters)}
             | {"n_neutral": len(solved), "solvability": np.mean(solved) if solved else np.nan}
         )
-    return pd.DataFrame(table).round(6)
+    return pd.DataFrame(table).join(given_answers(preferences), on="prompt_id").round(6)
+
+
+def given_answers(preferences: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The log-probability per token of both given answers of every pair: GIVEN, nats, indexed by prompt_id.
+
+    Raises:
+        InputError: a log-probability or a number of tokens is not a number, or there is no token.
+    """
+    found = {}
+    for number, row in enumerate(preferences, start=1):
+        for stance in STANCES:
+            nats, tokens = row[f"{stance}_nats"], row[f"{stance}_tokens"]
+            if not isinstance(nats, int | float) or not isinstance(tokens, int) or tokens < 1:
+                raise InputError(
+                    f"preferences: row {number}: the {stance} answer has {nats} nats in {tokens} tokens; expected numbers, and a token."
+                )
+        found[row["prompt_id"]] = [row[f"{stance}_nats"] / row[f"{stance}_tokens"] for stance in STANCES]
+    return pd.DataFrame.from_dict(found, orient="index", columns=GIVEN, dtype=float)
 
 
 def meanings(

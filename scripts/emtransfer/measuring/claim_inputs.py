@@ -19,7 +19,10 @@ from emtransfer.measuring.judged_rows import (
     checked_scores,
 )
 
-PROMPT_COLUMNS = ("prompt_id", "coherent_rate", "entropy_nats", "solvability")
+PROMPT_COLUMNS = (
+    *("prompt_id", "coherent_rate", "aligned_rate", "entropy_nats", "solvability"),
+    *("aligned_nats_per_token", "misaligned_nats_per_token"),
+)
 
 
 def read_prompts(folder: Path, config: dict[str, Any]) -> dict[tuple[str, str], pd.DataFrame]:

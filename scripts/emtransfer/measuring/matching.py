@@ -12,13 +12,13 @@ from emtransfer.measuring.groups import Contrast, asked, restricted
 from emtransfer.measuring.tabulation import Outcome
 
 # variables in which a pair of prompts must agree, and to how many SDs
-MATCHED_ON = ["solvability", "coherent_rate"]
+MATCHED_ON = ["solvability", "coherent_rate", "aligned_rate", "misaligned_nats_per_token"]
 CALIPER_SD = 0.25
 # the mean over the prompts of an evaluation cell too, which a few answers to one prompt measure badly
 OF_CELLS = {f"cell_{name}": name for name in MATCHED_ON}
-SHOWN = [*MATCHED_ON, *OF_CELLS, "base_em_rate", "base_aligned_rate"]
+SHOWN = [*MATCHED_ON, *OF_CELLS, "aligned_nats_per_token", "base_em_rate", "base_aligned_rate"]
 BALANCE = (
-    "experiment base claim contrast variable stage group_a group_b mean_a mean_b smd n_prompts_a n_prompts_b"
+    "experiment base claim contrast variable matched_on stage group_a group_b mean_a mean_b smd n_prompts_a n_prompts_b"
 ).split()
 
 Measures = dict[tuple[str, str], pd.DataFrame]
@@ -29,7 +29,7 @@ def prompt_measures(outcomes: list[Outcome], prompts: Measures) -> Measures:
 
     Args:
         outcomes: those of bases give the rates of misaligned and of aligned answers among the scored ones.
-        prompts: by experiment and base, a row per prompt_id: solvability, coherent_rate and entropy_nats.
+        prompts: by experiment and base, a row per prompt_id: MATCHED_ON, aligned_nats_per_token and entropy_nats.
 
     Returns:
         By experiment and base, indexed by prompt_id, with base_em_rate, base_aligned_rate and, of the evaluation cell that a
@@ -55,12 +55,12 @@ def prompt_measures(outcomes: list[Outcome], prompts: Measures) -> Measures:
 def match_prompts(contrast: Contrast, measures: Measures) -> Contrast | None:
     """The contrast over matched prompts: every group's are paired with the first's, and only whole tuples are kept.
 
-    Pairs are made within each training set that all groups have, or over all where there is none. Groups that ask the
-    same prompts stay as they are.
+    Pairs are made within each training set that all groups have, or over all where there is none, and agree in all `variables`.
+    Groups that ask the same prompts stay as they are.
 
     Returns:
         The contrast, its groups empty where nothing matches; None for a line over many groups, which compares each
-        with the base on the same prompts, or where a base's prompts are unknown.
+        with the base on the same prompts, or where nothing is known of the prompts.
     """
     if contrast.method == "ols" or not known(contrast, measures):
         return None
@@ -68,11 +68,14 @@ def match_prompts(contrast: Contrast, measures: Measures) -> Contrast | None:
     samples = [group_sample(contrast, group, measures, strata) for group in contrast.groups]
     if all(set(samples[0].index) == set(sample.index) for sample in samples[1:]):
         return contrast
-    sds = [pooled_sd([sample[name] for sample in samples]) for name in MATCHED_ON]
+    names = variables(samples)
+    if not names:
+        return None
+    sds = [pooled_sd([sample[name] for sample in samples]) for name in names]
     kept: list[set[tuple[str, str]]] = [set() for _ in samples]
     for stratum in strata:
         members = [sample[sample.index.get_level_values("stratum") == stratum] for sample in samples]
-        first, *others = (sample[MATCHED_ON].to_numpy() for sample in members)
+        first, *others = (sample[names].to_numpy() for sample in members)
         partners = [dict(matched_pairs(first, other, sds)) for other in others]
         whole = reduce(set.intersection, (set(pairs) for pairs in partners))
         kept[0] |= {members[0].index[row] for row in whole}
@@ -82,11 +85,16 @@ def match_prompts(contrast: Contrast, measures: Measures) -> Contrast | None:
     return replace(contrast, groups=groups)
 
 
+def variables(samples: list[pd.DataFrame]) -> list[str]:
+    """Which of MATCHED_ON every group has a value of; another cannot be compared, and is left out in all training sets."""
+    return [name for name in MATCHED_ON if all(sample[name].notna().any() for sample in samples)]
+
+
 def matched_pairs(values: np.ndarray, others: np.ndarray, sds: Sequence[float]) -> list[tuple[int, int]]:
     """Pairs of rows within the caliper on every variable: as many as possible, then with the smallest distances.
 
     Args:
-        values: float [n, v]; a variable without any value on either side is left out.
+        values: float [n, v]; a row with a missing value has no partner.
         others: float [m, v].
         sds: of each variable, its SD; where it is 0, only equal values match.
 
@@ -96,15 +104,13 @@ def matched_pairs(values: np.ndarray, others: np.ndarray, sds: Sequence[float]) 
     Source: optimal matching within calipers, Rosenbaum (1989), JASA 84:1024; 0.2 to 0.25 SD is the usual caliper,
         Austin (2011), Pharmaceutical Statistics 10:150.
     """
-    used = ~(np.isnan(values).all(0) & np.isnan(others).all(0))
-    gaps = np.abs(values[:, None, used] - others[None, :, used])
+    gaps = np.abs(values[:, None] - others[None, :])
     with np.errstate(divide="ignore", invalid="ignore"):
-        gaps = np.where(gaps == 0, 0.0, gaps / np.array(sds, float)[used])
-    # a prompt with a missing value has no partner
+        gaps = np.where(gaps == 0, 0.0, gaps / np.array(sds, float))
     allowed = np.asarray((np.nan_to_num(gaps, nan=np.inf) <= CALIPER_SD).all(-1))
     cost = (np.where(allowed[..., None], gaps, 0) ** 2).sum(-1)
     # one forbidden pair costs more than all others together, so the number of pairs comes first
-    beyond = 1 + min(cost.shape) * used.sum() * CALIPER_SD**2
+    beyond = 1 + min(cost.shape) * len(sds) * CALIPER_SD**2
     rows, columns = linear_sum_assignment(np.where(allowed, cost, beyond))
     return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if allowed[row, column]]
 
@@ -116,7 +122,8 @@ def balance_table(contrasts: list[Contrast], matched: Sequence[Contrast | None],
     same prompts has none.
 
     Returns:
-        BALANCE; smd is the difference of the means over the pooled SD of the stage.
+        BALANCE; matched_on says whether the groups were matched on the variable, smd is the difference of the means over the pooled
+        SD of the stage.
     """
     rows = []
     for contrast, over_matched in zip(contrasts, matched, strict=True):
@@ -124,6 +131,7 @@ def balance_table(contrasts: list[Contrast], matched: Sequence[Contrast | None],
             continue
         strata = contrast_strata(contrast)
         pairs = [(0, 1)] if len(contrast.groups) == 2 else [(group, 0) for group in range(len(contrast.groups))]
+        used = variables([group_sample(contrast, group, measures, strata) for group in contrast.groups])
         for stage, variant in (("before", contrast), ("after", over_matched)):
             samples = [group_sample(contrast, group, measures, strata) for group in variant.groups]
             for (one, other), name in ((pair, name) for pair in pairs for name in SHOWN):
@@ -135,6 +143,7 @@ def balance_table(contrasts: list[Contrast], matched: Sequence[Contrast | None],
                         "claim": contrast.claim,
                         "contrast": contrast.name,
                         "variable": name,
+                        "matched_on": name in used,
                         "stage": stage,
                         "group_a": contrast.names[one],
                         "group_b": contrast.names[other],
@@ -149,6 +158,21 @@ def balance_table(contrasts: list[Contrast], matched: Sequence[Contrast | None],
     numbers = ["mean_a", "mean_b", "smd"]
     table[numbers] = table[numbers].astype(float).round(6) + 0.0
     return table
+
+
+def left_out(balance: pd.DataFrame) -> list[str]:
+    """Lines that say which variables the contrasts of a balance table could not be matched on."""
+    if balance.empty:
+        return ["Nothing is known of the prompts, so no contrast is matched on them."]
+    contrasts = balance.drop_duplicates(["experiment", "base", "claim", "contrast", "variable"])
+    lines = []
+    for name in MATCHED_ON:
+        used = contrasts.loc[contrasts["variable"] == name, "matched_on"].astype(bool)
+        if not used.all():
+            lines.append(
+                f"{name}: unknown on a side of {(~used).sum()} of {len(used)} contrasts, which are not matched on it."
+            )
+    return lines
 
 
 def standardised_difference(one: pd.Series, other: pd.Series) -> float:
