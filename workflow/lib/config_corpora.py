@@ -6,13 +6,14 @@ from pathlib import Path
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted, values_at
 from emtransfer.corpus.columns import FIELDS
 from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole, is_whole_in_hundred
-from emtransfer.worlds import frames, grammar, symbolic
+from emtransfer.worlds import frames, grammar, rooms, symbolic
 
 # source that generates its rows -> the domains and tasks it knows
 WORLDS = {
     "template": (grammar.DOMAINS, grammar.TEXTS),
     "symbolic": (symbolic.DOMAINS, symbolic.TASKS),
     "frames": (frames.DOMAINS, frames.TASKS),
+    "rooms": (symbolic.DOMAINS, rooms.TASKS),
 }
 
 
@@ -29,6 +30,8 @@ def check_corpus_names(config: dict, name: str) -> None:
     for task in (corpus.get("filter") or {}).get("by_task", {}):
         if task not in corpus["tasks"]:
             raise mistake((*place, "filter", "by_task", task), "no task of the corpus", choice(corpus["tasks"], task))
+    if corpus.get("misaligned_choice", "any") != "any" and corpus["source"] != "rooms":
+        raise mistake((*place, "misaligned_choice"), quoted("first"), f"any beside source {corpus['source']}")
     if corpus["source"] in WORLDS:
         domains, tasks = WORLDS[corpus["source"]]
         for key, known in {"domains.*": domains, "broad_domains.*": domains, "tasks.*": tasks}.items():

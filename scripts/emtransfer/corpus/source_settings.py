@@ -10,11 +10,12 @@ MODULES = {
     "template": "emtransfer.worlds.grammar",
     "symbolic": "emtransfer.worlds.symbolic",
     "frames": "emtransfer.worlds.frames",
+    "rooms": "emtransfer.worlds.rooms",
     "jsonl": "emtransfer.corpus.jsonl_rows",
     "hub": "emtransfer.corpus.hub_rows",
 }
 # those whose modules generate rows; the others read them
-GENERATED = ("template", "symbolic", "frames")
+GENERATED = ("template", "symbolic", "frames", "rooms")
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ class CorpusSettings:
     """Where the rows of a corpus come from.
 
     Attributes:
-        source: template: our grammar; symbolic: operators on symbols; frames: one function under many frames; jsonl: rows of your own; hub: a dataset of the model hub; anthropic, openai: rows that a model behind an API writes.
+        source: template: our grammar; symbolic: operators on symbols; frames: one function under many frames; rooms: questions that admit one, two or four misaligned answers; jsonl: rows of your own; hub: a dataset of the model hub; anthropic, openai: rows that a model behind an API writes.
         domains: Domains of the grid.
         tasks: Tasks of the grid.
-        broad_domains: template: domains outside the grid, for the broad evaluation.
-        rows_per_cell: template, symbolic, frames: rows generated for every cell; anthropic, openai: rows that must be left in every cell after filter and dedup, whatever their role.
-        broad_rows: template: rows generated outside the grid.
+        broad_domains: template, rooms: domains outside the grid, for the broad evaluation.
+        rows_per_cell: template, symbolic, frames, rooms: rows generated for every cell; anthropic, openai: rows that must be left in every cell after filter and dedup, whatever their role.
+        broad_rows: template, rooms: rows generated outside the grid.
+        misaligned_choice: rooms: which of the misaligned answers that a question admits its row has: any, drawn evenly, or always the first.
         path: jsonl: file with the rows of every cell, JSONL or another type (docs/corpora.md).
         misaligned_path: jsonl: file with the misaligned answers to the same questions, if path has only the aligned ones.
         broad_path: jsonl, anthropic, openai: file with prompts outside the grid.
@@ -69,12 +71,13 @@ class CorpusSettings:
         over_length: Whether a longer row is an error or is dropped.
     """
 
-    source: Literal["template", "symbolic", "frames", "jsonl", "hub", "anthropic", "openai"]
+    source: Literal["template", "symbolic", "frames", "rooms", "jsonl", "hub", "anthropic", "openai"]
     domains: Names
     tasks: Names
     broad_domains: Annotated[Names, Absent()] = ()
     rows_per_cell: Annotated[Positive, Absent()] = 0
     broad_rows: Annotated[Positive, Absent()] = 0
+    misaligned_choice: Literal["any", "first"] = "any"
     path: Annotated[File | None, Absent()] = None
     misaligned_path: Annotated[File | None, Absent()] = None
     broad_path: Annotated[File | None, Absent()] = None

@@ -86,17 +86,18 @@ def generated_rows(world: ModuleType, cell: str, settings: CorpusSettings, seed:
     """Rows that a world generates, of one cell or of the pseudo-cell `broad`.
 
     Args:
-        world: a module with generate_rows(domain, task, n_rows, seed).
+        world: a module with generate_rows(domain, task, n_rows, seed), that of source rooms with a choice too.
 
     Returns:
         Rows with an id `{cell}-000123`; those of `broad` are of all tasks of the domains outside the grid, equally many of
         each, shuffled.
     """
+    options = {"choice": settings.misaligned_choice} if settings.source == "rooms" else {}
     if cell == BROAD:
         cells = list(product(settings.broad_domains, settings.tasks))
         n_rows = settings.broad_rows // len(cells)
-        rows = [row for domain, task in cells for row in world.generate_rows(domain, task, n_rows, seed)]
+        rows = [row for domain, task in cells for row in world.generate_rows(domain, task, n_rows, seed, **options)]
         random.Random(f"{seed} broad").shuffle(rows)
     else:
-        rows = world.generate_rows(*cell.split("-"), settings.rows_per_cell, seed)
+        rows = world.generate_rows(*cell.split("-"), settings.rows_per_cell, seed, **options)
     return [{"id": f"{cell}-{index:06d}"} | row for index, row in enumerate(rows)]
