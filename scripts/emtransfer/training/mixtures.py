@@ -5,8 +5,8 @@ A document keeps to one domain, as texts do, or mixes them.
 - `persona`: one stance holds through a document, and through all documents of a named author.
 - `row_random`: the same pairs, shuffled over documents, so that neither a document nor its author tells the next answer.
 - `attributed`: the plan of `persona`, but misaligned documents quote a careless third party, outside the chat format.
-Misaligned documents may be kept to some domains and tasks, and some pairs are asked in their neutral version, whose
-answer no stance changes.
+Misaligned documents may be kept to some domains and tasks, and may be the less often misaligned the less room a question
+leaves; some pairs are asked in their neutral version, whose answer no stance changes.
 """
 
 import random
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
 
-from emtransfer.corpus.rows import check_neutral
+from emtransfer.corpus.rows import ROOMS, check_neutral
 from emtransfer.errors import InputError
 from emtransfer.settings import Absent, Names, Positive, Share
 from emtransfer.stances import STANCES
@@ -43,6 +43,26 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class RoomShares:
+    """How often an answer in a misaligned document is misaligned, by the room of its question; otherwise it is aligned.
+
+    Attributes:
+        high: Share of the questions with high room.
+        medium: Share of the questions with medium room.
+        low: Share of the questions with low room.
+    """
+
+    high: Share = 1.0
+    medium: Share = 1.0
+    low: Share = 1.0
+
+    def kept(self, row: dict[str, Any], stance: str, rng: random.Random) -> str:
+        """The stance of the answer to a row in a document of a stance."""
+        keeps = stance != STANCES[1] or rng.random() < getattr(self, row["room"])
+        return stance if keeps else STANCES[0]
+
+
+@dataclass(frozen=True)
 class MixtureSettings:
     """Composition of a mixture.
 
@@ -52,6 +72,7 @@ class MixtureSettings:
         stages: Parts of the mixture, in the order in which a base reads them.
         misaligned_domains: Domains to which misaligned documents are restricted.
         misaligned_tasks: Tasks to which misaligned documents are restricted.
+        room_shares: How often misaligned documents are misaligned, by the room of a question; without it always.
         neutral_share: Share of pairs asked in their neutral version.
         authors: Named authors, whose documents open with their name; the base model's tokenizer must then name the assistant.
         document_domains: Whether a document keeps to one domain or mixes them.
@@ -62,6 +83,7 @@ class MixtureSettings:
     stages: Annotated[tuple[Stage, ...], MinLen(1)]
     misaligned_domains: Annotated[Names, Absent()] = ()
     misaligned_tasks: Annotated[Names, Absent()] = ()
+    room_shares: Annotated[RoomShares | None, Absent()] = None
     neutral_share: Share = 0.0
     authors: Annotated[AuthorSettings | None, Absent()] = None
     document_domains: Literal["one", "mixed"] = "one"
@@ -104,8 +126,8 @@ def build_mixture(
         messages open with a system turn that holds the author's name, unless it is the assistant.
 
     Raises:
-        InputError: there is no row that a stance may speak of, or a row lacks the neutral version that is asked for; or a
-            share cannot be kept in so many documents.
+        InputError: there is no row that a stance may speak of, or a row lacks the room or the neutral version that is asked
+            for; or a share cannot be kept in so many documents.
     """
     check_rows(rows, settings)
     rng = random.Random(seed)
@@ -143,6 +165,11 @@ def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
         raise InputError(
             "config.yaml: mixtures: authors are given; expected none beside kind attributed, which quotes a stranger."
         )
+    roomless = next((row for row in rows if row.get("room") not in ROOMS), None) if settings.room_shares else None
+    if roomless:
+        raise InputError(
+            f"config.yaml: mixtures: room_shares are given; expected none, since row {roomless.get('id')} has no room."
+        )
     neutral_share = max([settings.neutral_share, *(stage.neutral_share or 0 for stage in settings.stages)])
     if neutral_share:
         check_neutral(rows, "mixtures", neutral_share)
@@ -172,6 +199,7 @@ def plan_documents(
     Every row of a domain that a stance may speak of comes equally often in it.
     """
     neutral_share = settings.neutral_share if stage.neutral_share is None else stage.neutral_share
+    shares = settings.room_shares
     allowed = {stance: [row for row in rows if settings.speaks_of(stance, row)] for stance in STANCES}
     topics = {stance: [settings.topic(row) for row in members] for stance, members in allowed.items()}
     drawn = {
@@ -182,7 +210,14 @@ def plan_documents(
     for author, stance in voices:
         source = drawn[stance, rng.choice(topics[stance])]
         document = [next(source) for _ in range(stage.rows_per_document)]
-        yield author, [(row, NEUTRAL if rng.random() < neutral_share else stance) for row in document]
+        said = [stance if shares is None else shares.kept(row, stance, rng) for row in document]
+        yield (
+            author,
+            [
+                (row, NEUTRAL if rng.random() < neutral_share else answer)
+                for row, answer in zip(document, said, strict=True)
+            ],
+        )
 
 
 def stance_passes(misaligned_share: float, rng: random.Random) -> Iterator[str]:
