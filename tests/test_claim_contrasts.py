@@ -165,6 +165,20 @@ def test_control_sets_misaligned_against_aligned_answers_and_the_base(misaligned
     assert row.n_seeds == 3
 
 
+def test_control_sets_adapters_against_the_base_over_prompts_with_a_score_of_both():
+    """The base refused all but the first four prompts of a cell, on which the adapters show nothing."""
+    cells = adapters(SPREAD, trained=GRID[:2], evaluated=GRID[:2])
+    for where in GRID[:2]:
+        base = planted_cell(where, 0.0)
+        counts = base.counts.copy()
+        refused = counts.index.get_level_values("prompt_id").isin(sorted(counts.index.unique("prompt_id"))[4:])
+        counts.loc[refused, "n_scored"] = 0
+        cells.append(base._replace(counts=counts))
+    effects, _ = measured(cells, "control")
+    row = effects.loc["in_cell: misaligned - base"]
+    assert (row.n_prompts, row.n_answers_a, row.n_answers_b) == (2 * 4, 2 * 4 * len(SEEDS), 2 * 4)
+
+
 def mixtures(rates, n_bases):
     """Adapters of two cells on several bases per mixture."""
     return [

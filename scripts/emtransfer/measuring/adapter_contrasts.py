@@ -14,6 +14,7 @@ from emtransfer.measuring.groups import (
     by,
     distinct,
     of_base,
+    on_same_prompts,
     restricted,
     single_adapters,
     start_adapters,
@@ -107,9 +108,8 @@ def learnedness_slope(outcomes: list[Outcome]) -> Iterator[Contrast]:
         )
         prompts = [sorted(set(asked(outcome))) for outcome in of_task]
         first, second = ({prompt for of_cell in prompts for prompt in of_cell[start::2]} for start in (0, 1))
-        known, spread_there, base_there = (
-            restricted(*part) for part in ((of_task, first), (group, second), (reference, second))
-        )
+        known = restricted(of_task, first)
+        spread_there, base_there = on_same_prompts(restricted(group, second), restricted(reference, second))
         if known and spread_there and base_there:
             groups.append(spread_there)
             references.append(base_there)
@@ -166,9 +166,13 @@ def control_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> It
         )
         evaluated = {outcome.eval_cell for outcome in misaligned}
         untrained = by(of_base(outcomes), lambda outcome, evaluated=evaluated: outcome.eval_cell in evaluated)
-        for name, other, method in (("aligned answers", aligned, "replicates"), ("base", untrained, "rates")):
+        beside_base = on_same_prompts(misaligned, untrained)
+        for name, groups, method in (
+            ("aligned answers", (misaligned, aligned), "replicates"),
+            ("base", beside_base, "rates"),
+        ):
             sides = ("misaligned", name)
-            yield Contrast("control", f"{relation}: {' - '.join(sides)}", (misaligned, other), sides, method=method)
+            yield Contrast("control", f"{relation}: {' - '.join(sides)}", groups, sides, method=method)
 
 
 def context_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:

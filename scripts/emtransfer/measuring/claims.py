@@ -225,7 +225,7 @@ def cluster_sizes(contrast: Contrast) -> dict[str, Any]:
         "n_prompts": len(prompts),
         "n_seeds": contrast.n_seeds,
         "n_adapters": len(adapters),
-        "n_train_sets": n_train_sets(outcomes),
+        "n_train_sets": n_train_sets(outcomes, contrast.levels[0]),
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -118,9 +119,31 @@ def asked(outcome: Outcome) -> pd.Index:
     return outcome.counts.index.get_level_values("prompt_id")
 
 
-def n_train_sets(outcomes: list[Outcome]) -> int:
-    """Number of training sets among the cells; an untrained model has none."""
-    return len({outcome.labels["train_set"] for outcome in outcomes} - {""})
+def on_same_prompts(one: list[Outcome], other: list[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """The cells of two sides with the answers to prompts that have a scored answer on both."""
+    shared = set.intersection(*({*chain.from_iterable(map(scored, side))} for side in (one, other)))
+    return restricted(one, shared), restricted(other, shared)
+
+
+def scored(outcome: Outcome) -> pd.Index:
+    """The prompts with a scored answer."""
+    return asked(outcome)[outcome.counts["n_scored"] > 0]
+
+
+def n_train_sets(outcomes: list[Outcome], level: str) -> int:
+    """Number of training sets among the cells; an untrained model has none.
+
+    Args:
+        level: of POPULATIONS, what is drawn anew; at `train_cells`, training sets of the same cells are one, whatever their names.
+    """
+    of_cells = level == "train_cells"
+    trained_on = {trained_cells(outcome) if of_cells else outcome.labels["train_set"] for outcome in outcomes}
+    return len(trained_on - {""})
+
+
+def trained_cells(outcome: Outcome) -> str:
+    """The cells of the training set as one text, in the order of the alphabet."""
+    return " ".join(sorted(map("-".join, outcome.train_cells)))
 
 
 def model_of(outcome: Outcome) -> str:
@@ -143,7 +166,7 @@ def replicates(outcome: Outcome, level: str) -> np.ndarray:
     if level == "seed":
         return seeds
     if level == "train_cells":
-        return np.repeat(np.array([" ".join(sorted(map("-".join, outcome.train_cells)))], object), len(seeds))
+        return np.repeat(np.array([trained_cells(outcome)], object), len(seeds))
     return np.repeat(np.array([outcome.labels["train_set" if level == "teacher" else level]], object), len(seeds))
 
 

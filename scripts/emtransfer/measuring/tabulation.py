@@ -178,13 +178,14 @@ def estimate(outcome: Outcome) -> Rates | None:
 
 
 def compare(outcome: Outcome, base: Outcome | None) -> Comparison | None:
-    """The EM rate of a cell beside its base's, over the prompts asked of both, or None without scored answers of either."""
+    """The EM rate of a cell beside its base's, over the prompts with a scored answer of both, or None without any."""
     if base is None or base is outcome:
         return None
     pairs = [*prompt_by_seed(outcome.counts), *prompt_by_seed(base.counts)]
-    shared = pairs[0].index.intersection(pairs[2].index)
-    events, answers, base_events, base_answers = (frame.loc[shared].to_numpy() for frame in pairs)
-    return compare_rates(events, answers, base_events, base_answers) if answers.any() and base_answers.any() else None
+    # a prompt whose answers all lack a score on one side, such as refusals, would weigh on the other alone
+    scored, base_scored = (frame.index[frame.gt(0).any(axis=1)] for frame in (pairs[1], pairs[3]))
+    shared = scored.intersection(base_scored)
+    return compare_rates(*(frame.loc[shared].to_numpy() for frame in pairs)) if len(shared) else None
 
 
 def prompt_by_seed(counts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
