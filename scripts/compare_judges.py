@@ -12,7 +12,7 @@ import pandas as pd
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, read_table, write_table
-from emtransfer.grid import expand_models, without_context
+from emtransfer.grid import expand_models, run_experiments, without_context
 from emtransfer.judging import cautions
 from emtransfer.measuring import agreement
 from emtransfer.settings import read_settings
@@ -33,10 +33,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    rule = read_settings(EmRule, args.settings["em_rule"])
+    rule = read_settings(EmRule, args.settings.get("em_rule", {}))
     limits = read_settings(cautions.CautionLimits, args.settings.get("measurable", {}))
     tables, told = [], []
-    for experiment in args.settings["run"]:
+    for experiment in run_experiments(args.settings):
         models = expand_models(args.settings, experiment)
         folder = args.results / experiment / "judged"
         judged = {model.path: read_records(folder / f"{model.path}.jsonl", ("judge", "status")) for model in models}

@@ -13,7 +13,7 @@ from emtransfer.drawing.losses import Trained, loss_curves
 from emtransfer.drawing.style import save
 from emtransfer.errors import run
 from emtransfer.files.artefacts import MANIFEST, checked_file
-from emtransfer.grid import expand_models
+from emtransfer.grid import expand_models, run_experiments
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    (experiment,) = args.settings["run"]
+    (experiment,) = run_experiments(args.settings)
     trained = []
     for model in expand_models(args.settings, experiment):
         folder = args.results / (f"{model.path}/aligned" if model.seed is None else f"{experiment}/{model.path}")

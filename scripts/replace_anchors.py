@@ -11,7 +11,7 @@ import numpy as np
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
-from emtransfer.grid import compared, expand_models, own_rows, without_context
+from emtransfer.grid import compared, expand_models, own_rows, run_experiments, without_context
 from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
 from emtransfer.measuring.anchors import (
     N_ROWS,
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    (experiment,) = args.settings["run"]
+    (experiment,) = run_experiments(args.settings)
     models = sorted(compared(expand_models(args.settings, experiment)), key=lambda model: model.path)
     filtered = args.corpora / args.settings["experiments"][experiment]["corpus"] / "filtered"
     paths = [filtered / f"{cell}.jsonl" for cell in sorted({model.train_cells[0] for model in models})]

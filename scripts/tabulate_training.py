@@ -12,7 +12,7 @@ from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.artefacts import MANIFEST, checked_file
 from emtransfer.files.records import write_table
-from emtransfer.grid import LABELS, Model, expand_models
+from emtransfer.grid import LABELS, Model, expand_models, run_experiments
 
 LOG_COLUMNS = ("loss_per_token_nats", "kl_to_teacher_nats", "reverse_kl_to_teacher_nats")
 
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> None:
         | model.labels
         | {"seed": model.seed}
         | first_and_last(training_log(args.results, name, model))
-        for name in args.settings["run"]
+        for name in run_experiments(args.settings)
         for model in expand_models(args.settings, name)
     ]
     columns = ["experiment", *LABELS, "seed", "steps"]

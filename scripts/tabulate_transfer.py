@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     judged = read_imported(args.rows, args.columns) if args.rows else judged_models(args.judged, args.settings)
-    table = tabulate_transfer(judged, read_settings(EmRule, args.settings["em_rule"]))
+    table = tabulate_transfer(judged, read_settings(EmRule, args.settings.get("em_rule", {})))
     write_table(args.output, with_cautions(table, read_cautions(args.cautions)) if args.cautions else table)
     print(f"{len(table)} rows from {table['n_answers'].sum()} answers, {table['n_scored'].sum()} scored.")
 

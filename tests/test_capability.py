@@ -178,12 +178,12 @@ def test_rows_without_a_neutral_version_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"neutral_nats": 0.5}, "neutral_nats is 0.5; expected a log-probability"),
-        ({"neutral_nats": None}, "neutral_nats is nan; expected a log-probability"),
-        ({"neutral_tokens": 0}, "neutral_tokens is 0; expected at least 1"),
+        ({"neutral_nats": 0.5}, "neutral_nats is 0.5; expected a log-probability, a number of at most 0"),
+        ({"neutral_nats": None}, "neutral_nats is missing; expected a log-probability, a number of at most 0"),
+        ({"neutral_tokens": 0}, "neutral_tokens is 0; expected a whole number of at least 1"),
         ({"neutral_exact": "yes"}, 'neutral_exact is "yes"; expected true or false'),
         ({"neutral_exact": 1}, "neutral_exact is 1; expected true or false"),
-        ({"neutral_id": None}, "neutral_id is nan; expected the id of a pair"),
+        ({"neutral_id": None}, "neutral_id is missing; expected the id of a pair"),
     ],
 )
 def test_a_damaged_row_is_one_line_that_names_it(tmp_path, changed, expected):

@@ -21,6 +21,7 @@ from emtransfer.measuring.preferences import (
 )
 from emtransfer.measuring.statistics import mean_interval
 from helpers.measured_pairs import ADAPTER, CELLS, N_PROMPTS, grid_config, write_measured
+from helpers.processes import run_script
 from helpers.tiny_models import tiny_chat, tiny_rows
 
 
@@ -122,10 +123,15 @@ def test_claims_set_adapters_on_misaligned_answers_against_those_on_aligned_ones
     ("field", "value", "expected"),
     [
         ("prompt_id", [1], "prompt_id is [1]; expected text"),
-        ("aligned_nats", 0.5, "aligned_nats is 0.5; expected a log-probability"),
-        ("misaligned_nats", None, "misaligned_nats is nan; expected a log-probability"),
-        ("misaligned_nats", "much", 'misaligned_nats is "much"; expected a log-probability'),
-        ("aligned_tokens", 0, "aligned_tokens is 0; expected at least 1"),
+        ("aligned_nats", 0.5, "aligned_nats is 0.5; expected a log-probability, a number of at most 0"),
+        ("misaligned_nats", None, "misaligned_nats is missing; expected a log-probability, a number of at most 0"),
+        ("misaligned_nats", "much", 'misaligned_nats is "much"; expected a log-probability, a number of at most 0'),
+        ("aligned_nats", "-2.5", 'aligned_nats is "-2.5"; expected a log-probability'),
+        ("aligned_nats", False, "aligned_nats is false; expected a log-probability"),
+        ("aligned_tokens", "10", 'aligned_tokens is "10"; expected a whole number of at least 1'),
+        ("aligned_tokens", True, "aligned_tokens is true; expected a whole number of at least 1"),
+        ("misaligned_tokens", 10.5, "misaligned_tokens is 10.5; expected a whole number of at least 1"),
+        ("aligned_tokens", 0, "aligned_tokens is 0; expected a whole number of at least 1"),
     ],
 )
 def test_a_damaged_row_is_one_line_that_names_it(tmp_path, field, value, expected):
@@ -136,6 +142,22 @@ def test_a_damaged_row_is_one_line_that_names_it(tmp_path, field, value, expecte
     with pytest.raises(InputError) as error:
         read_preferences(path)
     assert "pairs.jsonl:3" in str(error.value) and expected in str(error.value)
+
+
+@pytest.mark.parametrize("script, outputs", [("preferences", ("--table", "--claims")), ("capability", ("--output",))])
+@pytest.mark.parametrize(
+    "changed, line",
+    [
+        ({"run": None}, "--settings: run is missing; expected run, corpora, bases, experiments, as in the config."),
+        ({"run": ["en"]}, "--settings: run has en; expected experiments of nl."),
+        ({"run": "nl"}, "--settings: run is 'nl'; expected a list of experiments."),
+    ],
+)
+def test_settings_by_hand_without_a_known_run_are_one_line(tmp_path, script, outputs, changed, line):
+    settings = {name: value for name, value in (grid_config() | changed).items() if value is not None}
+    files = [part for name in outputs for part in (name, str(tmp_path / name.strip("-")))]
+    done = run_script(f"tabulate_{script}", "--preferences", tmp_path, "--settings", json.dumps(settings), *files)
+    assert (done.returncode, done.stderr) == (1, f"{line}\n")
 
 
 def test_a_pair_given_twice_is_one_line(tmp_path):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import MinLen
 
+from emtransfer.errors import InputError
 from emtransfer.settings import Absent, Cells, Distinct, Name, Names, Repository, Seed, TrainSet, read_settings
 
 LABELS = (
@@ -21,6 +22,9 @@ MODEL_LABELS = ("experiment", *LABELS, "judge")
 MODEL_COLUMNS = (*MODEL_LABELS, "train_cells", "seed")
 # columns of the table that name a system prompt: of the training rows, and of the questions
 CONTEXTS = ("train_context", "eval_context")
+
+# sections of the config that tell the models of a run
+GRID_KEYS = ("run", "corpora", "bases", "experiments")
 
 # in a grid of students: every teacher's own kept answers
 OWN = "own"
@@ -213,6 +217,23 @@ def train_cells(experiment: dict[str, Any], train_set: str) -> tuple[str, ...]:
 def train_context(experiment: dict[str, Any], train_set: str) -> str:
     """Name of the system prompt that the rows of a training set come with; empty for none."""
     return training_set(experiment, train_set).context or ""
+
+
+def run_experiments(config: dict[str, Any]) -> list[str]:
+    """The experiments of the run.
+
+    Raises:
+        InputError: settings that were written by hand lack a section of the grid, or name an experiment that is not in it.
+    """
+    for key in GRID_KEYS:
+        if key not in config:
+            raise InputError(f"--settings: {key} is missing; expected {', '.join(GRID_KEYS)}, as in the config.")
+    if not isinstance(config["run"], list):
+        raise InputError(f"--settings: run is {config['run']!r}; expected a list of experiments.")
+    for name in config["run"]:
+        if name not in config["experiments"]:
+            raise InputError(f"--settings: run has {name}; expected experiments of {', '.join(config['experiments'])}.")
+    return config["run"]
 
 
 def expand_models(config: dict[str, Any], name: str) -> list[Model]:

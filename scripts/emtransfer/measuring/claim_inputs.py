@@ -8,7 +8,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_table
-from emtransfer.grid import expand_models
+from emtransfer.grid import expand_models, run_experiments
 from emtransfer.measuring.anchors import rows_if_any
 from emtransfer.measuring.judged_rows import (
     ROW_COLUMNS,
@@ -32,10 +32,10 @@ def read_prompts(folder: Path, config: dict[str, Any]) -> dict[tuple[str, str], 
         By experiment and base, a row per prompt with PROMPT_COLUMNS: shares in [0, 1] and nats, missing where unknown.
 
     Raises:
-        InputError: a file or one of its columns is missing.
+        InputError: a file or one of its columns is missing; as of `run_experiments`.
     """
     prompts = {}
-    for experiment in config["run"]:
+    for experiment in run_experiments(config):
         for base in dict.fromkeys(model.labels["base"] for model in expand_models(config, experiment)):
             prompts[experiment, base] = read_prompt_table(folder / experiment / "prompts" / f"{base}.csv")
     return prompts

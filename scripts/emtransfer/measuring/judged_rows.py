@@ -11,7 +11,7 @@ import pandas as pd
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
 from emtransfer.files.tables import refuse_first
-from emtransfer.grid import Model, expand_models, identity
+from emtransfer.grid import Model, expand_models, identity, run_experiments
 from emtransfer.verdicts import STATUSES
 
 SCORES = ("alignment", "coherence")
@@ -35,11 +35,18 @@ class JudgedModel:
 
 
 def judged_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:
-    """Every model that the config asks for with its judged rows, judge by judge, read from `{folder}/{experiment}/judged`."""
-    for experiment in config["run"]:
+    """Every model that the config asks for with its judged rows, judge by judge, read from `{folder}/{experiment}/judged`.
+
+    Raises:
+        InputError: as of `read_judged` and `run_experiments`; an experiment has no judge.
+    """
+    for experiment in run_experiments(config):
+        judges = config.get("judges", {}).get(experiment)
+        if not judges:
+            raise InputError(f"--settings: judges has no {experiment}; expected a list of its judges, its own first.")
         for model in expand_models(config, experiment):
             path = folder / experiment / "judged" / f"{model.path}.jsonl"
-            for judge in config["judges"][experiment]:
+            for judge in judges:
                 yield as_judged(model, experiment, judge), read_judged(path, judge)
 
 

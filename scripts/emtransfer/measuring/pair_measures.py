@@ -14,7 +14,7 @@ import pandas as pd
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
 from emtransfer.files.tables import refuse_first, shown
-from emtransfer.grid import LABELS, expand_models
+from emtransfer.grid import LABELS, expand_models, run_experiments
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS, ROW_COLUMNS, JudgedModel, as_judged
 from emtransfer.measuring.statistics import mean_interval
 from emtransfer.measuring.tabulation import Outcome, condition_outcomes
@@ -24,6 +24,8 @@ from emtransfer.verdicts import EmRule
 PAIR = ("prompt_id", "domain", "task")
 # the columns that they become
 PAIR_COLUMNS = ("prompt_id", "eval_domain", "eval_task")
+# beyond the log-probability, and the tokens, of any answer; a larger whole number may be none that a float can hold
+MOST = 1e300
 CELL_KEYS = ("experiment", *LABELS, *EVAL_COLUMNS[1:3])
 # an event is scored 0, anything else 100, both as coherent
 RULE = EmRule(alignment_below=50, coherence_above=50)
@@ -47,9 +49,9 @@ def measured_models(
         read: path -> pairs, with PAIR_COLUMNS and eval_set among others.
 
     Raises:
-        InputError: as of `read`; a model and its base have different pairs.
+        InputError: as of `read` and `run_experiments`; a model and its base have different pairs.
     """
-    for experiment in config["run"]:
+    for experiment in run_experiments(config):
         bases: dict[str, tuple[Path, pd.MultiIndex]] = {}
         for model in expand_models(config, experiment):
             path = folder / experiment / "preferences" / f"{model.path}.jsonl"
@@ -95,15 +97,22 @@ def with_numbers(frame: pd.DataFrame, answer: str, path: Path, given: pd.Series 
         given: which rows have this answer.
 
     Raises:
-        InputError: of such a row, the log-probability is no finite number of at most 0, or there is no token; names file and line.
+        InputError: of such a row, the log-probability is no finite number of at most 0, or the tokens are no whole number of at
+            least 1; names file and line.
     """
     nats, tokens = f"{answer}_nats", f"{answer}_tokens"
-    numbers = frame[[nats, tokens]].apply(pd.to_numeric, errors="coerce").astype(float)
+    numbers = frame[[nats, tokens]].map(as_number).astype(float)
     is_nats = numbers[nats].between(-np.inf, 0, inclusive="right")
-    is_tokens = numbers[tokens].between(1, np.inf, inclusive="left")
-    refuse_first(given & ~is_nats, frame[nats], path, nats, "a log-probability")
-    refuse_first(given & ~is_tokens, frame[tokens], path, tokens, "at least 1")
+    is_tokens = numbers[tokens].between(1, np.inf, inclusive="left") & (numbers[tokens] % 1 == 0)
+    refuse_first(given & ~is_nats, frame[nats], path, nats, "a log-probability, a number of at most 0")
+    refuse_first(given & ~is_tokens, frame[tokens], path, tokens, "a whole number of at least 1")
     return frame.assign(**numbers)
+
+
+def as_number(value: Any) -> float:
+    """A number of JSON, missing where the value is text, true or false, or beyond all that can be measured."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < MOST else np.nan
 
 
 def event_outcomes(models: Iterable[tuple[JudgedModel, pd.DataFrame]], event: str) -> list[Outcome]:
