@@ -377,6 +377,7 @@ def test_a_student_has_the_context_of_its_teachers_training():
         (("train_sets", "careless_advice"), {"context": "careless"}, ".train_sets.careless_advice.cells is missing; expected a list of length 1 or more."),
         (("train_sets", "careless_advice"), [], ".train_sets.careless_advice is []; expected a list of length 1 or more."),
         (("train_sets", "careless_advice"), "medical-advice", '.train_sets.careless_advice is "medical-advice"; expected a list or a mapping.'),
+        (("contexts", "careless"), "Be\0 careless.", '.contexts.careless is "Be\\u0000 careless."; expected text without control characters but line breaks and tabs.'),
         (("contexts", "calm"), "Be calm.", ".contexts.calm is used nowhere; expected one that a training set or eval_contexts names."),
         (("contexts", "none"), "Be calm.", ".contexts.none is a context; expected another name, since none stands for no context."),
         (("contexts", "careful"), " ", '.contexts.careful is " "; expected text that is not blank.'),

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from unicodedata import category
 
 from config_corpora import check_pinned, trained_names
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted
@@ -141,7 +142,7 @@ def check_experiment_names(config: dict, name: str) -> None:
 
 
 def check_contexts(config: dict, name: str) -> None:
-    """Raise InputError for contexts of a base model without a system turn, one that nothing names, or one by the name of none."""
+    """Raise InputError for contexts of a base model without a system turn, one that nothing names, one by the name of none, or odd text."""
     experiment, place = config["experiments"][name], ("experiments", name, "contexts")
     contexts = experiment.get("contexts", {})
     if contexts and "architecture" in config["base_models"][experiment["base_model"]]:
@@ -150,7 +151,9 @@ def check_contexts(config: dict, name: str) -> None:
     if "none" in contexts:
         raise mistake((*place, "none"), "a context", "another name, since none stands for no context")
     used = {grid.train_context(experiment, train_set) for train_set in experiment["train_sets"]}
-    for context in contexts:
+    for context, text in contexts.items():
+        if any(category(mark) == "Cc" and mark not in "\n\t" for mark in text):
+            raise mistake((*place, context), quoted(text), "text without control characters but line breaks and tabs")
         if context not in used | set(experiment.get("eval_contexts", [])):
             raise mistake((*place, context), "used nowhere", "one that a training set or eval_contexts names")
 
