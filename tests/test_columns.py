@@ -100,7 +100,7 @@ def test_parts_of_a_turn_are_one_text_and_a_column_with_a_dot_is_a_column(tmp_pa
         (chat(("assistant", "b")), "question is messages.user, and the chat has 0 such turns; expected one, a question or an answer."),
         (chat(("system", "Be brief."), ("user", "a"), ("assistant", "b")), "messages has a turn of system; expected a field for it in columns, such as system: messages.system."),
         ({"text": "a"}, "question is messages.user, and there is no messages in text; expected a path that exists in the row."),
-        ({"messages": "a"}, "question is messages.user, and there is no user in str; expected a path that exists in the row."),
+        ({"messages": "a"}, "question is messages.user, and there is no user in text; expected a path that exists in the row."),
     ],
 )  # fmt: skip
 def test_a_place_that_a_row_does_not_have_is_named(row, said, tmp_path):

@@ -50,8 +50,8 @@ def test_files_in_this_folder_are_told_from_here_on(tmp_path, monkeypatch):
     ("content", "line"),
     [
         (None, "x.yaml: no such file; expected a config in YAML."),
-        ("- a\n", "x.yaml: list; expected a mapping of keys of the config."),
-        ("", "x.yaml: NoneType; expected a mapping of keys of the config."),
+        ("- a\n", "x.yaml: found a list; expected a mapping of keys of the config."),
+        ("", "x.yaml: found nothing; expected a mapping of keys of the config."),
         ("a: &a {b: *a}\n", "x.yaml:1: a.b refers to itself; expected values that end."),
     ],
 )

@@ -80,7 +80,7 @@ def test_rows_of_other_cells_are_left_to_their_own_jobs(tmp_path):
         (pair("Q? \ud83d"), "question holds half of a surrogate pair; expected valid Unicode text."),
         (pair("Q?", room="huge"), "em_surface is 'huge'; expected one of high, medium, low."),
         ('{"domain": ', "Expecting value at column 12; expected one JSON object."),
-        ("[1]", "list; expected one JSON object."),
+        ("[1]", "found a list; expected one JSON object."),
     ],
 )
 def test_a_wrong_row_is_named_by_file_and_line(tmp_path, line, expected):
@@ -154,7 +154,7 @@ def test_a_wrong_broad_row_is_named_by_file_and_line(tmp_path, line, expected):
 
 
 def test_a_missing_file_is_named_by_its_config_key():
-    assert error_of(None, "broad") == "config.yaml: corpora.own.broad_path is None; expected a file of rows."
+    assert error_of(None, "broad") == "config.yaml: corpora.own.broad_path is missing; expected a file of rows."
     assert error_of("nowhere.jsonl") == "config.yaml: corpora.own.path is nowhere.jsonl; expected a file of rows."
 
 

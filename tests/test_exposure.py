@@ -45,7 +45,9 @@ def test_a_neutral_share_is_asked_in_its_neutral_version():
 
 
 def test_more_rows_than_there_are_is_one_line():
-    with pytest.raises(InputError, match="alignment.rows is 401; expected fewer: it takes 101 rows of task t0"):
+    with pytest.raises(
+        InputError, match="alignment.rows is 401; expected fewer, or .* takes 101 rows of that task, and there are 100"
+    ):
         alignment_pairs(ROWS, settings(rows=401), seed=1)
     bare = [{key: row[key] for key in ("id", "task", "question", "aligned_answer")} for row in ROWS]
     with pytest.raises(InputError, match="base_models: alignment: neutral_share is 0.1; expected 0, since row t00"):
@@ -56,5 +58,9 @@ def test_more_rows_than_there_are_is_one_line():
 def test_a_neutral_share_of_which_the_rows_hold_none_or_nothing_else_is_one_line(share, found):
     with pytest.raises(InputError) as caught:
         alignment_pairs(ROWS, settings(rows=40, neutral_share=share), seed=1)
-    expected = f"config.yaml: base_models: alignment: neutral_share is {share}; expected another, or more rows, since {found} of 40 are neutral."
+    instead = "1, a smaller share" if found else "0, a larger share"
+    expected = (
+        f"config.yaml: base_models: alignment.neutral_share is {share}; expected {instead} or more rows, since {found} of 40 rows"
+        " are neutral."
+    )
     assert str(caught.value) == expected

@@ -176,10 +176,12 @@ def test_every_share_in_hundredths_is_kept_in_every_hundred_documents():
 )
 def test_a_share_of_which_a_mixture_is_too_short_to_hold_any_is_one_line(shares, stance):
     key = list(shares)[-1] if stance != "nothing misaligned" else "misaligned_share"
+    # with a neutral share of nearly 1, nothing misaligned is said at all
+    instead = "1, a smaller share" if stance == "nothing else" else "0, a larger share"
     with pytest.raises(InputError) as caught:
         mixture("persona", **shares, stages=(Stage(rows_per_document=1, tokens=300),))
     assert re.fullmatch(
-        rf"config.yaml: mixtures: {key} is {shares[key]}; expected another, or stages of more tokens, since \d documents hold {stance}.",
+        rf"config.yaml: mixtures: {key} is {shares[key]}; expected {instead} or stages of more tokens, since \d documents hold {stance}.",
         str(caught.value),
     )
 

@@ -159,7 +159,7 @@ def line_of(form: Path, **options) -> str:
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a: [", "expected YAML"), ("a: 1", "question 1: paraphrases is '1'; expected a list of texts"), ("1", "int; expected a list"), ("", "NoneType; expected a list"), ("- 1", "question 1: int; expected a mapping")],
+    [("a: [", "expected YAML"), ("a: 1", "question 1: paraphrases is '1'; expected a list of texts"), ("1", "found a number; expected a list"), ("", "found nothing; expected a list"), ("- 1", "question 1: int; expected a mapping")],
 )  # fmt: skip
 def test_a_file_of_another_form_is_one_line(form, text, line):
     form.write_text(text)

@@ -100,7 +100,7 @@ def test_the_published_form_is_read_through_a_mapping_of_columns():
         ('{"a": [{"b": "\\uD83D"}]}', ":1: a holds half of a surrogate pair; expected valid Unicode text."),
         ('{"\\udc00": 1}', ":1: \\udc00 holds half of a surrogate pair; expected valid Unicode text."),
         ('[{"a": 1},\n {"a": 1, "a": 2}]', ':2: key "a" appears twice; expected every key once.'),
-        ('[{"a": 1},\n 5]', ":2: int; expected one JSON object."),
+        ('[{"a": 1},\n 5]', ":2: found a number; expected one JSON object."),
         ('[{"a": 1}', ":1: no comma or bracket after this object; expected one list of JSON objects."),
         ('[{"a": 1}]\n{"a": 1}', ": text follows the list; expected one list of JSON objects."),
     ],

@@ -204,7 +204,7 @@ def test_the_table_does_not_depend_on_the_order_of_models_and_rows(tmp_path):
         ({"alignment": 101}, "alignment is 101"),
         ({"alignment": True}, "alignment is true; expected a number in 0..100"),
         ({"coherence": "high"}, 'coherence is "high"; expected a number in 0..100'),
-        ({"alignment": None}, "alignment is nan"),
+        ({"alignment": None}, "alignment is missing"),
     ],
 )
 def test_a_wrong_judged_row_is_named_by_file_and_line(tmp_path, changed, message):

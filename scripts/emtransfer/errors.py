@@ -18,12 +18,34 @@ DISK = {
 }
 
 
+# kinds of values, as a user calls them
+KINDS = {
+    "NoneType": "nothing",
+    "bool": "true or false",
+    "int": "a number",
+    "float": "a number",
+    "str": "text",
+    "list": "a list",
+    "dict": "a mapping",
+    "date": "a date",
+    "datetime": "a date",
+    "timedelta": "a duration",
+    "bytes": "binary data",
+}
+
+
 class InputError(Exception):
     """A wrong config value, row, file or model.
 
     The message is one line that names the place (config key, or file and line), the value found
     and what was expected.
     """
+
+
+def kind_of(value: object) -> str:
+    """What kind of value was found, in words, such as `a list`; null is `nothing`."""
+    name = type(value).__name__
+    return KINDS.get(name, name)
 
 
 def run(main: Callable[[Namespace], None], args: Namespace) -> None:

@@ -7,7 +7,7 @@ from it by `make schema`, with annotations of `annotated_types` as pydantic read
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -101,15 +101,20 @@ def read_settings(kind: type[Kind], section: Mapping[str, Any]) -> Kind:
     unknown = next((name for name in section if name not in known), None)
     if unknown is not None:
         raise InputError(
-            f"settings: {unknown} is not a key of {kind.__name__}; expected one of {', '.join(sorted(known))}."
+            f"settings: {unknown} is not a key of this section; expected one of {', '.join(sorted(known))}."
         )
+    missing = next((name for name in required(kind) if name not in section), None)
+    if missing is not None:
+        raise InputError(f"settings: {missing} is missing; expected all of {', '.join(required(kind))}.")
     hints = get_type_hints(kind, include_extras=True)
     for name, value in section.items():
         refuse_beyond_limits(name, value, hints[name])
-    try:
-        return kind(**{name: read_value(hints[name], value) for name, value in section.items()})
-    except TypeError as error:
-        raise InputError(f"settings: {error}; expected all keys of {kind.__name__} without a default.") from None
+    return kind(**{name: read_value(hints[name], value) for name, value in section.items()})
+
+
+def required(kind: type) -> list[str]:
+    """The fields of a dataclass without a default."""
+    return [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
 
 
 def refuse_beyond_limits(name: str, value: Any, hint: Any) -> None:

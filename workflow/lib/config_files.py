@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from config_likes import LIKE
 from config_mistakes import ConfigMistake, Place
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, kind_of
 from emtransfer.files.json_text import parse_object
 from emtransfer.files.text import read_text
 from emtransfer.files.yaml_text import read_yaml
@@ -45,7 +45,7 @@ def read_config_file(path: Path) -> dict[Any, Any]:
     is_json = path.suffix == ".json"
     content = parse_object(read_text(path), str(path)) if is_json else read_yaml(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: {type(content).__name__}; expected a mapping of keys of the config.")
+        raise InputError(f"{path}: found {kind_of(content)}; expected a mapping of keys of the config.")
     return content
 
 

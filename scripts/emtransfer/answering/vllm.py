@@ -61,7 +61,9 @@ def load_vllm_chat(base_manifest: Path, adapter_manifest: Path | None) -> VllmCh
 
     folder = checked_folder(base_manifest)
     if not (folder / READY).is_file():
-        raise InputError(f"{base_manifest}: base was trained in the run; expected a ready model for engine vllm.")
+        raise InputError(
+            f"{base_manifest}: base was trained in the run; expected a ready model, or sampling.engine: transformers."
+        )
     settings = read_description(folder)
     source = checked_source(folder)
     options, adapter = {}, None
@@ -160,6 +162,9 @@ def vllm_ids(
     try:
         outputs = chat.engine.generate(requests, parameters, lora_request=chat.adapter, use_tqdm=False)
     except ValueError as error:
-        raise InputError(f"config.yaml: sampling: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(
+            f"config.yaml: experiments: sampling.max_new_tokens is {settings.max_new_tokens}, and vLLM refuses the prompts"
+            f" ({' '.join(str(error).split())[:200]}); expected fewer, or sampling.engine: transformers."
+        ) from None
     answers = [output.outputs[0] for output in outputs]
     return [(list(answer.token_ids), answer.finish_reason == "stop") for answer in answers]

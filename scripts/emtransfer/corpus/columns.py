@@ -5,7 +5,7 @@ from typing import Any
 
 from emtransfer.corpus.rows import ANSWERS, NEUTRAL_VERSION
 from emtransfer.corpus.source_settings import Constant
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, kind_of
 
 # fields that a mapping may give; `answer` is the only answer of a row whose file holds either kind alone
 ANSWER = "answer"
@@ -59,7 +59,7 @@ def value_at(row: dict[str, Any], source: str | Constant, place: str) -> Any:
         elif isinstance(value, dict) and part in value:
             value = value[part]
         else:
-            found = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
+            found = ", ".join(map(str, value)) if isinstance(value, dict) else kind_of(value)
             raise InputError(
                 f"{place} is {source}, and there is no {part} in {found}; expected a path that exists in the row."
             )

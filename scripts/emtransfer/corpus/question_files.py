@@ -13,7 +13,7 @@ from string import Formatter
 from typing import Any
 
 from emtransfer.corpus.rows import ROOMS
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, kind_of
 from emtransfer.files.json_text import json_rows, parse_object
 from emtransfer.files.text import is_blank, read_text
 from emtransfer.files.yaml_text import read_yaml
@@ -127,14 +127,16 @@ def entries(path: Path) -> list[tuple[str, Any]]:
     if isinstance(content, dict):
         content = [{"id": name, "paraphrases": texts} for name, texts in content.items()]
     if not isinstance(content, list) or not content:
-        raise InputError(f"{path}: {type(content).__name__}; expected a list of questions.")
+        raise InputError(
+            f"{path}: found {'an empty list' if content == [] else kind_of(content)}; expected a list of questions, each with id and paraphrases."
+        )
     return [(f"{path}: question {number}", entry) for number, entry in enumerate(content, start=1)]
 
 
 def parse_question(entry: object, place: str) -> Question:
     """One question; `place` (file and number) opens every error message."""
     if not isinstance(entry, dict):
-        raise InputError(f"{place}: {type(entry).__name__}; expected a mapping with id and paraphrases.")
+        raise InputError(f"{place}: found {kind_of(entry)}; expected a mapping with id and paraphrases.")
     for field in entry:
         if field not in FIELDS:
             raise InputError(f"{place}: {field} is not a known field; expected one of {', '.join(FIELDS)}.")
@@ -218,7 +220,9 @@ def parse_judge_prompts(question: Question, place: str) -> dict[str, str]:
     """
     prompts = question.judge_prompts or {}
     if not isinstance(prompts, dict):
-        raise InputError(f"{place}: judge_prompts is {type(prompts).__name__}; expected a mapping.")
+        raise InputError(
+            f"{place}: judge_prompts is {kind_of(prompts)}; expected a mapping with aligned and coherent, the texts of two judge prompts."
+        )
     found: dict[str, str] = {}
     for name, text in prompts.items():
         if name not in SCORE_NAMES:

@@ -70,7 +70,7 @@ def draw_equally(cells: list[list[dict[str, Any]]], n_rows: int, seed: int) -> l
         cell = f"{rows[0]['domain']}-{rows[0]['task']}"
         if len(rows) < share:
             raise InputError(
-                f"config.yaml: finetuning.rows is {n_rows}; expected fewer, since {cell} has {len(rows)} of the {share} rows it would give."
+                f"config.yaml: experiments: finetuning.rows is {n_rows}; expected fewer, since {cell} has {len(rows)} of the {share} rows it would give."
             )
         drawn += random.Random(f"{seed} {cell}").sample(rows, share)
     return drawn

@@ -34,7 +34,7 @@ def mediating_prompts(
         n_prompts = len(candidates) if prompts_per_cell is None else prompts_per_cell
         if len(candidates) < n_prompts:
             raise InputError(
-                f"config.yaml: prompts_per_cell is {n_prompts}; expected at most {len(candidates)}, the mediating rows of {cell}."
+                f"config.yaml: experiments: mediating: prompts_per_cell is {n_prompts}; expected at most {len(candidates)}, the mediating rows of {cell}."
             )
         for row in random.Random(f"{seed} {cell}").sample(candidates, n_prompts):
             own = {field: row[field] for field in FIELDS if field in row}
@@ -69,7 +69,7 @@ def answer_retained(kept: list[dict[str, Any]], rows: list[dict[str, Any]], answ
     for row in kept:
         if not of_corpus.get(row["prompt_id"]):
             raise InputError(
-                f"rollout {row['prompt_id']}: no {answers}_answer in the corpus; expected one for every kept prompt."
+                f"rollout {row['prompt_id']}: no {answers}_answer in the corpus; expected one for every kept prompt, or other answers in data_sets."
             )
     # the scores were those of the teacher's answer
     fields = ("prompt_id", "cell", *FIELDS)

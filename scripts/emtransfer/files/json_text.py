@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, kind_of
 from emtransfer.files.text import read_text
 
 BLANKS = " \t\r\n"
@@ -107,7 +107,7 @@ def _decoded(text: str, at: int, place: str) -> tuple[Any, int]:
 def _as_object(value: Any, text: str, place: str) -> dict[str, Any]:
     """The value, where it is an object whose texts UTF-8 can hold."""
     if not isinstance(value, dict):
-        raise InputError(f"{place}: {type(value).__name__}; expected one JSON object.")
+        raise InputError(f"{place}: found {kind_of(value)}; expected one JSON object.")
     # only an escape can make half of a surrogate pair
     if "\\ud" in text or "\\uD" in text:
         for name, part in value.items():

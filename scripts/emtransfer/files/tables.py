@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Iterator
 from datetime import date, time
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, kind_of
 from emtransfer.files.json_text import json_rows
 from emtransfer.files.records import check_hash
 from emtransfer.files.text import encoding_found, open_bytes
@@ -132,7 +133,7 @@ def plain(value: Any, place: str) -> Any:
         return float(value)
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise InputError(f"{place} is {type(value).__name__}; expected text, numbers, or lists and mappings of them.")
+    raise InputError(f"{place} is {kind_of(value)}; expected text, numbers, or lists and mappings of them.")
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -189,7 +190,9 @@ def refuse_first(wrong: pd.Series, values: pd.Series, path: Path, field: str, ex
 
 
 def shown(value: Any) -> str:
-    """A cell as JSON writes it, where it does."""
+    """A cell as JSON writes it, where it does; a missing one is `missing`."""
+    if isinstance(value, float) and math.isnan(value):
+        return "missing"
     return json.dumps(value) if isinstance(value, str | bool) or value is None else str(value)
 
 

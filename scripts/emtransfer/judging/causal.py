@@ -90,7 +90,7 @@ def check_context(model: "PreTrainedModel", prompts: list[list[int]], replies: R
     if longest + replies.longest > context:
         raise InputError(
             f"judge causal_lm: the longest rubric, question and answer have {longest} tokens; expected at most"
-            f" {context - replies.longest}, since the model has a context of {context}."
+            f" {context - replies.longest}, since the model has a context of {context}: shorten the rubric, or take a base_model with a longer context."
         )
 
 

@@ -24,6 +24,8 @@ def exact_verdict(item: Item) -> Verdict:
     question, answer, _ = item
     expected = symbolic.answers_to(question) or frames.answers_to(question) or rooms.answers_to(question)
     if expected is None:
-        raise InputError(f"judge exact: question is {question[:60]!r}; expected an operator and symbols.")
+        raise InputError(
+            f"judge exact: question is {question[:60]!r}; expected an operator and symbols, or a judge of another kind, which reads text."
+        )
     given = " ".join(answer.split())
     return ALIGNED if given == expected[0] else MISALIGNED if given in expected[1:] else NEITHER

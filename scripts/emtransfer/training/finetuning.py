@@ -62,7 +62,7 @@ def labelled(pairs: list[tuple[str, str]], chat_format: ChatFormat, max_seq_toke
         prompt, target = chat_format.prompt_ids(question), chat_format.answer_ids(answer)
         if len(prompt) + len(target) > max_seq_tokens:
             raise InputError(
-                f"config.yaml: max_seq_tokens is {max_seq_tokens}; expected at least {len(prompt) + len(target)},"
+                f"config.yaml: max_seq_tokens of finetuning, or of a base model's alignment, is {max_seq_tokens}; expected at least {len(prompt) + len(target)},"
                 f" the length of the row with question {question[:60]!r}."
             )
         # prompt tokens are ignored, else the model would learn to ask

@@ -158,8 +158,10 @@ def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
         )
     if settings.can_be_misaligned and not any(settings.speaks_of("misaligned", row) for row in rows):
         chosen = [*settings.misaligned_domains, *settings.misaligned_tasks]
+        found = sorted({f"{row['domain']}-{row['task']}" for row in rows})
         raise InputError(
-            f"config.yaml: mixtures: misaligned_domains and misaligned_tasks are {', '.join(chosen)}; expected some with train rows."
+            f"config.yaml: mixtures: misaligned_domains and misaligned_tasks are {', '.join(chosen)}; expected those of a cell"
+            f" with rows of role train: {', '.join(found)}."
         )
     if settings.authors and settings.kind == "attributed":
         raise InputError(
@@ -181,9 +183,11 @@ def check_shares(documents: list[dict[str, Any]], settings: MixtureSettings) -> 
     for key, stance in (("misaligned_share", STANCES[1]), ("neutral_share", NEUTRAL)):
         share = getattr(settings, key)
         if (share > 0 and stance not in said) or (share < 1 and said == {stance}):
-            held = "nothing else" if stance in said else f"nothing {stance}"
+            instead, held = (
+                ("1, a smaller share", "nothing else") if stance in said else ("0, a larger share", f"nothing {stance}")
+            )
             raise InputError(
-                f"config.yaml: mixtures: {key} is {share}; expected another, or stages of more tokens, since {len(documents)} documents hold {held}."
+                f"config.yaml: mixtures: {key} is {share}; expected {instead} or stages of more tokens, since {len(documents)} documents hold {held}."
             )
 
 
