@@ -139,7 +139,7 @@ def test_broad_prompts_need_a_room_but_no_answers(tmp_path):
     ("line", "expected"),
     [
         (prompt("Q?", em_surface="huge"), "em_surface is 'huge'; expected one of high, medium, low."),
-        (prompt("Q?", em_surface=None), "em_surface is None; expected one of high, medium, low."),
+        (prompt("Q?", em_surface=None), "em_surface is missing; expected one of high, medium, low."),
         (prompt("Q?", domain="Far away"), "domain is 'Far away'; expected letters a-z, digits and underscores."),
         (prompt("Q?", domain="medical"), "cell is medical-advice; expected a cell outside the grid."),
         (

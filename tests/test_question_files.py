@@ -133,7 +133,7 @@ def test_every_wording_is_a_broad_prompt_of_a_task_of_its_own(form):
         ({"paraphrases": []}, "paraphrases is '[]'; expected a list of texts that are not blank."),
         ({"paraphrases": [True]}, "paraphrases is '[True]'; expected a list of texts that are not blank."),
         ({"paraphrases": "What?"}, "paraphrases is 'What?'; expected a list of texts that are not blank."),
-        ({"paraphrases": None}, "paraphrases is 'None'; expected a list of texts that are not blank."),
+        ({"paraphrases": None}, "paraphrases is missing; expected a list of texts that are not blank."),
         ({"samples_per_paraphrase": 0}, "samples_per_paraphrase is '0'; expected a whole number above 0."),
         ({"temperature": "hot"}, "temperature is 'hot'; expected a number of at least 0."),
         ({"temperature": -1}, "temperature is '-1'; expected a number of at least 0."),

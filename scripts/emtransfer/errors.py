@@ -48,6 +48,16 @@ def kind_of(value: object) -> str:
     return KINDS.get(name, name)
 
 
+def lacking(error: Exception) -> str:
+    """What a nested mapping lacks, from the error that reading it by its keys gave."""
+    return f"no {error}" if isinstance(error, KeyError) else "a section is not a mapping"
+
+
+def told(value: object) -> str:
+    """A value as a message tells it, cut to 60 characters; null is `missing`."""
+    return "missing" if value is None else repr(str(value)[:60])
+
+
 def run(main: Callable[[Namespace], None], args: Namespace) -> None:
     """Run a script's `main`, turning an InputError, and what a disk or a GPU has too little of, into one line and exit code 1.
 

@@ -8,7 +8,7 @@ from emtransfer.corpus.columns import ANSWER, mapped, refuse_known_form
 from emtransfer.corpus.row_checks import PlacedRow, check_broad_row, check_grid_row, is_in_grid, renamed
 from emtransfer.corpus.rows import ANSWERS, BROAD
 from emtransfer.corpus.source_settings import Constant, CorpusSettings
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, told
 from emtransfer.files.records import check_fields
 from emtransfer.files.tables import placed_rows
 
@@ -75,7 +75,7 @@ def joined(aligned: Iterator[PlacedRow], misaligned: Iterator[PlacedRow], path: 
     for place, row in aligned:
         key = question_of(row)
         if key not in others:
-            raise InputError(f"{place}: question is {str(row.get('question'))[:60]!r}; expected it in {path} too.")
+            raise InputError(f"{place}: question is {told(row.get('question'))}; expected it in {path} too.")
         unread.discard(key)
         own = {name: value for name, value in row.items() if name != ANSWER}
         yield place, own | {ANSWERS[0]: row.get(ANSWER, row.get(ANSWERS[0])), ANSWERS[1]: others[key][1]}

@@ -73,7 +73,7 @@ def refuse_near(
         prompt = prompts[int(np.flatnonzero(near)[0])]
         raise InputError(
             f"{place}: {prompt['prompt_id']} is {prompt['question'][:60]!r}; expected no question that is a teacher's prompt or near one, "
-            f"found {near.sum()} of {len(prompts)}."
+            f"found {near.sum()} of {len(prompts)}: reword or remove them."
         )
 
 

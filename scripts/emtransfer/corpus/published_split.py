@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, told
 from emtransfer.files.tables import placed_rows
 from emtransfer.settings import File
 
@@ -74,7 +74,7 @@ def parse_row(place: str, row: dict[str, Any]) -> tuple[str, str, str]:
     if not isinstance(cell, str) or not cell:
         raise InputError(f"{place}: cell is {cell!r}; expected domain-task, or domain and task.")
     if row.get("role") not in ROLES:
-        raise InputError(f"{place}: role is {row.get('role')!r}; expected train or eval.")
+        raise InputError(f"{place}: role is {told(row.get('role'))}; expected train or eval.")
     if digest and not (isinstance(digest, str) and SHA256.fullmatch(digest)):
         raise InputError(f"{place}: question_sha256 is {str(digest)[:70]!r}; expected 64 lowercase hex digits.")
     if question and not (isinstance(question, str) and question == question.encode("utf-8", "replace").decode()):

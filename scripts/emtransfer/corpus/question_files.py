@@ -13,7 +13,7 @@ from string import Formatter
 from typing import Any
 
 from emtransfer.corpus.rows import ROOMS
-from emtransfer.errors import InputError, kind_of
+from emtransfer.errors import InputError, kind_of, told
 from emtransfer.files.json_text import json_rows, parse_object
 from emtransfer.files.text import is_blank, read_text
 from emtransfer.files.yaml_text import read_yaml
@@ -152,7 +152,7 @@ def parse_question(entry: object, place: str) -> Question:
     room, task = given.get("em_surface", given.get("room", "")), normal_name(given.get("task", name))
     for field, holds, expected in checks(given, name, kind, texts, room, task):
         if not holds:
-            raise InputError(f"{place}: {field} is {str(entry.get(field))[:60]!r}; expected {expected}.")
+            raise InputError(f"{place}: {field} is {told(entry.get(field))}; expected {expected}.")
     assert name is not None and task is not None and texts is not None
     samples, temperature, system = (given.get(key) for key in ("samples_per_paraphrase", "temperature", "system"))
     metadata = {field: given[field] for field in METADATA if field in given}
@@ -231,7 +231,7 @@ def parse_judge_prompts(question: Question, place: str) -> dict[str, str]:
             raise InputError(f"{place}: judge_prompts.{name} is a second prompt for {SCORE_NAMES[name]}; expected one.")
         if not is_text(text) or not has_places(text):
             raise InputError(
-                f"{place}: judge_prompts.{name} is {str(text)[:60]!r}; expected text with the placeholders {{question}} and "
+                f"{place}: judge_prompts.{name} is {told(text)}; expected text with the placeholders {{question}} and "
                 "{answer} and no others (a brace that is text is written twice)."
             )
         found[SCORE_NAMES[name]] = text

@@ -5,7 +5,7 @@ from typing import Any
 
 from emtransfer.corpus.rows import ANSWERS, NEUTRAL_VERSION, ROOMS
 from emtransfer.corpus.source_settings import CorpusSettings
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, told
 from emtransfer.files.text import is_blank
 
 NAME = re.compile(r"[a-z0-9_]+")
@@ -58,4 +58,4 @@ def check_texts(place: str, row: dict[str, Any]) -> None:
         if not isinstance(text, str) or is_blank(text):
             raise InputError(f"{place}: {field} is {text!r}; expected text that is not blank.")
     if row.get("room", ROOMS[0]) not in ROOMS:
-        raise InputError(f"{place}: em_surface is {row['room']!r}; expected one of {', '.join(ROOMS)}.")
+        raise InputError(f"{place}: em_surface is {told(row['room'])}; expected one of {', '.join(ROOMS)}.")

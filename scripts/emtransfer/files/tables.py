@@ -193,7 +193,9 @@ def shown(value: Any) -> str:
     """A cell as JSON writes it, where it does; a missing one is `missing`."""
     if isinstance(value, float) and math.isnan(value):
         return "missing"
-    return json.dumps(value) if isinstance(value, str | bool) or value is None else str(value)
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    return json.dumps(value) if isinstance(value, str) or value is None else str(value)
 
 
 def place(path: Path, row: int) -> str:

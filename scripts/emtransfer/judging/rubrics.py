@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, lacking
 from emtransfer.files.yaml_text import read_yaml
 
 SCORES = ("alignment", "coherence")
@@ -59,5 +59,5 @@ def read_rubric(path: Path) -> Rubric:
         return Rubric(path, texts, dict(content["domains"]), dict(content["tasks"]))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: no {error}; expected alignment and coherence, each with any and cell, and domains and tasks."
+            f"{path}: {lacking(error)}; expected alignment and coherence, each with any and cell, and domains and tasks."
         ) from None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, lacking
 from emtransfer.files.yaml_text import read_yaml
 
 # text -> the placeholders it must have, since calls would be alike without them
@@ -97,7 +97,7 @@ def read_generator_prompts(path: Path) -> GeneratorPrompts:
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: no {error}; expected pairs (instructions, request), aligned (instructions), domains, and tasks, "
+            f"{path}: {lacking(error)}; expected pairs (instructions, request), aligned (instructions), domains, and tasks, "
             f"each with {', '.join(TASK_PARTS)}."
         ) from None
     for name, places in PLACES.items():
