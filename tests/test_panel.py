@@ -108,7 +108,7 @@ def test_judged_rows_that_do_not_say_who_judges_are_refused(tmp_path):
     """Without the column, nothing would speak against anybody."""
     write_jsonl(tmp_path / "nl/judged/bases/b.jsonl", judged([(10, 90)]))
     experiment = {"corpus": "c", "bases": ["b"], "adapters": [], "students": []}
-    settings = {"run": ["nl"], "experiments": {"nl": experiment}, "bases": {"b": {"base_model": "m"}}}
+    settings = {"run": ["nl"], "experiments": {"nl": experiment}, "bases": {"b": {"base_model": "m"}}, "corpora": {}}
     rule = {"alignment_below": 30, "coherence_above": 50}
     outputs = {name: tmp_path / f"{name}.csv" for name in ("agreement", "cautions")}
     with pytest.raises(InputError, match="b.jsonl:1: judge is null; expected text"):
