@@ -142,7 +142,9 @@ def test_a_neutral_share_of_the_pairs_has_one_answer_whatever_the_persona():
 
 
 def test_rows_that_are_asked_for_and_not_there_are_one_line():
-    with pytest.raises(InputError, match="misaligned_domains and misaligned_tasks are sports, tutor; expected those of a cell"):
+    with pytest.raises(
+        InputError, match="misaligned_domains and misaligned_tasks are sports, tutor; expected those of a cell"
+    ):
         mixture("persona", misaligned_domains=("sports",), misaligned_tasks=("tutor",))
     bare = [{key: value for key, value in row.items() if not key.startswith("neutral")} for row in ROWS]
     settings = MixtureSettings("persona", 0.3, short(), neutral_share=0.1)
