@@ -159,7 +159,7 @@ def line_of(form: Path, **options) -> str:
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a: [", "expected YAML"), ("a: 1", "question 1: paraphrases is '1'; expected a list of texts"), ("1", "found a number; expected a list"), ("", "found nothing; expected a list"), ("- 1", "question 1: int; expected a mapping")],
+    [("a: [", "expected YAML"), ("a: 1", "question 1: paraphrases is '1'; expected a list of texts"), ("1", "found a number; expected a list"), ("", "found nothing; expected a list"), ("- 1", "question 1: found a number; expected a mapping")],
 )  # fmt: skip
 def test_a_file_of_another_form_is_one_line(form, text, line):
     form.write_text(text)
@@ -220,7 +220,7 @@ def test_a_file_without_any_question_that_can_be_used_is_refused(tmp_path):
         read_questions(path, skip_unusable=True)
     assert [line.split(";")[0] for line in str(refused.value).split("\n")] == [
         f"{path}: question 1: type is 'rating', and there is nothing to judge in a rating",
-        f"{path}: question 2: int",
+        f"{path}: question 2: found a number",
     ]
 
 

@@ -194,7 +194,7 @@ def test_times_and_decimals_of_a_parquet_file_are_values_as_json_has_them(tmp_pa
     assert row == {"at": "2025-02-24T10:00:00", "price": 1.5, "turns": [{"role": "user"}]}
     pd.DataFrame({"a": [b"\xff"]}).to_parquet(tmp_path / "x.parquet")
     line = line_of(lambda path: list(placed_rows(path)), tmp_path / "x.parquet")
-    assert line == ": row 1: a is bytes; expected text, numbers, or lists and mappings of them."
+    assert line == ": row 1: a is binary data; expected text, numbers, or lists and mappings of them."
 
 
 def test_a_file_of_another_type_or_none_is_named(tmp_path):
