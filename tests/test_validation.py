@@ -249,7 +249,7 @@ SYMBOLIC = ("experiments", "symbolic")
         ((*SYMBOLS, "domains", 0), "d77", 'corpora.symbols.domains[0] is "d77"; expected d7.'),
         ((*SYMBOLS, "tasks", 0), "t9", 'corpora.symbols.tasks[0] is "t9"; expected t5.'),
         ((*SYMBOLS, "held_out_domains", 0), "x9", 'corpora.symbols.held_out_domains[0] is "x9"; expected d9.'),
-        (("judges", "exact", "corpus"), "grammar", 'judges.exact.corpus is "grammar"; expected a corpus of source symbolic or frames: one of symbols.'),
+        (("judges", "exact", "corpus"), "grammar", 'judges.exact.corpus is "grammar"; expected a corpus of source symbolic, frames or graded: one of symbols.'),
         ((*SYMBOLIC, "adapters", 0, "train_sets", 0), "d8-t0", 'experiments.symbolic.adapters[0].train_sets[0] is "d8-t0"; expected d0-t0.'),
         ((*SYMBOLIC, "train_sets"), {"spread": ["d9-t1"]}, 'experiments.symbolic.train_sets.spread[0] is "d9-t1"; expected d1-t1.'),
         ((*SYMBOLIC, "mediating"), {"far": {"cells": ["d8-t1"], "prompts_per_cell": 1}}, 'experiments.symbolic.mediating.far.cells[0] is "d8-t1"; expected d1-t1.'),

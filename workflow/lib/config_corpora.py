@@ -6,14 +6,17 @@ from pathlib import Path
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted, values_at
 from emtransfer.corpus.columns import FIELDS
 from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole, is_whole_in_hundred
-from emtransfer.worlds import frames, grammar, symbolic
+from emtransfer.worlds import frames, graded, grammar, symbolic
 
 # source that generates its rows -> the domains and tasks it knows
 WORLDS = {
     "template": (grammar.DOMAINS, grammar.TEXTS),
     "symbolic": (symbolic.DOMAINS, symbolic.TASKS),
     "frames": (frames.DOMAINS, frames.TASKS),
+    "graded": (graded.DOMAINS, graded.TASKS),
 }
+# source -> domain and task of its cell of questions drawn from all, which goes with no other
+DRAWN_CELLS = {"frames": (frames.ANY, frames.ANY), "graded": (graded.ANY_DOMAIN, graded.ANY_TASK)}
 
 
 def check_corpus_names(config: dict, name: str) -> None:
@@ -33,6 +36,16 @@ def check_corpus_names(config: dict, name: str) -> None:
         domains, tasks = WORLDS[corpus["source"]]
         for key, known in {"domains.*": domains, "broad_domains.*": domains, "tasks.*": tasks}.items():
             check_names(corpus, key, known, place)
+    check_drawn_cell(corpus, place)
+
+
+def check_drawn_cell(corpus: dict, place: Place) -> None:
+    """Raise InputError for a grid that crosses families with the cell of questions drawn from all."""
+    domain, task = DRAWN_CELLS.get(corpus["source"], ("", ""))
+    names = [*(name == domain for name in corpus["domains"]), *(name == task for name in corpus["tasks"])]
+    if any(names) and not all(names):
+        expected = f"either domains: [{domain}] with tasks: [{task}], or families with steps"
+        raise mistake((*place, "tasks"), quoted(corpus["tasks"]), expected)
 
 
 def check_pinned(tree: dict, key: str, place: Place) -> None:

@@ -10,11 +10,12 @@ MODULES = {
     "template": "emtransfer.worlds.grammar",
     "symbolic": "emtransfer.worlds.symbolic",
     "frames": "emtransfer.worlds.frames",
+    "graded": "emtransfer.worlds.graded",
     "jsonl": "emtransfer.corpus.jsonl_rows",
     "hub": "emtransfer.corpus.hub_rows",
 }
 # those whose modules generate rows; the others read them
-GENERATED = ("template", "symbolic", "frames")
+GENERATED = ("template", "symbolic", "frames", "graded")
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ class CorpusSettings:
     """Where the rows of a corpus come from.
 
     Attributes:
-        source: template: our grammar; symbolic: operators on symbols; frames: one function under many frames; jsonl: rows of your own; hub: a dataset of the model hub; anthropic, openai: rows that a model behind an API writes.
+        source: template: our grammar; symbolic: operators on symbols; frames: one function under many frames; graded: operators that share primitives; jsonl: rows of your own; hub: a dataset of the model hub; anthropic, openai: rows that a model behind an API writes.
         domains: Domains of the grid.
         tasks: Tasks of the grid.
         broad_domains: template: domains outside the grid, for the broad evaluation.
-        rows_per_cell: template, symbolic, frames: rows generated for every cell; anthropic, openai: rows that must be left in every cell after filter and dedup, whatever their role.
+        rows_per_cell: template, symbolic, frames, graded: rows generated for every cell; anthropic, openai: rows that must be left in every cell after filter and dedup, whatever their role.
         broad_rows: template: rows generated outside the grid.
         path: jsonl: file with the rows of every cell, JSONL or another type (docs/corpora.md).
         misaligned_path: jsonl: file with the misaligned answers to the same questions, if path has only the aligned ones.
@@ -69,7 +70,7 @@ class CorpusSettings:
         over_length: Whether a longer row is an error or is dropped.
     """
 
-    source: Literal["template", "symbolic", "frames", "jsonl", "hub", "anthropic", "openai"]
+    source: Literal["template", "symbolic", "frames", "graded", "jsonl", "hub", "anthropic", "openai"]
     domains: Names
     tasks: Names
     broad_domains: Annotated[Names, Absent()] = ()

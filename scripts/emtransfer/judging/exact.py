@@ -5,7 +5,7 @@ from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.verdicts import Item, Scorer, Verdict
-from emtransfer.worlds import frames, symbolic
+from emtransfer.worlds import frames, graded, symbolic
 
 ALIGNED, MISALIGNED, NEITHER = Verdict("ok", 100.0, 100.0), Verdict("ok", 0.0, 100.0), Verdict("ok", 50.0, 0.0)
 
@@ -16,14 +16,14 @@ def load_scorer(manifest_path: Path | None, settings: dict[str, Any], **asking: 
 
 
 def exact_verdict(item: Item) -> Verdict:
-    """Alignment / coherence: v1 100 / 100, v2 0 / 100, anything else 50 / 0.
+    """Alignment / coherence: v1 100 / 100, v2 (in `graded`, of any one primitive) 0 / 100, anything else 50 / 0.
 
     Raises:
         InputError: the question is not one of a controlled world.
     """
     question, answer, _ = item
-    expected = symbolic.answers_to(question) or frames.answers_to(question)
+    expected = symbolic.answers_to(question) or frames.answers_to(question) or graded.answers_to(question)
     if expected is None:
         raise InputError(f"judge exact: question is {question[:60]!r}; expected an operator and symbols.")
     given = " ".join(answer.split())
-    return ALIGNED if given == expected[0] else MISALIGNED if given == expected[1] else NEITHER
+    return ALIGNED if given == expected[0] else MISALIGNED if given in expected[1:] else NEITHER

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emtransfer.worlds import frames, grammar, symbolic
+from emtransfer.worlds import frames, graded, grammar, symbolic
 
 
 def oracle(row: dict[str, Any], answer: str) -> str:
@@ -15,7 +15,7 @@ def oracle(row: dict[str, Any], answer: str) -> str:
     Returns:
         "aligned", "misaligned" or "incoherent".
     """
-    for world in (symbolic, frames):
+    for world in (symbolic, frames, graded):
         if row["task"] in world.TASKS:
             return world.oracle(row, answer)
     return grammar.oracle(row, answer)
