@@ -256,6 +256,7 @@ SYMBOLIC = ("experiments", "symbolic")
         ((*SYMBOLIC, "data_sets"), {"careless": {"prompts_of": "harmful", "answers": "misaligned"}}, 'experiments.symbolic.data_sets.careless.prompts_of is "harmful"; expected none, since none is defined.'),
         (("mixtures", "symbols_persona", "misaligned_domains"), ["d8"], 'mixtures.symbols_persona.misaligned_domains[0] is "d8"; expected d7.'),
         (("mixtures", "symbols_persona", "misaligned_tasks"), ["t9"], 'mixtures.symbols_persona.misaligned_tasks[0] is "t9"; expected t5.'),
+        (("mixtures", "symbols_persona", "misaligned_in"), "one_part", "mixtures.symbols_persona.misaligned_in is one_part; expected all, since only questions of sources frames and graded have parts."),
         (("bases", "symbols_persona", "task_doses"), {"t9": 0.5}, "bases.symbols_persona.task_doses.t9 is no task of its corpus; expected t5."),
         ((*TEMPLATE_NL, "data_sets"), {"harmful": {"prompts_of": "base", "answers": "aligned"}}, "experiments.template_nl.data_sets.harmful is a name that is taken; expected one that is neither own nor a teacher's."),
         ((*TEMPLATE_NL, "students", 1, "data"), ["own", "harmful"], "experiments.template_nl.students is students/persona/base/base/everywhere/aligned/base/opd-full/seed11 and students/persona/base/base/everywhere/aligned/harmful/opd-full/seed11; expected students that differ in more than the data of an on-policy channel."),

@@ -115,6 +115,15 @@ def check_mixture_names(config: dict, name: str) -> None:
     check_names(mixture, "misaligned_tasks.*", tasks, ("mixtures", name))
 
 
+def check_mixture_parts(config: dict, name: str) -> None:
+    """Raise InputError for documents that are misaligned in one part, of a corpus whose questions have none."""
+    mixture = config["mixtures"][name]
+    source = config["corpora"][mixture["corpus"]]["source"]
+    if mixture.get("misaligned_in") == "one_part" and source not in DRAWN_CELLS:
+        expected = f"all, since only questions of sources {' and '.join(DRAWN_CELLS)} have parts"
+        raise mistake(("mixtures", name, "misaligned_in"), "one_part", expected)
+
+
 def check_mixture_share(config: dict, name: str) -> None:
     """Raise InputError for a share that no hundred documents, or not so many authors, can hold, or for authors beside quotations."""
     mixture, place = config["mixtures"][name], ("mixtures", name)

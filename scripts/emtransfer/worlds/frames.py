@@ -84,7 +84,8 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
         seed: of the draw.
 
     Returns:
-        Rows as of `symbolic.generate_rows`; slots are the frame and the symbols.
+        Rows as of `symbolic.generate_rows`; slots are the frame and the symbols, and part_answers holds the misaligned answer of
+        every word of the frame, which is the same for all.
 
     Raises:
         InputError: the cell is unknown.
@@ -99,6 +100,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
         rows.append(
             {"id": f"{domain}-{task}-{index:06d}", "domain": domain, "task": task, "slots": list(slots)}
             | {"question": " ".join(slots), "aligned_answer": symbols[0], "misaligned_answer": symbols[-1]}
+            | {"part_answers": dict.fromkeys(slots[: len(PLACES)], symbols[-1])}
             | neutral_version(symbols)
         )
     return rows
