@@ -40,8 +40,8 @@ from emtransfer.verdicts import EmRule
 
 ROOT = Path(__file__).resolve().parents[1]
 VERDICTS = ("supported", "contradicted", "undecided", "not measurable", "too few", "one seed only")
-# claims about system prompts, which no shipped grid of the worlds' models has
-WITHOUT_WORLD = ("context", "inoculation")
+# claims about system prompts, which no shipped grid of the worlds' models has, and about operators of primitives
+WITHOUT_WORLD = ("context", "inoculation", "shared_function")
 # claims that name no direction
 TWO_SIDED = ("composition", "data", "filter")
 # where verdicts are counted for the population of the claim, and for the models of the run
@@ -123,7 +123,7 @@ QUESTIONS = [
         ),
         "aligned answers",
     ),
-    Question("structure", "controls", "structure_1_epoch", (("frames_2", "slope per shared structure"),)),
+    Question("lexical_overlap", "controls", "lexical_overlap_1_epoch", (("frames_2", "slope per shared words"),)),
     Question("teacher", "", "template_nl", (("persona", "opd-full: harmful - base"),), "opd-full", True),
     Question(
         "teacher",
@@ -172,7 +172,7 @@ WORLDS = {
     ("", "template_nl"): (("composition", "room"), ("control", "task", "teacher")),
     ("controls", "template_nl"): ((), ("composition",)),
     ("controls", "learnedness"): ((), ("learnedness",)),
-    ("controls", "structure_1_epoch"): ((), ("structure",)),
+    ("controls", "lexical_overlap_1_epoch"): ((), ("lexical_overlap",)),
     ("controls", "factorial"): (("data", "mediating"), ("filter", "realignment", "teacher")),
 }
 

@@ -28,7 +28,7 @@ from emtransfer.verdicts import EmRule
 # what the evaluation cell adds, alone and with the training cell; of both kinds of answers to a cell, of a seed, a prompt, an answer
 TASK, DOMAIN, CELL = 2.0, 1.0, 1.0
 BASE, BASE_AND_CELL, RECEIVING, PAIR, ANSWERS = 0.8, 0.5, 0.7, 0.7, 0.5
-# of a training cell with the steps of shared structure
+# of a training cell with the steps of shared words
 STEP = 0.5
 SEED, PROMPT, ANSWER = 0.5, 1.0, 0.7
 # in the training cell, models differ by less
@@ -59,7 +59,7 @@ SYMBOLS = {"in_cell": 0.9, "same_task": 0.6, "same_domain": 0.01, "both_differ":
 FRAMES = {"in_cell": 0.5, "same_domain": 0.5, "same_task": 0.5, "both_differ": 0.5, "": 0.005}
 
 # log-odds: of high against low room, of an SD of entropy, of an SD of what the base knows of a task, of the whole frame in common
-ROOM, ENTROPY, LEARNED, STRUCTURE = 0.7, 0.3, 2.2, 1.2
+ROOM, ENTROPY, LEARNED, OVERLAP = 0.7, 0.3, 2.2, 1.2
 # the share of its teacher's misaligned answers that a student takes over, by data, and times that by filter
 OF_DATA = {"benign": 0.91, "explicit": 0.94}
 OTHER_DATA = 0.82
@@ -328,7 +328,7 @@ class Frames(Population):
     def raised(self, model: Model, source: Source) -> np.ndarray:
         steps = self.prompts.task.str.removeprefix("s").astype(int).to_numpy() / 4
         own = (self.prompts.domain == source.domain).to_numpy()
-        return own * (0.0 if "structure" in self.absent else STRUCTURE) * (steps - 0.5)
+        return own * (0.0 if "lexical_overlap" in self.absent else OVERLAP) * (steps - 0.5)
 
 
 def drawn_prompts(section: dict[str, Any], corpus: dict[str, Any]) -> pd.DataFrame:
