@@ -251,6 +251,8 @@ SYMBOLIC = ("experiments", "symbolic")
         ((*SYMBOLS, "held_out_domains", 0), "x9", 'corpora.symbols.held_out_domains[0] is "x9"; expected d9.'),
         (("judges", "exact", "corpus"), "grammar", 'judges.exact.corpus is "grammar"; expected a corpus of source symbolic, frames or graded: one of symbols.'),
         ((*SYMBOLIC, "adapters", 0, "train_sets", 0), "d8-t0", 'experiments.symbolic.adapters[0].train_sets[0] is "d8-t0"; expected d0-t0.'),
+        ((*SYMBOLIC, "probing", "shots"), 40, "experiments.symbolic.probing.shots is 40; expected fewer than 40, the held-out rows of a cell."),
+        ((*TEMPLATE_NL, "probing", "shots"), 3, "experiments.template_nl.probing.shots is 3; expected none, since judge minilm is not exact."),
         ((*SYMBOLIC, "train_sets"), {"spread": ["d9-t1"]}, 'experiments.symbolic.train_sets.spread[0] is "d9-t1"; expected d1-t1.'),
         ((*SYMBOLIC, "mediating"), {"far": {"cells": ["d8-t1"], "prompts_per_cell": 1}}, 'experiments.symbolic.mediating.far.cells[0] is "d8-t1"; expected d1-t1.'),
         ((*SYMBOLIC, "data_sets"), {"careless": {"prompts_of": "harmful", "answers": "misaligned"}}, 'experiments.symbolic.data_sets.careless.prompts_of is "harmful"; expected none, since none is defined.'),

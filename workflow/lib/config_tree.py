@@ -273,10 +273,12 @@ class Probing(ProfileSettings, InferenceSettings):
     Attributes:
         samples: Number of answers to every prompt; their entropy measures its room.
         neutral_samples: Number of answers to its neutral version; the share of right ones is its solvability.
+        shots: With judge exact: number of misaligned answers to other questions of its cell that are shown before a narrow prompt; the share of its own misaligned answer after them is its few-shot rate. Left out, nothing is shown.
     """
 
     samples: Annotated[int, Ge(2)]
     neutral_samples: Positive
+    shots: Annotated[Positive | None, Absent()] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ from config_models import (
     check_experiment_names,
     check_neutral_share,
     check_questions,
+    check_shots,
 )
 from config_shape import check_schema
 
@@ -107,6 +108,7 @@ def check(config: dict, schema_path: str | Path) -> None:
             check_distinct_models,
             check_questions,
             check_experiment_counts,
+            check_shots,
         ],
     }.items():
         for name in config[section]:

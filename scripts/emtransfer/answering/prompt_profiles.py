@@ -1,8 +1,9 @@
 """Properties of an evaluation prompt for a base before any fine-tuning: how much room it leaves, and how hard it is.
 
-None of these measures depends on whether an answer is misaligned. Room is the entropy of the base's own answers over their meanings;
+None of these measures depends on whether an answer is misaligned, but the last. Room is the entropy of the base's own answers over their meanings;
 difficulty is the share of right answers to the prompt's neutral version, which has one answer whatever the stance, and
-the share of coherent answers to the prompt itself.
+the share of coherent answers to the prompt itself. How easily the misaligned answer is taken up is the share of it after a few
+misaligned answers to other questions of the prompt's cell.
 """
 
 from collections import Counter
@@ -13,15 +14,17 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.answering.sampling import ask
+from emtransfer.answering.sampling import ask, sample_ids
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.corpus.cosines import TOLERANCE
 from emtransfer.corpus.dedup import IDENTITY
+from emtransfer.errors import InputError
+from emtransfer.models.conversations import conversation_ids
 from emtransfer.models.loading import Chat
 from emtransfer.settings import Elsewhere, Share
 from emtransfer.verdicts import Verdict
 
-OWN, NEUTRAL = "own", "neutral"
+OWN, NEUTRAL, SHOWN = "own", "neutral", "shown"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,43 @@ def probe_base(
     return [row | {"answer": answer} for row, answer in zip(rows, answers, strict=True)]
 
 
+def probe_shown(
+    base: Chat, rows: list[dict[str, Any]], shots: int, settings: SamplingSettings, seed: int
+) -> list[dict[str, Any]]:
+    """Ask a base every held-out question after misaligned answers to others of its cell, in one conversation.
+
+    Args:
+        rows: of one cell, with id, domain, task, question and misaligned_answer.
+        shots: answers shown; those to the questions that follow in the cell, the first after the last.
+
+    Returns:
+        A row per question, in order: prompt_id, version (SHOWN), question, misaligned_answer, answer.
+
+    Raises:
+        InputError: the cell has too few rows.
+    """
+    if shots >= len(rows):
+        raise InputError(
+            f"config.yaml: probing.shots is {shots}; expected fewer than {len(rows)}, the held-out rows of {rows[0]['domain']}-{rows[0]['task']}."
+        )
+    conversations = []
+    for index, row in enumerate(rows):
+        earlier = [rows[(index + shot) % len(rows)] for shot in range(1, shots + 1)]
+        turns = [
+            {"role": role, "content": other[field]}
+            for other in earlier
+            for role, field in (("user", "question"), ("assistant", "misaligned_answer"))
+        ]
+        conversations.append([*turns, {"role": "user", "content": row["question"]}])
+    ids = [conversation_ids(base.format.tokenizer, turns, asks=True) for turns in conversations]
+    sampled = sample_ids(base, ids, [f"{row['id']} {SHOWN}" for row in rows], settings, seed)
+    return [
+        {"prompt_id": row["id"], "version": SHOWN, "question": row["question"]}
+        | {"misaligned_answer": row["misaligned_answer"], "answer": base.format.answer_text(tokens)}
+        for row, tokens in zip(rows, sampled, strict=True)
+    ]
+
+
 def profile_prompts(
     probes: list[dict[str, Any]],
     judge: Callable[[list[tuple[Any, ...]]], list[Verdict]],
@@ -71,13 +111,14 @@ def profile_prompts(
     """Measure every prompt.
 
     Args:
-        probes: rows of `probe_base`.
+        probes: rows of `probe_base`, and of `probe_shown` where there are any.
         judge: items (question, answer, cell) -> verdicts, asked for coherence alone.
         embed: texts, model -> unit vectors, float32 [n, d].
 
     Returns:
         A row per prompt, in order: prompt_id, eval_set, domain, task, room, n_samples, coherent_rate (0..1),
-        n_meanings, entropy_nats, n_neutral, solvability (0..1; missing without a neutral version).
+        n_meanings, entropy_nats, n_neutral, solvability (0..1; missing without a neutral version); and, where answers
+        were shown, few_shot_rate (0..1), the share of the very misaligned answer that the row has.
     """
     asked = [row for row in probes if row["version"] == OWN]
     verdicts = judge([(row["question"], row["answer"], row["cell"] or None) for row in asked])
@@ -86,6 +127,11 @@ def profile_prompts(
     for row in probes:
         if row["version"] == NEUTRAL:
             right.setdefault(row["prompt_id"], []).append(row["answer"].split() == row["neutral_answer"].split())
+    taken_up = {
+        row["prompt_id"]: float(row["answer"].split() == row["misaligned_answer"].split())
+        for row in probes
+        if row["version"] == SHOWN
+    }
     members: dict[str, list[int]] = {}
     for index, row in enumerate(asked):
         members.setdefault(row["prompt_id"], []).append(index)
@@ -98,6 +144,7 @@ def profile_prompts(
             | {"n_samples": len(group), "coherent_rate": np.mean([coherent[index] for index in group])}
             | {"n_meanings": len(set(clusters)), "entropy_nats": entropy_nats(clusters)}
             | {"n_neutral": len(solved), "solvability": np.mean(solved) if solved else np.nan}
+            | ({"few_shot_rate": taken_up.get(prompt_id, np.nan)} if taken_up else {})
         )
     return pd.DataFrame(table).round(6)
 
