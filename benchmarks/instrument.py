@@ -40,8 +40,8 @@ from emtransfer.verdicts import EmRule
 
 ROOT = Path(__file__).resolve().parents[1]
 VERDICTS = ("supported", "contradicted", "undecided", "not measurable", "too few", "one seed only")
-# claims about system prompts, which no shipped grid of the worlds' models has, and about operators of primitives
-WITHOUT_WORLD = ("context", "inoculation", "shared_function")
+# claims about system prompts, which no shipped grid of the worlds' models has
+WITHOUT_WORLD = ("context", "inoculation")
 # claims that name no direction
 TWO_SIDED = ("composition", "data", "filter")
 # where verdicts are counted for the population of the claim, and for the models of the run
@@ -70,7 +70,7 @@ class Question(NamedTuple):
 
     Attributes:
         claim: a key of SENTENCES.
-        overlay: over config.yaml, in workflow/configs; "" for none.
+        overlay: over config.yaml, in workflow/configs; several with blanks between them, "" for none.
         experiment: where the claim is looked at.
         contrasts: those that are counted: base and name.
         set_by_world: text in the names of those contrasts of the claim that are 0 where it does not hold; without it, all are.
@@ -124,6 +124,15 @@ QUESTIONS = [
         "aligned answers",
     ),
     Question("lexical_overlap", "controls", "lexical_overlap_1_epoch", (("frames_2", "slope per shared words"),)),
+    Question(
+        "shared_function",
+        "controls graded",
+        "graded",
+        (
+            ("graded_persona_2", "slope per shared primitives"),
+            ("graded_persona_2", "flipped shared - flipped not shared"),
+        ),
+    ),
     Question("teacher", "", "template_nl", (("persona", "opd-full: harmful - base"),), "opd-full", True),
     Question(
         "teacher",
@@ -173,6 +182,7 @@ WORLDS = {
     ("controls", "template_nl"): ((), ("composition",)),
     ("controls", "learnedness"): ((), ("learnedness",)),
     ("controls", "lexical_overlap_1_epoch"): ((), ("lexical_overlap",)),
+    ("controls graded", "graded"): ((), ("shared_function",)),
     ("controls", "factorial"): (("data", "mediating"), ("filter", "realignment", "teacher")),
 }
 
@@ -250,10 +260,10 @@ def claims_of(folder: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.
 
 @cache
 def merged(overlay: str) -> dict[str, Any]:
-    """config.yaml with an overlay, experiments that are like others resolved as a run does."""
+    """config.yaml with its overlays, experiments that are like others resolved as a run does."""
     config = read_yaml(ROOT / "config.yaml")
-    if overlay:
-        update_config(config, read_yaml(ROOT / "workflow/configs" / f"{overlay}.yaml"))
+    for name in overlay.split():
+        update_config(config, read_yaml(ROOT / "workflow/configs" / f"{name}.yaml"))
     resolve_likes(config, read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
     return config
 
