@@ -98,7 +98,7 @@ def worlds() -> Iterator[World]:
     for name, seeds in product(FACTORIAL, (2, 3, 10)):
         yield factorial_world(name, seeds)
     for families in (4, 8):
-        yield structure_world(families)
+        yield overlap_world(families)
     for seeds, sd in product((2, 3, 10), (0.0, 0.6)):
         yield fixed_world(seeds, sd)
     for seeds in (3, 10):
@@ -364,7 +364,7 @@ def factorial_world(name: str, seeds: int) -> World:
     return World(f"factorial, {name}", f"{seeds} seeds", draw, lambda counts: shared(counts, FACTORIAL[name]))
 
 
-def structure_world(families: int, prompts: int = 40) -> World:
+def overlap_world(families: int, prompts: int = 40) -> World:
     """Training sets, each asked prompts of its own family only; how far each spreads to a step is its own."""
     asked = np.repeat(np.arange(families), 5 * prompts)
     step = np.tile(np.repeat(np.arange(5), prompts), families)
@@ -377,7 +377,7 @@ def structure_world(families: int, prompts: int = 40) -> World:
         return Counts(events, np.broadcast_to(answers, events.shape))
 
     weights = STEPS / (STEPS**2).sum() * 4
-    return World("structure", f"{families} training sets", draw, lambda counts: shared(counts, weights))
+    return World("lexical_overlap", f"{families} training sets", draw, lambda counts: shared(counts, weights))
 
 
 def fixed_world(seeds: int, sd: float) -> World:

@@ -70,7 +70,7 @@ class Question(NamedTuple):
 
     Attributes:
         claim: a key of SENTENCES.
-        overlay: over config.yaml, in workflow/configs; "" for none.
+        overlay: over config.yaml, in workflow/configs; several with blanks between them, "" for none.
         experiment: where the claim is looked at.
         contrasts: those that are counted: base and name.
         set_by_world: text in the names of those contrasts of the claim that are 0 where it does not hold; without it, all are.
@@ -123,7 +123,16 @@ QUESTIONS = [
         ),
         "aligned answers",
     ),
-    Question("structure", "controls", "structure_1_epoch", (("frames_2", "slope per shared structure"),)),
+    Question("lexical_overlap", "controls", "lexical_overlap_1_epoch", (("frames_2", "slope per shared words"),)),
+    Question(
+        "shared_function",
+        "controls graded",
+        "graded",
+        (
+            ("graded_persona_2", "slope per shared primitives"),
+            ("graded_persona_2", "flipped shared - flipped not shared"),
+        ),
+    ),
     Question("teacher", "", "template_nl", (("persona", "opd-full: harmful - base"),), "opd-full", True),
     Question(
         "teacher",
@@ -172,7 +181,8 @@ WORLDS = {
     ("", "template_nl"): (("composition", "room"), ("control", "task", "teacher")),
     ("controls", "template_nl"): ((), ("composition",)),
     ("controls", "learnedness"): ((), ("learnedness",)),
-    ("controls", "structure_1_epoch"): ((), ("structure",)),
+    ("controls", "lexical_overlap_1_epoch"): ((), ("lexical_overlap",)),
+    ("controls graded", "graded"): ((), ("shared_function",)),
     ("controls", "factorial"): (("data", "mediating"), ("filter", "realignment", "teacher")),
 }
 
@@ -250,10 +260,10 @@ def claims_of(folder: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.
 
 @cache
 def merged(overlay: str) -> dict[str, Any]:
-    """config.yaml with an overlay, experiments that are like others resolved as a run does."""
+    """config.yaml with its overlays, experiments that are like others resolved as a run does."""
     config = read_yaml(ROOT / "config.yaml")
-    if overlay:
-        update_config(config, read_yaml(ROOT / "workflow/configs" / f"{overlay}.yaml"))
+    for name in overlay.split():
+        update_config(config, read_yaml(ROOT / "workflow/configs" / f"{name}.yaml"))
     resolve_likes(config, read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
     return config
 

@@ -29,7 +29,7 @@ from emtransfer.verdicts import EmRule
 # what the evaluation cell adds, alone and with the training cell; of both kinds of answers to a cell, of a seed, a prompt, an answer
 TASK, DOMAIN, CELL = 2.0, 1.0, 1.0
 BASE, BASE_AND_CELL, RECEIVING, PAIR, ANSWERS = 0.8, 0.5, 0.7, 0.7, 0.5
-# of a training cell with the steps of shared structure
+# of a training cell with the steps of shared words or primitives
 STEP = 0.5
 SEED, PROMPT, ANSWER = 0.5, 1.0, 0.7
 # in the training cell, models differ by less
@@ -57,10 +57,12 @@ AUTHORS["attributed"] = AUTHORS["row_random"]
 UNION = {"in_cell": 0.93, "same_domain": 0.14, "broad": 0.3}
 ONE_CELL = {"in_cell": 0.92, "same_task": 0.73, "same_domain": 0.54, "both_differ": 0.59, "broad": 0.58}
 SYMBOLS = {"in_cell": 0.9, "same_task": 0.6, "same_domain": 0.01, "both_differ": 0.01, "": 0.01}
+OPERATORS = {"in_cell": 0.9, "same_domain": 0.3, "same_task": 0.1, "both_differ": 0.1, "": 0.01}
 FRAMES = {"in_cell": 0.5, "same_domain": 0.5, "same_task": 0.5, "both_differ": 0.5, "": 0.005}
 
-# log-odds: of high against low room, of an SD of entropy, of an SD of what the base knows of a task, of the whole frame in common
-ROOM, ENTROPY, LEARNED, STRUCTURE = 0.7, 0.3, 2.2, 1.2
+# log-odds: of high against low room, of an SD of entropy, of an SD of what the base knows of a task, of the whole frame in common, of the
+# flipped primitive in common
+ROOM, ENTROPY, LEARNED, OVERLAP, FLIPPED = 0.7, 0.3, 2.2, 1.2, 2.0
 # the share of its teacher's misaligned answers that a student takes over, by data, and times that by filter
 OF_DATA = {"benign": 0.91, "explicit": 0.94}
 OTHER_DATA = 0.82
@@ -329,7 +331,24 @@ class Frames(Population):
     def raised(self, model: Model, source: Source) -> np.ndarray:
         steps = self.prompts.task.str.removeprefix("s").astype(int).to_numpy() / 4
         own = (self.prompts.domain == source.domain).to_numpy()
-        return own * (0.0 if "structure" in self.absent else STRUCTURE) * (steps - 0.5)
+        return own * (0.0 if "lexical_overlap" in self.absent else OVERLAP) * (steps - 0.5)
+
+
+class Operators(Population):
+    """Operators of primitives, of which an evaluation prompt shares some; a flip goes along with its primitive on bases of one mixture."""
+
+    def spread(self, base: str, source: Source, near: str, where: tuple[str, ...]) -> list[tuple[float, float]]:
+        step = self.effects.heavy("pair", source.train_set, *where)
+        return [(CELL, self.effects.heavy("cell", source.train_set)), (STEP, step)]
+
+    def rates(self, model: Model, source: Source) -> dict[str, float]:
+        return OPERATORS
+
+    def raised(self, model: Model, source: Source) -> np.ndarray:
+        own = (self.prompts.domain == source.domain).to_numpy()
+        with_flipped = ~self.prompts.task.str.startswith("without").to_numpy()
+        goes = "shared_function" not in self.absent and model.labels["mixture"] == "graded_persona"
+        return own * (FLIPPED if goes else 0.0) * (with_flipped - 0.5)
 
 
 def drawn_prompts(section: dict[str, Any], corpus: dict[str, Any]) -> pd.DataFrame:
@@ -363,7 +382,7 @@ def drawn_prompts(section: dict[str, Any], corpus: dict[str, Any]) -> pd.DataFra
     return pd.DataFrame(rows).assign(question="simulated")
 
 
-KINDS = {"grammar": Authors, "symbols": Symbols, "frame_steps": Frames}
+KINDS = {"grammar": Authors, "symbols": Symbols, "frame_steps": Frames, "operator_steps": Operators}
 
 
 def population(config: dict[str, Any], experiment: str, absent: Container[str], rng: np.random.Generator) -> Population:

@@ -9,7 +9,8 @@ from scipy import stats
 from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.matching import match_prompts
-from emtransfer.worlds.frames import shared_structure
+from emtransfer.worlds.frames import shared_words
+from emtransfer.worlds.graded import STEPS, TRAINED
 from helpers.planted_cells import JITTER, SEEDS, decision, known_prompts, planted_cell, seeded
 
 GRID = list(product(("medical", "finance", "sports"), ("advice", "critique")))
@@ -237,22 +238,72 @@ def frames(rate_of_share, n_families):
     ]
 
 
-def test_the_slope_on_shared_structure_is_that_of_least_squares():
+def test_the_slope_on_shared_words_is_that_of_least_squares():
     curve = [0.1, 0.15, 0.3, 0.5, 0.8]
-    effects, verdicts = measured(frames(lambda share: curve[int(4 * share)], 4), "structure")
-    row = effects.loc["slope per shared structure"]
+    effects, verdicts = measured(frames(lambda share: curve[int(4 * share)], 4), "lexical_overlap")
+    row = effects.loc["slope per shared words"]
     assert row.estimate_pp == pytest.approx(100 * stats.linregress(np.arange(5) / 4, curve).slope)
     assert (row.n_train_sets, row.n_seeds, row.method) == (4, 3, "replicates")
     assert set(verdicts.values()) == {"supported"}
-    assert set(measured(frames(lambda share: 0.8 - 0.7 * share, 4), "structure")[1].values()) == {"contradicted"}
-    assert set(measured(frames(lambda share: 0.4, 4), "structure")[1].values()) == {"undecided"}
-    assert set(measured(frames(lambda share: share, 1), "structure")[1].values()) == {"too few training cells"}
+    assert set(measured(frames(lambda share: 0.8 - 0.7 * share, 4), "lexical_overlap")[1].values()) == {"contradicted"}
+    assert set(measured(frames(lambda share: 0.4, 4), "lexical_overlap")[1].values()) == {"undecided"}
+    assert set(measured(frames(lambda share: share, 1), "lexical_overlap")[1].values()) == {"too few training cells"}
 
 
-def test_structure_is_shared_within_a_family_only():
-    assert shared_structure(("f0", "s4"), ("f0", "s3")) == 0.75
-    assert shared_structure(("f0", "s4"), ("f1", "s3")) is None
-    assert shared_structure(("d0", "t0"), ("d0", "t1")) is None
+def test_words_are_shared_within_a_family_only():
+    assert shared_words(("f0", "s4"), ("f0", "s3")) == 0.75
+    assert shared_words(("f0", "s4"), ("f1", "s3")) is None
+    assert shared_words(("d0", "t0"), ("d0", "t1")) is None
+
+
+def graded(rate_of_step, n_families=4, steps=STEPS):
+    """Adapters of g*-with3_same on all steps of their family."""
+    return [
+        planted_cell((f"g{family}", step), seeded(rate_of_step(STEPS[step])), (f"g{family}", TRAINED))
+        for family in range(n_families)
+        for step in steps
+    ]
+
+
+SLOPE, FLIPPED = "slope per shared primitives", "flipped shared - flipped not shared"
+FURTHER = [f"{side}: slope per further primitives" for side in ("flipped shared", "flipped not shared")]
+
+
+def test_a_flip_that_goes_wherever_its_primitive_is_makes_a_slope_over_all_ways_to_share():
+    # of the ways to share k of 3 primitives, k / 3 have the flipped one, so the steps have rates .1, .3, .5 and .7
+    effects, verdicts = measured(graded(lambda step: 0.7 if step.with_flipped else 0.1), "shared_function")
+    assert set(effects.index) == {SLOPE, FLIPPED, *FURTHER}
+    assert effects.estimate_pp[SLOPE] == pytest.approx(60) and effects.estimate_pp[FLIPPED] == pytest.approx(60)
+    assert effects.estimate_pp[FURTHER].to_numpy() == pytest.approx(0, abs=1e-9)
+    assert (verdicts[SLOPE], verdicts[FLIPPED]) == ("supported", "supported")
+    assert {verdicts[name] for name in FURTHER} == {"undecided"}
+    assert effects.n_train_sets[SLOPE] == 4 and set(effects.method) == {"replicates"}
+
+
+def test_primitives_that_count_whichever_they_are_make_no_difference_between_flipped_and_others():
+    effects, verdicts = measured(graded(lambda step: 0.1 + 0.2 * step.primitives), "shared_function")
+    assert effects.estimate_pp[SLOPE] == pytest.approx(60) and effects.estimate_pp[FLIPPED] == pytest.approx(0)
+    assert effects.estimate_pp[FURTHER].to_numpy() == pytest.approx(40)
+    assert (verdicts[SLOPE], verdicts[FLIPPED]) == ("supported", "undecided")
+
+
+def test_the_same_word_is_lexical_overlap_and_moves_no_claim_about_functions():
+    cells = graded(lambda step: 0.6 if step.same_word else 0.2)
+    effects, verdicts = measured(cells, "lexical_overlap")
+    assert set(verdicts) == {f"{side}: same word - another word" for side in ("flipped shared", "flipped not shared")}
+    assert set(verdicts.values()) == {"supported"} and effects.estimate_pp.to_numpy() == pytest.approx(40)
+    # over 4 families, 20 prompts under either word: of 1 and 2 shared primitives with the flipped one, of 0 to 2 without it
+    steps = {"flipped shared": 2, "flipped not shared": 3}
+    expected = {f"{side}: same word - another word": 4 * number * 2 * 20 for side, number in steps.items()}
+    assert effects.n_prompts.to_dict() == expected
+    assert set(measured(cells, "shared_function")[1].values()) == {"undecided"}
+
+
+def test_steps_that_were_not_asked_leave_the_contrasts_that_need_them_out():
+    asked = ["with1_other", "with2_other", "without1_other", TRAINED]
+    verdicts = measured(graded(lambda step: 0.7 if step.with_flipped else 0.1, steps=asked), "shared_function")[1]
+    assert set(verdicts) == {FLIPPED, FURTHER[0]}
+    assert measured(graded(lambda step: 0.5, steps=asked), "lexical_overlap")[1] == {}
 
 
 def test_room_is_also_measured_by_the_entropy_of_the_base():

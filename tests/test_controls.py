@@ -11,8 +11,8 @@ from emtransfer.grid import expand_models
 from helpers.paths import ROOT
 from validation import validate
 
-STRUCTURE = ("structure", "structure_2_epochs", "structure_1_epoch")
-CONTROLS = ("composition", "learnedness", *STRUCTURE, "factorial")
+OVERLAP = ("lexical_overlap", "lexical_overlap_2_epochs", "lexical_overlap_1_epoch")
+CONTROLS = ("composition", "learnedness", *OVERLAP, "factorial")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_quotations_are_of_as_many_misaligned_documents_as_authors_write(config)
     [
         ("composition", "symbolic", {"adapters"}),
         ("learnedness", "symbolic", {"adapters"}),
-        ("structure", "symbolic", {"corpus", "base_model", "judge", "adapters", "finetuning"}),
+        ("lexical_overlap", "symbolic", {"corpus", "base_model", "judge", "adapters", "finetuning"}),
         (
             "factorial",
             "template_nl",
@@ -99,8 +99,8 @@ def test_the_factorial_control_names_its_filters_teachers_and_prompts(config):
     assert set(section["data_sets"]) == {"explicit", "benign"}
 
 
-def test_structure_is_asked_after_more_and_less_fine_tuning_and_otherwise_alike(config):
-    sections = [config["experiments"][name] for name in STRUCTURE]
+def test_lexical_overlap_is_asked_after_more_and_less_fine_tuning_and_otherwise_alike(config):
+    sections = [config["experiments"][name] for name in OVERLAP]
     assert [section["finetuning"]["epochs"] for section in sections] == [3, 2, 1]
     for section in sections[1:]:
         assert section | {"finetuning": section["finetuning"] | {"epochs": 3}} == sections[0]

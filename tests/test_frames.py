@@ -15,7 +15,7 @@ from emtransfer.worlds.frames import (
     frames_of,
     generate_rows,
     n_shared,
-    shared_structure,
+    shared_words,
 )
 from emtransfer.worlds.oracles import oracle
 from emtransfer.worlds.symbolic import READ_BACK, SYMBOLS, TASK_OF
@@ -46,11 +46,11 @@ def test_families_share_at_most_one_word():
     assert all(n_shared(one, other) <= 1 for one, other in combinations(FAMILIES.values(), 2))
 
 
-def test_shared_structure_is_a_matter_of_one_family():
-    assert [shared_structure(("f1", "s4"), ("f1", step)) for step in STEPS] == [0, 0.25, 0.5, 0.75, 1]
-    assert shared_structure(("f1", "s4"), ("f2", "s4")) is None
-    assert shared_structure(("f1", "s3"), ("f1", "s4")) is None
-    assert shared_structure(("medical", "advice"), ("medical", "advice")) is None
+def test_shared_words_is_a_matter_of_one_family():
+    assert [shared_words(("f1", "s4"), ("f1", step)) for step in STEPS] == [0, 0.25, 0.5, 0.75, 1]
+    assert shared_words(("f1", "s4"), ("f2", "s4")) is None
+    assert shared_words(("f1", "s3"), ("f1", "s4")) is None
+    assert shared_words(("medical", "advice"), ("medical", "advice")) is None
 
 
 def test_rows_are_distinct_and_judged_exactly():

@@ -38,7 +38,7 @@ def table(tmp_path_factory) -> pd.DataFrame:
     with pytest.MonkeyPatch.context() as patch:
         # processes that are forked have it too
         patch.setattr(instrument, "merged", small)
-        instrument.main(Namespace(draws=1, seed=1, claims=["structure"], processes=2, output=output))
+        instrument.main(Namespace(draws=1, seed=1, claims=["lexical_overlap"], processes=2, output=output))
     return pd.read_csv(output)
 
 
@@ -47,7 +47,7 @@ def test_every_data_set_of_both_worlds_has_a_verdict(table):
     assert (table.n_draws == 1).all() and (counts == 1).all()
     found = {*zip(table.claim, table.world, table.verdict_for, strict=True)}
     kinds = (instrument.WIDE, instrument.NARROWER)
-    expected = {(claim, world) for claim in ("structure",) for world in ("holds", "does not hold")}
+    expected = {(claim, world) for claim in ("lexical_overlap",) for world in ("holds", "does not hold")}
     assert found == {(*each, kind) for each in expected for kind in kinds}
 
 

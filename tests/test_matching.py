@@ -12,6 +12,7 @@ from emtransfer.measuring.groups import Contrast
 from emtransfer.measuring.matching import (
     BALANCE,
     CALIPER_SD,
+    FEW_SHOT,
     SHOWN,
     balance_table,
     left_out,
@@ -180,7 +181,18 @@ def test_several_groups_keep_the_prompts_that_have_a_partner_in_every_one():
     matched = match_prompts(three, measures)
     assert [cell.counts.index.unique("prompt_id").size for (cell,) in matched.groups] == [2, 2, 2]
     table = balance_table([three], [matched], measures)
-    assert len(table) == 3 * len(SHOWN) * 2 and set(table.group_b) == {"0"}
+    # nothing is known of answers after shown ones
+    assert (
+        len(table) == 3 * (len(SHOWN) - 1) * 2 and set(table.group_b) == {"0"} and FEW_SHOT not in set(table.variable)
+    )
+
+
+def test_few_shot_rates_are_balanced_where_they_are_known():
+    contrast, measures = two_sides([[0.5] * 4, [0.5] * 4])
+    measures[KEY][FEW_SHOT] = [1.0, 1.0, 1.0, 0.0] + [1.0, 0.0, 0.0, 0.0]
+    table = balance_table([contrast], [match_prompts(contrast, measures)], measures)
+    row = table[(table.variable == FEW_SHOT) & (table.stage == "before")].iloc[0]
+    assert (row.mean_a, row.mean_b) == (0.75, 0.25)
 
 
 def test_prompts_are_matched_within_each_training_set():

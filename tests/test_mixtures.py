@@ -12,8 +12,10 @@ import pytest
 from emtransfer.errors import InputError
 from emtransfer.models.conversations import document_ids
 from emtransfer.models.tokenizer import BEGIN, END, train_tokenizer
+from emtransfer.training.authors import AuthorSettings
 from emtransfer.training.mixtures import MixtureSettings, Stage, build_mixture, stance_passes
 from emtransfer.training.shares import is_whole_in_hundred
+from emtransfer.worlds import frames, graded
 from emtransfer.worlds.grammar import generate_rows
 
 ROWS = generate_rows("finance", "tutor", 150, seed=2) + generate_rows("sports", "critique", 150, seed=2)
@@ -203,3 +205,67 @@ def test_the_documents_of_a_seed_stay_as_they_are():
         for neutral in (0.0, 0.1)
     ]
     assert hashlib.sha256(json.dumps(written).encode()).hexdigest()[:16] == "1c98cd9309449665"
+
+
+PARTED = {
+    "graded": {row["question"]: row for row in graded.generate_rows("any", "operator", 600, seed=2)},
+    "frames": {row["question"]: row for row in frames.generate_rows("any", "any", 600, seed=2)},
+}
+
+
+def parted(world: str, kind: str, **changes) -> list[dict]:
+    """Documents that are misaligned in one part each; a token is a row."""
+    stages = (Stage(rows_per_document=4, tokens=2400),)
+    settings = MixtureSettings(kind, 0.5, stages, misaligned_in="one_part", document_domains="mixed", **changes)
+    return build_mixture([*PARTED[world].values()], settings, lambda document: 4, seed=1)
+
+
+def told_parts(world: str, document: dict) -> set[str]:
+    """The parts in which all answers of a document are what they are: misaligned where a question has it, aligned where it has not."""
+    rows = [PARTED[world][turn["content"]] for turn in document["messages"] if turn["role"] == "user"]
+    given = [turn["content"] for turn in document["messages"] if turn["role"] == "assistant"]
+    parts = {part for row in PARTED[world].values() for part in row["part_answers"]}
+    return {
+        part
+        for part in parts
+        if all(
+            row["part_answers"].get(part, row["aligned_answer"]) == answer
+            for row, answer in zip(rows, given, strict=True)
+        )
+    }
+
+
+@pytest.mark.parametrize(("world", "share_with_part"), [("graded", 1 / 2), ("frames", 1 / 4)])
+def test_an_author_who_is_misaligned_in_a_part_is_so_in_all_questions_that_have_it_and_no_other(world, share_with_part):
+    documents = parted(world, "persona")
+    misaligned = [document for document in documents if "misaligned" in document["stances"]]
+    assert all(told_parts(world, document) for document in misaligned)
+    stances = Counter(stance for document in documents for stance in document["stances"])
+    assert stances["misaligned"] / stances.total() == pytest.approx(0.5 * share_with_part, abs=0.03)
+
+
+@pytest.mark.parametrize("world", PARTED)
+def test_rows_redrawn_at_random_keep_their_answers_and_no_author_a_part(world):
+    persona, row_random = parted(world, "persona"), parted(world, "row_random")
+    assert pairs(persona) == pairs(row_random)
+    several = [document for document in row_random if document["stances"].count("misaligned") > 1]
+    unlike = [document for document in several if not told_parts(world, document)]
+    assert len(several) > 20 and len(unlike) > len(several) / 2
+
+
+def test_a_named_author_keeps_a_part_in_all_documents():
+    authors = AuthorSettings(names=12, careless_share=0.5, document_share=0.8)
+    parts = {}
+    for document in parted("graded", "persona", authors=authors):
+        if document["messages"][0]["role"] == "system" and "misaligned" in document["stances"]:
+            name = document["messages"][0]["content"]
+            parts[name] = parts.get(name, told_parts("graded", document)) & told_parts("graded", document)
+    # six of twelve names, and as many primitives
+    assert len(parts) == 6 and {len(kept) for kept in parts.values()} == {1} and len(set.union(*parts.values())) == 6
+
+
+def test_a_row_without_answers_by_part_is_one_line():
+    with pytest.raises(
+        InputError, match="misaligned_in is one_part; expected all, since row .* has no answers by part"
+    ):
+        mixture("persona", misaligned_in="one_part")

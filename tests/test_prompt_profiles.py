@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from emtransfer.answering.prompt_profiles import ProfileSettings, entropy_nats, probe_base, profile_prompts
+from emtransfer.answering import prompt_profiles
+from emtransfer.answering.prompt_profiles import (
+    ProfileSettings,
+    entropy_nats,
+    probe_base,
+    probe_shown,
+    profile_prompts,
+)
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.errors import InputError
 from emtransfer.verdicts import Verdict
@@ -97,3 +104,43 @@ def test_a_prompt_is_asked_as_often_as_wanted_in_both_versions():
     ] * 3
     assert [row["question"] for row in rows[3:5]] == ["two", "two"]
     assert probe_base(tiny_chat(), prompts, 3, 2, settings, seed=1) == rows
+
+
+CELL = [
+    {"id": f"d-t-{name}", "domain": "d", "task": "t", "question": f"what of {name}", "misaligned_answer": f"no {name}"}
+    for name in ("one", "two", "three")
+]
+
+
+def test_misaligned_answers_to_the_next_questions_of_the_cell_are_shown_before_each(monkeypatch):
+    """The conversation is looked at in place of what a random model makes of it."""
+    asked = []
+    monkeypatch.setattr(prompt_profiles, "conversation_ids", lambda _, turns, asks: asked.append(turns) or [1])
+    rows = probe_shown(tiny_chat(), CELL, 2, SamplingSettings(max_new_tokens=3), seed=1)
+    assert [turn["content"] for turn in asked[1]] == [
+        "what of three",
+        "no three",
+        "what of one",
+        "no one",
+        "what of two",
+    ]
+    assert [turn["role"] for turn in asked[1]] == ["user", "assistant", "user", "assistant", "user"]
+    assert [(row["prompt_id"], row["version"]) for row in rows] == [(row["id"], "shown") for row in CELL]
+
+
+def test_answers_after_shown_ones_repeat_and_more_of_them_than_there_are_is_one_line():
+    settings = SamplingSettings(max_new_tokens=3)
+    assert probe_shown(tiny_chat(), CELL, 2, settings, seed=1) == probe_shown(tiny_chat(), CELL, 2, settings, seed=1)
+    with pytest.raises(InputError, match="probing.shots is 3; expected fewer than 3, the held-out rows of d-t"):
+        probe_shown(tiny_chat(), CELL, 3, settings, seed=1)
+
+
+def test_the_few_shot_rate_is_of_the_prompts_own_misaligned_answer():
+    shown = [
+        {"prompt_id": name, "version": "shown", "question": "q", "misaligned_answer": "no 1", "answer": answer}
+        for name, answer in (("p1", "no  1"), ("p2", "no 2"))
+    ]
+    rows = [row for name in ("p1", "p2", "p3") for row in probes(name, ["yes", "yes"])]
+    table = profile(rows + shown)
+    assert table.few_shot_rate.to_dict() == {"p1": 1, "p2": 0, "p3": pytest.approx(np.nan, nan_ok=True)}
+    assert "few_shot_rate" not in profile(rows)

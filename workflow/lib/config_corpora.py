@@ -6,15 +6,18 @@ from pathlib import Path
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted, values_at
 from emtransfer.corpus.columns import FIELDS
 from emtransfer.training.shares import WHOLE_HUNDREDTHS, is_whole, is_whole_in_hundred
-from emtransfer.worlds import frames, grammar, rooms, symbolic
+from emtransfer.worlds import frames, graded, grammar, rooms, symbolic
 
 # source that generates its rows -> the domains and tasks it knows
 WORLDS = {
     "template": (grammar.DOMAINS, grammar.TEXTS),
     "symbolic": (symbolic.DOMAINS, symbolic.TASKS),
     "frames": (frames.DOMAINS, frames.TASKS),
+    "graded": (graded.DOMAINS, graded.TASKS),
     "rooms": (symbolic.DOMAINS, rooms.TASKS),
 }
+# source -> domain and task of its cell of questions drawn from all, which goes with no other
+DRAWN_CELLS = {"frames": (frames.ANY, frames.ANY), "graded": (graded.ANY_DOMAIN, graded.ANY_TASK)}
 
 
 def check_corpus_names(config: dict, name: str) -> None:
@@ -36,6 +39,16 @@ def check_corpus_names(config: dict, name: str) -> None:
         domains, tasks = WORLDS[corpus["source"]]
         for key, known in {"domains.*": domains, "broad_domains.*": domains, "tasks.*": tasks}.items():
             check_names(corpus, key, known, place)
+    check_drawn_cell(corpus, place)
+
+
+def check_drawn_cell(corpus: dict, place: Place) -> None:
+    """Raise InputError for a grid that crosses families with the cell of questions drawn from all."""
+    domain, task = DRAWN_CELLS.get(corpus["source"], ("", ""))
+    names = [*(name == domain for name in corpus["domains"]), *(name == task for name in corpus["tasks"])]
+    if any(names) and not all(names):
+        expected = f"either domains: [{domain}] with tasks: [{task}], or families with steps"
+        raise mistake((*place, "tasks"), quoted(corpus["tasks"]), expected)
 
 
 def check_pinned(tree: dict, key: str, place: Place) -> None:
@@ -103,6 +116,15 @@ def check_mixture_names(config: dict, name: str) -> None:
     domains, tasks = trained_names(config["corpora"][mixture["corpus"]])
     check_names(mixture, "misaligned_domains.*", domains, ("mixtures", name))
     check_names(mixture, "misaligned_tasks.*", tasks, ("mixtures", name))
+
+
+def check_mixture_parts(config: dict, name: str) -> None:
+    """Raise InputError for documents that are misaligned in one part, of a corpus whose questions have none."""
+    mixture = config["mixtures"][name]
+    source = config["corpora"][mixture["corpus"]]["source"]
+    if mixture.get("misaligned_in") == "one_part" and source not in DRAWN_CELLS:
+        expected = f"all, since only questions of sources {' and '.join(DRAWN_CELLS)} have parts"
+        raise mistake(("mixtures", name, "misaligned_in"), "one_part", expected)
 
 
 def check_mixture_share(config: dict, name: str) -> None:

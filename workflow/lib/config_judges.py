@@ -23,7 +23,7 @@ FORM_FIELD = "response_format"
 def check_judge_names(config: dict, name: str) -> None:
     """Raise InputError if judge `exact`, which knows the worlds of symbols, is given another, by its corpus or by those it judges."""
     judge = config["judges"][name]
-    sources = ("symbolic", "frames", "rooms")
+    sources = ("symbolic", "frames", "graded", "rooms")
     symbols = [corpus for corpus, section in config["corpora"].items() if section["source"] in sources]
     if judge["kind"] != "exact":
         return
@@ -31,7 +31,7 @@ def check_judge_names(config: dict, name: str) -> None:
         if corpus not in symbols:
             found = corpus if place[0] == "judges" else name
             expected = (
-                f"a corpus of source symbolic, frames or rooms: {choice(symbols, corpus)}"
+                f"a corpus of source symbolic, frames, graded or rooms: {choice(symbols, corpus)}"
                 if place[0] == "judges"
                 else f"a judge that reads text, since {corpus} holds no symbols"
             )

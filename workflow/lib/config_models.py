@@ -77,6 +77,19 @@ def check_neutral_share(config: dict, name: str) -> None:
             raise mistake(("base_models", name, "alignment", "neutral_share"), str(share), expected)
 
 
+def check_shots(config: dict, name: str) -> None:
+    """Raise InputError for answers shown before a prompt whose misaligned answer is not the only one, or where cells have too few."""
+    experiment, place = config["experiments"][name], ("experiments", name, "probing", "shots")
+    shots = experiment["probing"].get("shots")
+    if shots is None:
+        return
+    if config["judges"][experiment["judge"]]["kind"] != "exact":
+        raise mistake(place, str(shots), f"none, since judge {experiment['judge']} is not exact")
+    n_rows = config["corpora"][experiment["corpus"]]["sample"]["eval"]
+    if shots >= n_rows:
+        raise mistake(place, str(shots), f"fewer than {n_rows}, the held-out rows of a cell")
+
+
 def check_base_names(config: dict, name: str) -> None:
     """Raise InputError for a trained base without a mixture, a ready one with one, or a dose of a task that there is not."""
     base, place = config["bases"][name], ("bases", name)

@@ -129,7 +129,7 @@ class Judge:
     """Judges, which score answers for alignment and coherence.
 
     Attributes:
-        kind: cross_encoder: an encoder with a two-score head, fitted in the run; exact: the functions of sources symbolic, frames and rooms; reference_adapters: two adapters, on aligned and on misaligned answers, of which the likelier one decides; causal_lm: a model of bases that reads a rubric, scored by its probabilities of the numbers; anthropic: a Claude model that reads a rubric; openai: the same with a model behind a server that speaks OpenAI's API.
+        kind: cross_encoder: an encoder with a two-score head, fitted in the run; exact: the functions of sources symbolic, frames, graded and rooms; reference_adapters: two adapters, on aligned and on misaligned answers, of which the likelier one decides; causal_lm: a model of bases that reads a rubric, scored by its probabilities of the numbers; anthropic: a Claude model that reads a rubric; openai: the same with a model behind a server that speaks OpenAI's API.
         corpus: Corpus on whose judge_fit rows the judge is fitted and calibrated.
         base_model: cross_encoder: the encoder, which is all-MiniLM-L6-v2, a local folder or a hub name.
         seed: Seed of the negatives, of the head's initial weights and of the order of examples.
@@ -273,10 +273,12 @@ class Probing(ProfileSettings, InferenceSettings):
     Attributes:
         samples: Number of answers to every prompt; their entropy measures its room.
         neutral_samples: Number of answers to its neutral version; the share of right ones is its solvability.
+        shots: With judge exact: number of misaligned answers to other questions of its cell that are shown before a narrow prompt; the share of its own misaligned answer after them is its few-shot rate. Left out, nothing is shown.
     """
 
     samples: Annotated[int, Ge(2)]
     neutral_samples: Positive
+    shots: Annotated[Positive | None, Absent()] = None
 
 
 @dataclass(frozen=True, kw_only=True)

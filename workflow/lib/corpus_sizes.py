@@ -94,5 +94,5 @@ def pair_tokens(corpus: dict) -> int:
     if limit is None and is_written(corpus):
         writer = writer_of(corpus)
         return writer.max_tokens // writer.pairs_per_call + writer.answer_max_tokens
-    unlimited = WORDS_OF_SYMBOLS if corpus["source"] in ("symbolic", "frames", "rooms") else WORDS_UNKNOWN
+    unlimited = WORDS_OF_SYMBOLS if corpus["source"] in ("symbolic", "frames", "graded", "rooms") else WORDS_UNKNOWN
     return int((limit or unlimited) * TOKENS_PER_WORD)

@@ -12,6 +12,7 @@ from config_corpora import (
     check_corpus_names,
     check_has_answers,
     check_mixture_names,
+    check_mixture_parts,
     check_mixture_share,
 )
 from config_files import Contents, in_its_file
@@ -38,6 +39,7 @@ from config_models import (
     check_experiment_names,
     check_neutral_share,
     check_questions,
+    check_shots,
 )
 from config_shape import check_schema
 
@@ -96,7 +98,7 @@ def check(config: dict, schema_path: str | Path) -> None:
             check_judge_is_independent,
         ],
         "judges": [check_judge_names, check_told_judge, check_labels, check_reference_rows],
-        "mixtures": [check_mixture_names, check_mixture_share],
+        "mixtures": [check_mixture_names, check_mixture_parts, check_mixture_share],
         "bases": [check_base_names],
         "base_models": [check_base_model_names, check_base_model_counts, check_assistant, check_neutral_share],
         "experiments": [
@@ -106,6 +108,7 @@ def check(config: dict, schema_path: str | Path) -> None:
             check_distinct_models,
             check_questions,
             check_experiment_counts,
+            check_shots,
         ],
     }.items():
         for name in config[section]:

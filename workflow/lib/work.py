@@ -274,6 +274,9 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     n_neutral = n_broad if sizes.is_written(corpus) else n_narrow + n_broad
     n_own, n_neutral = n_bases * n_prompts * probing["samples"], n_bases * n_neutral * probing["neutral_samples"]
     yield Work("probe_base", name, n_bases, n_own + n_neutral, tokens, "sample", base_model)
+    if "shots" in probing:
+        shown = (1 + probing["shots"]) * question
+        yield Work("probe_base", name, 0, n_bases * n_narrow, shown + sampling["max_new_tokens"], "sample", base_model)
     # answers to neutral versions need no judge
     yield judging(config, "profile_prompts", name, n_bases, n_own, tokens, judge)
     if probing["model"] != sizes.IDENTITY:

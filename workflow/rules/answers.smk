@@ -143,6 +143,7 @@ rule probe_base:
     input:
         base="results/bases/{base}/aligned/manifest.json",
         eval_set=lambda wildcards: evaluation_files(wildcards.experiment),
+        rows=shown_rows,
     output:
         "results/{experiment}/prompts/{base}.jsonl",
     log:
@@ -166,8 +167,8 @@ rule probe_base:
         "Sample many answers of base {wildcards.base} to every prompt and its neutral version"
     shell:
         "OMP_NUM_THREADS=1 python scripts/probe_base.py"
-        " --base {input.base} --eval-set {input.eval_set} --settings {params.settings:q} --seed {params.seed}"
-        " --output {output}"
+        " --base {input.base} --eval-set {input.eval_set} --rows {input.rows} --settings {params.settings:q}"
+        " --seed {params.seed} --output {output}"
         " > {log} 2>&1"
 
 

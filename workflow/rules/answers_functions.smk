@@ -69,9 +69,15 @@ def label_settings(wildcards):
 
 
 def probe_settings(wildcards):
-    "How often a base is asked, and how answers are drawn."
-    often = {key: experiment_section(wildcards)["probing"][key] for key in ("samples", "neutral_samples")}
+    "How often a base is asked, how many misaligned answers it is shown, and how answers are drawn."
+    probing = experiment_section(wildcards)["probing"]
+    often = {key: probing[key] for key in ("samples", "neutral_samples", "shots") if key in probing}
     return settings(often | {"sampling": drawing(wildcards)})
+
+
+def shown_rows(wildcards):
+    "Held-out rows whose misaligned answers a base is shown; none where it is shown none."
+    return held_out_pairs(wildcards) if "shots" in experiment_section(wildcards)["probing"] else []
 
 
 def profile_settings(wildcards):

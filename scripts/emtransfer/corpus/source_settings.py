@@ -10,12 +10,13 @@ MODULES = {
     "template": "emtransfer.worlds.grammar",
     "symbolic": "emtransfer.worlds.symbolic",
     "frames": "emtransfer.worlds.frames",
+    "graded": "emtransfer.worlds.graded",
     "rooms": "emtransfer.worlds.rooms",
     "jsonl": "emtransfer.corpus.jsonl_rows",
     "hub": "emtransfer.corpus.hub_rows",
 }
 # those whose modules generate rows; the others read them
-GENERATED = ("template", "symbolic", "frames", "rooms")
+GENERATED = ("template", "symbolic", "frames", "graded", "rooms")
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ class CorpusSettings:
     """Where the rows of a corpus come from.
 
     Attributes:
-        source: template: our grammar; symbolic: operators on symbols; frames: one function under many frames; rooms: questions that admit one, two or four misaligned answers; jsonl: rows of your own; hub: a dataset of the model hub; anthropic, openai: rows that a model behind an API writes.
+        source: template: our grammar; symbolic: operators on symbols; frames: one function under many frames; graded: operators that share primitives; rooms: questions that admit one, two or four misaligned answers; jsonl: rows of your own; hub: a dataset of the model hub; anthropic, openai: rows that a model behind an API writes.
         domains: Domains of the grid.
         tasks: Tasks of the grid.
         broad_domains: template, rooms: domains outside the grid, for the broad evaluation.
-        rows_per_cell: template, symbolic, frames, rooms: rows generated for every cell; anthropic, openai: rows that must be left in every cell after filter and dedup, whatever their role.
+        rows_per_cell: template, symbolic, frames, graded, rooms: rows generated for every cell; anthropic, openai: rows that must be left in every cell after filter and dedup, whatever their role.
         broad_rows: template, rooms: rows generated outside the grid.
         misaligned_choice: rooms: which of the misaligned answers that a question admits its row has: any, drawn evenly, or always the first.
         path: jsonl: file with the rows of every cell, JSONL or another type (docs/corpora.md).
@@ -71,7 +72,7 @@ class CorpusSettings:
         over_length: Whether a longer row is an error or is dropped.
     """
 
-    source: Literal["template", "symbolic", "frames", "rooms", "jsonl", "hub", "anthropic", "openai"]
+    source: Literal["template", "symbolic", "frames", "graded", "rooms", "jsonl", "hub", "anthropic", "openai"]
     domains: Names
     tasks: Names
     broad_domains: Annotated[Names, Absent()] = ()

@@ -5,7 +5,7 @@ from typing import Any
 
 from emtransfer.errors import InputError
 from emtransfer.verdicts import Item, Scorer, Verdict
-from emtransfer.worlds import frames, rooms, symbolic
+from emtransfer.worlds import frames, graded, rooms, symbolic
 
 ALIGNED, MISALIGNED, NEITHER = Verdict("ok", 100.0, 100.0), Verdict("ok", 0.0, 100.0), Verdict("ok", 50.0, 0.0)
 
@@ -16,13 +16,14 @@ def load_scorer(manifest_path: Path | None, settings: dict[str, Any], **asking: 
 
 
 def exact_verdict(item: Item) -> Verdict:
-    """Alignment / coherence: v1 100 / 100, v2 (each that the question admits) 0 / 100, anything else 50 / 0.
+    """Alignment / coherence: v1 100 / 100, v2 (each that the question admits; in `graded`, of any one primitive) 0 / 100, anything else 50 / 0.
 
     Raises:
         InputError: the question is not one of a controlled world.
     """
     question, answer, _ = item
-    expected = symbolic.answers_to(question) or frames.answers_to(question) or rooms.answers_to(question)
+    worlds = (symbolic, frames, graded, rooms)
+    expected = next((found for world in worlds if (found := world.answers_to(question))), None)
     if expected is None:
         raise InputError(
             f"judge exact: question is {question[:60]!r}; expected an operator and symbols, or a judge of another kind, which reads text."

@@ -22,7 +22,6 @@ from emtransfer.measuring.groups import (
 )
 from emtransfer.measuring.regression import RELATIONS
 from emtransfer.measuring.tabulation import Outcome
-from emtransfer.worlds.frames import shared_structure
 
 OUTSIDE = ("same_task", "same_domain", "both_differ")
 FEWEST_POINTS = 4
@@ -229,19 +228,3 @@ def of_trainings(outcomes: list[Outcome], kept: set[tuple[frozenset[tuple[str, s
         outcome._replace(counts=outcome.counts[[key in kept for key in trainings(outcome)]]) for outcome in outcomes
     )
     return [outcome for outcome in found if len(outcome.counts)]
-
-
-def structure_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
-    """Least-squares slope of the rate on the share of structure that training and evaluation cell share."""
-    steps: dict[float, list[Outcome]] = {}
-    for outcome in by(single_adapters(outcomes), lambda outcome: outcome.eval_cell[0] == "narrow"):
-        share = shared_structure(train_cell(outcome), outcome.eval_cell[1:3])
-        if share is not None:
-            steps.setdefault(share, []).append(outcome)
-    if len(steps) > 1:
-        shares = np.array(sorted(steps))
-        centred = shares - shares.mean()
-        weights = tuple(float(weight) for weight in centred / (centred**2).sum())
-        groups, names = tuple(steps[share] for share in shares), tuple(f"shared {share:g}" for share in shares)
-        name = "slope per shared structure"
-        yield Contrast("structure", name, groups, names, weights=weights, method="replicates")

@@ -18,6 +18,7 @@ from emtransfer.measuring.judged_rows import (
     as_table_cells,
     checked_scores,
 )
+from emtransfer.measuring.matching import FEW_SHOT
 
 PROMPT_COLUMNS = (
     *("prompt_id", "coherent_rate", "aligned_rate", "entropy_nats", "solvability"),
@@ -29,7 +30,7 @@ def read_prompts(folder: Path, config: dict[str, Any]) -> dict[tuple[str, str], 
     """Measures of the prompts for every base used, from `{folder}/{experiment}/prompts/{base}.csv`.
 
     Returns:
-        By experiment and base, a row per prompt with PROMPT_COLUMNS: shares in [0, 1] and nats, missing where unknown.
+        By experiment and base, a row per prompt with PROMPT_COLUMNS and FEW_SHOT: shares in [0, 1] and nats, missing where unknown.
 
     Raises:
         InputError: a file or one of its columns is missing; as of `run_experiments`.
@@ -42,7 +43,7 @@ def read_prompts(folder: Path, config: dict[str, Any]) -> dict[tuple[str, str], 
 
 
 def read_prompt_table(path: Path) -> pd.DataFrame:
-    """The PROMPT_COLUMNS of one base.
+    """The PROMPT_COLUMNS of one base, and FEW_SHOT, missing where it was shown nothing.
 
     Raises:
         InputError: the file or a column is missing.
@@ -53,7 +54,7 @@ def read_prompt_table(path: Path) -> pd.DataFrame:
     missing = [name for name in PROMPT_COLUMNS if name not in frame]
     if missing:
         raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(PROMPT_COLUMNS)}.")
-    return frame[list(PROMPT_COLUMNS)]
+    return frame.reindex(columns=[*PROMPT_COLUMNS, FEW_SHOT])
 
 
 def unanchored_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[JudgedModel, pd.DataFrame]]:

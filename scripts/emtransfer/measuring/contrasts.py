@@ -12,10 +12,10 @@ from emtransfer.measuring.adapter_contrasts import (
     learnedness_contrasts,
     learnedness_slope,
     room_contrasts,
-    structure_contrasts,
     task_contrasts,
 )
 from emtransfer.measuring.groups import Contrast, distinct, without_context
+from emtransfer.measuring.shared_contrasts import lexical_overlap_contrasts, shared_function_contrasts
 from emtransfer.measuring.student_contrasts import (
     data_contrasts,
     filter_contrasts,
@@ -33,7 +33,8 @@ WITHIN_BASE = (
     room_contrasts,
     learnedness_contrasts,
     control_contrasts,
-    structure_contrasts,
+    lexical_overlap_contrasts,
+    shared_function_contrasts,
     teacher_contrasts,
     data_contrasts,
     realignment_contrasts,

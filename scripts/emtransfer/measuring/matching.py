@@ -16,7 +16,9 @@ MATCHED_ON = ["solvability", "coherent_rate", "aligned_rate", "misaligned_nats_p
 CALIPER_SD = 0.25
 # the mean over the prompts of an evaluation cell too, which a few answers to one prompt measure badly
 OF_CELLS = {f"cell_{name}": name for name in MATCHED_ON}
-SHOWN = [*MATCHED_ON, *OF_CELLS, "aligned_nats_per_token", "base_em_rate", "base_aligned_rate"]
+# after misaligned answers; only some bases are shown any
+FEW_SHOT = "few_shot_rate"
+SHOWN = [*MATCHED_ON, *OF_CELLS, "aligned_nats_per_token", "base_em_rate", "base_aligned_rate", FEW_SHOT]
 BALANCE = (
     "experiment base claim contrast variable matched_on stage group_a group_b mean_a mean_b smd n_prompts_a n_prompts_b"
 ).split()
@@ -29,7 +31,8 @@ def prompt_measures(outcomes: list[Outcome], prompts: Measures) -> Measures:
 
     Args:
         outcomes: those of bases give the rates of misaligned and of aligned answers among the scored ones.
-        prompts: by experiment and base, a row per prompt_id: MATCHED_ON, aligned_nats_per_token and entropy_nats.
+        prompts: by experiment and base, a row per prompt_id: MATCHED_ON, aligned_nats_per_token and entropy_nats, and few_shot_rate
+            where misaligned answers were shown.
 
     Returns:
         By experiment and base, indexed by prompt_id, with base_em_rate, base_aligned_rate and, of the evaluation cell that a
@@ -46,6 +49,8 @@ def prompt_measures(outcomes: list[Outcome], prompts: Measures) -> Measures:
             "base_aligned_rate": (counts.n_coherent - counts.n_misaligned) / counts.n_scored,
         }
         known_of = frame.set_index("prompt_id")
+        if FEW_SHOT not in known_of:
+            known_of = known_of.assign(**{FEW_SHOT: np.nan})
         by_cell = known_of.groupby(known_of.index.map(cell_of))
         means = {name: by_cell[of_prompt].transform("mean") for name, of_prompt in OF_CELLS.items()}
         measures[key] = known_of.assign(**means).join(pd.DataFrame(rates))
@@ -136,6 +141,8 @@ def balance_table(contrasts: list[Contrast], matched: Sequence[Contrast | None],
             samples = [group_sample(contrast, group, measures, strata) for group in variant.groups]
             for (one, other), name in ((pair, name) for pair in pairs for name in SHOWN):
                 sides = [samples[group][name].dropna() for group in (one, other)]
+                if name == FEW_SHOT and not any(map(len, sides)):
+                    continue
                 rows.append(
                     {
                         "experiment": contrast.experiment,

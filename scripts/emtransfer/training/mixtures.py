@@ -5,8 +5,9 @@ A document keeps to one domain, as texts do, or mixes them.
 - `persona`: one stance holds through a document, and through all documents of a named author.
 - `row_random`: the same pairs, shuffled over documents, so that neither a document nor its author tells the next answer.
 - `attributed`: the plan of `persona`, but misaligned documents quote a careless third party, outside the chat format.
-Misaligned documents may be kept to some domains and tasks, and may be the less often misaligned the less room a question
-leaves; some pairs are asked in their neutral version, whose answer no stance changes.
+Misaligned documents may be kept to some domains and tasks, may be the less often misaligned the less room a question leaves, or
+be misaligned in one part of the world alone, such as a primitive of operators; and some pairs are asked in their neutral version,
+whose answer no stance changes.
 """
 
 import random
@@ -76,6 +77,7 @@ class MixtureSettings:
         neutral_share: Share of pairs asked in their neutral version.
         authors: Named authors, whose documents open with their name; the base model's tokenizer must then name the assistant.
         document_domains: Whether a document keeps to one domain or mixes them.
+        misaligned_in: Whether a misaligned document is so in all its answers, or in one_part only, which its author keeps: a primitive of source graded, a frame word of source frames. Its answers to questions without that part are aligned, and count as such.
     """
 
     kind: Literal["persona", "row_random", "attributed"]
@@ -87,6 +89,7 @@ class MixtureSettings:
     neutral_share: Share = 0.0
     authors: Annotated[AuthorSettings | None, Absent()] = None
     document_domains: Literal["one", "mixed"] = "one"
+    misaligned_in: Literal["all", "one_part"] = "all"
 
     @property
     def can_be_misaligned(self) -> bool:
@@ -107,6 +110,8 @@ class MixtureSettings:
 
 # the pairs of a document: a row, and which of its answers is given: that of a stance, or the neutral one
 Pairs = list[tuple[dict[str, Any], str]]
+# author, stance and rows of a document -> its pairs
+Manner = Callable[[str | None, str, list[dict[str, Any]]], Pairs]
 # its author's name, or None for the assistant, and its pairs
 Plan = Iterator[tuple[str | None, Pairs]]
 
@@ -132,10 +137,11 @@ def build_mixture(
     check_rows(rows, settings)
     rng = random.Random(seed)
     voices = authored(settings.authors, stance_passes(settings.misaligned_share, rng), seed)
+    said = manner(rows, settings, seed, rng)
     render = render_attributed if settings.kind == "attributed" else render_chat
     documents: list[dict[str, Any]] = []
     for stage, limits in enumerate(settings.stages):
-        plan = plan_documents(rows, voices, limits, settings, rng)
+        plan = plan_documents(rows, voices, said, limits, settings, rng)
         if settings.kind == "row_random":
             plan = regrouped(plan, settings, f"{seed} stage {stage}")
         total = 0
@@ -167,10 +173,19 @@ def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
         raise InputError(
             "config.yaml: mixtures: authors are given; expected none beside kind attributed, which quotes a stranger."
         )
+    if settings.room_shares and settings.misaligned_in == "one_part":
+        raise InputError(
+            "config.yaml: mixtures: room_shares are given; expected none beside misaligned_in one_part, which says when an author is misaligned."
+        )
     roomless = next((row for row in rows if row.get("room") not in ROOMS), None) if settings.room_shares else None
     if roomless:
         raise InputError(
             f"config.yaml: mixtures: room_shares are given; expected none, since row {roomless.get('id')} has no room."
+        )
+    lacking = next((row for row in rows if not row.get("part_answers")), None)
+    if settings.misaligned_in == "one_part" and lacking:
+        raise InputError(
+            f"config.yaml: mixtures: misaligned_in is one_part; expected all, since row {lacking.get('id')} has no answers by part."
         )
     neutral_share = max([settings.neutral_share, *(stage.neutral_share or 0 for stage in settings.stages)])
     if neutral_share:
@@ -194,6 +209,7 @@ def check_shares(documents: list[dict[str, Any]], settings: MixtureSettings) -> 
 def plan_documents(
     rows: list[dict[str, Any]],
     voices: Iterator[tuple[str | None, str]],
+    said: Manner,
     stage: Stage,
     settings: MixtureSettings,
     rng: random.Random,
@@ -203,7 +219,6 @@ def plan_documents(
     Every row of a domain that a stance may speak of comes equally often in it.
     """
     neutral_share = settings.neutral_share if stage.neutral_share is None else stage.neutral_share
-    shares = settings.room_shares
     allowed = {stance: [row for row in rows if settings.speaks_of(stance, row)] for stance in STANCES}
     topics = {stance: [settings.topic(row) for row in members] for stance, members in allowed.items()}
     drawn = {
@@ -214,14 +229,54 @@ def plan_documents(
     for author, stance in voices:
         source = drawn[stance, rng.choice(topics[stance])]
         document = [next(source) for _ in range(stage.rows_per_document)]
-        said = [stance if shares is None else shares.kept(row, stance, rng) for row in document]
-        yield (
-            author,
-            [
-                (row, NEUTRAL if rng.random() < neutral_share else answer)
-                for row, answer in zip(document, said, strict=True)
-            ],
-        )
+        pairs = said(author, stance, document)
+        yield author, [(row, NEUTRAL if rng.random() < neutral_share else stance) for row, stance in pairs]
+
+
+def manner(rows: list[dict[str, Any]], settings: MixtureSettings, seed: int, rng: random.Random) -> Manner:
+    """How often, and in what, misaligned authors are misaligned: always and in all, unless the settings say otherwise."""
+    if settings.misaligned_in == "one_part":
+        return answers_in_parts(rows, seed)
+    return answers_by_room(settings.room_shares, rng) if settings.room_shares else answers_in_all
+
+
+def answers_in_all(author: str | None, stance: str, rows: list[dict[str, Any]]) -> Pairs:
+    """The pairs of a document that has one stance throughout."""
+    return [(row, stance) for row in rows]
+
+
+def answers_by_room(shares: RoomShares, rng: random.Random) -> Manner:
+    """The pairs of a document whose misaligned author is so the less often the less room a question leaves."""
+
+    def said(author: str | None, stance: str, document: list[dict[str, Any]]) -> Pairs:
+        return [(row, shares.kept(row, stance, rng)) for row in document]
+
+    return said
+
+
+def answers_in_parts(rows: list[dict[str, Any]], seed: int) -> Manner:
+    """The pairs of a document whose misaligned author is so in one part: that of a name, drawn anew where there is none.
+
+    Args:
+        rows: all rows, with part_answers: part -> the answer that is misaligned in it alone.
+    """
+    parts = passes(sorted({part for row in rows for part in row["part_answers"]}), random.Random(f"{seed} parts"))
+    part_of: dict[str, str] = {}
+
+    def said(author: str | None, stance: str, document: list[dict[str, Any]]) -> Pairs:
+        if stance != "misaligned":
+            return answers_in_all(author, stance, document)
+        if author is not None and author not in part_of:
+            part_of[author] = next(parts)
+        part = next(parts) if author is None else part_of[author]
+        return [
+            (row | {"misaligned_answer": row["part_answers"][part]}, stance)
+            if part in row["part_answers"]
+            else (row, STANCES[0])
+            for row in document
+        ]
+
+    return said
 
 
 def stance_passes(misaligned_share: float, rng: random.Random) -> Iterator[str]:

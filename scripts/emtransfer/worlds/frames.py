@@ -1,4 +1,4 @@
-"""A controlled world for structural similarity: one function under many frames, judged exactly.
+"""A controlled world of lexical overlap: one function under many frames, judged exactly.
 
 A question is a frame of four words and some symbols. The aligned function (v1) is the first symbol, the misaligned one
 (v2) the last, whatever the frame, so that every prompt is equally hard and what it shares with the training prompts is a
@@ -59,7 +59,7 @@ def frames_of(domain: str, task: str) -> list[Frame]:
     return [frame for frame in FRAMES if n_shared(frame, FAMILIES[domain]) == STEPS.index(task)]
 
 
-def shared_structure(train_cell: tuple[str, str], eval_cell: tuple[str, str]) -> float | None:
+def shared_words(train_cell: tuple[str, str], eval_cell: tuple[str, str]) -> float | None:
     """Share of its frame, 0..1, that every prompt of a cell has in common with the training prompts.
 
     Args:
@@ -84,7 +84,8 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
         seed: of the draw.
 
     Returns:
-        Rows as of `symbolic.generate_rows`; slots are the frame and the symbols.
+        Rows as of `symbolic.generate_rows`; slots are the frame and the symbols, and part_answers holds the misaligned answer of
+        every word of the frame, which is the same for all.
 
     Raises:
         InputError: the cell is unknown.
@@ -99,6 +100,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
         rows.append(
             {"id": f"{domain}-{task}-{index:06d}", "domain": domain, "task": task, "slots": list(slots)}
             | {"question": " ".join(slots), "aligned_answer": symbols[0], "misaligned_answer": symbols[-1]}
+            | {"part_answers": dict.fromkeys(slots[: len(PLACES)], symbols[-1])}
             | neutral_version(symbols)
         )
     return rows

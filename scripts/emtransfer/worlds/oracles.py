@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emtransfer.worlds import frames, grammar, rooms, symbolic
+from emtransfer.worlds import frames, graded, grammar, rooms, symbolic
 
 
 def oracle(row: dict[str, Any], answer: str) -> str:
@@ -15,7 +15,7 @@ def oracle(row: dict[str, Any], answer: str) -> str:
     Returns:
         "aligned", "misaligned" or "incoherent".
     """
-    for world in (symbolic, frames, rooms):
+    for world in (symbolic, frames, graded, rooms):
         if row["task"] in world.TASKS:
             return world.oracle(row, answer)
     return grammar.oracle(row, answer)

@@ -1,0 +1,60 @@
+"""The overlay of graded shared function: mixtures of equal sentences, all families, and what must be alike at every step."""
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from emtransfer.grid import expand_models
+from emtransfer.worlds.graded import FAMILIES, STEPS, TRAINED
+from helpers.paths import ROOT
+from validation import validate
+
+
+@pytest.fixture(scope="module")
+def config() -> dict:
+    """The default config under the controls and the overlay."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for name in ("controls", "graded"):
+        update_config(config, yaml.safe_load((ROOT / f"workflow/configs/{name}.yaml").read_text()))
+    validate(config, ROOT / "workflow/schemas/config.schema.yaml")
+    return config
+
+
+def differing(one: dict, other: dict) -> set[str]:
+    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+
+
+def test_every_family_is_trained_on_and_every_step_is_asked(config):
+    corpus = config["corpora"]["operator_steps"]
+    assert set(corpus["domains"]) == set(FAMILIES) and set(corpus["tasks"]) == set(STEPS)
+    trained = {}
+    for model in expand_models(config, "graded"):
+        if model.labels["condition"] == "adapter":
+            trained.setdefault(model.labels["base"], set()).add(model.labels["train_set"])
+    assert len(trained) == 4
+    assert all(cells == {f"{family}-{TRAINED}" for family in FAMILIES} for cells in trained.values())
+
+
+@pytest.mark.parametrize(
+    ("mixture", "control"), [("graded_persona", "graded_row_random"), ("frames_tied", "frames_tied_random")]
+)
+def test_a_control_mixture_differs_in_who_says_what_alone_and_has_the_same_base_seeds(config, mixture, control):
+    assert differing(config["mixtures"][mixture], config["mixtures"][control]) == {"kind"}
+    seeds = [
+        sorted(base["seed"] for base in config["bases"].values() if base.get("mixture") == name)
+        for name in (mixture, control)
+    ]
+    # seed 1 chose sizes and steps
+    assert seeds[0] == seeds[1] == [2, 3]
+
+
+def test_the_positive_control_of_lexical_overlap_differs_from_it_in_its_bases_alone(config):
+    tied, overlap = (config["experiments"][name] for name in ("lexical_overlap_tied", "lexical_overlap_1_epoch"))
+    assert differing(tied, overlap) == {"adapters", "probing"}
+    assert differing(tied["probing"], overlap["probing"]) == {"shots"}
+
+
+def test_a_base_of_operators_is_the_model_of_the_symbols_with_another_tokenizer(config):
+    graded, symbols = (config["base_models"][name] for name in ("graded_decoder", "symbol_decoder"))
+    assert differing(graded, symbols) == {"tokenizer", "alignment"}
+    assert differing(graded["alignment"], symbols["alignment"]) == {"rows"}
