@@ -9,6 +9,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
+from emtransfer.grid import checkpoints_of
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.preferences import (
     preference_contrasts,
@@ -35,7 +36,8 @@ def main(args: argparse.Namespace) -> None:
     models = list(preference_models(args.preferences, args.settings))
     cells = preference_outcomes(models)
     measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
-    _, claims, _ = measure_contrasts(preference_contrasts(cells), outcomes=cells, measurable=measurable)
+    found = preference_contrasts(cells, checkpoints_of(args.settings))
+    _, claims, _ = measure_contrasts(found, outcomes=cells, measurable=measurable)
     table = tabulate_preferences(models)
     write_table(args.table, table)
     write_table(args.claims, claims)

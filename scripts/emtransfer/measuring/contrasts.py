@@ -1,5 +1,6 @@
 """The claims, and every contrast that the given answers allow."""
 
+from collections.abc import Container
 from dataclasses import replace
 
 import pandas as pd
@@ -15,7 +16,8 @@ from emtransfer.measuring.adapter_contrasts import (
     structure_contrasts,
     task_contrasts,
 )
-from emtransfer.measuring.groups import Contrast, distinct, without_context
+from emtransfer.measuring.groups import Contrast, by, distinct, without_context
+from emtransfer.measuring.inference_slope import Inference, inference_slope
 from emtransfer.measuring.student_contrasts import (
     data_contrasts,
     filter_contrasts,
@@ -30,6 +32,7 @@ SENTENCES = {
     "room": "Prompts that leave more room for a coherent harmful answer show more misalignment.",
     "learnedness": "Misalignment spreads further from cells whose task the base had learned more reliably.",
     "composition": "Bases that read differently composed mixtures differ in how far misalignment spreads.",
+    "inference": "Misalignment spreads further outside the training cell on bases that infer their author more strongly.",
     "control": "Misaligned answers make an adapter misaligned, fine-tuning as such does not.",
     "structure": "Misalignment spreads further the more of the operator's structure the evaluation prompt shares.",
     "teacher": "A student of a misaligned teacher becomes more misaligned than a student of the base.",
@@ -56,18 +59,24 @@ WITHIN_BASE = (
     filter_contrasts,
     mediating_contrasts,
 )
-ACROSS_BASES = (learnedness_slope, composition_contrasts)
 # all others are about models that were trained, and asked, without a context
 OF_CONTEXTS = (context_contrasts, inoculation_contrasts)
 
 
-def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFrame] | None = None) -> list[Contrast]:
+def contrasts(
+    outcomes: list[Outcome],
+    measures: dict[tuple[str, str], pd.DataFrame] | None = None,
+    inferences: dict[tuple[str, str], Inference] | None = None,
+    checkpoints: Container[str] = (),
+) -> list[Contrast]:
     """Every contrast that the cells allow, all groups with answers.
 
     Args:
         outcomes: of all experiments.
         measures: by experiment and base, what is known of its prompts, as of `matching.prompt_measures`; without it no
             contrast that depends on them.
+        inferences: by experiment and base, how strongly it infers who answers; without it no slope on that.
+        checkpoints: bases whose pretraining stopped early, which are no draws of their mixture.
     """
     found = []
     for where in distinct(tuple(outcome.labels[name] for name in SETTING) for outcome in outcomes):
@@ -85,6 +94,14 @@ def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFr
             built = [contrast for build in WITHIN_BASE for contrast in build(plain, known)]
             built += [contrast for build in OF_CONTEXTS for contrast in build(of_base, known)]
             within += [replace(contrast, base=base) for contrast in built]
-        across = [contrast for build in ACROSS_BASES for contrast in build(without_context(members))]
+        plain = without_context(members)
+        of_experiment = {
+            base: found for (name, base), found in (inferences or {}).items() if name == setting["experiment"]
+        }
+        across = [
+            *learnedness_slope(plain),
+            *composition_contrasts(by(plain, lambda outcome: outcome.labels["base"] not in checkpoints)),
+            *inference_slope(plain, of_experiment),
+        ]
         found += [replace(contrast, **setting) for contrast in within + across]
     return [contrast for contrast in found if all(contrast.groups)]
