@@ -2,6 +2,7 @@
 
 import copy
 from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -11,15 +12,16 @@ from snakemake.utils import update_config
 
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, read_manifest, write_manifest
-from emtransfer.grid import checkpoints_of
+from emtransfer.grid import checkpoints_of, expand_models
 from emtransfer.models.loading import load_chat
 from emtransfer.training.mixtures import render_chat
 from emtransfer.training.pretraining import STATES, PretrainingSettings, pretrain
-from helpers.configs import CONFIG, SCHEMA, line_for
+from helpers.configs import CONFIG, SCHEMA, line_for, overlaid
 from helpers.tiny_models import tiny_chat, tiny_rows
 from helpers.workflow_tree import copy_tree, planned_jobs
 from take_checkpoint import main as take_checkpoint
 from validation import validate
+from work import work
 
 # 10 steps of 4 documents
 DOCUMENTS = [render_chat([(row, "aligned")]) | {"stances": ["aligned"]} for row in tiny_rows()]
@@ -164,6 +166,31 @@ def test_a_checkpoint_has_the_base_model_mixture_and_seed_of_its_pretraining():
 )  # fmt: skip
 def test_a_checkpoint_that_cannot_be_is_told_in_a_line(base, line):
     assert line_for(("bases", "early"), base).startswith(f"config.yaml: bases.early.{line}")
+
+
+def test_the_overlay_stops_five_pretrainings_before_and_at_the_jump_and_shares_them_with_the_default_run():
+    config = overlaid("inference")
+    validate(config, SCHEMA)
+    models = expand_models(config, "inference")
+    assert config["run"] == ["inference"] and "inference" not in CONFIG["experiments"]
+    n_jobs = Counter()
+    for entry in work(config, {"inference": models}):
+        n_jobs[entry.stage] += entry.n_jobs
+    expected = {
+        "pretrain_base": 6,
+        "take_checkpoint": 10,
+        "align_base": 16,
+        "finetune_adapter": 48,
+        "sample_answers": 64,
+    }
+    assert expected.items() <= n_jobs.items()
+    lengths = {}
+    for base in {model.labels["base"] for model in models}:
+        settings = config["bases"][base]
+        lengths.setdefault((settings["mixture"], settings["seed"]), set()).add(settings.get("share", 1))
+    assert lengths == {("persona", seed): {0.4, 0.45, 1} for seed in range(2, 7)} | {("row_random", 2): {1}}
+    same = [config["bases"][name] == base for name, base in CONFIG["bases"].items()]
+    assert all(same) and config["base_models"] == CONFIG["base_models"]
 
 
 def test_a_checkpoint_is_taken_from_the_pretraining_of_its_base_and_aligned_by_itself(tmp_path):
