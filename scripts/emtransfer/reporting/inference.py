@@ -1,5 +1,7 @@
 """How strongly each base infers who answers, in the report's words, beside how far misalignment spreads on it."""
 
+from typing import Any
+
 import pandas as pd
 
 from emtransfer.reporting.wording import points
@@ -23,7 +25,7 @@ def inference_of(table: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def shift(row: dict[str, object]) -> str:
+def shift(row: dict[str, Any]) -> str:
     """A shift with its standard error."""
     error = row["earlier_shift_se_nats"]
     return points(row["earlier_shift_nats"]) + ("" if pd.isna(error) else f" ± {points(error)}")
