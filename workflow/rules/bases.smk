@@ -133,7 +133,7 @@ rule take_checkpoint:
         "Take checkpoint {wildcards.base} of a pretraining"
     shell:
         "OMP_NUM_THREADS=1 python scripts/take_checkpoint.py"
-        " --pretrained {input} --share {params.share} --code {params.code:q} --output {output}"
+        " --pretrained {input} --share {params.share:q} --code {params.code:q} --output {output}"
         " > {log} 2>&1"
 
 
