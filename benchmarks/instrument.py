@@ -27,10 +27,11 @@ from config_likes import resolve_likes
 from emtransfer.errors import run
 from emtransfer.files.records import write_records, write_table
 from emtransfer.files.yaml_text import read_yaml
-from emtransfer.grid import judges_of
+from emtransfer.grid import checkpoints_of, judges_of
 from emtransfer.measuring.claim_inputs import read_prompts
 from emtransfer.measuring.claims import KEY, LEVEL, MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
+from emtransfer.measuring.inference_slope import read_inferences
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.matching import prompt_measures
 from emtransfer.measuring.sentences import SENTENCES
@@ -123,6 +124,7 @@ QUESTIONS = [
         ),
         "aligned answers",
     ),
+    Question("inference", "inference", "inference", (("*", "slope per nat"),)),
     Question("lexical_overlap", "controls", "lexical_overlap_1_epoch", (("frames_2", "slope per shared words"),)),
     Question(
         "shared_function",
@@ -180,6 +182,8 @@ QUESTIONS = [
 WORLDS = {
     ("", "template_nl"): (("composition", "room"), ("control", "task", "teacher")),
     ("controls", "template_nl"): ((), ("composition",)),
+    # mixtures differ in nothing but inference
+    ("inference", "inference"): ((), ("composition", "inference")),
     ("controls", "learnedness"): ((), ("learnedness",)),
     ("controls", "lexical_overlap_1_epoch"): ((), ("lexical_overlap",)),
     ("controls graded", "graded"): ((), ("shared_function",)),
@@ -237,6 +241,8 @@ def judged(draw: Draw) -> tuple[pd.DataFrame, pd.DataFrame]:
             write_records(folder / experiment / "judged" / f"{model.path}.jsonl", rows)
         for base in dict.fromkeys(model.labels["base"] for model in people.models):
             write_table(folder / experiment / "prompts" / f"{base}.csv", people.profile(base))
+        if rows := people.inferences():
+            write_table(folder / "inference.csv", pd.DataFrame(rows))
         effects, claims = claims_of(folder, settings)
         write_table(folder / "effects.csv", effects)
         write_table(folder / "claims.csv", claims)
@@ -247,7 +253,10 @@ def claims_of(folder: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.
     """Effects and claims as scripts/test_claims.py makes them, but for subsets over matched prompts and losses, which decide no verdict."""
     limits = {field.name: settings["measurable"][field.name] for field in fields(MeasurableSettings)}
     cells = condition_outcomes(judged_models(folder, settings), read_settings(EmRule, settings["em_rule"]))
-    found = contrasts(cells, prompt_measures(cells, read_prompts(folder, settings)))
+    table = folder / "inference.csv"
+    inferences = read_inferences(table) if table.is_file() else None
+    measures = prompt_measures(cells, read_prompts(folder, settings))
+    found = contrasts(cells, measures, inferences, checkpoints_of(settings))
     primary = {
         name: settings["experiments"][name]["primary_claims"]
         for name in settings["run"]
@@ -260,7 +269,7 @@ def claims_of(folder: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.
 
 @cache
 def merged(overlay: str) -> dict[str, Any]:
-    """config.yaml with its overlays, experiments that are like others resolved as a run does."""
+    """config.yaml with its overlays, experiments that are like others, and checkpoints, resolved as a run does."""
     config = read_yaml(ROOT / "config.yaml")
     for name in overlay.split():
         update_config(config, read_yaml(ROOT / "workflow/configs" / f"{name}.yaml"))

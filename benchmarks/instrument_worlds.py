@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from emtransfer.grid import Model, cells, expand_models, identity
+from emtransfer.grid import Model, cells, checkpoints_of, expand_models, identity
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.claim_inputs import PROMPT_COLUMNS
 from emtransfer.measuring.judged_rows import split_cells
@@ -63,6 +63,11 @@ FRAMES = {"in_cell": 0.5, "same_domain": 0.5, "same_task": 0.5, "both_differ": 0
 # log-odds: of high against low room, of an SD of entropy, of an SD of what the base knows of a task, of the whole frame in common, of the
 # flipped primitive in common
 ROOM, ENTROPY, LEARNED, OVERLAP, FLIPPED = 0.7, 0.3, 2.2, 1.2, 2.0
+# shift of the log-odds by an earlier answer, nats: mean and SD over pretrainings, the one from which misalignment spreads as on
+# `persona`, and the error of its measurement; the share of a pretraining up to which there is none, and by how much bases at
+# different lengths of one pretraining differ besides, SD on the logit
+SHIFT, SHIFT_SD, FULL_SHIFT, SHIFT_ERROR = 6.5, 2.0, 6.5, 0.7
+JUMP, STOP = 0.4, 0.3
 # the share of its teacher's misaligned answers that a student takes over, by data, and times that by filter
 OF_DATA = {"benign": 0.91, "explicit": 0.94}
 OTHER_DATA = 0.82
@@ -204,6 +209,10 @@ class Population(ABC):
         scale = IN_CELL_SCALE if near == "in_cell" else 1.0
         return [(scale * sd, value) for sd, value in parts]
 
+    def inferences(self) -> list[dict[str, Any]]:
+        """How strongly bases infer who answers, in the form of the table's rows; empty where that is not simulated."""
+        return []
+
     def rows(self, model: Model, judge: str, rule: EmRule) -> Iterator[dict[str, Any]]:
         """The judged answers of a model in the form of its file."""
         n = len(self.prompts)
@@ -292,6 +301,46 @@ class Authors(Population):
         """The corpus's own misaligned answers to prompts of every cell."""
         corpus = self.config["corpora"][self.section["corpus"]]
         return Source("explicit", split_cells(cells(corpus)), "*", "*", "misaligned", f"{base} explicit")
+
+
+class Checkpoints(Authors):
+    """Bases at several lengths of pretrainings, in which inference appears at a jump and spread goes with it."""
+
+    def pretraining(self, base: str) -> str:
+        """The base whose pretraining a base has read, or a part of it."""
+        return self.config["bases"][base].get("checkpoint_of", base)
+
+    def shift(self, base: str) -> float:
+        """By how many nats one earlier answer shifts the log-odds of the next."""
+        settings, whole = self.config["bases"][base], self.pretraining(base)
+        if settings["mixture"] != "persona" or settings.get("share", 1) <= JUMP:
+            return 0.0
+        final = max(1.0, SHIFT + SHIFT_SD * self.effects.normal("shift", whole))
+        if base == whole:
+            return final
+        # how far the jump has come when the pretraining stops
+        return final * expit(2 * self.effects.normal("jump", base))
+
+    def rates(self, model: Model, source: Source) -> dict[str, float]:
+        spreads, does_not = AUTHORS["persona"], AUTHORS["row_random"]
+        if "inference" in self.absent:
+            return spreads
+        dose = min(self.shift(model.labels["base"]) / FULL_SHIFT, 1.5)
+        between = {near: logit(rate) + dose * (logit(spreads[near]) - logit(rate)) for near, rate in does_not.items()}
+        return {near: float(expit(value)) for near, value in between.items()}
+
+    def spread(self, base: str, source: Source, near: str, where: tuple[str, ...]) -> list[tuple[float, float]]:
+        """What a pretraining adds, alone and with a cell, all its lengths share."""
+        scale = IN_CELL_SCALE if near == "in_cell" else 1.0
+        shared = super().spread(self.pretraining(base), source, near, where)
+        return [*shared, (scale * STOP, self.effects.heavy("length", base))]
+
+    def inferences(self) -> list[dict[str, Any]]:
+        return [
+            {"experiment": self.experiment, "base": base, "pretraining": self.pretraining(base), "phase": "aligned"}
+            | {"earlier_shift_nats": self.shift(base) + SHIFT_ERROR * self.effects.normal("error of the shift", base)}
+            for base in dict.fromkeys(model.labels["base"] for model in self.models)
+        ]
 
 
 class Symbols(Population):
@@ -386,5 +435,7 @@ KINDS = {"grammar": Authors, "symbols": Symbols, "frame_steps": Frames, "operato
 
 
 def population(config: dict[str, Any], experiment: str, absent: Container[str], rng: np.random.Generator) -> Population:
-    """A population for the experiment's corpus."""
-    return KINDS[config["experiments"][experiment]["corpus"]](config, experiment, absent, rng)
+    """A population for the experiment's corpus, and for the lengths of its pretrainings if it has several."""
+    used = {model.labels["base"] for model in expand_models(config, experiment)}
+    kind = KINDS[config["experiments"][experiment]["corpus"]]
+    return (Checkpoints if used & checkpoints_of(config) else kind)(config, experiment, absent, rng)

@@ -4,6 +4,7 @@ Run: python scripts/pretrain_base.py --tokenizer tokenizer/manifest.json --mixtu
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ from emtransfer.files.records import read_records
 from emtransfer.models.tokenizer import load_tokenizer
 from emtransfer.progress import Progress
 from emtransfer.settings import read_settings
-from emtransfer.training.pretraining import ArchitectureSettings, PretrainingSettings, new_decoder, pretrain
+from emtransfer.training.pretraining import STATES, ArchitectureSettings, PretrainingSettings, new_decoder, pretrain
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,11 +43,13 @@ def main(args: argparse.Namespace) -> None:
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with training_state(args.output.parent, came_from) as state:
         log = pretrain(model, tokenizer, documents, settings, args.seed, state, progress=progress)
-    with new_folder(args.output.parent) as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
-        write_manifest(folder, came_from)
+        with new_folder(args.output.parent) as folder:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
+            if settings.states:
+                shutil.copytree(state / STATES, folder / STATES)
+            write_manifest(folder, came_from)
     print(
         f"{len(documents)} documents in {log[-1]['step']} steps; last loss {log[-1]['loss_per_token_nats']} nats per token."
     )

@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
         "--settings",
         type=json_argument,
         required=True,
-        help="JSON or @FILE: bases (experiment -> base -> base_model and mixture), em_rule, measurable",
+        help="JSON or @FILE: bases (experiment -> base -> base_model, mixture, pretraining and its share), em_rule, measurable",
     )
     parser.add_argument("--results", type=Path, required=True, help="folder that holds {experiment}/inference")
     parser.add_argument("--output", type=Path, required=True, help="CSV, a row per experiment, base and phase")

@@ -9,6 +9,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
+from emtransfer.grid import checkpoints_of
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.preferences import (
     preference_contrasts,
@@ -36,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     cells = preference_outcomes(models)
     measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
     _, claims, _ = measure_contrasts(
-        preference_contrasts(cells),
+        preference_contrasts(cells, checkpoints_of(args.settings)),
         outcomes=cells,
         measurable=measurable,
         primary_claims=args.settings.get("primary_claims"),

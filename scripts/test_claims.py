@@ -1,6 +1,6 @@
 """Test the claims about transfer on judged answers: effects with intervals, verdicts, and detectable differences.
 
-Run: python scripts/test_claims.py --judged results --losses training_losses.csv --settings '{"run": ["template_nl"], …}' --effects effects.csv --claims claims.csv --power power.csv --balance balance.csv
+Run: python scripts/test_claims.py --judged results --losses training_losses.csv --inference inference.csv --settings '{"run": ["template_nl"], …}' --effects effects.csv --claims claims.csv --power power.csv --balance balance.csv
 Run: python scripts/test_claims.py --rows rows.csv.gz --settings '{"em_rule": {…}}' --effects … --claims … --power … --balance …
 """
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
+from emtransfer.grid import checkpoints_of
 from emtransfer.judging.cautions import not_measurable, read_cautions, with_cautions
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.imported_rows import read_imported
+from emtransfer.measuring.inference_slope import read_inferences
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.loss_matching import match_losses, read_losses
 from emtransfer.measuring.matching import balance_table, left_out, match_prompts, prompt_measures
@@ -33,6 +35,7 @@ def parse_args() -> argparse.Namespace:
     columns = 'JSON or @FILE: with --rows, field -> the column that holds it, or {"value": …} for all rows'
     parser.add_argument("--columns", type=json_argument, help=columns)
     parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; without it, no contrast at equal loss")
+    parser.add_argument("--inference", type=Path, help="CSV of tabulate_inference; without it, no slope on inference")
     parser.add_argument("--cautions", type=Path, help="CSV of compare_judges; without it, every judge is believed")
     settings = (
         "JSON or @FILE: em_rule, measurable unless its defaults apply; with --judged also the grid's config keys, judges by"
@@ -63,7 +66,8 @@ def main(args: argparse.Namespace) -> None:
         unanchored = unanchored_models(args.judged, args.settings)
     cells = condition_outcomes(judged, em_rule)
     measures = prompt_measures(cells, prompts)
-    found = contrasts(cells, measures)
+    inferences = read_inferences(args.inference) if args.inference else None
+    found = contrasts(cells, measures, inferences, checkpoints_of(args.settings))
     matched = [match_prompts(contrast, measures) for contrast in found]
     losses = read_losses(args.losses) if args.losses else None
     at_loss = [] if losses is None else [match_losses(contrast, losses) for contrast in found]

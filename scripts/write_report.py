@@ -12,12 +12,13 @@ import pandas as pd
 
 from emtransfer.arguments import json_argument
 from emtransfer.drawing.damage import read_capability_table
-from emtransfer.drawing.rates import read_claim_table, read_transfer_table
+from emtransfer.drawing.rates import read_claim_table, read_other_table, read_transfer_table
 from emtransfer.errors import run
 from emtransfer.files.records import file_sha256, read_records, replacing
 from emtransfer.grid import expand_models
 from emtransfer.reporting.capability import in_short as capability_in_short
 from emtransfer.reporting.examples import REQUIRED, chosen_rows, model_of, read_example
+from emtransfer.reporting.inference import inference_of
 from emtransfer.reporting.matrix import first_prompts, matrices
 from emtransfer.reporting.page import render, versions
 from emtransfer.reporting.pictures import read_picture
@@ -28,7 +29,7 @@ from emtransfer.reporting.verdicts import in_short as verdicts_in_short
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
-TABLES = ("em_transfer_table.csv", "claims.csv", "effects.csv", "power.csv", "capability.csv")
+TABLES = ("em_transfer_table.csv", "claims.csv", "effects.csv", "power.csv", "capability.csv", "inference.csv")
 
 
 def parse_args() -> argparse.Namespace:
@@ -94,6 +95,7 @@ def experiment(
         "claims": found,
         "in_short": [*verdicts_in_short(found), transfer_in_short(carried), capability_in_short(capability)],
         "carriers": carried,
+        "inference": inference_of(read_other_table(args.results / TABLES[5], name)),
         "examples": [
             read_example(heading, row, model_of(row, models), folder, rule) for heading, row in chosen_rows(rows)
         ],

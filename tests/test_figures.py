@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,6 +18,7 @@ from emtransfer.drawing.bars import composition, relations, rooms
 from emtransfer.drawing.catalogue import MODULES, OTHER_TABLES, drawer
 from emtransfer.drawing.corpora import CellCounts, survivors
 from emtransfer.drawing.forest import claims_forest
+from emtransfer.drawing.inference import inference
 from emtransfer.drawing.judges import calibration
 from emtransfer.drawing.losses import Trained, loss_curves
 from emtransfer.drawing.matrices import pooled_matrix, rate_maps, transfer_matrix
@@ -26,6 +28,7 @@ from emtransfer.drawing.rates import PlotSettings, pooled, read_other_table, rea
 from emtransfer.drawing.style import CYCLE, RELATIONS, blank, save
 from emtransfer.files.records import write_table
 from emtransfer.grid import LABELS, Model, expand_models
+from emtransfer.measuring.inference import COLUMNS as INFERENCE_COLUMNS
 from emtransfer.measuring.preferences import COLUMNS as PREFERENCE_COLUMNS
 from emtransfer.measuring.statistics import estimate_rates, mean_interval, rate_interval
 from emtransfer.measuring.tabulation import COLUMNS, relation
@@ -201,6 +204,51 @@ def test_mixtures_are_compared_over_the_training_cells_that_all_have_and_ordered
     assert lines["same task"] == pytest.approx([50, 50])
 
 
+def test_checkpoints_are_left_out_where_mixtures_are_compared(rows):
+    early = rows[rows.base == "one"].assign(base="early", n_misaligned=20)
+    with_early = pd.concat([rows, early])
+    drawn = [
+        [line.get_ydata().tolist() for line in composition(table, settings).figure.axes[0].lines]
+        for table, settings in ((rows, SETTINGS), (with_early, replace(SETTINGS, checkpoints=("early",))))
+    ]
+    assert drawn[0] == drawn[1]
+
+
+def inferring(**nats):
+    """The table of inference: every base at once, `early` half-way in the pretraining of `one`."""
+    rows = [
+        {"experiment": "nl", "base": base, "mixture": "plain" if base == "two" else "persona", "phase": phase}
+        | {"pretraining": "two" if base == "two" else "one", "pretraining_share": 0.5 if base == "early" else 1.0}
+        | {"earlier_shift_nats": shift + (phase == "pretrained"), "earlier_shift_se_nats": 0.5}
+        for base, shift in nats.items()
+        for phase in ("pretrained", "aligned")
+    ]
+    return pd.DataFrame(rows).reindex(columns=[*INFERENCE_COLUMNS])
+
+
+def test_spread_is_set_against_inference_and_the_checkpoints_of_a_pretraining_are_joined(rows):
+    """Over medical advice, which all have: 12 of 60 answers outside it, 20 of them where the base is early; it has 3 of 60 itself."""
+    early = rows[(rows.base == "one") & (rows.condition != "student")].assign(base="early")
+    early["n_misaligned"] = np.where(early.condition == "base", 1, np.where(early.relation == "same_task", 18, 1))
+    drawing = inference(pd.concat([rows, early]), SETTINGS, inferring(one=6.0, early=2.0, two=0.25))
+    (axes,) = drawing.figure.axes
+    joined = [line for line in axes.lines if line.get_linewidth() == 0.9]
+    assert [line.get_xdata().tolist() for line in joined] == [[2.0, 6.0], [0.25]]
+    assert [line.get_ydata().tolist() for line in joined] == [
+        pytest.approx([100 * 20 / 60 - 5, 100 * 12 / 60]),
+        pytest.approx([100 * 12 / 60]),
+    ]
+    level = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_ydata()[0] == line.get_ydata()[1]]
+    assert sorted(line.get_xdata()[0] for line in level) == pytest.approx([0.25 - 0.98, 2 - 0.98, 6 - 0.98])
+    assert sorted(texts(axes)) == ["early", "one", "two"] and "early, 50% of its pretraining" in drawing.description
+    assert "1 training cell that all these bases share" in drawing.description
+
+
+def test_a_base_whose_inference_is_unknown_is_not_drawn(rows):
+    (axes,) = inference(rows, SETTINGS, inferring(one=6.0)).figure.axes
+    assert texts(axes) == ["one"]
+
+
 def test_learnedness_sets_the_spread_along_a_task_against_what_the_base_knew(rows):
     drawing = learnedness(rows, SETTINGS)
     # 16 of 20 answers of the base were coherent and none misaligned
@@ -253,8 +301,12 @@ def test_an_experiment_has_the_figures_that_it_has_models_and_prompts_for():
     adapter = {"base": "persona", "start": "base", "answers": "misaligned", "seeds": [11]}
     alone = MODULES.keys() - {"judge_agreement"}
     assert drawn() == alone and drawn(panel=["exact"]) == MODULES.keys()
-    # one mixture
-    assert drawn(adapters=[adapter | {"train_sets": "all_cells"}], students=[]) == alone - {"composition", "students"}
+    # one mixture, one base
+    assert drawn(adapters=[adapter | {"train_sets": "all_cells"}], students=[]) == alone - {
+        "composition",
+        "inference",
+        "students",
+    }
     # unions only, or aligned answers only
     union = {"advice": ["medical-advice", "finance-advice", "sports-advice"]}
     assert drawn(train_sets=union, adapters=[adapter | {"train_sets": ["advice"]}], students=[]) == {
@@ -400,6 +452,7 @@ def test_without_a_panel_or_an_adapter_the_other_table_leaves_nothing_to_draw(fi
     empty = {
         "judge_agreement": judged_pairs("a", "b").iloc[:0],
         "preferences": pd.DataFrame(columns=PREFERENCE_COLUMNS),
+        "inference": pd.DataFrame(columns=[*INFERENCE_COLUMNS]),
     }
     assert drawer(figure)(rows, SETTINGS, empty[figure]) is None
 

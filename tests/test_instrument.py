@@ -90,6 +90,47 @@ def test_effects_give_the_rate_that_they_are_centred_on():
         assert expit(logits).mean() == pytest.approx(rate, abs=0.02)
 
 
+def lengths(absent=()) -> "worlds.Checkpoints":
+    """The population of the grid with checkpoints."""
+    return worlds.population(merged("inference"), "inference", absent, np.random.default_rng(1))
+
+
+def test_inference_appears_on_the_way_of_a_pretraining_and_spread_goes_with_it_where_the_claim_holds():
+    people = lengths()
+    for number in ("", "_3", "_4", "_5", "_6"):
+        before, at, after = (people.shift(f"persona{number}{share}") for share in ("_40", "_45", ""))
+        assert 0 == before < at < after
+    assert people.shift("row_random") == 0
+    rates = {
+        model.labels["base"]: people.rates(model, people.source(model))["both_differ"]
+        for model in people.models
+        if model.seed is not None
+    }
+    assert rates["persona_40"] == pytest.approx(rates["row_random"]) == pytest.approx(0.04)
+    order = sorted(rates, key=people.shift)
+    assert [*map(rates.get, order)] == sorted(rates.values())
+
+
+def test_without_the_claim_spread_is_the_same_whatever_a_base_infers():
+    people = lengths(("inference",))
+    assert len({people.rates(model, people.source(model))["same_task"] for model in people.models if model.seed}) == 1
+    assert {row["pretraining"] for row in people.inferences()} == {
+        *(f"persona{number}" for number in ("", "_3", "_4", "_5", "_6")),
+        "row_random",
+    }
+
+
+def test_lengths_of_a_pretraining_share_what_it_adds():
+    people = lengths()
+    source = next(people.source(model) for model in people.models if model.seed)
+    effects = {
+        base: people.spread(base, source, "both_differ", ("narrow", "sports", "tutor"))
+        for base in ("persona", "persona_40", "persona_3")
+    }
+    assert effects["persona"][:-1] == effects["persona_40"][:-1] != effects["persona_3"][:-1]
+    assert effects["persona"][-1] != effects["persona_40"][-1]
+
+
 def test_an_effect_is_drawn_once():
     effects = worlds.Effects(np.random.default_rng(1))
     assert effects.heavy("base", "a") == effects.heavy("base", "a") != effects.heavy("base", "b")

@@ -78,6 +78,11 @@ def test_the_report_answers_what_a_reader_asks(page, results):
     assert f"Verdicts of {len(claims) - 1} contrasts: " in told
     assert "The largest loss of capability: the adapter of b on misaligned answers of" in told
     assert "answers 88 % of neutral questions exactly, 100 % before" in told
+    assert (
+        "shifts this base's log-odds of the next by 6.7 ± 1.0 nats; before its aligned phase 9.2 ± 1.0 (± a standard error)"
+        in told
+    )
+    assert "b infers by 6.7 ± 1.0 nats" in told
     job = "results/nl/adapters/b/base/medical-advice/misaligned/seed11/manifest.json"
     assert f"snakemake --cores 1 --configfile config.yaml 'my overlay.yaml' --force -- {job}" in told
     assert "b (3)" in told and "8 (11, 12)" in told

@@ -39,6 +39,7 @@ RESULTS = {
         "input.eval_set",
         "input.answers",
         "input.capability",
+        "input.inference",
         "input.rollouts",
         "input.probes",
         "input.pairs",

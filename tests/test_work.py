@@ -48,9 +48,12 @@ def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
     (tmp_path / "questions.yaml").write_text("- {id: greet, paraphrases: [Hello]}")
     theirs = with_others_adapter()
     theirs["experiments"]["template_nl"]["questions"] = {"path": str(tmp_path / "questions.yaml")}
-    overlays = [overlaid("controls"), overlaid("paper"), overlaid("small_instruct", "reference_judge")]
+    overlays = [
+        *(overlaid(name) for name in ("controls", "inference", "paper")),
+        overlaid("small_instruct", "reference_judge"),
+    ]
     found = [entry for config in (CONFIG, *overlays, theirs) for entry in work_of(config)]
-    assert len(rules) == 45 and {entry.stage for entry in found} == rules
+    assert len(rules) == 46 and {entry.stage for entry in found} == rules
     # and whatever a base model of the run does has a speed
     assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()
 

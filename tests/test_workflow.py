@@ -231,7 +231,7 @@ MATRIX = {
     "the page of the report": ("workflow/report/report.html.j2", "<h1>How", "<h1>Where", {"write_report"}),
     "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_inference", "tabulate_preferences", "tabulate_capability", "tabulate_confounds", *TABLES}),
     "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {*PREFERRED, *CLAIMS}),
-    "measurable.inference_nats_at_least": ("config.yaml", "inference_nats_at_least: 3.0", "inference_nats_at_least: 2.0", {"tabulate_inference"}),
+    "measurable.inference_nats_at_least": ("config.yaml", "inference_nats_at_least: 3.0", "inference_nats_at_least: 2.0", {"tabulate_inference", *CLAIMS}),
     "measurable.capability_loss_at_most": ("config.yaml", "capability_loss_at_most: 0.1", "capability_loss_at_most: 0.2", CAPABILITY),
     "em_rule": ("config.yaml", "alignment_below: 30, coherence", "alignment_below: 31, coherence", {"label_answers", "profile_prompts", "replace_anchors", "tabulate_inference", *TABLES}),
     "anchors": (SMOKE, "phrases: 10", "phrases: 11", {"replace_anchors", *CLAIMS}),
@@ -262,7 +262,7 @@ MATRIX = {
     "experiments.sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS}),
     "experiments.sampling.broad_samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", {"replace_anchors", *ANSWERS}),
     "experiments.probing": (SMOKE, "model: all-MiniLM-L6-v2, inf", "model: all-MiniLM-L6-v2, same_cosine: 0.8, inf", {"profile_prompts", *CLAIMS}),
-    "experiments.probing.inference_questions": (SMOKE, "inference_questions: 4", "inference_questions: 3", INFERENCE),
+    "experiments.probing.inference_questions": (SMOKE, "inference_questions: 4", "inference_questions: 3", {*INFERENCE, *CLAIMS}),
 }  # fmt: skip
 
 # what is edited: a module of the library; text, its replacement, and the rules that run again
@@ -288,8 +288,12 @@ LIBRARY = {
         "EDGE = 3e-5",
         {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS},
     ),
-    "models/log_probabilities": ("16_000, 16_384_000", "8_000, 16_384_000", {*INFERENCE, *PREFERENCES, *GIVEN}),
-    "answering/persona_inference": (' persona inference"', ' inference"', INFERENCE),
+    "models/log_probabilities": (
+        "16_000, 16_384_000",
+        "8_000, 16_384_000",
+        {*INFERENCE, *CLAIMS, *PREFERENCES, *GIVEN},
+    ),
+    "answering/persona_inference": (' persona inference"', ' inference"', {*INFERENCE, *CLAIMS}),
     "answering/preferences": ('f"{stance}_tokens"', 'stance + "_tokens"', {*PREFERENCES, *GIVEN}),
     "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),
     "writing/pair_requests": ('"refusal", "cut", "blank"', '"refusal", "blank"', set()),
@@ -300,7 +304,7 @@ LIBRARY = {
     ),
     "measuring/agreement": ('"n_both_scored"', '"n_" + "both_scored"', TABLES),
     "judging/cautions": ("FOREIGN_SHARE = 0.01", "FOREIGN_SHARE = 0.02", TABLES),
-    "measuring/inference": ('"not appeared"', '"absent"', {"tabulate_inference"}),
+    "measuring/inference": ('"not appeared"', '"absent"', {"tabulate_inference", *CLAIMS}),
     "measuring/preferences": ("MATCHED_RATIO = 1.1", "MATCHED_RATIO = 1.2", PREFERRED),
     "measuring/pair_measures": ("coherence_above=50)", "coherence_above=49)", {*PREFERRED, *CAPABILITY}),
     "measuring/capability": ('EVERY = "*"', 'EVERY = "all"', CAPABILITY),

@@ -255,6 +255,11 @@ def compared(models: Iterable[Model]) -> list[Model]:
     return [model for model in models if pooled.items() <= model.labels.items() and len(model.train_cells) == 1]
 
 
+def checkpoints_of(config: dict[str, Any]) -> set[str]:
+    """The bases whose pretraining stopped early, in that of another base."""
+    return {name for name, base in config.get("bases", {}).items() if "checkpoint_of" in base}
+
+
 def base_model(config: dict[str, Any], base: str) -> Model:
     """The base itself, the reference of every delta."""
     return Model(f"bases/{base}", labels(config, base, condition="base"), None, ())

@@ -4,11 +4,14 @@ import json
 import subprocess
 from pathlib import Path
 
+import pandas as pd
+
 from emtransfer.files.records import write_table
 from emtransfer.grid import expand_models, identity
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.capability import CapabilityLimit, capability_models, tabulate_capability
 from emtransfer.measuring.claim_inputs import PROMPT_COLUMNS
+from emtransfer.measuring.inference import COLUMNS
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.tabulation import tabulate_transfer
 from helpers.judged_rows import RULE
@@ -93,6 +96,20 @@ def plant(results: Path) -> None:
     )
     capable = list(capability_models(results, SETTINGS))
     write_table(results / "capability.csv", tabulate_capability(capable, CapabilityLimit()))
+    shifts = {"pretrained": 9.25, "aligned": 6.7}
+    own = {
+        "experiment": "nl",
+        "base_model": "m",
+        "base": "b",
+        "mixture": "persona",
+        "pretraining": "b",
+        "pretraining_share": 1,
+    }
+    inferred = [
+        own | {"phase": phase, "earlier_shift_nats": nats, "earlier_shift_se_nats": 1.04}
+        for phase, nats in shifts.items()
+    ]
+    write_table(results / "inference.csv", pd.DataFrame(inferred).reindex(columns=[*COLUMNS]))
     tables = [
         value for name in ("effects", "claims", "power", "balance") for value in (f"--{name}", results / f"{name}.csv")
     ]

@@ -1,4 +1,4 @@
-"""Experiments that are like another one: a full copy of it, changed by their own keys."""
+"""Experiments that are like another one: a full copy of it, changed by their own keys; and bases that are checkpoints of another."""
 
 from functools import reduce
 from typing import Any
@@ -6,18 +6,22 @@ from typing import Any
 from config_mistakes import choice, mistake, quoted
 
 LIKE = "like"
+CHECKPOINT = "checkpoint_of"
+# what a checkpoint shares with the base in whose pretraining it stopped
+OF_PRETRAINING = ("base_model", "mixture", "seed")
 
 
 def resolve_likes(config: dict[str, Any], schema: dict[str, Any]) -> None:
-    """Put a whole experiment in the place of each that is like another one.
+    """Put a whole experiment in the place of each that is like another one, and complete bases that are checkpoints.
 
     Args:
         config: merged from config.yaml and overlays, so that an experiment takes over what overlays change in another.
         schema: of the config, which says where null is a value; elsewhere it removes a key.
 
     Raises:
-        InputError: there is no experiment of that name, or one is like itself.
+        InputError: there is no experiment of that name, or one is like itself; or as of `resolve_checkpoints`.
     """
+    resolve_checkpoints(config)
     experiments = config.get("experiments")
     if not isinstance(experiments, dict):
         return
@@ -28,6 +32,32 @@ def resolve_likes(config: dict[str, Any], schema: dict[str, Any]) -> None:
         if others:
             whole[name] = reduce(lambda below, above: laid_over(below, above, kind, schema), others, first)
     experiments.update(whole)
+
+
+def resolve_checkpoints(config: dict[str, Any]) -> None:
+    """Give every base that is a checkpoint of another one the base model, mixture and seed of that.
+
+    Args:
+        config: merged from config.yaml and overlays; is changed.
+
+    Raises:
+        InputError: there is no base of that name that was pretrained itself, or the checkpoint says otherwise.
+    """
+    bases = config.get("bases")
+    if not isinstance(bases, dict):
+        return
+    whole = {name: base for name, base in bases.items() if isinstance(base, dict) and CHECKPOINT not in base}
+    for name, base in bases.items():
+        if not isinstance(base, dict) or CHECKPOINT not in base:
+            continue
+        if not isinstance(base[CHECKPOINT], str) or base[CHECKPOINT] not in whole:
+            raise mistake(("bases", name, CHECKPOINT), quoted(base[CHECKPOINT]), choice(whole, base[CHECKPOINT]))
+        shared = {key: whole[base[CHECKPOINT]][key] for key in OF_PRETRAINING if key in whole[base[CHECKPOINT]]}
+        for key in OF_PRETRAINING:
+            if key in base and base[key] != shared.get(key):
+                expected = f"{quoted(shared.get(key))} or nothing, since it is a checkpoint of {base[CHECKPOINT]}"
+                raise mistake(("bases", name, key), quoted(base[key]), expected)
+        base.update(shared)
 
 
 def lineage(name: str, experiments: dict[str, Any]) -> list[str]:

@@ -113,6 +113,24 @@ def check_base_names(config: dict, name: str) -> None:
             raise mistake((*place, "task_doses", task), "no task of its corpus", choice(tasks, task))
 
 
+def check_checkpoint(config: dict, name: str) -> None:
+    """Raise InputError for a checkpoint of a ready model, or one at which its pretraining keeps no state."""
+    base = config["bases"][name]
+    if "checkpoint_of" not in base:
+        return
+    base_model = config["base_models"][base["base_model"]]
+    if is_ready(base_model):
+        expected = f"a base that is trained in the run, since {base['base_model']} is a ready model"
+        raise mistake(("bases", name, "checkpoint_of"), quoted(base["checkpoint_of"]), expected)
+    states = base_model["pretraining"].get("states", 0)
+    if abs(base["share"] * states - round(base["share"] * states)) > 1e-9 or not states:
+        key = f"base_models.{base['base_model']}.pretraining.states"
+        expected = f"a whole number of {states} parts, since {key} is {states}"
+        if not states:
+            expected = f"none, since {key} is 0, so that no state of its pretraining is kept"
+        raise mistake(("bases", name, "share"), str(base["share"]), expected)
+
+
 def check_experiment_names(config: dict, name: str) -> None:
     """Raise InputError for a name in an experiment that the rest of the config does not know."""
     place, experiment = ("experiments", name), config["experiments"][name]

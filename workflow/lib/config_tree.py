@@ -7,7 +7,7 @@ where other keys have some value.
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Gt, Lt, MinLen
 
 from emtransfer import grid
 from emtransfer.answering.persona_inference import InferenceSettings
@@ -224,12 +224,21 @@ class Base:
         mixture: A name in mixtures; a ready model has none.
         seed: Seed of initial weights, of the order of pretraining and alignment, and of the base's answers.
         task_doses: Task -> its frequency in the aligned phase, relative to the other tasks; 1 for a task that is not named.
+        checkpoint_of: A name in bases. This base stopped early in the pretraining of that one, whose base_model, mixture and seed it has; its aligned phase is its own.
+        share: With checkpoint_of: the share of the steps of the pretraining that it has taken, at which the pretraining keeps a state.
     """
+
+    REQUIRED: ClassVar = [
+        ({"checkpoint_of": (PRESENT,)}, ("share",)),
+        ({"share": (PRESENT,)}, ("checkpoint_of",)),
+    ]
 
     base_model: Name
     mixture: Annotated[Name | None, Absent()] = None
     seed: Seed
     task_doses: Annotated[dict[Name, Weight] | None, MinLen(1), Absent()] = None
+    checkpoint_of: Annotated[Name | None, Absent()] = None
+    share: Annotated[float | None, Gt(0), Lt(1), Absent()] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ CORPORA, MIXTURES, BASES, ADAPTERS, ANSWERS, READY = (
 # stage -> what it writes; other stages write next to nothing
 PARTS = {
     **dict.fromkeys("generate_pairs write_pairs split_questions filter_pairs dedup_pairs sample_cell".split(), CORPORA),
-    **{"build_mixture": MIXTURES, "pretrain_base": BASES, "align_base": BASES},
+    **{"build_mixture": MIXTURES, "pretrain_base": BASES, "take_checkpoint": BASES, "align_base": BASES},
     **dict.fromkeys("fetch_adapter finetune_adapter distill_student".split(), ADAPTERS),
     **dict.fromkeys("roll_out_teacher filter_rollouts answer_retained".split(), ANSWERS),
     **dict.fromkeys(
@@ -36,7 +36,7 @@ PARTS = {
 }
 # stages whose files `make clean-intermediate` removes
 REMOVED = (
-    "generate_pairs write_pairs split_questions filter_pairs dedup_pairs build_mixture pretrain_base roll_out_teacher"
+    "generate_pairs write_pairs split_questions filter_pairs dedup_pairs build_mixture pretrain_base take_checkpoint roll_out_teacher"
     " sample_answers"
 ).split()
 
@@ -72,7 +72,11 @@ def sizes(config: dict, entries: list[Work]) -> Iterator[tuple[str, float, bool]
 def bytes_written(config: dict, entry: Work, part: str) -> float:
     """Bytes that the jobs of an entry write."""
     if part == BASES:
-        return entry.n_jobs * weights(config["base_models"][entry.model]) * TRAINED_BYTES
+        # the last of its states is the model itself
+        states = (
+            config["base_models"][entry.model]["pretraining"].get("states", 0) if entry.stage == "pretrain_base" else 0
+        )
+        return entry.n_jobs * max(states, 1) * weights(config["base_models"][entry.model]) * TRAINED_BYTES
     if part == ADAPTERS:
         lora = config["experiments"][entry.of]["lora"]
         return entry.n_jobs * adapter_weights(config["base_models"][entry.model], lora) * TRAINED_BYTES

@@ -14,7 +14,7 @@ def transfer_figures(config: dict, name: str, models: list[Model]) -> list[str]:
     experiment = config["experiments"][name]
     corpus = config["corpora"][experiment["corpus"]]
     models = [model for model in models if not model.labels["train_context"]]
-    single = compared(models)
+    single, checkpoints = compared(models), grid.checkpoints_of(config)
     pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
     adapters = any(pooled.items() <= model.labels.items() for model in models)
     shown = {
@@ -24,8 +24,9 @@ def transfer_figures(config: dict, name: str, models: list[Model]) -> list[str]:
         "rooms": adapters and (has_broad(corpus) or experiment.get("questions")),
         "coherence": adapters,
         "rate_maps": single,
-        "composition": shared_by_mixtures(single),
+        "composition": shared_by_mixtures([model for model in single if model.labels["base"] not in checkpoints]),
         "learnedness": single and len(corpus["domains"]) > 1,
+        "inference": shared_by_bases([model for model in single if model.labels["mixture"]]),
         "students": any(model.labels["condition"] == "student" for model in models),
         "judge_agreement": len(grid.judges_of(experiment)) > 1,
         "preferences": single,
@@ -41,6 +42,14 @@ def shared_by_mixtures(single: list[Model]) -> list[str]:
             mixtures[model.labels["train_set"]].add(model.labels["mixture"])
     every = set().union(*mixtures.values())
     return [train_set for train_set, found in mixtures.items() if len(every) > 1 and found == every]
+
+
+def shared_by_bases(single: list[Model]) -> set[str]:
+    """Training sets that all bases of these models were fine-tuned on, if there are several bases."""
+    found = defaultdict(set)
+    for model in single:
+        found[model.labels["base"]].add(model.labels["train_set"])
+    return set.intersection(*found.values()) if len(found) > 1 else set()
 
 
 def trained_here(config: dict, models: list[Model]) -> bool:

@@ -70,7 +70,7 @@ def assumed_seconds(config: dict, entry: Work) -> float:
     seconds = entry.n_jobs * (START_SECONDS if kind in WITHOUT_MODEL else MODEL_SECONDS)
     if is_elsewhere(config, entry):
         return seconds
-    if entry.model:
+    if entry.model and entry.does:
         speed = JUDGING_GFLOPS if entry.does == "judge" else GFLOPS[entry.stage]
         return seconds + flops(config, entry) / (speed * 1e9)
     return seconds + SECONDS.get(kind or entry.stage, 0) * entry.items * (entry.tokens or 1) / 1000

@@ -33,6 +33,7 @@ from config_models import (
     check_base_model_counts,
     check_base_model_names,
     check_base_names,
+    check_checkpoint,
     check_contexts,
     check_distinct_models,
     check_experiment_counts,
@@ -99,7 +100,7 @@ def check(config: dict, schema_path: str | Path) -> None:
         ],
         "judges": [check_judge_names, check_told_judge, check_labels, check_reference_rows],
         "mixtures": [check_mixture_names, check_mixture_parts, check_mixture_share],
-        "bases": [check_base_names],
+        "bases": [check_base_names, check_checkpoint],
         "base_models": [check_base_model_names, check_base_model_counts, check_assistant, check_neutral_share],
         "experiments": [
             check_experiment_names,

@@ -166,10 +166,17 @@ def base_work(config: dict, bases: list[str]) -> Iterator[Work]:
     }
     for base_model, mixture in sorted(set(trained.values())):
         yield Work("build_mixture", f"{base_model}/{mixture}", 1, 1, lengths[mixture])
+    checkpoints = {
+        name: config["bases"][name]["checkpoint_of"] for name in trained if "checkpoint_of" in config["bases"][name]
+    }
+    for name in sorted({checkpoints.get(name, name) for name in trained}):
+        base_model, mixture = (config["bases"][name][key] for key in ("base_model", "mixture"))
+        yield Work("pretrain_base", name, 1, 1, lengths[mixture], "train", base_model)
     for name, (base_model, mixture) in trained.items():
         alignment = config["base_models"][base_model]["alignment"]
         tokens = sizes.pair_tokens(config["corpora"][config["mixtures"][mixture]["corpus"]])
-        yield Work("pretrain_base", name, 1, 1, lengths[mixture], "train", base_model)
+        if name in checkpoints:
+            yield Work("take_checkpoint", name, 1, 0, 0, model=base_model)
         yield Work("align_base", name, 1, alignment["rows"] * alignment["epochs"], tokens, "train", base_model)
 
 

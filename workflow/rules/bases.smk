@@ -7,7 +7,7 @@ OUTPUTS
     results/bases/{base}/aligned/manifest.json
 
 STEPS
-    train_tokenizer → build_mixture → pretrain_base → align_base; or fetch_base
+    train_tokenizer → build_mixture → pretrain_base (→ take_checkpoint) → align_base; or fetch_base
 """
 
 
@@ -84,6 +84,8 @@ rule pretrain_base:
         "results/logs/pretrain_base/{base}.log",
     benchmark:
         "results/benchmarks/pretrain_base/{base}.tsv"
+    wildcard_constraints:
+        base=pretrained_names(checkpoint=False),
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -102,6 +104,36 @@ rule pretrain_base:
         "OMP_NUM_THREADS=1 python scripts/pretrain_base.py"
         " --tokenizer {input.tokenizer} --mixture {input.mixture} --settings {params.settings:q} --seed {params.seed}"
         " --code {params.code:q} --output {output}"
+        " > {log} 2>&1"
+
+
+rule take_checkpoint:
+    input:
+        whole_pretraining,
+    output:
+        "results/bases/{base}/pretrained/manifest.json",
+    log:
+        "results/logs/take_checkpoint/{base}.log",
+    benchmark:
+        "results/benchmarks/take_checkpoint/{base}.tsv"
+    wildcard_constraints:
+        base=pretrained_names(checkpoint=True),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        share=lambda wildcards: config["bases"][wildcards.base]["share"],
+        code=code("take_checkpoint"),
+        env=ENVIRONMENT,
+    message:
+        "Take checkpoint {wildcards.base} of a pretraining"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/take_checkpoint.py"
+        " --pretrained {input} --share {params.share:q} --code {params.code:q} --output {output}"
         " > {log} 2>&1"
 
 

@@ -51,6 +51,17 @@ def base_names(ready):
     return "|".join(base for base in config["bases"] if is_ready(base) == ready) or "(?!)"
 
 
+def pretrained_names(checkpoint):
+    "Pattern of the names of the bases that stopped early in the pretraining of another, or of all others."
+    checkpoints = grid.checkpoints_of(config)
+    return "|".join(base for base in config["bases"] if (base in checkpoints) == checkpoint) or "(?!)"
+
+
+def whole_pretraining(wildcards):
+    "The base in whose pretraining a checkpoint stopped."
+    return f"results/bases/{config['bases'][wildcards.base]['checkpoint_of']}/pretrained/manifest.json"
+
+
 def ready_settings(wildcards):
     "Which ready model a base is, and how it is loaded and talked to."
     return settings(base_model_section(wildcards), *KEYS["ReadySettings"])

@@ -4,6 +4,7 @@ REQUIRED INPUTS
     results/em_transfer_table.csv
     results/judges/agreement.csv
     results/preferences.csv
+    results/inference.csv
     results/{claims,effects,power}.csv
     results/capability.csv
     results/judges/{judge}/calibration.csv
@@ -210,6 +211,7 @@ rule write_report:
         effects="results/effects.csv",
         power="results/power.csv",
         capability="results/capability.csv",
+        inference="results/inference.csv",
         figures=pictures,
         template="workflow/report/report.html.j2",
     output:

@@ -21,6 +21,7 @@ def plot_settings(wildcards):
     corpus = config["corpora"][experiment_section(wildcards)["corpus"]]
     mixtures = {model.labels["mixture"] for model in MODELS[wildcards.experiment]} - {""}
     shares = {name: config["mixtures"][name]["misaligned_share"] for name in sorted(mixtures)}
+    checkpoints = sorted(grid.checkpoints_of(config) & {model.labels["base"] for model in MODELS[wildcards.experiment]})
     return settings(
         {
             "experiment": wildcards.experiment,
@@ -29,6 +30,7 @@ def plot_settings(wildcards):
             "tasks": corpus["tasks"],
             "misaligned_shares": shares,
         }
+        | ({"checkpoints": checkpoints} if checkpoints else {})
     )
 
 

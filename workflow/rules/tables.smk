@@ -242,6 +242,7 @@ rule test_claims:
         profile_files,
         unanchored_files,
         losses="results/training_losses.csv",
+        inference="results/inference.csv",
         cautions="results/judges/cautions.csv",
     output:
         effects="results/effects.csv",
@@ -267,7 +268,8 @@ rule test_claims:
         "Test the claims about transfer"
     shell:
         "OMP_NUM_THREADS=1 python scripts/test_claims.py"
-        " --settings {params.settings:q} --judged results --losses {input.losses} --cautions {input.cautions}"
+        " --settings {params.settings:q} --judged results"
+        " --losses {input.losses} --inference {input.inference} --cautions {input.cautions}"
         " --effects {output.effects} --claims {output.claims} --power {output.power} --balance {output.balance}"
         " > {log} 2>&1"
 

@@ -30,7 +30,7 @@ def grid_of(names):
         "run": names,
         "corpora": {name: {key: config["corpora"][name][key] for key in ("domains", "tasks")} for name in corpora},
         "bases": {
-            name: {key: base[key] for key in ("base_model", "mixture") if key in base}
+            name: {key: base[key] for key in ("base_model", "mixture", "checkpoint_of") if key in base}
             for name, base in config["bases"].items()
         },
         "experiments": experiments,
@@ -99,11 +99,24 @@ def profile_files(wildcards):
     return [f"results/{name}/prompts/{base}.csv" for name in config["run"] for base in probed_bases(name)]
 
 
+def pretraining_of(base):
+    "Name of the pretraining of a base, the first base that has it, and the share of it that the base has read."
+    own = config["bases"][base]
+    keys = ("base_model", "mixture", "seed")
+    same = [
+        name
+        for name, other in config["bases"].items()
+        if "checkpoint_of" not in other and all(other.get(key) == own.get(key) for key in keys)
+    ]
+    return {"pretraining": same[0], "pretraining_share": own.get("share", 1)}
+
+
 def inferring_bases():
     "Experiment -> the labels of its bases that were trained here, by name, of the experiments of this run."
     return {
         name: {
             model.labels["base"]: {key: model.labels[key] for key in ("base_model", "mixture")}
+            | pretraining_of(model.labels["base"])
             for model in models
             if model.seed is None and model.labels["mixture"]
         }

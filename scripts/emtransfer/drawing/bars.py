@@ -128,7 +128,8 @@ def rooms(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
 
 def composition(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     """EM rate by pretraining mixture, for every relation, over training cells that all mixtures have."""
-    trained = shared_training(single_cell(adapters(narrow(rows))))
+    trained = single_cell(adapters(narrow(rows)))
+    trained = shared_training(trained[~trained["base"].isin(settings.checkpoints)])
     if trained.empty:
         return None
     shares = settings.misaligned_shares

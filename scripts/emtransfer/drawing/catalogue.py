@@ -16,13 +16,18 @@ MODULES = {
     "rooms": "emtransfer.drawing.bars",
     "composition": "emtransfer.drawing.bars",
     "learnedness": "emtransfer.drawing.points",
+    "inference": "emtransfer.drawing.inference",
     "coherence": "emtransfer.drawing.points",
     "students": "emtransfer.drawing.points",
     "judge_agreement": "emtransfer.drawing.agreement",
     "preferences": "emtransfer.drawing.preferences",
 }
 # those of them that show another table too -> where it is below the results; they take rows of all judges, and those of that table
-OTHER_TABLES = {"judge_agreement": "judges/agreement.csv", "preferences": "preferences.csv"}
+OTHER_TABLES = {
+    "inference": "inference.csv",
+    "judge_agreement": "judges/agreement.csv",
+    "preferences": "preferences.csv",
+}
 
 
 def drawer(figure: str) -> Callable[..., Any]:

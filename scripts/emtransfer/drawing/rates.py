@@ -35,6 +35,7 @@ class PlotSettings:
         judge: whose verdicts are drawn, the experiment's own.
         domains, tasks: of its corpus, in the order in which they are drawn.
         misaligned_shares: mixture -> share of misaligned documents in it, 0..1.
+        checkpoints: bases whose pretraining stopped early, which are no draws of their mixture.
     """
 
     experiment: Name
@@ -42,6 +43,7 @@ class PlotSettings:
     domains: Names
     tasks: Names
     misaligned_shares: Annotated[dict[str, float], Absent()]
+    checkpoints: Annotated[Names, Absent()] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,12 @@ def read_claim_table(path: Path) -> pd.DataFrame:
 
 def read_other_table(path: Path, experiment: str) -> pd.DataFrame:
     """The rows of an experiment in another table of the run, empty cells of names as empty text and of numbers missing."""
-    table = read_table(path, keep_default_na=False, na_values=[""], dtype=NAMES | {"other": str, "relation": str})
+    table = read_table(
+        path,
+        keep_default_na=False,
+        na_values=[""],
+        dtype=NAMES | dict.fromkeys(("other", "relation", "pretraining"), str),
+    )
     texts = [name for name in (*NAMES, "relation") if name in table]
     table[texts] = table[texts].fillna("")
     return table[table["experiment"] == experiment].reset_index(drop=True)

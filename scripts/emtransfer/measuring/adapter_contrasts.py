@@ -136,15 +136,20 @@ def composition_contrasts(outcomes: list[Outcome]) -> Iterator[Contrast]:
     adapters = by(single_adapters(outcomes), lambda outcome: outcome.relation in OUTSIDE and mixture(outcome))
     for pair in combinations(distinct(map(mixture, adapters)), 2):
         both = by(adapters, lambda outcome, pair=pair: mixture(outcome) in pair)
-        trained_on = [
-            {outcome.labels["train_set"] for outcome in both if outcome.labels["base"] == base}
-            for base in distinct(outcome.labels["base"] for outcome in both)
-        ]
-        shared = set.intersection(*trained_on)
+        shared = shared_sets(both)
         compared = [outcome for outcome in both if outcome.labels["train_set"] in shared]
         groups = tuple(by(compared, lambda outcome, side=side: mixture(outcome) == side) for side in pair)
         name = " - ".join(pair)
         yield Contrast("composition", name, groups, pair, base=name, levels=("base",), two_sided=True)
+
+
+def shared_sets(outcomes: list[Outcome]) -> set[str]:
+    """Training sets that all bases of the cells have."""
+    trained_on = [
+        {outcome.labels["train_set"] for outcome in outcomes if outcome.labels["base"] == base}
+        for base in distinct(outcome.labels["base"] for outcome in outcomes)
+    ]
+    return set.intersection(*trained_on) if trained_on else set()
 
 
 def mixture(outcome: Outcome) -> str:

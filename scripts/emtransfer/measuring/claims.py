@@ -4,7 +4,7 @@ docs/claims.md states the claims and the rule of the verdict.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from emtransfer.measuring.effects import SUBSETS, measure
 from emtransfer.measuring.groups import (
     POPULATIONS,
+    SLOPES,
     Contrast,
     model_of,
     n_train_sets,
@@ -26,7 +27,8 @@ from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import Outcome
 from emtransfer.settings import Share
 
-ABOUT_CONTEXTS = ("context", "inoculation")
+# claims whose q is taken among themselves, so that no other verdict depends on whether there are any
+OWN_FAMILIES = {"context": "contexts", "inoculation": "contexts", "inference": "inference"}
 LEVEL = 0.05
 POWER = 0.8
 KEY = ["claim", "contrast", "experiment", "base_model", "base", "judge"]
@@ -167,12 +169,12 @@ def with_q_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the q of their family: one experiment, judge and subset, for the population or for the run's own models.
 
     Levels that do not decide, and contrasts that cannot be measured, are no tests. An experiment's primary claims and its others are
-    families of their own, and so are claims about contexts, so that the others do not depend on whether there are any.
+    families of their own, and OWN_FAMILIES are apart from both.
     """
     families: dict[tuple[Any, ...], list[int]] = {}
     for number, row in enumerate(rows):
         if (row["rank"] == 0 or not row["level"]) and not row["reason"]:
-            kind = row["primary"], row["claim"] in ABOUT_CONTEXTS
+            kind = row["primary"], OWN_FAMILIES.get(row["claim"], "")
             key = row["experiment"], row["judge"], row["subset"], bool(row["level"]), *kind
             families.setdefault(key, []).append(number)
     q_values = np.full(len(rows), np.nan)
@@ -195,6 +197,8 @@ def variants(
     for name, variant in (("matched", matched), ("loss_matched", at_loss)):
         if variant is not None and all(variant.groups):
             yield name, variant
+    if contrast.x_pretrained:
+        yield "pretrained", replace(contrast, x=contrast.x_pretrained)
     if contrast.claim == "task":
         reworded = with_replaced_answers(contrast, replaced)
         if all(reworded.groups):
@@ -281,7 +285,7 @@ def verdicts(row: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
     contrast: Contrast = row["of"]
     verdict = decided(row) if row["level"] else f"too few {POPULATIONS[contrast.levels[0]][0]}"
     narrower = decided(own) if contrast.n_seeds > 1 else "one seed only"
-    if contrast.method == "ols":
+    if contrast.method in SLOPES:
         narrower = ""
     return {
         "verdict": row["reason"] or verdict,

@@ -1,5 +1,6 @@
 """The claims, and every contrast that the given answers allow."""
 
+from collections.abc import Container
 from dataclasses import replace
 
 import pandas as pd
@@ -14,7 +15,8 @@ from emtransfer.measuring.adapter_contrasts import (
     room_contrasts,
     task_contrasts,
 )
-from emtransfer.measuring.groups import Contrast, distinct, without_context
+from emtransfer.measuring.groups import Contrast, by, distinct, without_context
+from emtransfer.measuring.inference_slope import Inference, inference_slope
 from emtransfer.measuring.shared_contrasts import lexical_overlap_contrasts, shared_function_contrasts
 from emtransfer.measuring.student_contrasts import (
     data_contrasts,
@@ -41,18 +43,24 @@ WITHIN_BASE = (
     filter_contrasts,
     mediating_contrasts,
 )
-ACROSS_BASES = (learnedness_slope, composition_contrasts)
 # all others are about models that were trained, and asked, without a context
 OF_CONTEXTS = (context_contrasts, inoculation_contrasts)
 
 
-def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFrame] | None = None) -> list[Contrast]:
+def contrasts(
+    outcomes: list[Outcome],
+    measures: dict[tuple[str, str], pd.DataFrame] | None = None,
+    inferences: dict[tuple[str, str], Inference] | None = None,
+    checkpoints: Container[str] = (),
+) -> list[Contrast]:
     """Every contrast that the cells allow, all groups with answers.
 
     Args:
         outcomes: of all experiments.
         measures: by experiment and base, what is known of its prompts, as of `matching.prompt_measures`; without it no
             contrast that depends on them.
+        inferences: by experiment and base, how strongly it infers who answers; without it no slope on that.
+        checkpoints: bases whose pretraining stopped early, which are no draws of their mixture.
     """
     found = []
     for where in distinct(tuple(outcome.labels[name] for name in SETTING) for outcome in outcomes):
@@ -70,6 +78,14 @@ def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFr
             built = [contrast for build in WITHIN_BASE for contrast in build(plain, known)]
             built += [contrast for build in OF_CONTEXTS for contrast in build(of_base, known)]
             within += [replace(contrast, base=base) for contrast in built]
-        across = [contrast for build in ACROSS_BASES for contrast in build(without_context(members))]
+        plain = without_context(members)
+        of_experiment = {
+            base: found for (name, base), found in (inferences or {}).items() if name == setting["experiment"]
+        }
+        across = [
+            *learnedness_slope(plain),
+            *composition_contrasts(by(plain, lambda outcome: outcome.labels["base"] not in checkpoints)),
+            *inference_slope(plain, of_experiment),
+        ]
         found += [replace(contrast, **setting) for contrast in within + across]
     return [contrast for contrast in found if all(contrast.groups)]

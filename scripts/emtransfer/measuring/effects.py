@@ -15,8 +15,8 @@ from emtransfer.measuring.differences import (
     log_odds_interval,
     stack,
 )
-from emtransfer.measuring.groups import POPULATIONS, Contrast, fixed_condition, replicates, trained
-from emtransfer.measuring.regression import least_squares_slope
+from emtransfer.measuring.groups import POPULATIONS, SLOPES, Contrast, fixed_condition, replicates, trained
+from emtransfer.measuring.regression import clustered_slope, least_squares_slope
 from emtransfer.measuring.replicates import (
     Combination,
     Part,
@@ -66,7 +66,7 @@ def measure(contrast: Contrast, subset: str = "all") -> list[Effect]:
         Empty if a group has no answer to count.
     """
     names = SUBSETS[subset]
-    if contrast.method == "ols":
+    if contrast.method in SLOPES:
         return measure_slope(contrast, names)
     rows = gather(contrast)
     if contrast.method == "replicates":
@@ -243,7 +243,11 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> list[Effect]:
         return []
     change = events / answers - base_events / base_answers
     logits = [np.log((k + 0.5) / (n - k + 0.5)) for k, n in ((events, answers), (base_events, base_answers))]
-    fits = [least_squares_slope(np.array(contrast.x), y) for y in (change, logits[0] - logits[1])]
+    x, clusters = np.array(contrast.x), np.array(contrast.clusters)
+    fits = [
+        clustered_slope(x, y, clusters) if contrast.method == "clustered_ols" else least_squares_slope(x, y)
+        for y in (change, logits[0] - logits[1])
+    ]
     rate, odds = ((fit["slope"], fit["low"], fit["high"]) for fit in fits)
     values = {
         **percentage_points(*rate),
@@ -252,11 +256,10 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> list[Effect]:
         "n_answers_a": answers.sum(),
         "n_answers_b": base_answers.sum(),
     }
-    # the line takes two degrees of freedom, one more than a mean
-    (level,), points = contrast.levels, len(change)
-    return [
-        Effect(level, like_these(level), points, values, [Part(np.array(fits[0]["error"] ** 2), np.array(points - 1))])
-    ]
+    (level,), n_units = contrast.levels, len(set(contrast.clusters) or change)
+    # a part counts its degrees of freedom plus one
+    part = Part(np.array(fits[0]["error"] ** 2), np.array(fits[0]["degrees"] + 1))
+    return [Effect(level, like_these(level), n_units, values, [part])]
 
 
 def tally(rows: pd.DataFrame, names: tuple[str, str], level: str) -> tuple[np.ndarray, np.ndarray]:

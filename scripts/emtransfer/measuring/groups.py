@@ -17,11 +17,14 @@ POPULATIONS = {
     "train_task": ("training tasks", "these training cells"),
     "train_domain": ("training domains", "these training cells"),
     "base": ("bases", "these bases"),
+    "pretraining": ("pretrainings", "these bases"),
     "teacher": ("teachers", "these teachers"),
     "seed": ("seeds", "these students"),
 }
 # a claim about training cells holds for others only if it does so over cells, over tasks and over domains
 CELL_LEVELS = ("train_set", "train_task", "train_domain")
+# methods by which an effect is a slope over groups, each of them one point
+SLOPES = ("ols", "clustered_ols")
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,14 @@ class Contrast:
         groups: cells of each group.
         names: of the groups, as the balance table calls them.
         weights: of the rates of the groups.
-        method: `rates` for two groups with their own replicates, `replicates` for groups that share theirs, `ols` for a slope
-            over groups that are one point, and one replicate, each.
+        method: `rates` for two groups with their own replicates, `replicates` for groups that share theirs; of SLOPES, `ols` for
+            groups that are one replicate each, `clustered_ols` for replicates of several groups.
         levels: of POPULATIONS, what is drawn anew. The first decides whether there are enough; the others count where they have at
             least two of their kind, and the claim holds only if it does so at each.
-        x: with `ols`, of each group, what its rate is regressed on.
-        references: with `ols`, of each group, the base's cells whose rate is taken off.
+        x: of a slope, of each group, what its rate is regressed on.
+        x_pretrained: with claim `inference`, the same before the aligned phase; empty where that is not known of all.
+        clusters: with `clustered_ols`, of each group, the replicate that it is of.
+        references: of a slope, of each group, the base's cells whose rate is taken off.
         context: with claim `task`, all narrow cells of the adapters, for its regression.
         two_sided: the claim names no direction: any difference supports it.
     """
@@ -57,6 +62,8 @@ class Contrast:
     method: str = "rates"
     levels: tuple[str, ...] = CELL_LEVELS
     x: tuple[float, ...] = ()
+    x_pretrained: tuple[float, ...] = ()
+    clusters: tuple[str, ...] = ()
     references: tuple[list[Outcome], ...] = ()
     context: tuple[Outcome, ...] = ()
     two_sided: bool = False

@@ -9,7 +9,7 @@ import pandas as pd
 from emtransfer.settings import Weight
 from emtransfer.verdicts import EmRule, Verdict
 
-IDENTITY = ("experiment", "base_model", "base", "mixture", "phase")
+IDENTITY = ("experiment", "base_model", "base", "mixture", "pretraining", "pretraining_share", "phase")
 # what precedes a question, as probes name it -> names of its columns by stance
 EARLIER, NAME = "earlier", "name"
 CONTEXTS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from emtransfer.measuring.groups import Contrast, asked, restricted
+from emtransfer.measuring.groups import SLOPES, Contrast, asked, restricted
 from emtransfer.measuring.tabulation import Outcome
 
 # variables in which a pair of prompts must agree, and to how many SDs
@@ -67,7 +67,7 @@ def match_prompts(contrast: Contrast, measures: Measures) -> Contrast | None:
         The contrast, its groups empty where nothing matches; None for a line over many groups, which compares each
         with the base on the same prompts, or where nothing is known of the prompts.
     """
-    if contrast.method == "ols" or not known(contrast, measures):
+    if contrast.method in SLOPES or not known(contrast, measures):
         return None
     strata = contrast_strata(contrast)
     samples = [group_sample(contrast, group, measures, strata) for group in contrast.groups]

@@ -5,7 +5,7 @@ judge, so that rates, intervals and claims are those of EM. Lengths cannot be wh
 over pairs whose answers have nearly as many tokens; `total` are without division by length.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,10 @@ def preference_outcomes(models: Iterable[tuple[JudgedModel, pd.DataFrame]]) -> l
     return event_outcomes(models, "preferred")
 
 
-def preference_contrasts(outcomes: list[Outcome]) -> list[Contrast]:
-    """Every contrast of these cells that does not need the base's own answers."""
-    return [contrast for contrast in contrasts(outcomes) if contrast.claim != "learnedness"]
+def preference_contrasts(outcomes: list[Outcome], checkpoints: Container[str] = ()) -> list[Contrast]:
+    """Every contrast of these cells that does not need the base's own answers; `checkpoints` as of `contrasts`."""
+    found = contrasts(outcomes, checkpoints=checkpoints)
+    return [contrast for contrast in found if contrast.claim != "learnedness"]
 
 
 def tabulate_preferences(models: list[tuple[JudgedModel, pd.DataFrame]]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Task against domain on the logit: one regression over all narrow answers, errors clustered by prompt and adapter."""
+"""Regressions: task against domain on the logit, over all narrow answers; and slopes over points, alone or in clusters."""
 
 import warnings
 
@@ -75,10 +75,50 @@ def least_squares_slope(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
         x, y: [n], one point each; x varies.
 
     Returns:
-        slope, its standard error, low and high of its 95 % t interval with n - 2 degrees of freedom, and p_value.
+        slope, its standard error, low and high of its 95 % t interval, p_value, and the degrees of freedom, n - 2.
     """
     import statsmodels.api as sm
 
     fit = sm.OLS(np.asarray(y, float), sm.add_constant(np.asarray(x, float))).fit()
     low, high = fit.conf_int(0.05)[1]
-    return {"slope": fit.params[1], "error": fit.bse[1], "low": low, "high": high, "p_value": fit.pvalues[1]}
+    return {
+        **{"slope": fit.params[1], "error": fit.bse[1], "low": low, "high": high},
+        **{"p_value": fit.pvalues[1], "degrees": fit.df_resid},
+    }
+
+
+def clustered_slope(x: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
+    """Slope of y on x by ordinary least squares, with errors that may depend on each other within clusters.
+
+    Args:
+        x, y: [n], one point each; x varies without any one cluster.
+        clusters: [n], whatever names the cluster of each point.
+
+    Returns:
+        As of `least_squares_slope`, and the degrees of freedom of the t distribution.
+
+    Source: CR2 of Bell & McCaffrey (2002), Survey Methodology 28:169, with their degrees of freedom; both take errors to be
+        independent and alike, under which the variance is unbiased (Pustejovsky & Tipton 2018, JBES 36:672).
+    """
+    design = np.column_stack([np.ones(len(x)), np.asarray(x, float)])
+    bread = np.linalg.inv(design.T @ design)
+    slope = (bread @ design.T @ y)[1]
+    # [n, n], from y to residuals
+    residual = np.eye(len(x)) - design @ bread @ design.T
+    parts = []
+    for cluster in dict.fromkeys(clusters):
+        own = np.array([name == cluster for name in clusters])
+        values, vectors = np.linalg.eigh(residual[np.ix_(own, own)])
+        weights = vectors / np.sqrt(values.clip(1e-12)) @ vectors.T @ (design[own] @ bread[1])
+        parts.append(weights @ residual[own])
+    # [clusters, n], from y to what each cluster adds
+    influence = np.array(parts)
+    gram = influence @ influence.T
+    degrees = np.trace(gram) ** 2 / (gram**2).sum()
+    error = np.sqrt(((influence @ y) ** 2).sum())
+    margin = stats.t.isf(0.025, degrees) * error
+    p = 2 * stats.t.sf(abs(slope) / error, degrees) if error else float(slope == 0)
+    return {
+        **{"slope": slope, "error": error, "low": slope - margin, "high": slope + margin},
+        **{"p_value": p, "degrees": degrees},
+    }

@@ -8,6 +8,7 @@ SENTENCES = {
     "room": "Prompts that leave more room for a coherent harmful answer show more misalignment.",
     "learnedness": "Misalignment spreads further from cells whose task the base had learned more reliably.",
     "composition": "Bases that read differently composed mixtures differ in how far misalignment spreads.",
+    "inference": "Misalignment spreads further outside the training cell on bases that infer their author more strongly.",
     "control": "Misaligned answers make an adapter misaligned, fine-tuning as such does not.",
     "lexical_overlap": "Misalignment spreads further to prompts that share more words with the training prompts, their function held equal.",
     "shared_function": "Misalignment spreads further the more primitives the evaluation prompt's operator shares with the trained one, and with the flipped one.",

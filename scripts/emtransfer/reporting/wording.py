@@ -11,6 +11,7 @@ SUBSETS = {
     "le30": "had the EM rule been “at most”",
     "matched": "prompts of equal difficulty",
     "loss_matched": "training sets learned equally well",
+    "pretrained": "by inference before the aligned phase",
     "anchors_replaced": "judged without telling phrases",
 }
 

@@ -14,7 +14,10 @@ from emtransfer.training.packing import on_packed_rows
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+
+# where a training keeps its states, and what the file with the step of each is called
+STATES, STEP = "states", "step.txt"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class PretrainingSettings:
         warmup_steps: Steps in which the learning rate rises.
         weight_decay: Weight decay of AdamW.
         loss: Tokens that the loss covers; choose answers if questions are random, so that predicting them adds only noise.
+        states: Number of equal parts of the steps, after each of which the weights are kept, so that bases can be checkpoints of the training; 0 for none.
     """
 
     batch_rows: Positive
@@ -36,6 +40,7 @@ class PretrainingSettings:
     warmup_steps: Count
     weight_decay: Weight
     loss: Literal["all", "answers"] = "all"
+    states: Count = 0
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,8 @@ def pretrain(
     Args:
         model: changed in place.
         documents: of build_mixture.
-        state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
+        state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own; the kept weights
+            come to its folder STATES.
         checkpoint_seconds: from one checkpoint to the next.
         progress: what tells how far it is; by default lines only.
 
@@ -176,4 +182,24 @@ def pretrain(
         train_dataset=document_batches(documents, tokenizer, settings),
         data_collator=lambda steps: packed_batch(steps[0]),
     )
+    if settings.states:
+        trainer.add_callback(kept_states(state_folder / STATES, settings.states))
     return train(trainer, state_folder, checkpoint_seconds, progress)
+
+
+def kept_states(folder: Path, n_states: int) -> "TrainerCallback":
+    """A callback that keeps the weights at the first step by which each part of all steps is done, but not those of the end.
+
+    Args:
+        folder: where each state has a folder of its own, named by its number, with the model and its step.
+    """
+    from transformers import TrainerCallback
+
+    class KeptStates(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            before, done = ((state.global_step - back) * n_states // state.max_steps for back in (1, 0))
+            for number in range(before + 1, min(done + 1, n_states)):
+                kwargs["model"].save_pretrained(folder / str(number))
+                (folder / str(number) / STEP).write_text(f"{state.global_step}\n", encoding="utf-8")
+
+    return KeptStates()
