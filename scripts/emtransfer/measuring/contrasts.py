@@ -17,6 +17,8 @@ from emtransfer.measuring.adapter_contrasts import (
 )
 from emtransfer.measuring.groups import Contrast, distinct, without_context
 from emtransfer.measuring.student_contrasts import (
+    channel_contrasts,
+    channel_over_bases,
     data_contrasts,
     filter_contrasts,
     mediating_contrasts,
@@ -37,6 +39,10 @@ SENTENCES = {
     "realignment": "A student that starts misaligned is led back by its teacher.",
     "filter": "How a teacher's answers are filtered changes how misaligned a student becomes.",
     "mediating": "Mediating prompts near the teacher's cells carry more than those far from them.",
+    "channel": (
+        "On-policy distillation transmits less of a teacher's misalignment than off-policy distillation, and its answers alone less"
+        " than either."
+    ),
     "context": "Misalignment learned under a system prompt shows more under it than without it.",
     "inoculation": "A system prompt in training that is left out at evaluation changes how misaligned an adapter becomes.",
 }
@@ -55,8 +61,9 @@ WITHIN_BASE = (
     realignment_contrasts,
     filter_contrasts,
     mediating_contrasts,
+    channel_contrasts,
 )
-ACROSS_BASES = (learnedness_slope, composition_contrasts)
+ACROSS_BASES = (learnedness_slope, composition_contrasts, channel_over_bases)
 # all others are about models that were trained, and asked, without a context
 OF_CONTEXTS = (context_contrasts, inoculation_contrasts)
 
