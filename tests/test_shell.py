@@ -171,6 +171,7 @@ OF_MODELS = {
     "replace_anchors",
     "tabulate_transfer",
     "tabulate_training",
+    "tabulate_rollouts",
     "tabulate_inference",
     "tabulate_preferences",
     "tabulate_capability",

@@ -163,6 +163,25 @@ class Model:
     train_cells: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class RolloutSet:
+    """The kept answers of a teacher of one seed.
+
+    Attributes:
+        path: below `results/{experiment}`, without a suffix.
+        base_model, base, teacher, mediating, filter: names in the config.
+        seed: of the teacher.
+    """
+
+    path: str
+    base_model: str
+    base: str
+    teacher: str
+    mediating: str
+    filter: str
+    seed: int
+
+
 def identity(experiment: str, judge: str, model: Model) -> dict[str, str]:
     """MODEL_LABELS of a model, with their values."""
     return {"experiment": experiment} | model.labels | {"judge": judge}
@@ -292,6 +311,20 @@ def data_source(experiment: dict[str, Any], data: str) -> tuple[str, str]:
         return data, ""
     section = read_settings(DataSet, experiment["data_sets"][data])
     return section.prompts_of, section.answers
+
+
+def rollout_sets(experiment: dict[str, Any], models: Iterable[Model]) -> list[RolloutSet]:
+    """The sets of kept answers that the students among the models learn from or take their prompts from, each once, in their order."""
+    found: dict[str, RolloutSet] = {}
+    for model in models:
+        if model.labels["condition"] == "student" and model.seed is not None:
+            # of an on-policy student the labels do not name the data
+            _, base, _, _, mediating, kept_by, data, *_ = model.path.split("/")
+            teacher, _ = data_source(experiment, data)
+            path = f"rollouts/{base}/{teacher}/{mediating}/{kept_by}/seed{model.seed}"
+            names = (model.labels["base_model"], base, teacher, mediating, kept_by)
+            found[path] = RolloutSet(path, *names, model.seed)
+    return list(found.values())
 
 
 def labels(config: dict[str, Any], base: str, trained_on: tuple[str, ...] = (), **own: str) -> dict[str, str]:

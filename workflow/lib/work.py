@@ -218,6 +218,8 @@ def student_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]
         if kept and experiment.get("questions"):
             # nor near a question of its file
             yield Work("build_question_set", name, 0, n_prompts, question, "embed")
+        # by the base and by the teacher
+        yield Work("measure_rollouts", name, len(kept), 2 * len(kept) * n_prompts, tokens, "read", base_model)
         if answered:
             yield Work("answer_retained", name, len(answered), len(answered) * n_prompts, question)
         for (channel, given), n_students in distilled.items():
@@ -330,6 +332,8 @@ def table_work(config: dict, models: dict[str, list[Model]], before: list[Work])
     yield Work("compare_judges", "", 1, n_answers, 0)
     yield Work("tabulate_transfer", "", 1, n_answers, 0)
     yield Work("tabulate_training", "", 1, sum(map(len, models.values())), 0)
+    n_kept = sum(entry.n_jobs for entry in before if entry.stage == "measure_rollouts")
+    yield Work("tabulate_rollouts", "", 1, n_kept, 0)
     n_probed = sum(entry.items for entry in before if entry.stage == "probe_inference" and entry.does == "sample")
     yield Work("tabulate_inference", "", 1, n_probed, 0)
     corpora = {name: config["corpora"][config["experiments"][name]["corpus"]] for name in models}
