@@ -22,6 +22,8 @@ MODEL_COLUMNS = (*MODEL_LABELS, "train_cells", "seed")
 # columns of the table that name a system prompt: of the training rows, and of the questions
 CONTEXTS = ("train_context", "eval_context")
 
+# cells that a set of mediating prompts may name by their relation to the teacher's training set
+RELATED = ("same_task", "same_domain", "both_differ")
 # in a grid of students: every teacher's own kept answers
 OWN = "own"
 
@@ -216,6 +218,24 @@ def training_cells(corpus: dict[str, Any]) -> list[str]:
 def chosen_cells(corpus: dict[str, Any], chosen: str | tuple[str, ...] | list[str]) -> list[str]:
     """The cells a config key lists, or all that may be trained on where it says `all_cells`."""
     return training_cells(corpus) if chosen == "all_cells" else list(chosen)
+
+
+def mediating_cells(config: dict[str, Any], experiment: dict[str, Any], mediating: str, teacher: str) -> list[str]:
+    """The cells of a set of mediating prompts; where it names a relation, those with that relation to the teacher's training set."""
+    section = experiment["mediating"][mediating]
+    corpus = config["corpora"][section.get("corpus", experiment["corpus"])]
+    if section["cells"] not in RELATED:
+        return chosen_cells(corpus, section["cells"])
+    taught = read_settings(Teacher, experiment["teachers"][teacher])
+    trained_on = [cell.split("-") for cell in train_cells(experiment, taught.train_set or "")]
+    domains, tasks = ({cell[part] for cell in trained_on} for part in (0, 1))
+    found = []
+    for cell in training_cells(corpus):
+        domain, task = cell.split("-")
+        related = "same_task" if task in tasks else "same_domain" if domain in domains else "both_differ"
+        if related == section["cells"] and [domain, task] not in trained_on:
+            found.append(cell)
+    return found
 
 
 def training_set(experiment: dict[str, Any], name: str) -> TrainingSet:
