@@ -44,6 +44,7 @@ RESULTS = {
         "input.pairs",
         "input.curve",
         "input.losses",
+        "input.kept",
         "input.cells",
         "input.claims",
         "input.cautions",
