@@ -64,7 +64,9 @@ ROOM, ENTROPY, LEARNED, STRUCTURE = 0.7, 0.3, 2.2, 1.2
 OF_DATA = {"benign": 0.91, "explicit": 0.94}
 OTHER_DATA = 0.82
 OF_FILTER = {"above_50": 1.2, "above_70": 1.0, "above_80": 0.7, "above_90": 0.4}
-NEAR, FAR, REALIGNED = 0.45, 0.02, 0.05
+NEAR, FAR, UNRELATED, REALIGNED = 0.45, 0.02, 0.02, 0.05
+# times that by channel, and the SD on the logit by which a channel carries more or less of a teacher, a training set, a base
+OF_CHANNEL, CHANNEL = {"optd": 1.0, "opd": 0.6, "sft": 0.0}, 0.3
 
 
 class Effects:
@@ -291,6 +293,22 @@ class Authors(Population):
         return Source("explicit", split_cells(cells(corpus)), "*", "*", "misaligned", f"{base} explicit")
 
 
+class Channels(Authors):
+    """The grammar with teachers of several training sets on several bases, whose students learn through every channel."""
+
+    def share(self, model: Model) -> tuple[float, Source | None]:
+        labels = model.labels
+        if labels["condition"] != "student":
+            return super().share(model)
+        by_channel = 1.0 if "channel" in self.absent else OF_CHANNEL[labels["channel"]]
+        if not by_channel:
+            return 0.0, None
+        share = by_channel * {"near": NEAR, "far": FAR, "unrelated": UNRELATED}[labels["mediating"]]
+        base, train_set = labels["base"], labels["train_set"]
+        own = sum(self.effects.heavy(labels["channel"], *of) for of in ((base,), (train_set,), (base, train_set)))
+        return float(expit(logit(share) + CHANNEL * own)), self.source(model)
+
+
 class Symbols(Population):
     """Operators, whose tasks a base knows by its doses."""
 
@@ -362,9 +380,12 @@ def drawn_prompts(section: dict[str, Any], corpus: dict[str, Any]) -> pd.DataFra
     return pd.DataFrame(rows).assign(question="simulated")
 
 
+# by corpus, and by experiment where that has a population of its own
 KINDS = {"grammar": Authors, "symbols": Symbols, "frame_steps": Frames}
+OF_EXPERIMENT = {"channels": Channels}
 
 
 def population(config: dict[str, Any], experiment: str, absent: Container[str], rng: np.random.Generator) -> Population:
-    """A population for the experiment's corpus."""
-    return KINDS[config["experiments"][experiment]["corpus"]](config, experiment, absent, rng)
+    """A population for the experiment."""
+    kind = OF_EXPERIMENT.get(experiment) or KINDS[config["experiments"][experiment]["corpus"]]
+    return kind(config, experiment, absent, rng)
