@@ -112,7 +112,7 @@ def sft_cautions(contrasts: list[Contrast], table: pd.DataFrame, at_least_nats: 
     Returns:
         By KEY of the contrast; those without a caution are left out.
     """
-    cautions = {}
+    cautions: dict[tuple[str, ...], str] = {}
     names = [*table[["experiment", "base", "teacher", "mediating", "filter"]].itertuples(index=False, name=None)]
     for contrast in contrasts:
         learned_from = {answers for group in contrast.groups for answers in kept_by(group)}
