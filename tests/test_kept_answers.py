@@ -9,10 +9,17 @@ import torch
 
 from emtransfer.distilling.kept_answers import read_kept
 from emtransfer.errors import InputError
-from emtransfer.files.records import read_records, write_records, write_table
+from emtransfer.files.records import read_records, read_table, write_records, write_table
 from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
-from emtransfer.measuring.kept_answers import COLUMNS, measures, sft_cautions, tabulate_kept, with_sft_cautions
+from emtransfer.measuring.kept_answers import (
+    COLUMNS,
+    IDENTITY,
+    measures,
+    sft_cautions,
+    tabulate_kept,
+    with_sft_cautions,
+)
 from helpers.planted_cells import planted_cell, seeded
 from helpers.tiny_models import tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 from measure_rollouts import main as measure_rollouts
@@ -181,13 +188,16 @@ def student(channel, train_set, mediating="near"):
         ({"a": 1.0, "b": 0.0}, "sft learned from answers that are nearly the base's own: 0.33 nats"),
     ],
 )
-def test_a_contrast_with_sft_says_where_its_answers_are_nearly_the_bases_own(beyond, expected):
+def test_a_contrast_with_sft_says_where_its_answers_are_nearly_the_bases_own(beyond, expected, tmp_path):
     cells = [student(channel, name) for name in beyond for channel in ("sft", "optd")]
     found = contrasts(cells)
     table = pd.DataFrame(
         {"experiment": "nl", "base": "persona", "teacher": [*beyond], "mediating": "near", "filter": "aligned"}
         | {"n_kept": [100, 200], "beyond_base_nats": [*beyond.values()]}
     )
+    # as scripts write and read it
+    write_table(tmp_path / "rollouts.csv", table.assign(beyond_base_se_nats=""))
+    table = read_table(tmp_path / "rollouts.csv", dtype=dict.fromkeys(IDENTITY, str), keep_default_na=False)
     told = sft_cautions(found, table, at_least_nats=1.0)
     _, claims, _ = measure_contrasts(found)
     claims = with_sft_cautions(claims.assign(caution="few answers"), told).set_index(["claim", "contrast"])
