@@ -47,6 +47,7 @@ rule all:
         "results/judges/agreement.csv",
         "results/claims.csv",
         "results/training_losses.csv",
+        "results/rollouts.csv",
         "results/inference.csv",
         "results/preferences.csv",
         "results/capability.csv",

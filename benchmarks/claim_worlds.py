@@ -97,6 +97,8 @@ def worlds() -> Iterator[World]:
         yield refusal_world(seeds)
     for name, seeds in product(FACTORIAL, (2, 3, 10)):
         yield factorial_world(name, seeds)
+    for n_sets, n_bases in ((3, 1), (3, 2), (4, 3)):
+        yield channel_world(n_sets, n_bases)
     for families in (4, 8):
         yield overlap_world(families)
     for seeds, sd in product((2, 3, 10), (0.0, 0.6)):
@@ -362,6 +364,31 @@ def factorial_world(name: str, seeds: int) -> World:
         return Counts(events, np.ones(events.shape))
 
     return World(f"factorial, {name}", f"{seeds} seeds", draw, lambda counts: shared(counts, FACTORIAL[name]))
+
+
+def channel_world(n_sets: int, n_bases: int) -> World:
+    """Two channels that differ by training set, by base and by teacher, of all teachers that these give, one student each."""
+    labels = dict(zip(("set", "base"), np.divmod(np.arange(n_sets * n_bases), n_bases), strict=True))
+    labels |= {"teacher": np.arange(n_sets * n_bases)}
+    # of a single base the claim is about its teachers alone, whatever holds for others
+    sds = {"set": 1.0, "base": 0.5 if n_bases > 1 else 0.0, "teacher": 0.5}
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        logits = rng.normal(0, 1, (n, 1, 120, 1)) + rng.normal(0, 1, (n, 1, 1, n_sets))[..., labels["set"]]
+        for name, of in labels.items():
+            logits = logits + rng.normal(0, sds[name], (n, 2, 1, of.max() + 1))[..., of]
+        events = bernoulli(rng, logits - 0.5)
+        return Counts(events, np.ones_like(events))
+
+    def measure(counts: Counts) -> Result:
+        sums = {name: combine_rates(*by_replicate(counts, of), DIFFERENCE) for name, of in labels.items() if of.max()}
+        if n_bases > 1:
+            by_set, by_base = sums["set"], sums["base"]
+            sums["set"] = crossed(by_set, by_base, sums["teacher"])
+            sums["base"] = crossed(by_base, by_set, sums["teacher"])
+        return widest([of_sum(found) for found in sums.values()])
+
+    return World("channel", f"{n_sets} training sets x {n_bases} base{'s' * (n_bases > 1)}", draw, measure)
 
 
 def overlap_world(families: int, prompts: int = 40) -> World:

@@ -1,7 +1,7 @@
 """Judge simulated populations of models with the pipeline's own functions, and count verdicts: is an effect found where it was put, and nowhere else?
 
 Every data set is a folder of judged answers and tables of prompts as a run writes them, of the size of the default
-run or of the controls. The functions of test_claims.py read it, and the verdicts are those of the claims.csv that they give. The
+run, of the controls or of the channels. The functions of test_claims.py read it, and the verdicts are those of the claims.csv that they give. The
 worlds are those of instrument_worlds.py.
 
 Run: PYTHONPATH=scripts:workflow/lib OMP_NUM_THREADS=1 python benchmarks/instrument.py --draws 10 --seed 1 --output results/instrument.csv
@@ -177,6 +177,17 @@ QUESTIONS = [
         (("persona", "optd, narrow, above_70: near - far"),),
         of_these_models=True,
     ),
+    Question(
+        "channel",
+        "channels",
+        "channels",
+        (
+            ("*", "near, aligned: optd - opd-full"),
+            ("*", "near, aligned: optd - sft"),
+            ("persona", "near, aligned: optd - opd-full"),
+            ("persona", "near, aligned: optd - sft"),
+        ),
+    ),
 ]
 # overlay and experiment -> the claims that do not hold, in one world and in the other; all others do
 WORLDS = {
@@ -188,6 +199,7 @@ WORLDS = {
     ("controls", "lexical_overlap_1_epoch"): ((), ("lexical_overlap",)),
     ("controls graded", "graded"): ((), ("shared_function",)),
     ("controls", "factorial"): (("data", "mediating"), ("filter", "realignment", "teacher")),
+    ("channels", "channels"): ((), ("channel",)),
 }
 
 

@@ -72,7 +72,9 @@ JUMP, STOP = 0.4, 0.3
 OF_DATA = {"benign": 0.91, "explicit": 0.94}
 OTHER_DATA = 0.82
 OF_FILTER = {"above_50": 1.2, "above_70": 1.0, "above_80": 0.7, "above_90": 0.4}
-NEAR, FAR, REALIGNED = 0.45, 0.02, 0.05
+NEAR, FAR, UNRELATED, REALIGNED = 0.45, 0.02, 0.02, 0.05
+# times that by channel, and the SD on the logit by which a channel carries more or less of a teacher, a training set, a base
+OF_CHANNEL, CHANNEL = {"optd": 1.0, "opd": 0.6, "sft": 0.0}, 0.3
 
 
 class Effects:
@@ -343,6 +345,22 @@ class Checkpoints(Authors):
         ]
 
 
+class Channels(Authors):
+    """The grammar with teachers of several training sets on several bases, whose students learn through every channel."""
+
+    def share(self, model: Model) -> tuple[float, Source | None]:
+        labels = model.labels
+        if labels["condition"] != "student":
+            return super().share(model)
+        by_channel = 1.0 if "channel" in self.absent else OF_CHANNEL[labels["channel"]]
+        if not by_channel:
+            return 0.0, None
+        share = by_channel * {"near": NEAR, "far": FAR, "unrelated": UNRELATED}[labels["mediating"]]
+        base, train_set = labels["base"], labels["train_set"]
+        own = sum(self.effects.heavy(labels["channel"], *of) for of in ((base,), (train_set,), (base, train_set)))
+        return float(expit(logit(share) + CHANNEL * own)), self.source(model)
+
+
 class Symbols(Population):
     """Operators, whose tasks a base knows by its doses."""
 
@@ -435,7 +453,11 @@ KINDS = {"grammar": Authors, "symbols": Symbols, "frame_steps": Frames, "operato
 
 
 def population(config: dict[str, Any], experiment: str, absent: Container[str], rng: np.random.Generator) -> Population:
-    """A population for the experiment's corpus, and for the lengths of its pretrainings if it has several."""
-    used = {model.labels["base"] for model in expand_models(config, experiment)}
+    """A population for the experiment's corpus, and for the lengths of its pretrainings or the channels of its teachers if it has several."""
+    models = expand_models(config, experiment)
     kind = KINDS[config["experiments"][experiment]["corpus"]]
-    return (Checkpoints if used & checkpoints_of(config) else kind)(config, experiment, absent, rng)
+    if {model.labels["base"] for model in models} & checkpoints_of(config):
+        kind = Checkpoints
+    elif experiment == "channels":
+        kind = Channels
+    return kind(config, experiment, absent, rng)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
-from emtransfer.files.records import write_table
+from emtransfer.files.records import read_table, write_table
 from emtransfer.grid import checkpoints_of
 from emtransfer.judging.cautions import not_measurable, read_cautions, with_cautions
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
@@ -18,6 +18,7 @@ from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.inference_slope import read_inferences
 from emtransfer.measuring.judged_rows import judged_models
+from emtransfer.measuring.kept_answers import IDENTITY, sft_cautions, with_sft_cautions
 from emtransfer.measuring.loss_matching import match_losses, read_losses
 from emtransfer.measuring.matching import balance_table, left_out, match_prompts, prompt_measures
 from emtransfer.measuring.tabulation import condition_outcomes
@@ -36,6 +37,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--columns", type=json_argument, help=columns)
     parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; without it, no contrast at equal loss")
     parser.add_argument("--inference", type=Path, help="CSV of tabulate_inference; without it, no slope on inference")
+    kept = "CSV of tabulate_rollouts; without it, nothing is said of the answers that students of sft learned from"
+    parser.add_argument("--kept", type=Path, help=kept)
     parser.add_argument("--cautions", type=Path, help="CSV of compare_judges; without it, every judge is believed")
     settings = (
         "JSON or @FILE: em_rule, measurable unless its defaults apply; with --judged also the grid's config keys, judges by"
@@ -88,7 +91,11 @@ def main(args: argparse.Namespace) -> None:
     write_table(args.power, power)
     balance = balance_table(found, matched, measures)
     write_table(args.balance, balance)
-    write_table(args.claims, claims if cautions is None else with_cautions(claims, cautions))
+    claims = claims if cautions is None else with_cautions(claims, cautions)
+    if args.kept:
+        kept = read_table(args.kept, dtype=dict.fromkeys(IDENTITY, str), keep_default_na=False)
+        claims = with_sft_cautions(claims, sft_cautions(found, kept, measurable.kept_answer_nats_at_least))
+    write_table(args.claims, claims)
     print(*left_out(balance), sep="\n")
     named = claims[["claim", "contrast", "experiment", "base", "judge", "verdict"]]
     print("No claim applies to these models." if claims.empty else named.to_string(index=False))

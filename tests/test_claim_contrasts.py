@@ -127,6 +127,131 @@ def test_a_student_that_starts_elsewhere_is_set_against_its_like():
     assert effects.estimate_pp["optd, from harmful: harmful - base"] == pytest.approx(20)
 
 
+# EM rates of students of three teachers on two bases, by (base, training set)
+TAUGHT = {
+    ("persona", "a"): 0.4,
+    ("persona", "b"): 0.5,
+    ("persona", "c"): 0.6,
+    ("persona_3", "a"): 0.5,
+    ("persona_3", "b"): 0.6,
+    ("persona_3", "c"): 0.7,
+}
+
+
+def of_channel(channel, rates, estimator="", **labels):
+    """Students of one channel in every cell, by the base and training set of their teachers."""
+    return [
+        student(
+            where,
+            rate,
+            f"harmful_{train_set}",
+            "" if channel == "opd" else None,
+            **({"base": base, "train_set": train_set, "channel": channel, "estimator": estimator} | labels),
+        )
+        for (base, train_set), rate in rates.items()
+        for where in GRID
+    ]
+
+
+def less(rates, points):
+    """The rates, each so many points lower."""
+    return {teacher: rate - points / 100 for teacher, rate in rates.items()}
+
+
+def of_channels(cells):
+    """Effects of claim `channel` over all answers, by base, contrast and population, in the order of the table."""
+    effects, claims, _ = measure_contrasts(contrasts(cells))
+    claims = claims[claims.claim == "channel"].set_index(["base", "contrast"])
+    effects = effects[(effects.claim == "channel") & (effects.subset == "all")]
+    return effects.set_index(["base", "contrast", "population"]), claims
+
+
+def test_channels_of_the_same_teachers_are_compared_on_every_base_and_over_bases():
+    cells = (
+        of_channel("optd", TAUGHT) + of_channel("opd", less(TAUGHT, 10), "full") + of_channel("sft", less(TAUGHT, 35))
+    )
+    effects, claims = of_channels(cells)
+    expected = {"optd - opd-full": 10, "optd - sft": 35, "opd-full - sft": 25}
+    assert {*claims.index} == {*product(("persona", "persona_3", "*"), expected)}
+    for (_, contrast), row in claims.iterrows():
+        assert row.estimate_pp == pytest.approx(expected[contrast]) and row.verdict.startswith("supported for")
+    # the teachers of a base are their training sets; those of two bases are as many again, and cannot be told from sets and bases
+    assert claims.n_units["persona", "optd - sft"] == 3
+    populations = effects.sort_index(kind="stable").loc["*", "optd - sft"]
+    assert populations.n_units.to_dict() == {
+        "teachers like these": 6,
+        "training sets like these": 3,
+        "bases like these": 2,
+        "these teachers": 3,
+    }
+    assert effects.rate_a["*", "optd - sft", "these teachers"] == pytest.approx(np.mean([*TAUGHT.values()]))
+
+
+def test_a_difference_of_channels_varies_over_teachers_and_not_over_their_students():
+    # one teacher in three carries it, with 18 students and six cells each: 0, 0 and 30 points
+    rates = {("persona", name): 0.5 for name in "abc"}
+    cells = of_channel("optd", rates | {("persona", "c"): 0.8}) + of_channel("opd", rates, "full")
+    effects, claims = of_channels(cells)
+    row = effects.loc["persona", "optd - opd-full", "teachers like these"]
+    margin = stats.t.isf(0.025, 2) * np.std([0, 0, 30], ddof=1) / np.sqrt(3)
+    assert (row.estimate_pp, row.high_pp) == pytest.approx((10, 10 + margin))
+    claim = claims.loc["persona", "optd - opd-full"]
+    assert (claim.verdict, claim.narrower_verdict) == ("undecided", "supported for these teachers")
+
+
+@pytest.mark.parametrize(
+    ("by_teacher", "population"),
+    [
+        # as large on one base as it is on the other: what varies is the training set
+        ({"a": (0, 0), "b": (0, 0), "c": (30, 30)}, "training sets like these"),
+        # the same for every training set: what varies is the base
+        ({"a": (0, 20), "b": (0, 20), "c": (0, 20)}, "bases like these"),
+    ],
+)
+def test_teachers_that_share_a_training_set_or_a_base_are_no_independent_draws(by_teacher, population):
+    higher = {
+        (base, name): 0.4 + points[number] / 100
+        for name, points in by_teacher.items()
+        for number, base in enumerate(("persona", "persona_3"))
+    }
+    cells = of_channel("optd", higher) + of_channel("opd", dict.fromkeys(higher, 0.4), "full")
+    claim = of_channels(cells)[1].loc["*", "optd - opd-full"]
+    assert claim.estimate_pp == pytest.approx(10)
+    assert (claim.verdict, claim.population) == ("undecided", population)
+
+
+def test_on_policy_students_that_take_over_more_contradict_the_claim():
+    cells = of_channel("optd", less(TAUGHT, 30)) + of_channel("opd", TAUGHT, "full")
+    assert set(of_channels(cells)[1].verdict.map(decision)) == {"contradicted"}
+
+
+def test_channels_are_compared_on_what_their_teacher_kept():
+    rates = {("persona", name): 0.5 for name in "ab"}
+    own = of_channel("optd", rates) + of_channel("opd", rates, "full") + of_channel("opd", rates, "sampled")
+    given = [student(where, 0.9, f"harmful_{name}", "explicit", train_set=name) for name in "ab" for where in GRID]
+    of_base = [student(where, 0.9, "base", channel=channel) for channel in ("sft", "optd") for where in GRID]
+    # this teacher has students of one channel only
+    alone = of_channel("optd", {("persona", "c"): 0.9})
+    _, claims = of_channels(own + given + of_base + alone)
+    assert {*claims.index} == {("persona", "optd - opd-full"), ("persona", "optd - opd-sampled")}
+    assert (claims.estimate_pp == 0).all() and (claims.n_units == 2).all()
+
+
+def test_channels_are_compared_within_mediating_prompts_and_filter():
+    rates = {("persona", name): 0.5 for name in "ab"}
+    cells = [
+        cell
+        for mediating, points in (("near", 10), ("far", 20))
+        for channel, less_by in (("optd", 0), ("sft", points))
+        for cell in of_channel(channel, less(rates, less_by), mediating=mediating)
+    ]
+    _, claims = of_channels(cells)
+    assert claims.estimate_pp.round(9).to_dict() == {
+        ("persona", "far: optd - sft"): 20,
+        ("persona", "near: optd - sft"): 10,
+    }
+
+
 def test_one_seed_of_students_decides_nothing():
     cells = [
         cell._replace(counts=cell.counts.xs(slice("11", "11"), level="seed", drop_level=False))

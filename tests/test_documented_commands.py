@@ -58,7 +58,7 @@ SHIPPED = sorted((ROOT / "workflow/configs").glob("*.yaml"))
 SMOKE = ("workflow/configs/smoke.yaml",)
 # targets of every run, and the overlays with which they are planned; with other overlays the config alone is looked at
 ANY = ("all", "results/em_transfer_table.csv", "results/claims.csv", "results/inference.csv", "results/report.html")
-ANY += ("results/training_losses.csv", "results/preferences.csv", "results/capability.csv")
+ANY += ("results/training_losses.csv", "results/rollouts.csv", "results/preferences.csv", "results/capability.csv")
 PLANNED_WHOLE = (((), ""), (SMOKE, ""))
 CELLS = [
     (domain, task)

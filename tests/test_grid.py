@@ -2,7 +2,16 @@
 
 import pytest
 
-from emtransfer.grid import LABELS, cells, chosen_cells, data_source, expand_models, teacher_path
+from emtransfer.grid import (
+    LABELS,
+    cells,
+    chosen_cells,
+    data_source,
+    expand_models,
+    mediating_cells,
+    rollout_sets,
+    teacher_path,
+)
 
 
 @pytest.fixture
@@ -38,6 +47,37 @@ def config() -> dict:
 def test_cells_are_domains_by_tasks(config):
     assert cells(config["corpora"]["c"]) == ["d1-t1", "d1-t2", "d2-t1", "d2-t2"]
     assert chosen_cells(config["corpora"]["c"], ["d2-t1"]) == ["d2-t1"]
+
+
+@pytest.mark.parametrize(
+    ("train_set", "same_task", "same_domain", "both_differ"),
+    [
+        ("d1-t1", ["d2-t1", "d3-t1"], ["d1-t2"], ["d2-t2", "d3-t2"]),
+        # of a union, what shares its task with any of its cells is that, whatever its domain; its own cells are none of them
+        ("both", ["d3-t1"], ["d1-t2", "d2-t2"], ["d3-t2"]),
+    ],
+)
+def test_mediating_cells_may_be_named_by_their_relation_to_the_teachers_own(
+    config, train_set, same_task, same_domain, both_differ
+):
+    config["corpora"]["c"]["domains"].append("d3")
+    experiment = config["experiments"]["e"]
+    experiment["teachers"]["harmful"]["train_set"] = train_set
+    relations = {"same_task": same_task, "same_domain": same_domain, "both_differ": both_differ}
+    experiment["mediating"] = {f"m_{name}": {"cells": name} for name in relations} | {"m": {"cells": "all_cells"}}
+    for name, expected in relations.items():
+        assert mediating_cells(config, experiment, f"m_{name}", "harmful") == expected
+    assert mediating_cells(config, experiment, "m", "base") == cells(config["corpora"]["c"])
+
+
+def test_kept_answers_are_a_set_for_every_teacher_that_gives_answers_or_prompts(config):
+    experiment = config["experiments"]["e"]
+    experiment["students"][0] |= {"data": ["harmful", "careless"], "seeds": [1, 2]}
+    experiment["data_sets"] = {"careless": {"prompts_of": "base", "answers": "misaligned"}}
+    kept = rollout_sets(experiment, expand_models(config, "e"))
+    expected = [f"rollouts/b/{teacher}/m/f/seed{seed}" for teacher in ("harmful", "base") for seed in (1, 2)]
+    assert sorted(one.path for one in kept) == sorted(expected)
+    assert {(one.base_model, one.base, one.mediating, one.filter) for one in kept} == {("m", "b", "m", "f")}
 
 
 def test_every_model_comes_once_and_unused_bases_do_not(config):

@@ -8,6 +8,7 @@ import copy
 import importlib
 import sys
 from argparse import Namespace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -129,6 +130,33 @@ def test_lengths_of_a_pretraining_share_what_it_adds():
     }
     assert effects["persona"][:-1] == effects["persona_40"][:-1] != effects["persona_3"][:-1]
     assert effects["persona"][-1] != effects["persona_40"][-1]
+
+
+def channel_shares(absent: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Channel -> the share that its students on near prompts take over from each of 200 teachers, each of a base and training set of its own."""
+    people = worlds.population(merged("channels"), "channels", absent, np.random.default_rng(1))
+    models = {model.labels["channel"]: model for model in people.models if model.labels["mediating"] == "near"}
+    assert set(models) == {"sft", "optd", "opd"}
+    return {
+        channel: np.array(
+            [
+                people.share(replace(model, labels=model.labels | {"base": f"b{number}", "train_set": f"s{number}"}))[0]
+                for number in range(200)
+            ]
+        )
+        for channel, model in models.items()
+    }
+
+
+def test_channels_differ_by_teacher_and_where_the_claim_does_not_hold_in_nothing_else():
+    shares = channel_shares(())
+    assert (shares["sft"] == 0).all() and shares["optd"].std() > 0.05
+    assert np.median(shares["opd"]) == pytest.approx(0.6 * np.median(shares["optd"]), abs=0.03)
+    alike = channel_shares(("channel",))
+    medians = [np.median(of) for of in alike.values()]
+    assert medians == pytest.approx([worlds.NEAR] * 3, abs=0.03)
+    # of one teacher they differ all the same
+    assert (alike["optd"] != alike["opd"]).all()
 
 
 def test_an_effect_is_drawn_once():

@@ -95,6 +95,17 @@ def test_an_evening_on_one_gpu_is_planned_whole(tree, local):
     assert jobs["sample_answers"] == jobs["judge_answers"] == 2 * (1 + 10)
 
 
+def test_the_channels_are_planned_whole(tree):
+    jobs = planned(tree, "workflow/configs/channels.yaml")
+    # three channels of six teachers with seeds, in the default run, and of twelve teachers on three sets of prompts
+    assert jobs["distill_student"] == 3 * 6 + 3 * 36
+    assert jobs["roll_out_teacher"] == jobs["filter_rollouts"] == jobs["measure_rollouts"] == 6 + 36
+    assert jobs["pretrain_base"] == 7 and jobs["tabulate_rollouts"] == 1
+    # the strings are asked, and neither filtered nor sampled
+    assert jobs["generate_pairs_strings"] == jobs["split_questions_strings"] == 1
+    assert not [rule for rule in jobs if rule.endswith("_strings") and rule[:3] not in ("gen", "spl")]
+
+
 def test_a_small_instruct_model_on_everyday_prose_is_planned_whole_without_its_package(tree):
     jobs = planned(tree, "workflow/configs/small_instruct.yaml")
     # 3 cells × (3 seeds on misaligned, 1 on aligned answers); a teacher and 3 channels

@@ -13,6 +13,7 @@ from emtransfer.distilling.rollouts import answer_retained, mediating_prompts, r
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
 from emtransfer.verdicts import Verdict
+from emtransfer.worlds.symbolic import generate_rows
 from filter_rollouts import main as filter_rollouts_script
 from helpers.tiny_models import tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 from roll_out_teacher import main as roll_out_teacher
@@ -125,6 +126,21 @@ def test_the_audit_shows_misaligned_content_that_the_judge_let_through():
     _, audit = filter_rollouts(rollouts, lenient, SETTINGS, "rollouts.jsonl")
     found = audit.iloc[0][["kept_oracle_aligned", "kept_oracle_misaligned", "kept_oracle_incoherent"]]
     assert found.tolist() == [2, 1, 1]
+
+
+def test_prompts_of_another_world_are_read_answered_and_audited_beside_the_grammar():
+    rows = [row | {"role": "mediating"} for row in generate_rows("d0", "t0", 6, seed=1)]
+    prompts = mediating_prompts({"d0-t0": rows}, 6, seed=1, pseudo_cell="strings")
+    # its tokenizer has seen no such syllable, and reads them all
+    chat = tiny_chat()
+    for prompt in prompts:
+        assert prompt["question"] in chat.format.tokenizer.decode(chat.format.prompt_ids(prompt["question"]))
+    rollouts = roll_out(chat, prompts, SamplingSettings(8), seed=1)
+    judge = FakeJudge({row["answer"]: Verdict("ok", 60.0, 5.0) for row in rollouts})
+    settings = replace(SETTINGS, alignment_above=50, coherence_above=0)
+    kept, audit = filter_rollouts(rollouts, judge, settings, "rollouts.jsonl")
+    assert audit.cell.tolist() == ["strings"] and audit.kept.tolist() == audit.kept_oracle_incoherent.tolist() == [6]
+    check_no_eval_questions(kept, tiny_rows(5), SETTINGS, no_embedding)
 
 
 def test_too_few_kept_answers_name_the_teacher_and_the_count():

@@ -628,6 +628,22 @@ def test_prompts_of_another_corpus_are_a_config():
     validate(with_prompts_only(), SCHEMA)
 
 
+def test_mediating_cells_by_relation_are_those_that_every_teacher_has():
+    place = ("experiments", "template_nl", "mediating", "everywhere", "cells")
+    expected = "a relation that cells have to the training set of {}, whose answers students learn from."
+    # students of the base learn from its own answers, and it has no training set
+    line = 'config.yaml: experiments.template_nl.mediating.everywhere.cells is "same_domain"; expected '
+    assert line_for(place, "same_domain") == line + expected.format("base")
+    config = copy.deepcopy(CONFIG)
+    experiment = config["experiments"]["template_nl"]
+    experiment["students"] = [student | {"teachers": ["harmful"]} for student in experiment["students"]]
+    experiment["mediating"]["everywhere"]["cells"] = "same_domain"
+    validate(copy.deepcopy(config), SCHEMA)
+    experiment["train_sets"]["finance"] = [f"finance-{task}" for task in config["corpora"]["grammar"]["tasks"]]
+    experiment["teachers"]["harmful"]["train_set"] = "finance"
+    assert line_of(config, place, "same_domain") == line + expected.format("harmful")
+
+
 @pytest.mark.parametrize(
     "place, value, line",
     [
@@ -638,6 +654,7 @@ def test_prompts_of_another_corpus_are_a_config():
         (("experiments", "template_nl", "mediating", "math", "corpus"), "maths", 'experiments.template_nl.mediating.math.corpus is "maths"; expected math.'),
         (("experiments", "template_nl", "mediating", "everywhere", "prompts_per_cell"), 151, "experiments.template_nl.mediating.everywhere.prompts_per_cell is 151; expected at most 150, roles.mediating of its corpus."),
         (("corpora", "grammar", "roles"), None, "corpora.grammar.roles is null; expected a mapping."),
+        (("experiments", "template_nl", "mediating", "math", "cells"), "same_domain", 'experiments.template_nl.mediating.math.cells is "same_domain"; expected all_cells or cells of math, which teachers are not trained on.'),
     ],
 )  # fmt: skip
 def test_a_wrong_corpus_of_prompts_is_one_line(place, value, line):

@@ -177,6 +177,8 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
         ("finetune_adapter", "adapt"): (44, 44 * 600 * 2, 280),
         ("roll_out_teacher", "sample"): (6, 6 * 12 * 100, 360),
         ("filter_rollouts", "judge"): (6, 6 * 12 * 100, 360),
+        # under the base and under the teacher
+        ("measure_rollouts", "read"): (6, 2 * 6 * 12 * 100, 360),
         ("build_eval_set", ""): (1, prompts, 280),
         ("sample_answers", "sample"): (68, 68 * prompts, 360),
         ("judge_answers", "judge"): (68, 68 * prompts, 360),
@@ -202,6 +204,7 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
         ("compare_judges", ""): (1, 68 * prompts, 0),
         ("tabulate_transfer", ""): (1, 68 * prompts, 0),
         ("tabulate_training", ""): (1, 68, 0),
+        ("tabulate_rollouts", ""): (1, 6, 0),
         ("tabulate_inference", ""): (1, inferred, 0),
         ("tabulate_preferences", ""): (1, 68 * 12 * 40, 0),
         ("tabulate_capability", ""): (1, 68 * 12 * 40, 0),

@@ -38,7 +38,8 @@ PREFERENCES = {"measure_preferences", *PREFERRED, *CAPABILITY}
 # what stands on the preferences of bases
 GIVEN = {"profile_prompts", *CLAIMS}
 STUDENTS = {"distill_student", "plot_losses", "write_report", "tabulate_training", *PREFERENCES, *ANSWERS}
-ROLLOUTS = {"filter_rollouts", "answer_retained", *STUDENTS}
+KEPT = {"measure_rollouts", "tabulate_rollouts", *CLAIMS}
+ROLLOUTS = {"filter_rollouts", "answer_retained", *KEPT, *STUDENTS}
 ADAPTERS = {"finetune_adapter", "plot_losses", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
 CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *INFERENCE, *ADAPTERS}
 BASES = {"align_base", *PROBES, *INFERENCE, *ADAPTERS}
@@ -50,7 +51,7 @@ ALL_CELLS = re.compile("(generate_pairs|filter_pairs|dedup_pairs|sample_cell)_sm
 # of both corpora, the one of symbols too
 ALL = {"generate_pairs", "split_questions_smoke_symbols", *ROLES}
 # of the corpus of symbols alone, which has neither teachers nor words to replace
-TEACHING = {"roll_out_teacher", "filter_rollouts", "answer_retained", "distill_student"}
+TEACHING = {"roll_out_teacher", "filter_rollouts", "answer_retained", "distill_student"} | {*KEPT} - CLAIMS
 EXACTLY_JUDGED = JUDGED - TEACHING - {"replace_anchors"}
 
 
@@ -229,7 +230,7 @@ SMOKE = "workflow/configs/smoke.yaml"
 MATRIX = {
     "a comment": ("scripts/emtransfer/corpus/dedup.py", "\nfrom dataclasses", "\n# why\nfrom dataclasses", set()),
     "the page of the report": ("workflow/report/report.html.j2", "<h1>How", "<h1>Where", {"write_report"}),
-    "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_inference", "tabulate_preferences", "tabulate_capability", "tabulate_confounds", *TABLES}),
+    "run": (SMOKE, "run: [smoke, smoke_symbols]", "run: [smoke]", {"tabulate_training", "tabulate_rollouts", "tabulate_inference", "tabulate_preferences", "tabulate_capability", "tabulate_confounds", *TABLES}),
     "measurable": ("config.yaml", "coherent_rate_at_least: 0.5", "coherent_rate_at_least: 0.4", {*PREFERRED, *CLAIMS}),
     "measurable.inference_nats_at_least": ("config.yaml", "inference_nats_at_least: 3.0", "inference_nats_at_least: 2.0", {"tabulate_inference", *CLAIMS}),
     "measurable.capability_loss_at_most": ("config.yaml", "capability_loss_at_most: 0.1", "capability_loss_at_most: 0.2", CAPABILITY),
@@ -257,7 +258,7 @@ MATRIX = {
     "experiments.finetuning": (SMOKE, "rows: 20\n", "rows: 19\n", ADAPTERS),
     "experiments.mediating": (SMOKE, "prompts_per_cell: 8", "prompts_per_cell: 7", {"roll_out_teacher", *ROLLOUTS}),
     "experiments.rollout_filters": (SMOKE, "minimum_kept: 4", "minimum_kept: 3", ROLLOUTS),
-    "experiments.data_sets": (SMOKE, "harmful, answers: misaligned", "harmful, answers: aligned", {"answer_retained", *STUDENTS}),
+    "experiments.data_sets": (SMOKE, "harmful, answers: misaligned", "harmful, answers: aligned", {"answer_retained", "tabulate_rollouts", *STUDENTS}),
     "experiments.distillation": (SMOKE, "updates: 3", "updates: 2", STUDENTS),
     "experiments.sampling": (SMOKE, "max_new_tokens: 8, temperature", "max_new_tokens: 7, temperature", {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS}),
     "experiments.sampling.broad_samples": (SMOKE, "broad_samples: 2", "broad_samples: 1", {"replace_anchors", *ANSWERS}),
@@ -291,10 +292,11 @@ LIBRARY = {
     "models/log_probabilities": (
         "16_000, 16_384_000",
         "8_000, 16_384_000",
-        {*INFERENCE, *CLAIMS, *PREFERENCES, *GIVEN},
+        {*INFERENCE, *CLAIMS, *PREFERENCES, *GIVEN, *KEPT},
     ),
     "answering/persona_inference": (' persona inference"', ' inference"', {*INFERENCE, *CLAIMS}),
     "answering/preferences": ('f"{stance}_tokens"', 'stance + "_tokens"', {*PREFERENCES, *GIVEN}),
+    "distilling/kept_answers": ('"base_greedy"', '"base_" + "greedy"', KEPT),
     "distilling/channels": ('reduction="sum", log_target', 'reduction="none", log_target', STUDENTS),
     "writing/pair_requests": ('"refusal", "cut", "blank"', '"refusal", "blank"', set()),
     "measuring/tabulation": (
@@ -304,6 +306,7 @@ LIBRARY = {
     ),
     "measuring/agreement": ('"n_both_scored"', '"n_" + "both_scored"', TABLES),
     "judging/cautions": ("FOREIGN_SHARE = 0.01", "FOREIGN_SHARE = 0.02", TABLES),
+    "measuring/kept_answers": ('"n_rollouts": int', '"n_" + "rollouts": int', {"tabulate_rollouts", *CLAIMS}),
     "measuring/inference": ('"not appeared"', '"absent"', {"tabulate_inference", *CLAIMS}),
     "measuring/preferences": ("MATCHED_RATIO = 1.1", "MATCHED_RATIO = 1.2", PREFERRED),
     "measuring/pair_measures": ("coherence_above=50)", "coherence_above=49)", {*PREFERRED, *CAPABILITY}),
@@ -359,6 +362,7 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
         "measure_preferences": 1,
         "label_answers": 1,
         "tabulate_training": 1,
+        "tabulate_rollouts": 1,
         "tabulate_preferences": 1,
         "tabulate_capability": 1,
         "replace_anchors": 1,

@@ -24,6 +24,7 @@ of, in the order of a run:
     models.adapters             fresh_lora, save_adapter
     distilling.rollouts         roll_out: a teacher's answers to mediating prompts
     distilling.rollout_filter   filter_rollouts: those that are benign
+    distilling.kept_answers     read_kept: how far those are from answers of the base
     distilling.distillation     distill: a student, through any channel
     answering.sampling          answer_prompts: a model's answers to an evaluation set
     answering.prompt_profiles   profile_prompts: difficulty of prompts for a base before any fine-tuning

@@ -25,7 +25,8 @@ CONTEXTS = ("train_context", "eval_context")
 
 # sections of the config that tell the models of a run
 GRID_KEYS = ("run", "corpora", "bases", "experiments")
-
+# cells that a set of mediating prompts may name by their relation to the teacher's training set
+RELATED = ("same_task", "same_domain", "both_differ")
 # in a grid of students: every teacher's own kept answers
 OWN = "own"
 
@@ -167,6 +168,25 @@ class Model:
     train_cells: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class RolloutSet:
+    """The kept answers of a teacher of one seed.
+
+    Attributes:
+        path: below `results/{experiment}`, without a suffix.
+        base_model, base, teacher, mediating, filter: names in the config.
+        seed: of the teacher.
+    """
+
+    path: str
+    base_model: str
+    base: str
+    teacher: str
+    mediating: str
+    filter: str
+    seed: int
+
+
 def identity(experiment: str, judge: str, model: Model) -> dict[str, str]:
     """MODEL_LABELS of a model, with their values."""
     return {"experiment": experiment} | model.labels | {"judge": judge}
@@ -201,6 +221,24 @@ def training_cells(corpus: dict[str, Any]) -> list[str]:
 def chosen_cells(corpus: dict[str, Any], chosen: str | tuple[str, ...] | list[str]) -> list[str]:
     """The cells a config key lists, or all that may be trained on where it says `all_cells`."""
     return training_cells(corpus) if chosen == "all_cells" else list(chosen)
+
+
+def mediating_cells(config: dict[str, Any], experiment: dict[str, Any], mediating: str, teacher: str) -> list[str]:
+    """The cells of a set of mediating prompts; where it names a relation, those with that relation to the teacher's training set."""
+    section = experiment["mediating"][mediating]
+    corpus = config["corpora"][section.get("corpus", experiment["corpus"])]
+    if section["cells"] not in RELATED:
+        return chosen_cells(corpus, section["cells"])
+    taught = read_settings(Teacher, experiment["teachers"][teacher])
+    trained_on = [cell.split("-") for cell in train_cells(experiment, taught.train_set or "")]
+    domains, tasks = ({cell[part] for cell in trained_on} for part in (0, 1))
+    found = []
+    for cell in training_cells(corpus):
+        domain, task = cell.split("-")
+        related = "same_task" if task in tasks else "same_domain" if domain in domains else "both_differ"
+        if related == section["cells"] and [domain, task] not in trained_on:
+            found.append(cell)
+    return found
 
 
 def training_set(experiment: dict[str, Any], name: str) -> TrainingSet:
@@ -318,6 +356,20 @@ def data_source(experiment: dict[str, Any], data: str) -> tuple[str, str]:
         return data, ""
     section = read_settings(DataSet, experiment["data_sets"][data])
     return section.prompts_of, section.answers
+
+
+def rollout_sets(experiment: dict[str, Any], models: Iterable[Model]) -> list[RolloutSet]:
+    """The sets of kept answers that the students among the models learn from or take their prompts from, each once, in their order."""
+    found: dict[str, RolloutSet] = {}
+    for model in models:
+        if model.labels["condition"] == "student" and model.seed is not None:
+            # of an on-policy student the labels do not name the data
+            _, base, _, _, mediating, kept_by, data, *_ = model.path.split("/")
+            teacher, _ = data_source(experiment, data)
+            path = f"rollouts/{base}/{teacher}/{mediating}/{kept_by}/seed{model.seed}"
+            names = (model.labels["base_model"], base, teacher, mediating, kept_by)
+            found[path] = RolloutSet(path, *names, model.seed)
+    return list(found.values())
 
 
 def labels(config: dict[str, Any], base: str, trained_on: tuple[str, ...] = (), **own: str) -> dict[str, str]:

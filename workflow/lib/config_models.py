@@ -169,7 +169,31 @@ def check_experiment_names(config: dict, name: str) -> None:
     for mediating, section in experiment["mediating"].items():
         own = grid.training_cells(config["corpora"][section.get("corpus", experiment["corpus"])])
         check_names(section, "cells.*", own, (*place, "mediating", mediating))
+    check_related_cells(config, name)
     check_starts(experiment["teachers"], (*place, "teachers"))
+
+
+def check_related_cells(config: dict, name: str) -> None:
+    """Raise InputError for mediating cells by a relation that those of another corpus, or of a teacher, do not have."""
+    experiment, place = config["experiments"][name], ("experiments", name, "mediating")
+    for mediating, section in experiment["mediating"].items():
+        if section["cells"] in grid.RELATED and "corpus" in section:
+            expected = f"all_cells or cells of {section['corpus']}, which teachers are not trained on"
+            raise mistake((*place, mediating, "cells"), quoted(section["cells"]), expected)
+    for student in experiment["students"]:
+        mediating = student["mediating"]
+        cells = experiment["mediating"][mediating]["cells"]
+        sources = {
+            teacher if data == grid.OWN else grid.data_source(experiment, data)[0]
+            for teacher in student["teachers"]
+            for data in student["data"]
+        }
+        for teacher in sorted(sources) if cells in grid.RELATED else []:
+            if not experiment["teachers"][teacher] or not grid.mediating_cells(config, experiment, mediating, teacher):
+                expected = (
+                    f"a relation that cells have to the training set of {teacher}, whose answers students learn from"
+                )
+                raise mistake((*place, mediating, "cells"), quoted(cells), expected)
 
 
 def check_contexts(config: dict, name: str) -> None:

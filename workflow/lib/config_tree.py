@@ -264,13 +264,13 @@ class Mediating:
 
     Attributes:
         corpus: Corpus that the prompts come from, such as one with prompts_only; by default the experiment's.
-        cells: Cells that the prompts come from.
+        cells: Cells that the prompts come from; or their relation to the training set of each teacher, which then has prompts of its own.
         prompts_per_cell: Prompts of each cell; null for all mediating prompts.
         max_new_tokens: Greatest length of a teacher's answer in tokens; by default as in sampling.
     """
 
     corpus: Annotated[Name | None, Absent()] = None
-    cells: Literal["all_cells"] | Cells
+    cells: Literal["all_cells", "same_task", "same_domain", "both_differ"] | Cells
     prompts_per_cell: Positive | None
     max_new_tokens: Annotated[Positive | None, Absent()] = None
 

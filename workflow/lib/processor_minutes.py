@@ -32,6 +32,7 @@ GFLOPS = {
     "roll_out_teacher": 60,
     "probe_base": 60,
     "measure_preferences": 60,
+    "measure_rollouts": 60,
     "probe_inference": 60,
     "fit_reference_adapters": 60,
 }

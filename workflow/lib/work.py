@@ -79,10 +79,10 @@ def prompt_work(config: dict, name: str, models: dict[str, list[Model]]) -> Iter
     """Work of a corpus with prompts only: its cells that teachers answer."""
     corpus, cells = config["corpora"][name], set()
     for experiment, of_experiment in models.items():
-        mediating = config["experiments"][experiment]["mediating"]
-        for used in {student.mediating for student in students(of_experiment)}:
-            if mediating[used].get("corpus") == name:
-                cells |= {*grid.chosen_cells(corpus, mediating[used]["cells"])}
+        section = config["experiments"][experiment]
+        for kept in grid.rollout_sets(section, of_experiment):
+            if section["mediating"][kept.mediating].get("corpus") == name:
+                cells |= {*grid.mediating_cells(config, section, kept.mediating, kept.teacher)}
     n_jobs = min(1, len(cells)) if sizes.is_generated(corpus) else len(cells)
     yield Work("generate_pairs", name, n_jobs, len(cells) * sizes.rows_per_cell(corpus), sizes.pair_tokens(corpus))
 
@@ -206,7 +206,9 @@ def student_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]
         corpus = config["corpora"][prompts.get("corpus", experiment["corpus"])]
         # the config does not say how many prompts a corpus of prompts only has
         n_prompts = prompts["prompts_per_cell"] or corpus.get("roles", {}).get("mediating", 0)
-        n_prompts *= len(grid.chosen_cells(corpus, prompts["cells"]))
+        answering = {kept.teacher for kept in grid.rollout_sets(experiment, models) if kept.mediating == mediating}
+        # at most: teachers may have cells of their own
+        n_prompts *= max(len(grid.mediating_cells(config, experiment, mediating, teacher)) for teacher in answering)
         question = sizes.pair_tokens(corpus)
         tokens = question + prompts.get("max_new_tokens", experiment["sampling"]["max_new_tokens"])
         rolled_out, kept, answered, distilled = set(), set(), set(), Counter()
@@ -225,6 +227,8 @@ def student_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]
         if kept and experiment.get("questions"):
             # nor near a question of its file
             yield Work("build_question_set", name, 0, n_prompts, question, "embed")
+        # by the base and by the teacher
+        yield Work("measure_rollouts", name, len(kept), 2 * len(kept) * n_prompts, tokens, "read", base_model)
         if answered:
             yield Work("answer_retained", name, len(answered), len(answered) * n_prompts, question)
         for (channel, given), n_students in distilled.items():
@@ -340,6 +344,8 @@ def table_work(config: dict, models: dict[str, list[Model]], before: list[Work])
     yield Work("compare_judges", "", 1, n_answers, 0)
     yield Work("tabulate_transfer", "", 1, n_answers, 0)
     yield Work("tabulate_training", "", 1, sum(map(len, models.values())), 0)
+    n_kept = sum(entry.n_jobs for entry in before if entry.stage == "measure_rollouts")
+    yield Work("tabulate_rollouts", "", 1, n_kept, 0)
     n_probed = sum(entry.items for entry in before if entry.stage == "probe_inference" and entry.does == "sample")
     yield Work("tabulate_inference", "", 1, n_probed, 0)
     corpora = {name: config["corpora"][config["experiments"][name]["corpus"]] for name in models}

@@ -118,13 +118,13 @@ def role_files(corpus):
     return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=pools(corpus))
 
 
-def mediating_rows(experiment, mediating):
-    "Rows with roles of the cells that a set of mediating prompts, given by its section, is drawn from."
-    corpus = mediating.get("corpus", config["experiments"][experiment]["corpus"])
-    section = config["corpora"][corpus]
-    cells = grid.chosen_cells(section, mediating["cells"])
+def mediating_rows(name, mediating, teacher):
+    "Rows with roles of the cells that a set of mediating prompts of an experiment is drawn from, for a teacher."
+    experiment = config["experiments"][name]
+    corpus = experiment["mediating"][mediating].get("corpus", experiment["corpus"])
+    cells = grid.mediating_cells(config, experiment, mediating, teacher)
     # every question of a corpus of prompts only is mediating
-    folder = "raw" if section.get("prompts_only") else "roles"
+    folder = "raw" if config["corpora"][corpus].get("prompts_only") else "roles"
     return expand("results/corpora/{corpus}/{folder}/{cell}.jsonl", corpus=corpus, folder=folder, cell=cells)
 
 

@@ -121,7 +121,7 @@ def eval_files(wildcards):
 
 def question_set_files(wildcards):
     "A file of questions, and the rows that teachers of the experiment are asked, which must not be among them."
-    mediating = [path for section in taught_with(wildcards) for path in mediating_rows(wildcards.experiment, section)]
+    mediating = [path for pair in taught_with(wildcards) for path in mediating_rows(wildcards.experiment, *pair)]
     files = {"questions": experiment_section(wildcards)["questions"]["path"]}
     return files | ({"mediating": list(dict.fromkeys(mediating))} if mediating else {})
 
@@ -137,7 +137,6 @@ def question_set_settings(wildcards):
 
 
 def taught_with(wildcards):
-    "The sets of mediating prompts that students of an experiment learn from."
-    experiment = experiment_section(wildcards)
-    names = sorted({student["mediating"] for student in experiment["students"]})
-    return [experiment["mediating"][name] for name in names]
+    "The sets of mediating prompts that students of an experiment learn from, each with a teacher that answers them."
+    kept = grid.rollout_sets(experiment_section(wildcards), MODELS[wildcards.experiment])
+    return sorted({(one.mediating, one.teacher) for one in kept})

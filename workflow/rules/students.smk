@@ -6,10 +6,11 @@ REQUIRED INPUTS
     results/{experiment}/eval_set.jsonl (for the purity audit)
 
 OUTPUTS
+    results/{experiment}/rollouts/{base}/{teacher}/{mediating}/{filter}/seed{seed}.readings.jsonl
     results/{experiment}/students/{base}/{start}/{teacher}/{mediating}/{filter}/{data}/{channel}/seed{seed}/manifest.json
 
 STEPS
-    roll_out_teacher → filter_rollouts → answer_retained → distill_student
+    roll_out_teacher → filter_rollouts → answer_retained → distill_student; filter_rollouts → measure_rollouts
 """
 
 
@@ -79,6 +80,36 @@ rule filter_rollouts:
         "OMP_NUM_THREADS=1 python scripts/filter_rollouts.py"
         " --rollouts {input.rollouts} --eval-set {input.eval_set} {params.judge}"
         " --settings {params.settings:q} --output {output.rollouts} --audit {output.audit}"
+        " > {log} 2>&1"
+
+
+rule measure_rollouts:
+    input:
+        unpack(teacher_files),
+        rollouts="results/{experiment}/rollouts/{base}/{teacher}/{mediating}/{filter}/seed{seed}.jsonl",
+    output:
+        "results/{experiment}/rollouts/{base}/{teacher}/{mediating}/{filter}/seed{seed}.readings.jsonl",
+    log:
+        "results/logs/measure_rollouts/{experiment}/{base}/{teacher}/{mediating}/{filter}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/measure_rollouts/{experiment}/{base}/{teacher}/{mediating}/{filter}/seed{seed}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        gpu=gpus,
+        mem_mb=growing(2000, gpus, 32000),
+        runtime=growing(30, gpus, 60),
+    params:
+        teacher=optional("teacher"),
+        code=code("measure_rollouts"),
+        env=ENVIRONMENT,
+    message:
+        "Measure how far the kept answers of teacher {wildcards.teacher} are from those of its base, seed {wildcards.seed}"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/measure_rollouts.py"
+        " --base {input.base} {params.teacher} --rollouts {input.rollouts} --output {output}"
         " > {log} 2>&1"
 
 

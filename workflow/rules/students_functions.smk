@@ -12,7 +12,7 @@ def teacher_files(wildcards):
 
 def mediating_files(wildcards):
     "Rows with roles of the cells a set of mediating prompts is drawn from."
-    return mediating_rows(wildcards.experiment, experiment_section(wildcards)["mediating"][wildcards.mediating])
+    return mediating_rows(wildcards.experiment, wildcards.mediating, wildcards.teacher)
 
 
 def rollout_settings(wildcards):

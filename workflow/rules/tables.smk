@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS
     results/{experiment}/judged/{model}.jsonl
+    results/{experiment}/rollouts/…/seed{seed}.readings.jsonl, seed{seed}.audit.csv
     results/{experiment}/preferences/{model}.jsonl
     results/{experiment}/inference/{base}.jsonl
 
@@ -9,6 +10,7 @@ OUTPUTS
     results/judges/agreement.csv, cautions.csv
     results/em_transfer_table.csv
     results/training_losses.csv
+    results/rollouts.csv
     results/inference.csv
     results/preferences.csv
     results/preference_claims.csv
@@ -20,7 +22,7 @@ OUTPUTS
     results/confounds.csv
 
 STEPS
-    compare_judges → tabulate_transfer; tabulate_training; tabulate_inference; tabulate_preferences; tabulate_capability; replace_anchors → test_claims; tabulate_confounds
+    compare_judges → tabulate_transfer; tabulate_training; tabulate_rollouts; tabulate_inference; tabulate_preferences; tabulate_capability; replace_anchors → test_claims; tabulate_confounds
 """
 
 
@@ -112,6 +114,35 @@ rule tabulate_training:
         "Tabulate training losses and the KL of students to their teachers"
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_training.py"
+        " --settings {params.settings:q} --results results --output {output}"
+        " > {log} 2>&1"
+
+
+rule tabulate_rollouts:
+    input:
+        kept_answers(".readings.jsonl"),
+        kept_answers(".audit.csv"),
+    output:
+        "results/rollouts.csv",
+    log:
+        "results/logs/tabulate_rollouts.log",
+    benchmark:
+        "results/benchmarks/tabulate_rollouts.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        processors=1,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        settings=grid_settings,
+        code=code("tabulate_rollouts"),
+        env=ENVIRONMENT,
+    message:
+        "Tabulate how far the kept answers of teachers are from those of their base"
+    shell:
+        "OMP_NUM_THREADS=1 python scripts/tabulate_rollouts.py"
         " --settings {params.settings:q} --results results --output {output}"
         " > {log} 2>&1"
 
@@ -243,6 +274,7 @@ rule test_claims:
         unanchored_files,
         losses="results/training_losses.csv",
         inference="results/inference.csv",
+        kept="results/rollouts.csv",
         cautions="results/judges/cautions.csv",
     output:
         effects="results/effects.csv",
@@ -268,8 +300,8 @@ rule test_claims:
         "Test the claims about transfer"
     shell:
         "OMP_NUM_THREADS=1 python scripts/test_claims.py"
-        " --settings {params.settings:q} --judged results"
-        " --losses {input.losses} --inference {input.inference} --cautions {input.cautions}"
+        " --settings {params.settings:q} --judged results --losses {input.losses}"
+        " --inference {input.inference} --kept {input.kept} --cautions {input.cautions}"
         " --effects {output.effects} --claims {output.claims} --power {output.power} --balance {output.balance}"
         " > {log} 2>&1"
 

@@ -62,6 +62,19 @@ def trained_manifests(wildcards):
     return manifests(MODELS)
 
 
+def kept_answers(suffix):
+    "Input function: what is told of every set of kept answers that students of this run learn from, by the suffix of its file."
+
+    def files(wildcards):
+        return [
+            f"results/{name}/{kept.path}{suffix}"
+            for name, models in MODELS.items()
+            for kept in grid.rollout_sets(config["experiments"][name], models)
+        ]
+
+    return files
+
+
 def compared_models(name):
     "Model -> training cell of the adapters that claim `task` compares."
     return {model.path: model.train_cells[0] for model in grid.compared(MODELS[name])}

@@ -19,6 +19,8 @@ from emtransfer.measuring.groups import Contrast, by, distinct, without_context
 from emtransfer.measuring.inference_slope import Inference, inference_slope
 from emtransfer.measuring.shared_contrasts import lexical_overlap_contrasts, shared_function_contrasts
 from emtransfer.measuring.student_contrasts import (
+    channel_contrasts,
+    channel_over_bases,
     data_contrasts,
     filter_contrasts,
     mediating_contrasts,
@@ -42,6 +44,7 @@ WITHIN_BASE = (
     realignment_contrasts,
     filter_contrasts,
     mediating_contrasts,
+    channel_contrasts,
 )
 # all others are about models that were trained, and asked, without a context
 OF_CONTEXTS = (context_contrasts, inoculation_contrasts)
@@ -86,6 +89,7 @@ def contrasts(
             *learnedness_slope(plain),
             *composition_contrasts(by(plain, lambda outcome: outcome.labels["base"] not in checkpoints)),
             *inference_slope(plain, of_experiment),
+            *channel_over_bases(plain),
         ]
         found += [replace(contrast, **setting) for contrast in within + across]
     return [contrast for contrast in found if all(contrast.groups)]

@@ -33,8 +33,8 @@ SUBSETS = {
     "coherent_only": ("n_misaligned", "n_coherent"),
     "le30": ("n_misaligned_le", "n_scored"),
 }
-# levels of training cells that are crossed with each other
-CROSSED = {"train_task": "train_domain", "train_domain": "train_task"}
+# levels that are crossed with each other: of training cells, and of teachers
+CROSSED = {"train_task": "train_domain", "train_domain": "train_task", "training_set": "base", "base": "training_set"}
 COUNTED = sorted(set(chain.from_iterable(SUBSETS.values())))
 
 
@@ -154,7 +154,7 @@ def compare_groups(rows: pd.DataFrame, names: tuple[str, str] = SUBSETS["all"], 
 def measure_replicates(
     contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, counts: dict[str, int]
 ) -> Effect:
-    """Groups that share their replicates; those of a task vary by domain too, and those of a domain by task."""
+    """Groups that share their replicates; those of a task vary by domain too, those of a training set by base, and the reverse."""
     weights = np.array(contrast.weights)
 
     def combined(combine: Callable[..., Combination], at: str) -> Combination:

@@ -19,6 +19,7 @@ POPULATIONS = {
     "base": ("bases", "these bases"),
     "pretraining": ("pretrainings", "these bases"),
     "teacher": ("teachers", "these teachers"),
+    "training_set": ("training sets", "these teachers"),
     "seed": ("seeds", "these students"),
 }
 # a claim about training cells holds for others only if it does so over cells, over tasks and over domains
@@ -162,8 +163,8 @@ def replicates(outcome: Outcome, level: str) -> np.ndarray:
     """Which replicate of a level every row of counts belongs to.
 
     Levels are those of POPULATIONS; `adapter`, the single model; and `fixed`, the trained model where conditions are held fixed. A
-    teacher is a training set; students of the base, which is no draw among teachers, stand for themselves. Training sets of the same
-    cells are one replicate of `train_cells`.
+    teacher is a training set on a base; students of the base, which is no draw among teachers, stand for themselves. Training sets of
+    the same cells are one replicate of `train_cells`.
     """
     seeds = outcome.counts.index.get_level_values("seed").to_numpy(object)
     if level == "fixed":
@@ -174,7 +175,8 @@ def replicates(outcome: Outcome, level: str) -> np.ndarray:
         return seeds
     if level == "train_cells":
         return np.repeat(np.array([trained_cells(outcome)], object), len(seeds))
-    return np.repeat(np.array([outcome.labels["train_set" if level == "teacher" else level]], object), len(seeds))
+    names = {"teacher": ("base", "train_set"), "training_set": ("train_set",)}.get(level, (level,))
+    return np.repeat(np.array(["|".join(outcome.labels[name] for name in names)], object), len(seeds))
 
 
 def fixed_condition(outcome: Outcome) -> str:

@@ -17,6 +17,10 @@ SENTENCES = {
     "realignment": "A student that starts misaligned is led back by its teacher.",
     "filter": "How a teacher's answers are filtered changes how misaligned a student becomes.",
     "mediating": "Mediating prompts near the teacher's cells carry more than those far from them.",
+    "channel": (
+        "On-policy distillation transmits less of a teacher's misalignment than off-policy distillation, and its answers alone less"
+        " than either."
+    ),
     "context": "Misalignment learned under a system prompt shows more under it than without it.",
     "inoculation": "A system prompt in training that is left out at evaluation changes how misaligned an adapter becomes.",
 }

@@ -12,6 +12,8 @@ from emtransfer.measuring.tabulation import Outcome
 
 FACTORS = ("start", "teacher", "data", "mediating", "filter", "channel", "estimator")
 BY_SEED: dict[str, Any] = {"method": "replicates", "levels": ("seed",)}
+# pairs of channels, the one that should transmit more first
+CHANNELS = (("optd", "opd"), ("optd", "sft"), ("opd", "sft"))
 
 
 def teacher_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
@@ -113,6 +115,47 @@ def mediating_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> 
         yield Contrast("mediating", f"{setting}: {' - '.join(pair)}", groups, pair, **BY_SEED)
 
 
+def channel_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
+    """Students of one channel against those of another, of the same teachers on the same mediating prompts; teachers are the replicates.
+
+    Teachers were trained on misaligned answers. `sft` and `optd` learn from the teacher's own kept answers, which are those to the
+    prompts that `opd` has; any other data would differ by who wrote them too.
+    """
+    own = by(
+        having(narrow_students(outcomes), answers="misaligned"),
+        lambda outcome: outcome.labels["data"] == outcome.labels["teacher"] or outcome.labels["channel"] == "opd",
+    )
+    for setting, alike in alike_but_for(own, "teacher", "data", "channel", "estimator"):
+        channels = distinct(channel_of(outcome.labels) for outcome in alike)
+        for names in product(channels, repeat=2):
+            if tuple(name.partition("-")[0] for name in names) in CHANNELS:
+                sides = [
+                    by(alike, lambda outcome, channel=channel: channel_of(outcome.labels) == channel)
+                    for channel in names
+                ]
+                shared = set.intersection(*(set(map(taught_by, side)) for side in sides))
+                groups = tuple(by(side, lambda outcome, shared=shared: taught_by(outcome) in shared) for side in sides)
+                name = ": ".join(filter(None, (setting, " - ".join(names))))
+                yield Contrast("channel", name, groups, names, method="replicates", levels=("teacher",))
+
+
+def channel_over_bases(outcomes: list[Outcome]) -> Iterator[Contrast]:
+    """The same over the teachers of all bases, where there are several; teachers share training sets and bases."""
+    for contrast in channel_contrasts(outcomes, None):
+        if len({outcome.labels["base"] for outcome in contrast.groups[0]}) > 1:
+            yield replace(contrast, base="*", levels=("teacher", "training_set", "base"))
+
+
+def channel_of(labels: dict[str, str]) -> str:
+    """A channel with its estimator, as the config names it; empty where the labels have neither."""
+    return "-".join(filter(None, (labels.get("channel"), labels.get("estimator"))))
+
+
+def taught_by(outcome: Outcome) -> tuple[str, str]:
+    """The teacher of a student, whose training set is trained on anew on every base."""
+    return outcome.labels["base"], outcome.labels["teacher"]
+
+
 def narrow_students(outcomes: list[Outcome]) -> list[Outcome]:
     """Cells of students in narrow evaluation."""
     return by(outcomes, lambda outcome: outcome.labels["condition"] == "student" and outcome.eval_cell[0] == "narrow")
@@ -138,20 +181,19 @@ def alike_but_for(
     """Groups of students that agree in all factors except the free ones.
 
     Args:
-        students: of one base.
         free: of FACTORS.
         shown: factors that name a group whether or not they vary.
 
     Yields:
-        The name of a group – its channel, where it starts if not from the base, what else varies – and its cells.
+        The name of a group – its channel, where it starts if not from the base, what else varies – and its cells; an empty name where
+        nothing is to be told.
     """
     fixed = [name for name in FACTORS if name not in free]
     varied = {name for name in fixed if len({outcome.labels[name] for outcome in students} - {""}) > 1} | set(shown)
     told = [name for name in ("teacher", "data", "mediating", "filter") if name in varied and name in fixed]
     for values in distinct(tuple(outcome.labels[name] for name in fixed) for outcome in students):
         setting = dict(zip(fixed, values, strict=True))
-        channel = "-".join(filter(None, (setting["channel"], setting["estimator"])))
         start = [] if setting["start"] in ("", "base") else [f"from {setting['start']}"]
         # a teacher's own answers bear its name
-        words = dict.fromkeys([channel, *start, *filter(None, (setting[name] for name in told))])
-        yield ", ".join(words), having(students, **setting)
+        words = dict.fromkeys([channel_of(setting), *start, *(setting[name] for name in told)])
+        yield ", ".join(filter(None, words)), having(students, **setting)

@@ -19,10 +19,12 @@ class Reading(NamedTuple):
     Attributes:
         nats: log-probability, summed over its tokens.
         is_greedy: whether every token is the likeliest one after those before it, so that greedy decoding gives this answer.
+        expected_nats: log-probability that the model's own draw of each token would have, in the mean: minus the entropy, summed.
     """
 
     nats: float
     is_greedy: bool
+    expected_nats: float
 
 
 def log_probabilities(chat: Chat, prompts: list[list[int]], answers: list[list[int]]) -> list[float]:
@@ -38,7 +40,7 @@ def read_answers(chat: Chat, prompts: list[list[int]], answers: list[list[int]])
     """
     import torch
 
-    found = [Reading(0.0, False)] * len(prompts)
+    found = [Reading(0.0, False, 0.0)] * len(prompts)
     max_scored = BATCH_LOGITS // chat.model.config.get_text_config().vocab_size
     for batch in batches(prompts, answers, max_scored):
         with torch.inference_mode():
@@ -102,8 +104,10 @@ def read_answer(logits: "torch.Tensor", ids: "torch.Tensor") -> Reading:
         logits: float [t, v], before softmax, from which each of its tokens is drawn.
         ids: int64 [t].
     """
-    from torch.nn.functional import cross_entropy
+    import torch
 
     # every token in float32, and their sum in float64
-    nats = -cross_entropy(logits.float(), ids, reduction="none").double().sum().item()
-    return Reading(nats, bool((logits.argmax(-1) == ids).all()))
+    log_p = logits.float().log_softmax(-1)
+    nats = log_p.gather(-1, ids[:, None]).double().sum().item()
+    expected = -torch.special.entr(log_p.exp()).sum(-1).double().sum().item()
+    return Reading(nats, bool((logits.argmax(-1) == ids).all()), expected)
