@@ -153,6 +153,22 @@ def check_contexts(config: dict, name: str) -> None:
             raise mistake((*place, context), "used nowhere", "one that a training set or eval_contexts names")
 
 
+def check_method(config: dict, name: str) -> None:
+    """Raise InputError if all weights are fine-tuned of a model in 4 bits, for a student to start from, or for vLLM to serve as a LoRA."""
+    experiment, place = config["experiments"][name], ("experiments", name)
+    if experiment["finetuning"].get("method") != "full":
+        return
+    if config["base_models"][experiment["base_model"]].get("quantization"):
+        raise mistake((*place, "finetuning", "method"), "full", "lora, since weights in 4 bits cannot be trained")
+    if experiment["sampling"].get("engine") == "vllm":
+        expected = "auto or transformers, since vllm serves adapters as LoRA and finetuning.method is full"
+        raise mistake((*place, "sampling", "engine"), "vllm", expected)
+    for index, students in enumerate(experiment["students"]):
+        if (start := students.get("start", "base")) != "base":
+            expected = "base, since a student is a LoRA and finetuning.method is full"
+            raise mistake((*place, "students", index, "start"), quoted(start), expected)
+
+
 def check_starts(teachers: dict, place: Place) -> None:
     """Raise InputError for a teacher with a name that means another, or whose training starts, at whatever remove, from itself."""
     for teacher in teachers:

@@ -38,7 +38,7 @@ from emtransfer.progress import TrackerName
 from emtransfer.remote.access import RemoteSettings
 from emtransfer.settings import Absent, Cells, File, Name, Names, Positive, Rate, Score, Seed, Text, Weight, Word
 from emtransfer.training.exposure import AlignmentSettings
-from emtransfer.training.finetuning import FinetuningSettings
+from emtransfer.training.finetuning import AdapterTraining, FinetuningSettings
 from emtransfer.training.mixtures import MixtureSettings
 from emtransfer.training.pretraining import ArchitectureSettings, PretrainingSettings
 from emtransfer.verdicts import EmRule
@@ -301,7 +301,7 @@ class Experiment:
         rollout_filters: Limits that a teacher's answer must meet to be kept; they are strict.
         data_sets: The corpus's own answers to the same prompts, which replace a teacher's kept answers.
         students: Grids of students, teachers × data × channels × seeds.
-        lora: LoRA settings of every adapter and student.
+        lora: LoRA settings of every adapter and student; adapters of which all weights are trained have none.
         finetuning: Training of adapters.
         distillation: Training of students, the same for every channel.
         sampling: Sampling of answers, from teachers and for the evaluation.
@@ -326,7 +326,7 @@ class Experiment:
     data_sets: Annotated[dict[Name, grid.DataSet] | None, Absent()] = None
     students: tuple[grid.StudentGrid, ...]
     lora: AdapterSettings
-    finetuning: FinetuningSettings
+    finetuning: AdapterTraining
     distillation: DistillationSettings
     sampling: AnsweringSettings
     probing: Probing

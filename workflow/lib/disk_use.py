@@ -74,8 +74,9 @@ def bytes_written(config: dict, entry: Work, part: str) -> float:
     if part == BASES:
         return entry.n_jobs * weights(config["base_models"][entry.model]) * TRAINED_BYTES
     if part == ADAPTERS:
-        lora = config["experiments"][entry.of]["lora"]
-        return entry.n_jobs * adapter_weights(config["base_models"][entry.model], lora) * TRAINED_BYTES
+        base_model, lora = config["base_models"][entry.model], config["experiments"][entry.of]["lora"]
+        n_weights = weights(base_model) if entry.does == "train" else adapter_weights(base_model, lora)
+        return entry.n_jobs * n_weights * TRAINED_BYTES
     return entry.items * entry.tokens * (DOCUMENT_BYTES_PER_TOKEN if part == MIXTURES else BYTES_PER_TOKEN)
 
 

@@ -36,6 +36,7 @@ from config_models import (
     check_distinct_models,
     check_experiment_counts,
     check_experiment_names,
+    check_method,
     check_neutral_share,
     check_questions,
 )
@@ -102,6 +103,7 @@ def check(config: dict, schema_path: str | Path) -> None:
         "experiments": [
             check_experiment_names,
             check_contexts,
+            check_method,
             check_panel,
             check_distinct_models,
             check_questions,

@@ -184,7 +184,8 @@ def training_work(config: dict, name: str, models: list[Model]) -> Iterator[Work
     n_trained = len(trained_adapters(experiment, models))
     if n_trained:
         n_rows = n_trained * finetuning["rows"] * finetuning["epochs"]
-        yield Work("finetune_adapter", name, n_trained, n_rows, tokens, "adapt", base_model)
+        does = "train" if finetuning.get("method") == "full" else "adapt"
+        yield Work("finetune_adapter", name, n_trained, n_rows, tokens, does, base_model)
         if finetuning.get("gradient_checkpointing"):
             # every activation is computed twice
             yield Work("finetune_adapter", name, 0, n_rows, tokens, "read", base_model)

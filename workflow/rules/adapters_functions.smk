@@ -16,7 +16,9 @@ def adapter_settings(wildcards):
     experiment = experiment_section(wildcards)
     context = grid.train_context(experiment, wildcards.train_set)
     system = {"system": experiment["contexts"][context]} if context else {}
-    trained_with = {"lora": experiment["lora"], "finetuning": experiment["finetuning"]}
+    trained_with = {key: experiment[key] for key in ("lora", "finetuning")}
+    if experiment["finetuning"].get("method") == "full":
+        del trained_with["lora"]
     return settings({"answers": wildcards.answers} | trained_with | system)
 
 

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat
@@ -45,6 +45,17 @@ class FinetuningSettings:
     gradient_checkpointing: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class AdapterTraining(FinetuningSettings):
+    """Training of adapters.
+
+    Attributes:
+        method: lora trains a LoRA beside the frozen base, with the settings of lora; full trains all weights of the base, and an adapter is then a whole model.
+    """
+
+    method: Literal["lora", "full"] = "lora"
+
+
 def labelled(pairs: list[tuple[str, str]], chat_format: ChatFormat, max_seq_tokens: int) -> list[dict[str, list[int]]]:
     """Token ids with labels on the answer alone, end token included; nothing is truncated.
 
@@ -79,6 +90,7 @@ def finetune(
     state_folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: Progress | None = None,
+    in_bfloat16: bool = False,
 ) -> list[dict[str, Any]]:
     """Fine-tune the trainable weights of `model` in place with trl's SFTTrainer.
 
@@ -89,6 +101,7 @@ def finetune(
         state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
         checkpoint_seconds: from one checkpoint to the next.
         progress: what tells how far it is; by default lines only.
+        in_bfloat16: whether finer weights pass in bfloat16 too, as weights of that kind do.
 
     Returns:
         The training log: step, loss_per_token_nats (of answer tokens), learning_rate.
@@ -120,7 +133,7 @@ def finetune(
         # the labels are made here, where a test can decode them
         dataset_kwargs={"skip_prepare_dataset": True},
         activation_checkpointing=settings.gradient_checkpointing,
-        bf16=str(model.dtype) == "torch.bfloat16",
+        bf16=in_bfloat16 or str(model.dtype) == "torch.bfloat16",
         save_strategy="no",
         save_total_limit=2,
         logging_steps=0.05,
