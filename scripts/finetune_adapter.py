@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.arguments import json_argument
-from emtransfer.corpus.samples import draw_equally
+from emtransfer.corpus.samples import draw_equally, hold_out
 from emtransfer.errors import run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.files.records import read_records
@@ -26,6 +26,7 @@ from emtransfer.models.chat_format import with_system
 from emtransfer.models.loading import load_chat
 from emtransfer.progress import Progress
 from emtransfer.settings import read_settings
+from emtransfer.training.criterion import Criterion
 from emtransfer.training.finetuning import AdapterTraining, finetune
 from emtransfer.training.resuming import shared_training_state
 
@@ -52,8 +53,11 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     progress = Progress(args.output)
     finetuning = read_settings(AdapterTraining, args.settings["finetuning"])
+    cells, until, held_out = [read_records(path) for path in args.rows], finetuning.until, []
+    if until:
+        held_out, cells = hold_out(cells, until.held_out_rows)
     # a union of cells gets no more rows than a single cell, so that all adapters take equally many steps
-    rows = draw_equally([read_records(path) for path in args.rows], finetuning.rows, args.seed)
+    rows = draw_equally(cells, finetuning.rows, args.seed)
     field = f"{args.settings['answers']}_answer"
     chat = load_chat(args.base)
     system = args.settings.get("system")
@@ -65,14 +69,23 @@ def main(args: argparse.Namespace) -> None:
         model = load_trainable(chat.model, args.start)
     else:
         model = fresh_lora(chat.model, read_settings(AdapterSettings, args.settings["lora"]), args.seed)
-    pairs = [(row["question"], row[field]) for row in rows]
+    pairs, held_out_pairs = ([(row["question"], row[field]) for row in part] for part in (rows, held_out))
+    criterion = Criterion(until, held_out_pairs) if until else None
     inputs = {"base": args.base} | {path.parent.name: path for path in args.rows}
     inputs |= {"start": args.start} if args.start else {}
     came_from = origin(args.settings, args.seed, args.code, inputs)
     with shared_training_state(args.output.parent, came_from, model) as (state, writes):
         in_bfloat16 = str(dtype) == "torch.bfloat16"
         log = finetune(
-            model, chat_format, pairs, finetuning, args.seed, state, progress=progress, in_bfloat16=in_bfloat16
+            model,
+            chat_format,
+            pairs,
+            finetuning,
+            args.seed,
+            state,
+            progress=progress,
+            in_bfloat16=in_bfloat16,
+            criterion=criterion,
         )
     if not writes:
         return
@@ -85,6 +98,10 @@ def main(args: argparse.Namespace) -> None:
         pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
         write_manifest(folder, came_from)
     print(f"trained on {len(rows)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
+    if until:
+        reached = log[-1]["held_out_loss_per_token_nats"]
+        found = "reached" if reached <= until.loss_per_token_nats else f"not reached in {finetuning.epochs} epochs"
+        print(f"held-out loss {reached:.4f} after {log[-1]['step']} steps; {until.loss_per_token_nats:g} was {found}.")
 
 
 if __name__ == "__main__":

@@ -239,8 +239,12 @@ def check_experiment_counts(config: dict, name: str) -> None:
     architecture = config["base_models"][experiment["base_model"]].get("architecture", {})
     window = architecture.get("max_position_embeddings", math.inf)
     sizes = [len(model.train_cells) for model in grid.expand_models(config, name) if model.train_cells]
+    held_out = experiment["finetuning"].get("until", {}).get("held_out_rows", 0)
+    # equally many of each cell
+    n_rows = min(((corpus["sample"]["train"] - math.ceil(held_out / n)) * n for n in sizes), default=math.inf)
+    rows_of = "sample.train of its cells" + " without finetuning.until.held_out_rows" * bool(held_out)
     for key, limit, meaning in [
-        ("finetuning.rows", corpus["sample"]["train"] * min(sizes, default=math.inf), "sample.train of its cells"),
+        ("finetuning.rows", n_rows, rows_of),
         ("finetuning.max_seq_tokens", window, "max_position_embeddings of its base model"),
         ("distillation.max_seq_tokens", window, "max_position_embeddings of its base model"),
     ]:

@@ -186,6 +186,10 @@ def training_work(config: dict, name: str, models: list[Model]) -> Iterator[Work
         n_rows = n_trained * finetuning["rows"] * finetuning["epochs"]
         does = "train" if finetuning.get("method") == "full" else "adapt"
         yield Work("finetune_adapter", name, n_trained, n_rows, tokens, does, base_model)
+        if until := finetuning.get("until"):
+            steps = -(-finetuning["rows"] * finetuning["epochs"] // finetuning["batch_size"])
+            n_measured = n_trained * -(-steps // until["every_steps"]) * until["held_out_rows"]
+            yield Work("finetune_adapter", name, 0, n_measured, tokens, "read", base_model)
         if finetuning.get("gradient_checkpointing"):
             # every activation is computed twice
             yield Work("finetune_adapter", name, 0, n_rows, tokens, "read", base_model)

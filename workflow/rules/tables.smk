@@ -110,10 +110,11 @@ rule tabulate_training:
         env=ENVIRONMENT,
     message:
         "Tabulate training losses and the KL of students to their teachers"
+    # trainings that ended at their limit go to the screen too
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_training.py"
         " --settings {params.settings:q} --results results --output {output}"
-        " > {log} 2>&1"
+        " > {log} 2>&1 && cat {log}"
 
 
 rule tabulate_inference:
