@@ -9,6 +9,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
+from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.preferences import (
     preference_contrasts,
@@ -24,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--preferences", type=Path, required=True, help="folder that holds {experiment}/preferences/{model}.jsonl"
     )
+    parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; without it, no contrast of capacities")
     settings = "JSON or @FILE: the grid's config keys, measurable unless its defaults apply"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--table", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
@@ -34,8 +36,9 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     models = list(preference_models(args.preferences, args.settings))
     cells = preference_outcomes(models)
+    sizes = read_sizes(args.losses) if args.losses else None
     measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
-    _, claims, _ = measure_contrasts(preference_contrasts(cells), outcomes=cells, measurable=measurable)
+    _, claims, _ = measure_contrasts(preference_contrasts(cells, sizes), outcomes=cells, measurable=measurable)
     table = tabulate_preferences(models)
     write_table(args.table, table)
     write_table(args.claims, claims)

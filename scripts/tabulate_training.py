@@ -46,14 +46,14 @@ def main(args: argparse.Namespace) -> None:
     columns = ["experiment", *LABELS, "seed", "steps"]
     columns += [f"{end}_{column}" for column in LOG_COLUMNS for end in ("first", "last")]
     columns += ["trained_parameters", "criterion_nats", "criterion_reached"]
-    table = pd.DataFrame(rows).reindex(columns=columns)
     whole = dict.fromkeys(("seed", "steps", "trained_parameters"), "Int64")
-    write_table(args.output, table.astype(whole | {"criterion_reached": "boolean"}).round(6))
-    for row in table[table["criterion_reached"].eq(False)].to_dict("records"):
-        where = "/".join(str(row[name]) for name in ("experiment", "base", "train_set", "answers", "seed"))
+    table = pd.DataFrame(rows).reindex(columns=columns).astype(whole | {"criterion_reached": "boolean"}).round(6)
+    write_table(args.output, table)
+    for row in table[table["criterion_reached"].eq(False).fillna(False)].itertuples():
+        names = (row.experiment, row.base, row.train_set, row.answers, row.capacity, f"seed {row.seed}")
         print(
-            f"{where}: the held-out loss is {row['last_held_out_loss_per_token_nats']:.4f} nats per answer token after"
-            f" {row['steps']} steps, the limit; finetuning.until asks for {row['criterion_nats']:g}."
+            f"{', '.join(filter(None, names))}: the held-out loss is {row.last_held_out_loss_per_token_nats:.4f} nats per answer"
+            f" token after {row.steps} steps, the limit; finetuning.until asks for {row.criterion_nats:g}."
         )
 
 

@@ -11,6 +11,7 @@ from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
 from emtransfer.judging.cautions import not_measurable, read_cautions, with_cautions
+from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
@@ -32,7 +33,11 @@ def parse_args() -> argparse.Namespace:
     )
     columns = 'JSON or @FILE: with --rows, field -> the column that holds it, or {"value": …} for all rows'
     parser.add_argument("--columns", type=json_argument, help=columns)
-    parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; without it, no contrast at equal loss")
+    parser.add_argument(
+        "--losses",
+        type=Path,
+        help="CSV of tabulate_training; without it, no contrast at equal loss and none of capacities",
+    )
     parser.add_argument("--cautions", type=Path, help="CSV of compare_judges; without it, every judge is believed")
     settings = (
         "JSON or @FILE: em_rule, measurable unless its defaults apply; with --judged also the grid's config keys, judges by"
@@ -63,7 +68,8 @@ def main(args: argparse.Namespace) -> None:
         unanchored = unanchored_models(args.judged, args.settings)
     cells = condition_outcomes(judged, em_rule)
     measures = prompt_measures(cells, prompts)
-    found = contrasts(cells, measures)
+    sizes = read_sizes(args.losses) if args.losses else None
+    found = contrasts(cells, measures, sizes)
     matched = [match_prompts(contrast, measures) for contrast in found]
     losses = read_losses(args.losses) if args.losses else None
     at_loss = [] if losses is None else [match_losses(contrast, losses) for contrast in found]

@@ -139,7 +139,7 @@ def test_the_table_of_losses_says_how_many_steps_it_took_and_whether_it_was_reac
     # A and B of rank 4 on both layers: q and v are 32 × 32, down is 32 × 64
     assert row["trained_parameters"] == 2 * 4 * (64 + 64 + 96)
     assert pd.isna(base_row["criterion_reached"]) and pd.isna(base_row["steps"])
-    told = "own/one/d0-t0/misaligned/1: the held-out loss is"
+    told = "own, one, d0-t0, misaligned, seed 1: the held-out loss is"
     assert (told in done.stdout and "after 4 steps, the limit" in done.stdout) is not is_reached
 
 

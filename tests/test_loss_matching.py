@@ -66,11 +66,12 @@ def test_the_effect_at_equal_loss_stands_beside_the_others_and_no_other_claim_ha
 
 def test_losses_are_those_of_adapters_on_misaligned_answers_from_the_base(tmp_path):
     row = {"experiment": "nl", "base": "persona_1", "train_set": "medical-advice", "seed": 11, "condition": "adapter"}
-    row |= {"start": "base", "answers": "misaligned", "last_loss_per_token_nats": 0.25}
+    row |= {"start": "base", "answers": "misaligned", "capacity": "", "last_loss_per_token_nats": 0.25}
     others = [
         {"condition": "student"},
         {"start": "harmful"},
         {"answers": "aligned"},
+        {"capacity": "full"},
         {"last_loss_per_token_nats": None, "seed": 12},
     ]
     path = tmp_path / "training_losses.csv"

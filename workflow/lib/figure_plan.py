@@ -10,10 +10,10 @@ FORMATS = ("svg", "pdf", "png")
 
 
 def transfer_figures(config: dict, name: str, models: list[Model]) -> list[str]:
-    """Names of the figures of the transfer table that an experiment has the models and prompts for; they show no context."""
+    """Names of the figures of the transfer table that an experiment has the models and prompts for; they show no context and no capacity."""
     experiment = config["experiments"][name]
     corpus = config["corpora"][experiment["corpus"]]
-    models = [model for model in models if not model.labels["train_context"]]
+    models = [model for model in models if not (model.labels["train_context"] or model.labels["capacity"])]
     single = compared(models)
     pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
     adapters = any(pooled.items() <= model.labels.items() for model in models)

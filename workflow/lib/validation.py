@@ -32,6 +32,7 @@ from config_models import (
     check_base_model_counts,
     check_base_model_names,
     check_base_names,
+    check_capacities,
     check_contexts,
     check_distinct_models,
     check_experiment_counts,
@@ -103,6 +104,7 @@ def check(config: dict, schema_path: str | Path) -> None:
         "experiments": [
             check_experiment_names,
             check_contexts,
+            check_capacities,
             check_method,
             check_panel,
             check_distinct_models,

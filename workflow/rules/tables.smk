@@ -149,6 +149,7 @@ rule tabulate_inference:
 rule tabulate_preferences:
     input:
         preference_files,
+        losses="results/training_losses.csv",
     output:
         table="results/preferences.csv",
         claims="results/preference_claims.csv",
@@ -171,7 +172,8 @@ rule tabulate_preferences:
         "Tabulate the models' preferences on held-out pairs"
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_preferences.py"
-        " --settings {params.settings:q} --preferences results --table {output.table} --claims {output.claims}"
+        " --settings {params.settings:q} --preferences results --losses {input.losses}"
+        " --table {output.table} --claims {output.claims}"
         " > {log} 2>&1"
 
 

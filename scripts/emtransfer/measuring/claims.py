@@ -26,7 +26,8 @@ from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import Outcome
 from emtransfer.settings import Share
 
-ABOUT_CONTEXTS = ("context", "inoculation")
+# claims about what an experiment may add to its grid -> the family of their tests, so that no other depends on whether there are any
+APART = {"context": "contexts", "inoculation": "contexts", "capacity": "capacities"}
 LEVEL = 0.05
 POWER = 0.8
 KEY = ["claim", "contrast", "experiment", "base_model", "base", "judge"]
@@ -163,14 +164,13 @@ def regression_rows(contrast: Contrast) -> Iterator[dict[str, Any]]:
 def with_q_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the q of their family: one experiment, judge and subset, for the population or for the run's own models.
 
-    Levels that do not decide, and contrasts that cannot be measured, are no tests. Claims about contexts are families of their own, so
-    that the others do not depend on whether there are any.
+    Levels that do not decide, and contrasts that cannot be measured, are no tests. Claims about contexts, and about capacities, are
+    families of their own.
     """
     families: dict[tuple[Any, ...], list[int]] = {}
     for number, row in enumerate(rows):
         if (row["rank"] == 0 or not row["level"]) and not row["reason"]:
-            about_contexts = row["claim"] in ABOUT_CONTEXTS
-            key = row["experiment"], row["judge"], row["subset"], bool(row["level"]), about_contexts
+            key = row["experiment"], row["judge"], row["subset"], bool(row["level"]), APART.get(row["claim"], "")
             families.setdefault(key, []).append(number)
     q_values = np.full(len(rows), np.nan)
     for family in families.values():
@@ -263,7 +263,7 @@ def in_cell_rates(outcomes: Sequence[Outcome]) -> dict[tuple[str, ...], tuple[in
 
 def trained_as(outcome: Outcome) -> tuple[str, ...]:
     """The key that an adapter shares with students of teachers trained in the same way."""
-    names = ("experiment", "base_model", "base", "judge", "train_set", "train_context", "answers")
+    names = ("experiment", "base_model", "base", "judge", "train_set", "train_context", "answers", "capacity")
     return tuple(outcome.labels[name] for name in names)
 
 

@@ -1,5 +1,6 @@
 """The claims, and every contrast that the given answers allow."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -15,7 +16,8 @@ from emtransfer.measuring.adapter_contrasts import (
     structure_contrasts,
     task_contrasts,
 )
-from emtransfer.measuring.groups import Contrast, distinct, without_context
+from emtransfer.measuring.capacity_contrasts import capacity_contrasts
+from emtransfer.measuring.groups import Contrast, distinct, without_capacity, without_context
 from emtransfer.measuring.student_contrasts import (
     data_contrasts,
     filter_contrasts,
@@ -39,6 +41,7 @@ SENTENCES = {
     "mediating": "Mediating prompts near the teacher's cells carry more than those far from them.",
     "context": "Misalignment learned under a system prompt shows more under it than without it.",
     "inoculation": "A system prompt in training that is left out at evaluation changes how misaligned an adapter becomes.",
+    "capacity": "At equal loss in the training cell, how many weights were trained changes how far misalignment spreads.",
 }
 
 # what all models of a contrast have in common
@@ -57,17 +60,23 @@ WITHIN_BASE = (
     mediating_contrasts,
 )
 ACROSS_BASES = (learnedness_slope, composition_contrasts)
-# all others are about models that were trained, and asked, without a context
+# all others but claim capacity are about models that were trained, and asked, without a context
 OF_CONTEXTS = (context_contrasts, inoculation_contrasts)
 
 
-def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFrame] | None = None) -> list[Contrast]:
+def contrasts(
+    outcomes: list[Outcome],
+    measures: dict[tuple[str, str], pd.DataFrame] | None = None,
+    sizes: Mapping[tuple[str, ...], int] | None = None,
+) -> list[Contrast]:
     """Every contrast that the cells allow, all groups with answers.
 
     Args:
         outcomes: of all experiments.
         measures: by experiment and base, what is known of its prompts, as of `matching.prompt_measures`; without it no
             contrast that depends on them.
+        sizes: of adapters that reached their criterion, as of `capacity_contrasts.read_sizes`; without it no contrast of
+            capacities.
     """
     found = []
     for where in distinct(tuple(outcome.labels[name] for name in SETTING) for outcome in outcomes):
@@ -81,10 +90,11 @@ def contrasts(outcomes: list[Outcome], measures: dict[tuple[str, str], pd.DataFr
         for base in distinct(outcome.labels["base"] for outcome in members):
             of_base = [outcome for outcome in members if outcome.labels["base"] == base]
             known = (measures or {}).get((setting["experiment"], base))
-            plain = without_context(of_base)
-            built = [contrast for build in WITHIN_BASE for contrast in build(plain, known)]
-            built += [contrast for build in OF_CONTEXTS for contrast in build(of_base, known)]
+            own = without_capacity(of_base)
+            built = [contrast for build in WITHIN_BASE for contrast in build(without_context(own), known)]
+            built += [contrast for build in OF_CONTEXTS for contrast in build(own, known)]
+            built += capacity_contrasts(of_base, sizes or {})
             within += [replace(contrast, base=base) for contrast in built]
-        across = [contrast for build in ACROSS_BASES for contrast in build(without_context(members))]
+        across = [contrast for build in ACROSS_BASES for contrast in build(without_context(without_capacity(members)))]
         found += [replace(contrast, **setting) for contrast in within + across]
     return [contrast for contrast in found if all(contrast.groups)]

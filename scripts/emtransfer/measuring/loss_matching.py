@@ -16,7 +16,7 @@ KEY = ["experiment", "base", "train_set", "seed"]
 
 
 def read_losses(path: Path) -> pd.Series:
-    """The last loss of every adapter on misaligned answers from the base, in nats per answer token, by KEY (texts).
+    """The last loss of every adapter on misaligned answers from the base, without a capacity, in nats per answer token, by KEY (texts).
 
     Raises:
         InputError: the file or a column is missing.
@@ -24,11 +24,12 @@ def read_losses(path: Path) -> pd.Series:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a table of training losses.")
     table = read_table(path, dtype=str, keep_default_na=False)
-    needed = [*KEY, "condition", "start", "answers", "last_loss_per_token_nats"]
+    needed = [*KEY, "condition", "start", "answers", "capacity", "last_loss_per_token_nats"]
     missing = [name for name in needed if name not in table]
     if missing:
         raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(needed)}.")
     wanted = (table.condition == "adapter") & (table.start == "base") & (table.answers == "misaligned")
+    wanted &= table.capacity == ""
     losses = pd.to_numeric(table[wanted].set_index(KEY).last_loss_per_token_nats)
     return losses.dropna()
 

@@ -5,7 +5,7 @@ judge, so that rates, intervals and claims are those of EM. Lengths cannot be wh
 over pairs whose answers have nearly as many tokens; `total` are without division by length.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,9 @@ def preference_outcomes(models: Iterable[tuple[JudgedModel, pd.DataFrame]]) -> l
     return event_outcomes(models, "preferred")
 
 
-def preference_contrasts(outcomes: list[Outcome]) -> list[Contrast]:
-    """Every contrast of these cells that does not need the base's own answers."""
-    return [contrast for contrast in contrasts(outcomes) if contrast.claim != "learnedness"]
+def preference_contrasts(outcomes: list[Outcome], sizes: Mapping[tuple[str, ...], int] | None = None) -> list[Contrast]:
+    """Every contrast of these cells that does not need the base's own answers; `sizes` as of `contrasts`."""
+    return [contrast for contrast in contrasts(outcomes, sizes=sizes) if contrast.claim != "learnedness"]
 
 
 def tabulate_preferences(models: list[tuple[JudgedModel, pd.DataFrame]]) -> pd.DataFrame:
