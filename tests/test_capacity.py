@@ -5,6 +5,8 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from snakemake.utils import update_config
 
 from disk_use import disk_use
 from emtransfer.drawing.rates import read_transfer_table
@@ -16,6 +18,7 @@ from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from figure_plan import transfer_figures
 from helpers.configs import CONFIG, SCHEMA, line_of
+from helpers.paths import ROOT
 from helpers.planted_cells import SEEDS, planted_cell, seeded
 from validation import validate
 from work import work
@@ -55,6 +58,16 @@ def test_a_capacity_is_a_factor_of_the_grid_and_a_column_of_the_table():
     assert others == expand_models(before, NAME)
     parts = {"experiment": NAME, "base": "persona", "answers": "misaligned", "seed": "11"}
     assert labels_of("finetune_adapter", parts | {"capacity": None})["capacity"] == ""
+
+
+def test_the_shipped_overlay_trains_five_capacities_to_one_loss():
+    config = copy.deepcopy(CONFIG)
+    update_config(config, yaml.safe_load((ROOT / "workflow/configs/capacity.yaml").read_text(encoding="utf-8")))
+    validate(config, SCHEMA)
+    models = expand_models(config, "capacity")
+    assert len(models) == 1 + 3 * 5 * 2 and {model.labels["condition"] for model in models} == {"base", "adapter"}
+    untils = {name: trained_with(config["experiments"]["capacity"], name)["finetuning"]["until"] for name in CAPACITIES}
+    assert len({tuple(until.items()) for until in untils.values()}) == 1
 
 
 def test_a_capacity_changes_only_the_keys_it_names():
