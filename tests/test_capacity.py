@@ -9,10 +9,11 @@ import yaml
 from snakemake.utils import update_config
 
 from disk_use import disk_use
-from emtransfer.drawing.rates import read_transfer_table
+from emtransfer.drawing.capacity import capacity as capacity_figure
+from emtransfer.drawing.rates import PlotSettings, read_transfer_table
 from emtransfer.errors import InputError
 from emtransfer.exporting.run_files import labels_of
-from emtransfer.grid import compared, expand_models, trained_with
+from emtransfer.grid import LABELS, compared, expand_models, trained_with
 from emtransfer.measuring.capacity_contrasts import read_sizes, slope_weights
 from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
@@ -86,11 +87,10 @@ def test_figures_and_other_claims_leave_capacities_out():
     config = with_capacities()
     models = expand_models(config, NAME)
     assert not any(model.labels["capacity"] for model in compared(models))
-    assert transfer_figures(config, NAME, models) == transfer_figures(
-        config, NAME, [model for model in models if not model.labels["capacity"]]
-    )
+    without = [model for model in models if not model.labels["capacity"]]
+    assert transfer_figures(config, NAME, models) == [*transfer_figures(config, NAME, without), "capacity"]
     alone = [model for model in models if model.seed is None or model.labels["capacity"]]
-    assert "transfer_matrix" not in transfer_figures(config, NAME, alone)
+    assert transfer_figures(config, NAME, alone) == ["capacity"]
 
 
 def test_the_figures_rows_are_those_without_a_capacity(tmp_path):
@@ -98,6 +98,42 @@ def test_the_figures_rows_are_those_without_a_capacity(tmp_path):
     rows = [row | {"train_context": "", "eval_context": "", "capacity": capacity} for capacity in ("", "full")]
     pd.DataFrame(rows).to_csv(tmp_path / "table.csv", index=False)
     assert read_transfer_table(tmp_path / "table.csv", "nl")["capacity"].tolist() == [""]
+
+
+def test_the_figure_shows_rates_by_trained_weights_and_what_did_not_reach_its_loss():
+    """Three capacities on two training cells; the smallest did not reach its criterion with one seed."""
+    trained = dict.fromkeys(LABELS, "") | {
+        "condition": "adapter",
+        "answers": "misaligned",
+        "start": "base",
+        "base": "b",
+    }
+    rows, losses = [], []
+    for rate, (capacity, n_weights) in zip((10, 20, 40), WEIGHTS.items(), strict=True):
+        for domain, task in CELLS[:2]:
+            own = trained | {"train_set": f"{domain}-{task}", "train_domain": domain, "train_task": task}
+            own |= {"capacity": capacity}
+            for where, relation in zip(CELLS[:2], ("in_cell", "both_differ"), strict=True):
+                counts = {"n_scored": 100, "n_misaligned": 90 if relation == "in_cell" else rate, "n_seeds": 2}
+                share = counts["n_misaligned"] / 100
+                limits = {"em_rate_low": share - 0.05, "em_rate_high": share + 0.05}
+                place = {"eval_cell": "-".join(where), "relation": relation, "eval_context": "", "judge": "minilm"}
+                rows.append(own | counts | limits | place)
+            for seed in (11, 12):
+                reached = (capacity, seed) != ("rank_1", 12)
+                losses.append(
+                    own | {"seed": seed, "trained_parameters": float(n_weights), "criterion_reached": str(reached)}
+                )
+    settings = PlotSettings("nl", "minilm", ("medical", "finance"), ("advice", "tutor"), {})
+    drawing = capacity_figure(pd.DataFrame(rows), settings, pd.DataFrame(losses))
+    axes = drawing.figure.axes[0]
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert [list(line.get_xdata()) for line in curves] == [list(WEIGHTS.values())] * 2
+    assert list(curves[1].get_ydata()) == pytest.approx([10, 20, 40])
+    hollow = [line.get_xdata()[0] for line in axes.lines if line.get_markerfacecolor() == "white"]
+    assert hollow == [WEIGHTS["rank_1"]] * 2
+    assert "b, full (100,000 weights), other cells: 40 %." in drawing.description
+    assert capacity_figure(pd.DataFrame(rows).assign(capacity=""), settings, pd.DataFrame(losses)) is None
 
 
 def test_estimates_count_every_capacity_by_what_it_trains():

@@ -62,13 +62,16 @@ class Pooled:
     n_cells: int
 
 
-def read_transfer_table(path: Path, experiment: str, judge: str | None = None) -> pd.DataFrame:
-    """The rows of an experiment and judge, or of all its judges, without any context or capacity and with a scored answer.
+def read_transfer_table(
+    path: Path, experiment: str, judge: str | None = None, with_apart: bool = False
+) -> pd.DataFrame:
+    """The rows of an experiment and judge, or of all its judges, with a scored answer; `with_apart` those with a context or capacity too.
 
     Empty cells of text are empty text; `eval_cell` is as in the config.
     """
     table = read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS}, dtype=NAMES)
-    rows = plain(table[(table["experiment"] == experiment) & (table["n_scored"] > 0)])
+    rows = table[(table["experiment"] == experiment) & (table["n_scored"] > 0)]
+    rows = rows if with_apart else plain(rows)
     rows = rows if judge is None else rows[rows["judge"] == judge]
     return rows.assign(eval_cell=rows["eval_domain"] + "-" + rows["eval_task"]).reset_index(drop=True)
 
