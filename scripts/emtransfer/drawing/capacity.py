@@ -1,5 +1,7 @@
 """How far misalignment spreads by the number of trained weights."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -47,7 +49,7 @@ def capacity(rows: pd.DataFrame, settings: PlotSettings, losses: pd.DataFrame) -
         own = shown[shown["base"] == base]
         for number, place in enumerate(places):
             curve = points(own[own["relation"].isin(PLACES[place])])
-            look = {"color": CYCLE[number], "marker": MARKERS[number]}
+            look: dict[str, Any] = {"color": CYCLE[number], "marker": MARKERS[number]}
             axes.plot([x for x, *_ in curve], [rate.rate for _, _, rate, _ in curve], lw=0.8, color=CYCLE[number])
             for x, name, rate, is_reached in curve:
                 interval(axes, x, rate.low, rate.high, color=CYCLE[number], alpha=0.6)
