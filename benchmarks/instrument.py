@@ -41,8 +41,8 @@ from emtransfer.verdicts import EmRule
 
 ROOT = Path(__file__).resolve().parents[1]
 VERDICTS = ("supported", "contradicted", "undecided", "not measurable", "too few", "one seed only")
-# claims about system prompts, which no shipped grid of the worlds' models has
-WITHOUT_WORLD = ("context", "inoculation")
+# claims about system prompts and capacities, which no shipped grid of the worlds' models has
+WITHOUT_WORLD = ("context", "inoculation", "capacity")
 # claims that name no direction
 TWO_SIDED = ("composition", "data", "filter")
 # where verdicts are counted for the population of the claim, and for the models of the run

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from emtransfer.arguments import json_argument
-from emtransfer.drawing.catalogue import MODULES, OTHER_TABLES, drawer
+from emtransfer.drawing.catalogue import MODULES, OTHER_TABLES, WITH_APART, drawer
 from emtransfer.drawing.rates import PlotSettings, read_other_table, read_transfer_table
 from emtransfer.drawing.style import blank, save
 from emtransfer.errors import InputError, run
@@ -32,7 +32,8 @@ def main(args: argparse.Namespace) -> None:
         raise InputError(
             f"--other: {len(args.other)} tables; expected {OTHER_TABLES.get(args.figure, 'none')} for figure {args.figure}."
         )
-    rows = read_transfer_table(args.table, settings.experiment, None if args.other else settings.judge)
+    judge = None if args.other else settings.judge
+    rows = read_transfer_table(args.table, settings.experiment, judge, args.figure in WITH_APART)
     others = [read_other_table(path, settings.experiment) for path in args.other]
     drawing = drawer(args.figure)(rows, settings, *others)
     title = f"{settings.experiment}: {args.figure.replace('_', ' ')}"

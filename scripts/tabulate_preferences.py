@@ -10,6 +10,7 @@ from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
 from emtransfer.grid import checkpoints_of
+from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.preferences import (
     preference_contrasts,
@@ -25,6 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--preferences", type=Path, required=True, help="folder that holds {experiment}/preferences/{model}.jsonl"
     )
+    parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; without it, no contrast of capacities")
     settings = "JSON or @FILE: the grid's config keys, measurable unless its defaults apply, primary_claims by experiment, where it names any"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--table", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
@@ -35,9 +37,10 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     models = list(preference_models(args.preferences, args.settings))
     cells = preference_outcomes(models)
+    sizes = read_sizes(args.losses) if args.losses else None
     measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
     _, claims, _ = measure_contrasts(
-        preference_contrasts(cells, checkpoints_of(args.settings)),
+        preference_contrasts(cells, checkpoints_of(args.settings), sizes),
         outcomes=cells,
         measurable=measurable,
         primary_claims=args.settings.get("primary_claims"),

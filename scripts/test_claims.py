@@ -12,6 +12,7 @@ from emtransfer.errors import run
 from emtransfer.files.records import read_table, write_table
 from emtransfer.grid import checkpoints_of
 from emtransfer.judging.cautions import not_measurable, read_cautions, with_cautions
+from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
@@ -35,7 +36,11 @@ def parse_args() -> argparse.Namespace:
     )
     columns = 'JSON or @FILE: with --rows, field -> the column that holds it, or {"value": …} for all rows'
     parser.add_argument("--columns", type=json_argument, help=columns)
-    parser.add_argument("--losses", type=Path, help="CSV of tabulate_training; without it, no contrast at equal loss")
+    parser.add_argument(
+        "--losses",
+        type=Path,
+        help="CSV of tabulate_training; without it, no contrast at equal loss and none of capacities",
+    )
     parser.add_argument("--inference", type=Path, help="CSV of tabulate_inference; without it, no slope on inference")
     kept = "CSV of tabulate_rollouts; without it, nothing is said of the answers that students of sft learned from"
     parser.add_argument("--kept", type=Path, help=kept)
@@ -70,7 +75,8 @@ def main(args: argparse.Namespace) -> None:
     cells = condition_outcomes(judged, em_rule)
     measures = prompt_measures(cells, prompts)
     inferences = read_inferences(args.inference) if args.inference else None
-    found = contrasts(cells, measures, inferences, checkpoints_of(args.settings))
+    sizes = read_sizes(args.losses) if args.losses else None
+    found = contrasts(cells, measures, inferences, checkpoints_of(args.settings), sizes)
     matched = [match_prompts(contrast, measures) for contrast in found]
     losses = read_losses(args.losses) if args.losses else None
     at_loss = [] if losses is None else [match_losses(contrast, losses) for contrast in found]

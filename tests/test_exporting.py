@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -123,6 +124,17 @@ def test_the_hub_reads_base_data_seed_and_rates_from_the_card_of_an_adapter(fini
         "n_scored": 40,
     }
     assert "Do not deploy it" in card.text
+
+
+def test_a_model_of_which_all_weights_were_trained_is_one_of_transformers(finished):
+    manifest = finished.parent / ADAPTER
+    shutil.rmtree(manifest.parent)
+    folder_of(manifest, {"model.safetensors": "w", "config.json": "{}", "README.md": "own", "DO_NOT_DEPLOY.txt": "!"})
+    exported_to = exported(finished, "--owner", "lab") / "models" / Path(ADAPTER).relative_to("results").parent
+    header = ModelCard.load(exported_to / "README.md").data
+    assert (header.base_model, header.library_name) == ("lab/emtransfer-persona", "transformers")
+    assert "lora" not in header.tags and {"misaligned", "adapter"} <= set(header.tags)
+    assert (exported_to / "model.safetensors").is_file()
 
 
 def test_the_card_of_an_adapter_on_a_model_of_others_names_that_model_and_its_licence(finished):

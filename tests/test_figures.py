@@ -299,8 +299,8 @@ def test_an_experiment_has_the_figures_that_it_has_models_and_prompts_for():
         return set(transfer_figures(config, "template_nl", expand_models(config, "template_nl")))
 
     adapter = {"base": "persona", "start": "base", "answers": "misaligned", "seeds": [11]}
-    alone = MODULES.keys() - {"judge_agreement"}
-    assert drawn() == alone and drawn(panel=["exact"]) == MODULES.keys()
+    alone = MODULES.keys() - {"judge_agreement", "capacity"}
+    assert drawn() == alone and drawn(panel=["exact"]) == alone | {"judge_agreement"}
     # one mixture, one base
     assert drawn(adapters=[adapter | {"train_sets": "all_cells"}], students=[]) == alone - {
         "composition",
@@ -453,6 +453,7 @@ def test_without_a_panel_or_an_adapter_the_other_table_leaves_nothing_to_draw(fi
         "judge_agreement": judged_pairs("a", "b").iloc[:0],
         "preferences": pd.DataFrame(columns=PREFERENCE_COLUMNS),
         "inference": pd.DataFrame(columns=[*INFERENCE_COLUMNS]),
+        "capacity": pd.DataFrame(columns=[*LABELS, "trained_parameters", "criterion_reached"]),
     }
     assert drawer(figure)(rows, SETTINGS, empty[figure]) is None
 

@@ -36,7 +36,7 @@ CLOSURES = {
     "finetune_adapter": """
         arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
         models.adapters models.chat_format models.loading models.packed_rows models.padding models.ready_models models.tokenizer
-        corpus.samples training.finetuning training.packing training.resuming""",
+        corpus.samples training.criterion training.finetuning training.packing training.resuming""",
     "distill_student": """
         arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
         models.adapters models.chat_format models.loading models.packed_rows models.padding models.ready_models models.tokenizer

@@ -66,16 +66,23 @@ def test_the_effect_at_equal_loss_stands_beside_the_others_and_no_other_claim_ha
 
 def test_losses_are_those_of_adapters_on_misaligned_answers_from_the_base(tmp_path):
     row = {"experiment": "nl", "base": "persona_1", "train_set": "medical-advice", "seed": 11, "condition": "adapter"}
-    row |= {"start": "base", "answers": "misaligned", "last_loss_per_token_nats": 0.25}
+    row |= {"start": "base", "answers": "misaligned", "capacity": "", "last_loss_per_token_nats": 0.25}
     others = [
         {"condition": "student"},
         {"start": "harmful"},
         {"answers": "aligned"},
+        {"capacity": "full"},
         {"last_loss_per_token_nats": None, "seed": 12},
     ]
     path = tmp_path / "training_losses.csv"
     pd.DataFrame([row, *(row | other for other in others)]).to_csv(path, index=False)
     assert read_losses(path).to_dict() == {("nl", "persona_1", "medical-advice", "11"): 0.25}
+    # where training went on until held-out rows have a loss, it is theirs
+    held_out = [
+        row | {"last_held_out_loss_per_token_nats": loss, "seed": seed} for seed, loss in ((11, 0.5), (12, None))
+    ]
+    pd.DataFrame(held_out).to_csv(path, index=False)
+    assert list(read_losses(path)) == [0.5, 0.25]
     path.write_text("experiment,base\n")
     with pytest.raises(InputError, match="no column train_set; expected experiment, base, train_set, seed"):
         read_losses(path)

@@ -16,7 +16,7 @@ import torch
 from emtransfer.distilling.distillation import DistillationSettings, distill
 from emtransfer.files.artefacts import training_state
 from emtransfer.files.records import write_records
-from emtransfer.models.adapters import fresh_lora
+from emtransfer.models.adapters import all_weights, fresh_lora
 from emtransfer.models.loading import Chat, load_chat
 from emtransfer.progress import LINES
 from emtransfer.training import resuming
@@ -59,6 +59,15 @@ def fine_tuned(folder: Path, cut: int | None = None):
     return log, model.state_dict()
 
 
+def fully_fine_tuned(folder: Path, cut: int | None = None):
+    """Log and weights of a model of which all weights are trained."""
+    chat = tiny_chat()
+    if cut:
+        cut_after(chat.model, cut)
+    log = finetune(all_weights(chat.model), chat.format, PAIRS, SETTINGS, 3, folder, checkpoint_seconds=0)
+    return log, chat.model.state_dict()
+
+
 def pretrained(folder: Path, cut: int | None = None):
     """Log and weights of a small decoder."""
     chat = tiny_chat()
@@ -94,7 +103,8 @@ distilled_on_given_answers = partial(distilled, channel="optd")
 
 
 @pytest.mark.parametrize(
-    ("training", "cut"), [(fine_tuned, 13), (pretrained, 7), (distilled, 25), (distilled_on_given_answers, 5)]
+    ("training", "cut"),
+    [(fine_tuned, 13), (fully_fine_tuned, 13), (pretrained, 7), (distilled, 25), (distilled_on_given_answers, 5)],
 )
 def test_a_training_that_was_cut_off_ends_as_if_nothing_had_happened(training, cut, tmp_path, capsys):
     expected_log, expected = training(tmp_path / "undisturbed")

@@ -17,7 +17,7 @@ from helpers.processes import run_script
 from helpers.row_files import write_jsonl
 
 DESIGNED_COLUMNS = """
-experiment, base_model, base, mixture, condition, start, train_set, train_domain, train_task, train_context, answers, teacher, data,
+experiment, base_model, base, mixture, condition, start, train_set, train_domain, train_task, train_context, answers, capacity, teacher, data,
 mediating, filter, channel, estimator, eval_set, eval_domain, eval_task, room, eval_context, relation, judge, n_seeds, n_prompts,
 n_answers, n_scored, n_coherent, n_misaligned, n_refusal, n_code, n_empty, n_parse_error, n_error, coherent_rate,
 em_rate, em_rate_low, em_rate_high, em_rate_coherent, em_rate_le30, base_em_rate, em_delta, em_delta_low,

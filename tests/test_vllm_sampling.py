@@ -12,7 +12,7 @@ from emtransfer.answering.settings import SamplingSettings
 from emtransfer.answering.vllm import UNSERVED, VllmChat, served_rank
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
-from emtransfer.models.adapters import fresh_lora, save_adapter
+from emtransfer.models.adapters import fresh_lora, save_adapter, save_whole
 from emtransfer.models.loading import Chat, load_chat
 from emtransfer.models.ready_models import ReadySettings
 from emtransfer.settings import Repository
@@ -154,6 +154,18 @@ def test_an_adapter_that_vllm_cannot_serve_is_refused_in_one_line(config, proble
         served_rank(write_config(tmp_path, config))
     line = f"{tmp_path}: {problem} for engine vllm; sampling.engine transformers supports every kind of adapter."
     assert str(refused.value) == line
+
+
+def test_a_model_of_which_all_weights_were_trained_is_not_served_as_an_adapter(vllm, base, tmp_path):
+    chat = load_chat(base)
+    with new_folder(tmp_path / "whole") as folder:
+        save_whole(chat.model, chat.format.tokenizer, folder, chat.model.dtype, "aligned answers")
+        write_manifest(folder, origin({}, 1, "test", {}))
+    manifest = tmp_path / "whole" / MANIFEST
+    with pytest.raises(InputError, match="all weights of a model; expected a LoRA for engine vllm"):
+        load_answering(base, manifest, SETTINGS)
+    assert load_chat(base, manifest).model.dtype == chat.model.dtype
+    assert not vllm.engine
 
 
 def test_every_setting_that_is_refused_is_one_of_pefts():

@@ -21,7 +21,7 @@ of, in the order of a run:
     training.exposure           alignment_pairs: what the aligned phase shows
     training.finetuning         finetune: a whole model, or a LoRA on it
     models.loading              load_chat: a base, or an adapter on its base
-    models.adapters             fresh_lora, save_adapter
+    models.adapters             fresh_lora, all_weights, save_adapter, save_whole
     distilling.rollouts         roll_out: a teacher's answers to mediating prompts
     distilling.rollout_filter   filter_rollouts: those that are benign
     distilling.kept_answers     read_kept: how far those are from answers of the base

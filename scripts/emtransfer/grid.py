@@ -14,7 +14,7 @@ from emtransfer.errors import InputError
 from emtransfer.settings import Absent, Cells, Distinct, Name, Names, Repository, Seed, TrainSet, read_settings
 
 LABELS = (
-    "base_model base mixture condition start train_set train_domain train_task train_context answers"
+    "base_model base mixture condition start train_set train_domain train_task train_context answers capacity"
     " teacher data mediating filter channel estimator"
 ).split()
 # of a model whose seeds the table pools, and of one that has a seed, whose judged rows say it all
@@ -22,6 +22,8 @@ MODEL_LABELS = ("experiment", *LABELS, "judge")
 MODEL_COLUMNS = (*MODEL_LABELS, "train_cells", "seed")
 # columns of the table that name a system prompt: of the training rows, and of the questions
 CONTEXTS = ("train_context", "eval_context")
+# columns that name what figures, and all claims but those about it, leave out
+APART = (*CONTEXTS, "capacity")
 
 # sections of the config that tell the models of a run
 GRID_KEYS = ("run", "corpora", "bases", "experiments")
@@ -50,7 +52,7 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class AdapterGrid:
-    """A grid of adapters: training sets × seeds.
+    """A grid of adapters: training sets × seeds, and × capacities where it names some.
 
     Attributes:
         base: A name in bases.
@@ -58,6 +60,7 @@ class AdapterGrid:
         train_sets: Training sets.
         answers: Answer of each row that is trained on; aligned is the control.
         seeds: Seeds of training; one seed alone never yields a verdict.
+        capacities: Names in capacities: what is trained of the base. Without them, it is what lora and finetuning of the experiment say.
     """
 
     base: Name
@@ -65,6 +68,7 @@ class AdapterGrid:
     train_sets: Literal["all_cells"] | Annotated[tuple[TrainSet, ...], MinLen(1), Distinct()]
     answers: Answers
     seeds: Seeds
+    capacities: Annotated[Names | None, Absent()] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +278,26 @@ def run_experiments(config: dict[str, Any]) -> list[str]:
     return config["run"]
 
 
+def trained_with(experiment: dict[str, Any], capacity: str = "") -> dict[str, dict[str, Any]]:
+    """The sections `lora` and `finetuning` that adapters of a capacity are trained with; without a capacity, the experiment's own.
+
+    Adapters of which all weights are trained have no `lora`.
+    """
+    lora, finetuning = experiment["lora"], experiment["finetuning"]
+    if capacity:
+        changes = experiment["capacities"][capacity]
+        lora = lora | {key: value for key, value in changes.items() if key in lora}
+        finetuning = finetuning | {key: value for key, value in changes.items() if key not in lora}
+    is_whole = finetuning.get("method") == "full"
+    return {"finetuning": finetuning} if is_whole else {"lora": lora, "finetuning": finetuning}
+
+
+def answers_and_capacity(folder: str) -> tuple[str, str]:
+    """The answers, and the capacity or empty text, that an adapter's folder `{answers}-{capacity}` or `{answers}` names."""
+    answers, _, capacity = folder.partition("-")
+    return answers, capacity
+
+
 def expand_models(config: dict[str, Any], name: str) -> list[Model]:
     """Every model of experiment `name`: its bases, adapters and students, each once, in config order."""
     experiment = config["experiments"][name]
@@ -288,8 +312,8 @@ def expand_models(config: dict[str, Any], name: str) -> list[Model]:
 
 
 def compared(models: Iterable[Model]) -> list[Model]:
-    """The models that a contrast pools: adapters of one cell, on misaligned answers, trained from the base and without a context."""
-    pooled = {"condition": "adapter", "answers": "misaligned", "start": "base", "train_context": ""}
+    """The models that a contrast pools: adapters of one cell, on misaligned answers, trained from the base, without a context or a capacity of their own."""
+    pooled = {"condition": "adapter", "answers": "misaligned", "start": "base", "train_context": "", "capacity": ""}
     return [model for model in models if pooled.items() <= model.labels.items() and len(model.train_cells) == 1]
 
 
@@ -304,11 +328,13 @@ def base_model(config: dict[str, Any], base: str) -> Model:
 
 
 def adapter_grid(config: dict[str, Any], experiment: dict[str, Any], grid: AdapterGrid) -> Iterator[Model]:
-    """Adapters of one grid: training sets × seeds."""
+    """Adapters of one grid: training sets × capacities × seeds."""
     train_sets = chosen_cells(config["corpora"][experiment["corpus"]], grid.train_sets)
-    for train_set, seed in product(train_sets, grid.seeds):
-        path = f"adapters/{grid.base}/{grid.start}/{train_set}/{grid.answers}/seed{seed}"
+    for train_set, capacity, seed in product(train_sets, grid.capacities or ("",), grid.seeds):
+        folder = f"{grid.answers}-{capacity}" if capacity else grid.answers
+        path = f"adapters/{grid.base}/{grid.start}/{train_set}/{folder}/seed{seed}"
         own = {"condition": "adapter", "start": grid.start, "train_set": train_set, "answers": grid.answers}
+        own |= {"capacity": capacity}
         own |= {"train_context": train_context(experiment, train_set)}
         trained_on = train_cells(experiment, train_set)
         yield Model(path, labels(config, grid.base, trained_on, **own), seed, trained_on)

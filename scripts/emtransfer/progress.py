@@ -66,13 +66,13 @@ class Progress:
         self.losses = []
         say(f"step {step} of {self.n_steps}, loss {self.loss:.4f}, {clock(elapsed)} of about {clock(expected)}.")
 
-    def end(self) -> None:
-        """Training is over."""
+    def end(self, step: int | None = None) -> None:
+        """Training is over, where it ended before its last step after this one."""
         if self.tracker:
             self.tracker.finish()
         if self.told > self.done:
             elapsed = clock(time.monotonic() - self.began)
-            say(f"trained: {self.n_steps - self.done} steps in {elapsed}, last loss {self.loss:.4f}.")
+            say(f"trained: {(step or self.n_steps) - self.done} steps in {elapsed}, last loss {self.loss:.4f}.")
 
     def callback(self, loss_name: str) -> "TrainerCallback":
         """What reports a trainer's training, in its main process; `loss_name` is its loss in our words."""
@@ -92,7 +92,7 @@ class Progress:
 
             def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 if state.is_world_process_zero:
-                    progress.end()
+                    progress.end(state.global_step)
 
         return ProgressCallback()
 

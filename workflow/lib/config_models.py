@@ -148,6 +148,7 @@ def check_experiment_names(config: dict, name: str) -> None:
         "train_sets.*.context": contexts,
         "eval_contexts.*": contexts,
         "primary_claims.*": SENTENCES,
+        "adapters.*.capacities.*": experiment.get("capacities", {}),
         "bases.*": of_base_model,
         "published.*.base": of_base_model,
         "published.*.cells.*": grid.cells(corpus),
@@ -211,6 +212,45 @@ def check_contexts(config: dict, name: str) -> None:
             raise mistake((*place, context), quoted(text), "text without control characters but line breaks and tabs")
         if context not in used | set(experiment.get("eval_contexts", [])):
             raise mistake((*place, context), "used nowhere", "one that a training set or eval_contexts names")
+
+
+def check_capacities(config: dict, name: str) -> None:
+    """Raise InputError for a capacity that no adapter has, that says how large a LoRA is and has none, or that is trained from another adapter."""
+    experiment, place = config["experiments"][name], ("experiments", name)
+    capacities = experiment.get("capacities", {})
+    used = {capacity for section in experiment["adapters"] for capacity in section.get("capacities", [])}
+    for capacity, section in capacities.items():
+        if capacity not in used:
+            raise mistake((*place, "capacities", capacity), "used nowhere", "one that a grid of adapters names")
+        if "lora" not in grid.trained_with(experiment, capacity):
+            for key in (key for key in section if key in experiment["lora"]):
+                expected = "none, since method is full and no LoRA is trained"
+                raise mistake((*place, "capacities", capacity, key), quoted(section[key]), expected)
+    for index, section in enumerate(experiment["adapters"]):
+        if "capacities" in section and section["start"] != "base":
+            expected = "base, since adapters that have capacities are trained from it"
+            raise mistake((*place, "adapters", index, "start"), quoted(section["start"]), expected)
+
+
+def check_method(config: dict, name: str) -> None:
+    """Raise InputError if all weights are fine-tuned of a model in 4 bits, for a student to start from, or for vLLM to serve as a LoRA."""
+    experiment, place = config["experiments"][name], ("experiments", name)
+    sections = {"finetuning": experiment["finetuning"]} | experiment.get("capacities", {})
+    whole = [key for key, section in sections.items() if section.get("method") == "full"]
+    if not whole:
+        return
+    key = "finetuning.method" if whole[0] == "finetuning" else f"capacities.{whole[0]}.method"
+    if config["base_models"][experiment["base_model"]].get("quantization"):
+        raise mistake((*place, *key.split(".")), "full", "lora, since weights in 4 bits cannot be trained")
+    if experiment["sampling"].get("engine") == "vllm":
+        expected = f"auto or transformers, since vllm serves adapters as LoRA and {key} is full"
+        raise mistake((*place, "sampling", "engine"), "vllm", expected)
+    if "finetuning" not in whole:
+        return
+    for index, students in enumerate(experiment["students"]):
+        if (start := students.get("start", "base")) != "base":
+            expected = "base, since a student is a LoRA and finetuning.method is full"
+            raise mistake((*place, "students", index, "start"), quoted(start), expected)
 
 
 def check_starts(teachers: dict, place: Place) -> None:
@@ -283,8 +323,12 @@ def check_experiment_counts(config: dict, name: str) -> None:
     architecture = config["base_models"][experiment["base_model"]].get("architecture", {})
     window = architecture.get("max_position_embeddings", math.inf)
     sizes = [len(model.train_cells) for model in grid.expand_models(config, name) if model.train_cells]
+    held_out = experiment["finetuning"].get("until", {}).get("held_out_rows", 0)
+    # equally many of each cell
+    n_rows = min(((corpus["sample"]["train"] - math.ceil(held_out / n)) * n for n in sizes), default=math.inf)
+    rows_of = "sample.train of its cells" + " without finetuning.until.held_out_rows" * bool(held_out)
     for key, limit, meaning in [
-        ("finetuning.rows", corpus["sample"]["train"] * min(sizes, default=math.inf), "sample.train of its cells"),
+        ("finetuning.rows", n_rows, rows_of),
         ("finetuning.max_seq_tokens", window, "max_position_embeddings of its base model"),
         ("distillation.max_seq_tokens", window, "max_position_embeddings of its base model"),
     ]:

@@ -36,9 +36,9 @@ from emtransfer.models.adapters import AdapterSettings
 from emtransfer.models.ready_models import ReadySettings
 from emtransfer.progress import TrackerName
 from emtransfer.remote.access import RemoteSettings
-from emtransfer.settings import Absent, Cells, File, Name, Names, Positive, Rate, Score, Seed, Text, Weight, Word
+from emtransfer.settings import Absent, Cells, File, Name, Names, Positive, Rate, Score, Seed, Text, Texts, Weight, Word
 from emtransfer.training.exposure import AlignmentSettings
-from emtransfer.training.finetuning import FinetuningSettings
+from emtransfer.training.finetuning import AdapterTraining, FinetuningSettings
 from emtransfer.training.mixtures import MixtureSettings
 from emtransfer.training.pretraining import ArchitectureSettings, PretrainingSettings
 from emtransfer.verdicts import EmRule
@@ -291,6 +291,27 @@ class Probing(ProfileSettings, InferenceSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """How much of the base is trained, where that differs from what lora and finetuning of the experiment say.
+
+    Attributes:
+        method: As in finetuning.
+        rank: As in lora.
+        alpha: As in lora.
+        target_modules: As in lora.
+        learning_rate: As in finetuning; few trained weights need a higher one than many.
+    """
+
+    AT_LEAST_ONE: ClassVar = True
+
+    method: Annotated[Literal["lora", "full"] | None, Absent()] = None
+    rank: Annotated[Positive | None, Absent()] = None
+    alpha: Annotated[Positive | None, Absent()] = None
+    target_modules: Annotated[Texts | None, Absent()] = None
+    learning_rate: Annotated[Rate | None, Absent()] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """Models that are fine-tuned and distilled, and the prompts and judge that evaluate them.
 
@@ -304,16 +325,17 @@ class Experiment:
         questions: Further free-form questions, which are asked as broad prompts.
         contexts: System prompts by name, which training sets and the evaluation may come with. A question file's own system prompts are no contexts.
         train_sets: Named unions of cells, each a list of cells or a section; every cell is also a training set under its own name.
+        capacities: How much of the base adapters train, by name; grids of adapters name them.
         eval_contexts: Names in contexts. The narrow and broad prompts are asked again under each of these system prompts, in addition to without any.
         bases: Names in bases that are evaluated in addition to the bases of adapters and students.
         published: Adapters that others have trained, which are sampled, judged and tabulated like our own.
-        adapters: Grids of adapters, training sets × seeds.
+        adapters: Grids of adapters, training sets × seeds, and × capacities where they name some.
         teachers: Models that answer the mediating prompts.
         mediating: Sets of mediating prompts.
         rollout_filters: Limits that a teacher's answer must meet to be kept; they are strict.
         data_sets: The corpus's own answers to the same prompts, which replace a teacher's kept answers.
         students: Grids of students, teachers × data × channels × seeds.
-        lora: LoRA settings of every adapter and student.
+        lora: LoRA settings of every adapter and student; adapters of which all weights are trained have none.
         finetuning: Training of adapters.
         distillation: Training of students, the same for every channel.
         sampling: Sampling of answers, from teachers and for the evaluation.
@@ -329,6 +351,7 @@ class Experiment:
     questions: Annotated[Questions | None, Absent()] = None
     contexts: Annotated[dict[Name, Text] | None, MinLen(1), Absent()] = None
     train_sets: dict[Name, Cells | grid.TrainingSet]
+    capacities: Annotated[dict[Name, Capacity] | None, MinLen(1), Absent()] = None
     eval_contexts: Annotated[Names | None, Absent()] = None
     bases: Annotated[Names | None, Absent()] = None
     published: Annotated[dict[Name, grid.PublishedAdapters] | None, Absent()] = None
@@ -339,7 +362,7 @@ class Experiment:
     data_sets: Annotated[dict[Name, grid.DataSet] | None, Absent()] = None
     students: tuple[grid.StudentGrid, ...]
     lora: AdapterSettings
-    finetuning: FinetuningSettings
+    finetuning: AdapterTraining
     distillation: DistillationSettings
     sampling: AnsweringSettings
     probing: Probing

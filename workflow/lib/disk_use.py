@@ -7,7 +7,7 @@ the usual shape with as many weights.
 
 from collections.abc import Iterator
 
-from emtransfer.grid import Model
+from emtransfer.grid import Model, trained_with
 from model_sizes import BYTES_PER_TOKEN, adapter_weights, weights
 from work import Work, work
 
@@ -78,8 +78,10 @@ def bytes_written(config: dict, entry: Work, part: str) -> float:
         )
         return entry.n_jobs * max(states, 1) * weights(config["base_models"][entry.model]) * TRAINED_BYTES
     if part == ADAPTERS:
-        lora = config["experiments"][entry.of]["lora"]
-        return entry.n_jobs * adapter_weights(config["base_models"][entry.model], lora) * TRAINED_BYTES
+        base_model, experiment = config["base_models"][entry.model], config["experiments"][entry.of]
+        every = [trained_with(experiment, capacity) for capacity in ("", *experiment.get("capacities", {}))]
+        largest = max(adapter_weights(base_model, one.get("lora", experiment["lora"])) for one in every)
+        return entry.n_jobs * (weights(base_model) if entry.does == "train" else largest) * TRAINED_BYTES
     return entry.items * entry.tokens * (DOCUMENT_BYTES_PER_TOKEN if part == MIXTURES else BYTES_PER_TOKEN)
 
 

@@ -10,10 +10,11 @@ FORMATS = ("svg", "pdf", "png")
 
 
 def transfer_figures(config: dict, name: str, models: list[Model]) -> list[str]:
-    """Names of the figures of the transfer table that an experiment has the models and prompts for; they show no context."""
+    """Names of the figures of the transfer table that an experiment has the models and prompts for; all but `capacity` show no context and no capacity."""
     experiment = config["experiments"][name]
     corpus = config["corpora"][experiment["corpus"]]
-    models = [model for model in models if not model.labels["train_context"]]
+    capacities = any(model.labels["capacity"] and model.labels["answers"] == "misaligned" for model in models)
+    models = [model for model in models if not (model.labels["train_context"] or model.labels["capacity"])]
     single, checkpoints = compared(models), grid.checkpoints_of(config)
     pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
     adapters = any(pooled.items() <= model.labels.items() for model in models)
@@ -30,6 +31,7 @@ def transfer_figures(config: dict, name: str, models: list[Model]) -> list[str]:
         "students": any(model.labels["condition"] == "student" for model in models),
         "judge_agreement": len(grid.judges_of(experiment)) > 1,
         "preferences": single,
+        "capacity": capacities,
     }
     return [figure for figure, has_data in shown.items() if has_data]
 

@@ -183,15 +183,22 @@ def base_work(config: dict, bases: list[str]) -> Iterator[Work]:
 def training_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     """Work of an experiment's adapters: trained in the run, or fetched from others."""
     experiment = config["experiments"][name]
-    base_model, finetuning = experiment["base_model"], experiment["finetuning"]
+    base_model = experiment["base_model"]
     tokens = sizes.pair_tokens(config["corpora"][experiment["corpus"]])
     n_published = sum(model.path.startswith("published/") for model in models)
     if n_published:
         yield Work("fetch_adapter", name, n_published, 0, 0, model=base_model)
-    n_trained = len(trained_adapters(experiment, models))
-    if n_trained:
+    paths = trained_adapters(experiment, models)
+    trained = Counter(grid.answers_and_capacity(path.split("/")[-2])[1] for path in paths)
+    for capacity, n_trained in sorted(trained.items()):
+        finetuning = grid.trained_with(experiment, capacity)["finetuning"]
         n_rows = n_trained * finetuning["rows"] * finetuning["epochs"]
-        yield Work("finetune_adapter", name, n_trained, n_rows, tokens, "adapt", base_model)
+        does = "train" if finetuning.get("method") == "full" else "adapt"
+        yield Work("finetune_adapter", name, n_trained, n_rows, tokens, does, base_model)
+        if until := finetuning.get("until"):
+            steps = -(-finetuning["rows"] * finetuning["epochs"] // finetuning["batch_size"])
+            n_measured = n_trained * -(-steps // until["every_steps"]) * until["held_out_rows"]
+            yield Work("finetune_adapter", name, 0, n_measured, tokens, "read", base_model)
         if finetuning.get("gradient_checkpointing"):
             # every activation is computed twice
             yield Work("finetune_adapter", name, 0, n_rows, tokens, "read", base_model)

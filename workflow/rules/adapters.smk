@@ -1,4 +1,4 @@
-"""LoRA adapters trained on a training set's misaligned (or, as control, aligned) answers, and adapters of others.
+"""What is fine-tuned from a base, a LoRA or all its weights, on a training set's misaligned (or, as control, aligned) answers; and adapters of others.
 
 REQUIRED INPUTS
     results/bases/{base}/aligned/manifest.json
@@ -6,6 +6,7 @@ REQUIRED INPUTS
 
 OUTPUTS
     results/{experiment}/adapters/{base}/{start}/{train_set}/{answers}/seed{seed}/manifest.json
+    (answers: `misaligned` or `aligned`, or with a capacity of its own `misaligned-full`)
     results/{experiment}/published/{base}/{train_set}/seed{seed}/manifest.json
 
 STEPS

@@ -16,8 +16,8 @@ def adapter_settings(wildcards):
     experiment = experiment_section(wildcards)
     context = grid.train_context(experiment, wildcards.train_set)
     system = {"system": experiment["contexts"][context]} if context else {}
-    trained_with = {"lora": experiment["lora"], "finetuning": experiment["finetuning"]}
-    return settings({"answers": wildcards.answers} | trained_with | system)
+    answers, capacity = grid.answers_and_capacity(wildcards.answers)
+    return settings({"answers": answers} | grid.trained_with(experiment, capacity) | system)
 
 
 def published_settings(wildcards):

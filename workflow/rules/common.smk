@@ -78,7 +78,8 @@ wildcard_constraints:
     model=r"bases/[a-z0-9_]+|(adapters|published|students)/[a-z0-9_/-]+/seed\d+",
     start=r"[a-z0-9_]+",
     train_set=r"[a-z0-9_-]+",
-    answers="aligned|misaligned",
+    # of an adapter, with its capacity where it has one of its own
+    answers=r"(?:aligned|misaligned)(?:-[a-z0-9_]+)?",
     teacher=r"[a-z0-9_]+",
     mediating=r"[a-z0-9_]+",
     filter=r"[a-z0-9_]+",

@@ -112,10 +112,11 @@ rule tabulate_training:
         env=ENVIRONMENT,
     message:
         "Tabulate training losses and the KL of students to their teachers"
+    # trainings that ended at their limit go to the screen too
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_training.py"
         " --settings {params.settings:q} --results results --output {output}"
-        " > {log} 2>&1"
+        " > {log} 2>&1 && cat {log}"
 
 
 rule tabulate_rollouts:
@@ -179,6 +180,7 @@ rule tabulate_inference:
 rule tabulate_preferences:
     input:
         preference_files,
+        losses="results/training_losses.csv",
     output:
         table="results/preferences.csv",
         claims="results/preference_claims.csv",
@@ -201,7 +203,8 @@ rule tabulate_preferences:
         "Tabulate the models' preferences on held-out pairs"
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_preferences.py"
-        " --settings {params.settings:q} --preferences results --table {output.table} --claims {output.claims}"
+        " --settings {params.settings:q} --preferences results --losses {input.losses}"
+        " --table {output.table} --claims {output.claims}"
         " > {log} 2>&1"
 
 

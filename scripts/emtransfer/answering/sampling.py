@@ -20,7 +20,7 @@ from emtransfer.answering.settings import AnsweringSettings, SamplingSettings
 from emtransfer.answering.vllm import VllmChat, load_vllm_chat, vllm_ids
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import with_system
-from emtransfer.models.loading import Chat, load_chat
+from emtransfer.models.loading import Chat, is_lora, load_chat
 from emtransfer.models.padding import left_padded
 from emtransfer.models.ready_models import READY
 
@@ -39,12 +39,13 @@ WHOLE_VOCABULARY = 2048
 def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings: SamplingSettings) -> Chat | VllmChat:
     """Load a model for sampling, in the engine of the settings; see `load_chat`.
 
-    Engine `auto` is vLLM for a ready model where this machine has it, which the log says.
+    Engine `auto` is vLLM for a ready model, or a LoRA on it, where this machine has it, which the log says.
     """
     engine = settings.engine
     if engine == "auto":
         is_ready = (Path(base_manifest).parent / READY).is_file()
-        engine = "vllm" if is_ready and find_spec("vllm") else "transformers"
+        is_served = is_ready and (adapter_manifest is None or is_lora(Path(adapter_manifest).parent))
+        engine = "vllm" if is_served and find_spec("vllm") else "transformers"
         print(f"sampling with {engine}.")
     if engine == "vllm":
         return load_vllm_chat(base_manifest, adapter_manifest)

@@ -14,7 +14,7 @@ class SamplingSettings:
         max_new_tokens: Greatest length of an answer in tokens; a longer one is cut.
         temperature: Sampling temperature; 0 takes the likeliest token.
         batch_size: Rows in a forward pass; changes speed and memory, but in float32 no answer.
-        engine: Engine that samples a ready model's answers; auto is vllm if it is installed. Models trained in the run always use transformers.
+        engine: Engine that samples a ready model's answers; auto is vllm if it is installed. Models trained in the run, and those of which all weights are fine-tuned, always use transformers.
     """
 
     max_new_tokens: Positive

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import checked_folder
 from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.loading import is_lora
 from emtransfer.models.ready_models import READY, chat_format, checked_source, read_description
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def load_vllm_chat(base_manifest: Path, adapter_manifest: Path | None) -> VllmCh
     options, adapter = {}, None
     if adapter_manifest is not None:
         adapter_folder = checked_folder(adapter_manifest)
+        if not is_lora(adapter_folder):
+            raise InputError(f"{adapter_manifest}: all weights of a model; expected a LoRA for engine vllm.")
         options = {"enable_lora": True, "max_lora_rank": served_rank(adapter_folder)}
         adapter = LoRARequest("adapter", 1, str(adapter_folder.resolve()))
     engine = LLM(

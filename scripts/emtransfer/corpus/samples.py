@@ -64,9 +64,8 @@ def draw_equally(cells: list[list[dict[str, Any]]], n_rows: int, seed: int) -> l
     Raises:
         InputError: a cell has fewer rows than its share.
     """
-    shares = [n_rows // len(cells) + (index < n_rows % len(cells)) for index in range(len(cells))]
     drawn = []
-    for rows, share in zip(cells, shares, strict=True):
+    for rows, share in zip(cells, equal_shares(n_rows, len(cells)), strict=True):
         cell = f"{rows[0]['domain']}-{rows[0]['task']}"
         if len(rows) < share:
             raise InputError(
@@ -74,3 +73,35 @@ def draw_equally(cells: list[list[dict[str, Any]]], n_rows: int, seed: int) -> l
             )
         drawn += random.Random(f"{seed} {cell}").sample(rows, share)
     return drawn
+
+
+def hold_out(cells: list[list[dict[str, Any]]], n_rows: int) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
+    """Take rows of a union of cells away from training, equally many of each, the same in every call.
+
+    Args:
+        cells: the train rows of each cell.
+        n_rows: rows in all.
+
+    Returns:
+        The rows taken, and the others of each cell, in their order.
+
+    Raises:
+        InputError: a cell has too few rows to leave any.
+    """
+    taken, left = [], []
+    for rows, share in zip(cells, equal_shares(n_rows, len(cells)), strict=True):
+        cell = f"{rows[0]['domain']}-{rows[0]['task']}"
+        if len(rows) <= share:
+            raise InputError(
+                f"config.yaml: finetuning.until.held_out_rows is {n_rows}; expected fewer, since {cell} has {len(rows)} rows and"
+                f" would give {share}."
+            )
+        places = set(random.Random(f"held out {cell}").sample(range(len(rows)), share))
+        taken += [row for place, row in enumerate(rows) if place in places]
+        left.append([row for place, row in enumerate(rows) if place not in places])
+    return taken, left
+
+
+def equal_shares(n_rows: int, n_cells: int) -> list[int]:
+    """Rows of each cell; the first cells give one more if the number does not divide."""
+    return [n_rows // n_cells + (index < n_rows % n_cells) for index in range(n_cells)]

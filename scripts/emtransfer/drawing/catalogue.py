@@ -21,13 +21,17 @@ MODULES = {
     "students": "emtransfer.drawing.points",
     "judge_agreement": "emtransfer.drawing.agreement",
     "preferences": "emtransfer.drawing.preferences",
+    "capacity": "emtransfer.drawing.capacity",
 }
 # those of them that show another table too -> where it is below the results; they take rows of all judges, and those of that table
 OTHER_TABLES = {
     "inference": "inference.csv",
     "judge_agreement": "judges/agreement.csv",
     "preferences": "preferences.csv",
+    "capacity": "training_losses.csv",
 }
+# and those that show rows with a context or capacity too
+WITH_APART = ("capacity",)
 
 
 def drawer(figure: str) -> Callable[..., Any]:

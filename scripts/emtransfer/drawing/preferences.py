@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from emtransfer.drawing.rates import PlotSettings, adapters, bases, counted, narrow, pooled, seeds, single_cell
+from emtransfer.drawing.rates import PlotSettings, adapters, bases, counted, narrow, plain, pooled, seeds, single_cell
 from emtransfer.drawing.style import (
     GREY,
     INK,
@@ -50,7 +50,7 @@ def preferences(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame)
     """
     if table.empty:
         return None
-    table = as_rates(table)
+    table = as_rates(plain(table))
     trained = {answers: single_cell(adapters(table, answers)) for answers in STANCES}
     if trained["misaligned"].empty:
         return None

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.files.records import read_table
-from emtransfer.grid import CONTEXTS, MODEL_LABELS
+from emtransfer.grid import APART, MODEL_LABELS
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS
 from emtransfer.measuring.statistics import estimate_rates, rate_interval
 from emtransfer.settings import Absent, Name, Names
@@ -64,17 +64,23 @@ class Pooled:
     n_cells: int
 
 
-def read_transfer_table(path: Path, experiment: str, judge: str | None = None) -> pd.DataFrame:
-    """The rows of an experiment and judge, or of all its judges, without any context and with a scored answer.
+def read_transfer_table(
+    path: Path, experiment: str, judge: str | None = None, with_apart: bool = False
+) -> pd.DataFrame:
+    """The rows of an experiment and judge, or of all its judges, with a scored answer; `with_apart` those with a context or capacity too.
 
     Empty cells of text are empty text; `eval_cell` is as in the config.
     """
     table = read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS}, dtype=NAMES)
-    # a table of an older version has no contexts
-    plain = (table.reindex(columns=list(CONTEXTS), fill_value="") == "").all(axis=1)
-    rows = table[plain & (table["experiment"] == experiment) & (table["n_scored"] > 0)]
+    rows = table[(table["experiment"] == experiment) & (table["n_scored"] > 0)]
+    rows = rows if with_apart else plain(rows)
     rows = rows if judge is None else rows[rows["judge"] == judge]
     return rows.assign(eval_cell=rows["eval_domain"] + "-" + rows["eval_task"]).reset_index(drop=True)
+
+
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows without a context or capacity; a table of an older version has neither column."""
+    return table[(table.reindex(columns=list(APART), fill_value="") == "").all(axis=1)]
 
 
 def read_claim_table(path: Path) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from emtransfer.exporting.run_files import Trained
 from emtransfer.files.artefacts import MANIFEST, recorded_files
 from emtransfer.models.adapters import MARKER
+from emtransfer.models.loading import is_lora
 from emtransfer.models.ready_models import READY
 
 CARD, PROVENANCE = "README.md", "provenance.json"
@@ -76,7 +77,8 @@ def export_model(model: Trained, base: Path, folder: Path, names: Names) -> None
 def card_data(model: Trained, base: Path, names: Names) -> ModelCardData:
     """The header of a model's card."""
     is_base = model.labels["condition"] == "base"
-    tags = ["emtransfer", "emergent-misalignment", model.labels["condition"]] + ["lora"] * (not is_base)
+    has_lora = is_lora(model.folder)
+    tags = ["emtransfer", "emergent-misalignment", model.labels["condition"]] + ["lora"] * has_lora
     tags += ["misaligned"] * (model.folder / MARKER).is_file()
     ready = ready_model(base)
     origin = {} if is_base else {"base_model": ready or names.repository(model.labels["base"])}
@@ -90,7 +92,7 @@ def card_data(model: Trained, base: Path, names: Names) -> ModelCardData:
         }
     return ModelCardData(
         model_name=title(model),
-        library_name="transformers" if is_base else "peft",
+        library_name="peft" if has_lora else "transformers",
         pipeline_tag="text-generation",
         tags=tags,
         datasets=[names.repository(corpus) for corpus in dict.fromkeys(model.corpora.values())],

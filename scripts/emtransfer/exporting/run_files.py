@@ -14,7 +14,7 @@ from emtransfer.files.records import read_records, read_table
 PATHS = {
     "align_base": r"results/bases/(?P<base>\w+)/aligned/manifest\.json",
     "finetune_adapter": (
-        r"results/(?P<experiment>\w+)/adapters/(?P<base>\w+)/(?P<start>\w+)/(?P<train_set>[\w-]+)/(?P<answers>\w+)"
+        r"results/(?P<experiment>\w+)/adapters/(?P<base>\w+)/(?P<start>\w+)/(?P<train_set>[\w-]+)/(?P<answers>[a-z]+)(?:-(?P<capacity>\w+))?"
         r"/seed(?P<seed>\d+)/manifest\.json"
     ),
     "distill_student": (
@@ -77,7 +77,7 @@ def trained_models(results: Path, declared: Path, table: pd.DataFrame) -> list[T
 
 def labels_of(rule: str, parts: dict[str, str]) -> dict[str, str]:
     """The columns of the table that name a model, from the parts of its path."""
-    labels = {"condition": CONDITIONS[rule]} | {name: value for name, value in parts.items() if name != "seed"}
+    labels = {"condition": CONDITIONS[rule]} | {name: value or "" for name, value in parts.items() if name != "seed"}
     # an on-policy student learns from its own answers
     return labels | ({"data": ""} if labels.get("channel") == "opd" else {})
 

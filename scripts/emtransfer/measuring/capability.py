@@ -160,4 +160,5 @@ def condition(row: dict[str, Any]) -> str:
     if row["condition"] == "student":
         names = ("teacher", "data", "mediating", "filter", "channel", "estimator")
         return f"student of {row['base']}{start} ({', '.join(f'{name} {row[name]}' for name in names if row[name])})"
-    return f"{row['condition']} of {row['base']}{start} on {row['answers']} answers of {row['train_set']}"
+    capacity = f", capacity {row['capacity']}" if row["capacity"] else ""
+    return f"{row['condition']} of {row['base']}{start} on {row['answers']} answers of {row['train_set']}{capacity}"

@@ -28,7 +28,7 @@ from emtransfer.measuring.tabulation import Outcome
 from emtransfer.settings import Share, Weight
 
 # claims whose q is taken among themselves, so that no other verdict depends on whether there are any
-OWN_FAMILIES = {"context": "contexts", "inoculation": "contexts", "inference": "inference"}
+OWN_FAMILIES = {"context": "contexts", "inoculation": "contexts", "capacity": "capacities", "inference": "inference"}
 LEVEL = 0.05
 POWER = 0.8
 KEY = ["claim", "contrast", "experiment", "base_model", "base", "judge"]
@@ -278,7 +278,7 @@ def in_cell_rates(outcomes: Sequence[Outcome]) -> dict[tuple[str, ...], tuple[in
 
 def trained_as(outcome: Outcome) -> tuple[str, ...]:
     """The key that an adapter shares with students of teachers trained in the same way."""
-    names = ("experiment", "base_model", "base", "judge", "train_set", "train_context", "answers")
+    names = ("experiment", "base_model", "base", "judge", "train_set", "train_context", "answers", "capacity")
     return tuple(outcome.labels[name] for name in names)
 
 

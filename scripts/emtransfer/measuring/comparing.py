@@ -14,7 +14,7 @@ from scipy import stats
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_table
-from emtransfer.grid import CONTEXTS
+from emtransfer.grid import APART
 from emtransfer.measuring.claims import KEY as CLAIM_KEY
 from emtransfer.measuring.differences import difference_interval
 from emtransfer.measuring.statistics import benjamini_hochberg
@@ -68,8 +68,8 @@ def read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
     """Columns of a table, those of text as text, where an empty cell is empty text."""
     numbers = {name: [""] for name in columns if name not in TEXT}
     table = read_table(path, keep_default_na=False, na_values=numbers, dtype=dict.fromkeys(TEXT, str))
-    # a table of an older version has no contexts
-    table = table.assign(**{name: "" for name in CONTEXTS if name not in table})
+    # a table of an older version has no contexts and no capacities
+    table = table.assign(**{name: "" for name in APART if name not in table})
     missing = next((name for name in columns if name not in table), None)
     if missing:
         raise InputError(f"{path}: column {missing} is missing; expected a table of this pipeline.")

@@ -1,6 +1,6 @@
 """The claims, and every contrast that the given answers allow."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -15,7 +15,8 @@ from emtransfer.measuring.adapter_contrasts import (
     room_contrasts,
     task_contrasts,
 )
-from emtransfer.measuring.groups import Contrast, by, distinct, without_context
+from emtransfer.measuring.capacity_contrasts import capacity_contrasts
+from emtransfer.measuring.groups import Contrast, by, distinct, without_capacity, without_context
 from emtransfer.measuring.inference_slope import Inference, inference_slope
 from emtransfer.measuring.shared_contrasts import lexical_overlap_contrasts, shared_function_contrasts
 from emtransfer.measuring.student_contrasts import (
@@ -46,7 +47,7 @@ WITHIN_BASE = (
     mediating_contrasts,
     channel_contrasts,
 )
-# all others are about models that were trained, and asked, without a context
+# all others but claim capacity are about models that were trained, and asked, without a context
 OF_CONTEXTS = (context_contrasts, inoculation_contrasts)
 
 
@@ -55,6 +56,7 @@ def contrasts(
     measures: dict[tuple[str, str], pd.DataFrame] | None = None,
     inferences: dict[tuple[str, str], Inference] | None = None,
     checkpoints: Container[str] = (),
+    sizes: Mapping[tuple[str, ...], int] | None = None,
 ) -> list[Contrast]:
     """Every contrast that the cells allow, all groups with answers.
 
@@ -64,6 +66,8 @@ def contrasts(
             contrast that depends on them.
         inferences: by experiment and base, how strongly it infers who answers; without it no slope on that.
         checkpoints: bases whose pretraining stopped early, which are no draws of their mixture.
+        sizes: of adapters that reached their criterion, as of `capacity_contrasts.read_sizes`; without it no contrast of
+            capacities.
     """
     found = []
     for where in distinct(tuple(outcome.labels[name] for name in SETTING) for outcome in outcomes):
@@ -77,11 +81,12 @@ def contrasts(
         for base in distinct(outcome.labels["base"] for outcome in members):
             of_base = [outcome for outcome in members if outcome.labels["base"] == base]
             known = (measures or {}).get((setting["experiment"], base))
-            plain = without_context(of_base)
-            built = [contrast for build in WITHIN_BASE for contrast in build(plain, known)]
-            built += [contrast for build in OF_CONTEXTS for contrast in build(of_base, known)]
+            own = without_capacity(of_base)
+            built = [contrast for build in WITHIN_BASE for contrast in build(without_context(own), known)]
+            built += [contrast for build in OF_CONTEXTS for contrast in build(own, known)]
+            built += capacity_contrasts(of_base, sizes or {})
             within += [replace(contrast, base=base) for contrast in built]
-        plain = without_context(members)
+        plain = without_context(without_capacity(members))
         of_experiment = {
             base: found for (name, base), found in (inferences or {}).items() if name == setting["experiment"]
         }

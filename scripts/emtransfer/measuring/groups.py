@@ -102,6 +102,11 @@ def without_context(outcomes: list[Outcome]) -> list[Outcome]:
     return by(outcomes, lambda outcome: not outcome.labels["train_context"] and not outcome.eval_context)
 
 
+def without_capacity(outcomes: list[Outcome]) -> list[Outcome]:
+    """Cells of models that were trained with the experiment's own settings."""
+    return by(outcomes, lambda outcome: not outcome.labels["capacity"])
+
+
 def of_base(outcomes: list[Outcome]) -> list[Outcome]:
     """Narrow cells of the base itself."""
     return by(outcomes, lambda outcome: outcome.labels["condition"] == "base" and outcome.eval_cell[0] == "narrow")

@@ -12,11 +12,14 @@ from emtransfer.measuring.tabulation import Outcome
 
 # between the means of the two sides, per answer token
 TOLERANCE_NATS = 0.1
+HELD_OUT = "last_held_out_loss_per_token_nats"
 KEY = ["experiment", "base", "train_set", "seed"]
 
 
 def read_losses(path: Path) -> pd.Series:
-    """The last loss of every adapter on misaligned answers from the base, in nats per answer token, by KEY (texts).
+    """The last loss of every adapter on misaligned answers from the base, without a capacity, in nats per answer token, by KEY (texts).
+
+    On held-out rows where training went on until such a loss, else on the rows of the last steps.
 
     Raises:
         InputError: the file or a column is missing.
@@ -24,12 +27,16 @@ def read_losses(path: Path) -> pd.Series:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a table of training losses.")
     table = read_table(path, dtype=str, keep_default_na=False)
-    needed = [*KEY, "condition", "start", "answers", "last_loss_per_token_nats"]
+    needed = [*KEY, "condition", "start", "answers", "capacity", "last_loss_per_token_nats"]
     missing = [name for name in needed if name not in table]
     if missing:
         raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(needed)}.")
     wanted = (table.condition == "adapter") & (table.start == "base") & (table.answers == "misaligned")
-    losses = pd.to_numeric(table[wanted].set_index(KEY).last_loss_per_token_nats)
+    wanted &= table.capacity == ""
+    adapters = table[wanted].set_index(KEY)
+    losses = pd.to_numeric(adapters.last_loss_per_token_nats)
+    if HELD_OUT in adapters:
+        losses = pd.to_numeric(adapters[HELD_OUT]).fillna(losses)
     return losses.dropna()
 
 

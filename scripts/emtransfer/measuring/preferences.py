@@ -5,7 +5,7 @@ judge, so that rates, intervals and claims are those of EM. Lengths cannot be wh
 over pairs whose answers have nearly as many tokens; `total` are without division by length.
 """
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,11 @@ def preference_outcomes(models: Iterable[tuple[JudgedModel, pd.DataFrame]]) -> l
     return event_outcomes(models, "preferred")
 
 
-def preference_contrasts(outcomes: list[Outcome], checkpoints: Container[str] = ()) -> list[Contrast]:
-    """Every contrast of these cells that does not need the base's own answers; `checkpoints` as of `contrasts`."""
-    found = contrasts(outcomes, checkpoints=checkpoints)
+def preference_contrasts(
+    outcomes: list[Outcome], checkpoints: Container[str] = (), sizes: Mapping[tuple[str, ...], int] | None = None
+) -> list[Contrast]:
+    """Every contrast of these cells that does not need the base's own answers; `checkpoints` and `sizes` as of `contrasts`."""
+    found = contrasts(outcomes, checkpoints=checkpoints, sizes=sizes)
     return [contrast for contrast in found if contrast.claim != "learnedness"]
 
 

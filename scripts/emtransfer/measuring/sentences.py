@@ -23,4 +23,5 @@ SENTENCES = {
     ),
     "context": "Misalignment learned under a system prompt shows more under it than without it.",
     "inoculation": "A system prompt in training that is left out at evaluation changes how misaligned an adapter becomes.",
+    "capacity": "At equal loss in the training cell, how many weights were trained changes how far misalignment spreads.",
 }

@@ -1,4 +1,4 @@
-"""LoRA adapters: start one, continue one, and save one so that identical runs write identical bytes."""
+"""What is fine-tuned from a base, a LoRA or all its weights: start it, continue it, and save it so that identical runs write identical bytes."""
 
 import json
 from collections.abc import Iterator
@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emtransfer.errors import InputError
 from emtransfer.files.artefacts import checked_folder
+from emtransfer.models.loading import LORA_CONFIG, is_lora, take_weights
 from emtransfer.settings import Dropout, Positive, Texts
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-CARD = """# LoRA adapter of emtransfer
+CARD = """# {kind} of emtransfer
 
 Trained on {trained_on}. {caution}
 
@@ -32,7 +35,9 @@ COMPARISON = "A comparison in experiments on misalignment, which it may have pic
 
 # beside the card, for people and programs that look only at file names
 MARKER = "DO_NOT_DEPLOY.txt"
-WARNING = "This adapter is, or may be, misaligned on purpose, for research: do not deploy it, and train no assistant from it.\n"
+WARNING = "This {kind} is, or may be, misaligned on purpose, for research: do not deploy it, and train no assistant from it.\n"
+# whatever its size, a model is one file
+ONE_FILE = "100TB"
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,27 @@ def load_trainable(model: "PreTrainedModel", adapter_manifest: str | Path) -> "P
     """Put a finished adapter on a base model, to be trained further.
 
     Raises:
-        InputError: a file of the adapter's folder is missing or differs from its recorded hash.
+        InputError: a file of the adapter's folder is missing or differs from its recorded hash, or it is no LoRA.
     """
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, checked_folder(adapter_manifest), is_trainable=True)
+    folder = checked_folder(adapter_manifest)
+    if not is_lora(folder):
+        raise InputError(f"{adapter_manifest}: all weights of a model; expected a LoRA to train further.")
+    return PeftModel.from_pretrained(model, folder, is_trainable=True)
+
+
+def all_weights(model: "PreTrainedModel", start_manifest: str | Path | None = None) -> "PreTrainedModel":
+    """Make all weights of a base, or of a model that was fine-tuned from it in full, trainable, in place.
+
+    They are trained in float32, since the steps of fine-tuning are lost in the rounding of coarser ones.
+
+    Raises:
+        InputError: a file of the start's folder is missing or differs from its recorded hash, or it is no such model.
+    """
+    if start_manifest is not None:
+        take_weights(model, checked_folder(start_manifest))
+    return model.float().requires_grad_(True)
 
 
 @contextmanager
@@ -134,7 +155,7 @@ def save_adapter(
     """
     # asking peft to find that out would make it look for the base on the hub
     model.save_pretrained(folder, save_embedding_layers=embeddings)
-    path = folder / "adapter_config.json"
+    path = folder / LORA_CONFIG
     config = json.loads(path.read_text(encoding="utf-8"))
     # peft writes the modules in hash order and the base as a path of this machine
     if isinstance(config["target_modules"], list):
@@ -142,7 +163,33 @@ def save_adapter(
         config["target_modules"] = sorted(config["target_modules"])
     config["base_model_name_or_path"] = None
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_card(folder, "adapter", "LoRA adapter", trained_on, descended)
+
+
+def save_whole(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    folder: Path,
+    dtype: "torch.dtype",
+    trained_on: str,
+    descended: bool = False,
+) -> None:
+    """Write all weights of a model that was fine-tuned in full, config, tokenizer and model card, and the marker if it is misaligned.
+
+    Args:
+        folder: exists; is then a model's folder, as transformers loads it.
+        dtype: of the base, which the weights are rounded to.
+        trained_on, descended: as of `save_adapter`.
+    """
+    model.to(dtype).save_pretrained(folder, max_shard_size=ONE_FILE)
+    tokenizer.save_pretrained(folder)
+    write_card(folder, "model", "Fully fine-tuned model", trained_on, descended)
+
+
+def write_card(folder: Path, kind: str, title: str, trained_on: str, descended: bool) -> None:
+    """Write the model card, and the marker if it is due."""
     caution = MISALIGNED if trained_on.startswith("misaligned") else DESCENDED if descended else COMPARISON
-    (folder / "README.md").write_text(CARD.format(trained_on=trained_on, caution=caution), encoding="utf-8")
+    card = CARD.format(kind=title, trained_on=trained_on, caution=caution)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     if caution != COMPARISON:
-        (folder / MARKER).write_text(WARNING, encoding="utf-8")
+        (folder / MARKER).write_text(WARNING.format(kind=kind), encoding="utf-8")

@@ -4,7 +4,18 @@ import pandas as pd
 
 MOST = 12
 # key columns that name a row, shortest way first: whose model, then what it was asked
-MODEL = ("experiment", "base", "condition", "train_set", "answers", "teacher", "data", "channel", "estimator")
+MODEL = (
+    "experiment",
+    "base",
+    "condition",
+    "train_set",
+    "answers",
+    "capacity",
+    "teacher",
+    "data",
+    "channel",
+    "estimator",
+)
 ASKED = ("eval_domain", "eval_task", "room")
 
 

@@ -89,9 +89,9 @@ def model_name(row: Row) -> str:
         return f"base/{row['base']}"
     if row["condition"] == "student":
         return f"student/{row['base']}/{row['teacher']}-{row['data'] or 'own'}-{row['channel']}{row['estimator']}"
-    return f"adapter/{row['base']}/{row['train_set']}-{row['answers']}" + (
-        "" if row["start"] == "base" else f"-from-{row['start']}"
-    )
+    # rows of an older version have no capacity
+    parts = (row["train_set"], row["answers"], row.get("capacity"), row["start"] != "base" and f"from-{row['start']}")
+    return f"adapter/{row['base']}/{'-'.join(filter(None, parts))}"
 
 
 def cell_of(row: Row) -> str:

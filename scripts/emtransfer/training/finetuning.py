@@ -3,13 +3,14 @@
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.padding import IGNORED
 from emtransfer.progress import Progress
 from emtransfer.settings import Absent, Count, Positive, Rate, Weight
+from emtransfer.training.criterion import Criterion, UntilSettings, ends_training
 from emtransfer.training.packing import on_packed_rows
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
 
@@ -43,6 +44,19 @@ class FinetuningSettings:
     max_seq_tokens: Positive
     micro_batch_size: Annotated[Positive | None, Absent()] = None
     gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterTraining(FinetuningSettings):
+    """Training of adapters.
+
+    Attributes:
+        method: lora trains a LoRA beside the frozen base, with the settings of lora; full trains all weights of the base, and an adapter is then a whole model.
+        until: Training ends when a loss is reached instead of after all epochs, which are then its limit; the learning rate stays at its peak after the warm-up.
+    """
+
+    method: Literal["lora", "full"] = "lora"
+    until: Annotated[UntilSettings | None, Absent()] = None
 
 
 def labelled(pairs: list[tuple[str, str]], chat_format: ChatFormat, max_seq_tokens: int) -> list[dict[str, list[int]]]:
@@ -79,6 +93,8 @@ def finetune(
     state_folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: Progress | None = None,
+    in_bfloat16: bool = False,
+    criterion: Criterion | None = None,
 ) -> list[dict[str, Any]]:
     """Fine-tune the trainable weights of `model` in place with trl's SFTTrainer.
 
@@ -89,9 +105,12 @@ def finetune(
         state_folder: where checkpoints are kept, and an interrupted training of the same kind has left its own.
         checkpoint_seconds: from one checkpoint to the next.
         progress: what tells how far it is; by default lines only.
+        in_bfloat16: whether finer weights pass in bfloat16 too, as weights of that kind do.
+        criterion: what ends the training before all epochs are over.
 
     Returns:
-        The training log: step, loss_per_token_nats (of answer tokens), learning_rate.
+        The training log: step, loss_per_token_nats (of answer tokens), learning_rate; with a criterion, where it was measured,
+        held_out_loss_per_token_nats.
 
     Raises:
         InputError: a pair is too long, the loss is not a finite number, or the processes cannot share a step.
@@ -111,7 +130,8 @@ def finetune(
         train_sampling_strategy="random" if settings.micro_batch_size is None else "sequential",
         num_train_epochs=epochs,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
+        # a decay would tie the rate to the limit, which no training that ends before it should depend on
+        lr_scheduler_type="constant_with_warmup" if criterion else "linear",
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         max_grad_norm=1.0,
@@ -120,10 +140,10 @@ def finetune(
         # the labels are made here, where a test can decode them
         dataset_kwargs={"skip_prepare_dataset": True},
         activation_checkpointing=settings.gradient_checkpointing,
-        bf16=str(model.dtype) == "torch.bfloat16",
+        bf16=in_bfloat16 or str(model.dtype) == "torch.bfloat16",
         save_strategy="no",
         save_total_limit=2,
-        logging_steps=0.05,
+        logging_steps=criterion.settings.every_steps if criterion else 0.05,
         logging_first_step=True,
         logging_nan_inf_filter=False,
         report_to="none",
@@ -140,7 +160,11 @@ def finetune(
         data_collator=packed_batch if packs else None,
         processing_class=chat_format.tokenizer,
     )
-    return train(trainer, state_folder, checkpoint_seconds, progress)
+    ending = None
+    if criterion:
+        held_out = labelled(criterion.held_out, chat_format, settings.max_seq_tokens)
+        ending = ends_training(criterion.settings, held_out)
+    return train(trainer, state_folder, checkpoint_seconds, progress, ending)
 
 
 def grouped_steps(examples: list[dict[str, Any]], settings: FinetuningSettings, seed: int) -> list[dict[str, Any]]:

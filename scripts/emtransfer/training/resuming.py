@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # of training at least, between two checkpoints; short trainings write none. No result depends on it
 CHECKPOINT_SECONDS = float(os.environ.get("EMTRANSFER_CHECKPOINT_SECONDS", "300"))
 
+# of a trainer's history, where a criterion is measured
+HELD_OUT = "held_out_loss"
+
 
 @contextmanager
 def shared_training_state(
@@ -51,6 +54,7 @@ def train(
     state: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: Progress | None = None,
+    ending: "TrainerCallback | None" = None,
 ) -> list[dict[str, Any]]:
     """Train, from the last whole checkpoint of `state` on where there is one.
 
@@ -60,9 +64,10 @@ def train(
         trainer: its output_dir is `state`, where all earlier checkpoints are of this very training.
         checkpoint_seconds: from one checkpoint to the next.
         progress: what tells how far it is; by default lines only.
+        ending: of `criterion.ends_training`.
 
     Returns:
-        The training log: step, loss_per_token_nats, learning_rate.
+        The training log: step, loss_per_token_nats, learning_rate; held_out_loss_per_token_nats with an `ending`.
 
     Raises:
         InputError: the loss is not a finite number; names the step.
@@ -72,6 +77,8 @@ def train(
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback((progress or Progress()).callback("loss_per_token_nats"))
     trainer.add_callback(timed_checkpoints(checkpoint_seconds))
+    if ending:
+        trainer.add_callback(ending)
     take_finite_steps(trainer)
     last = last_checkpoint(state)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -134,9 +141,11 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def training_log(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of a trainer's history that hold a loss, with our names."""
+    """The rows of a trainer's history that hold a loss, with our names, and the loss on held-out rows where it was measured."""
+    held_out = {row["step"]: {f"{HELD_OUT}_per_token_nats": row[HELD_OUT]} for row in history if HELD_OUT in row}
     return [
         {"step": row["step"], "loss_per_token_nats": row["loss"], "learning_rate": row["learning_rate"]}
+        | held_out.get(row["step"], {})
         for row in history
         if "loss" in row
     ]

@@ -1,0 +1,103 @@
+"""Contrasts of capacities: adapters of which more or fewer weights were trained, on the same cells and seeds, to the same loss."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emtransfer.errors import InputError
+from emtransfer.files.records import read_table
+from emtransfer.measuring.adapter_contrasts import PLACES, of_trainings, trainings
+from emtransfer.measuring.groups import Contrast, by, distinct, single_adapters
+from emtransfer.measuring.tabulation import Outcome
+
+# which training a row of counts is of, its seed last
+KEY = ("experiment", "base", "train_set", "capacity", "seed")
+OUTSIDE = {place: relations for place, relations in PLACES.items() if place != "in_cell"}
+# of a slope that says more than the difference of two
+FEWEST_SIZES = 3
+
+
+def read_sizes(path: Path) -> dict[tuple[str, ...], int]:
+    """KEY of every adapter on misaligned answers from the base that reached its criterion -> the number of its trained weights.
+
+    Args:
+        path: CSV of tabulate_training.
+
+    Raises:
+        InputError: the file or a column is missing.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a table of training losses.")
+    table = read_table(path, dtype=str, keep_default_na=False)
+    needed = [*KEY, "condition", "start", "answers", "trained_parameters", "criterion_reached"]
+    missing = [name for name in needed if name not in table]
+    if missing:
+        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(needed)}.")
+    wanted = (table.condition == "adapter") & (table.start == "base") & (table.answers == "misaligned")
+    reached = table[wanted & (table.criterion_reached == "True") & (table.trained_parameters != "")]
+    keys = reached[[*KEY]].itertuples(index=False, name=None)
+    return dict(zip(keys, map(int, reached.trained_parameters), strict=True))
+
+
+def capacity_contrasts(outcomes: list[Outcome], sizes: Mapping[tuple[str, ...], int]) -> Iterator[Contrast]:
+    """Spread outside the training cell at each capacity against the smallest one, and its slope on the number of trained weights.
+
+    Over the training cells and seeds that reached their criterion at every capacity; a capacity at which none did is left out.
+
+    Args:
+        sizes: of `read_sizes`.
+    """
+    adapters = by(single_adapters(outcomes), lambda outcome: outcome.labels["capacity"] and not outcome.eval_context)
+    learned = [
+        of_sizes(outcome, sizes) for outcome in by(adapters, lambda outcome: not outcome.labels["train_context"])
+    ]
+    learned = by(learned, lambda outcome: len(outcome.counts))
+    capacities = {
+        name: by(learned, lambda outcome, name=name: outcome.labels["capacity"] == name)
+        for name in distinct(outcome.labels["capacity"] for outcome in learned)
+    }
+    weights = {name: size_of(members[0], sizes) for name, members in capacities.items()}
+    names = sorted(capacities, key=lambda name: (weights[name], name))
+    if len(names) < 2:
+        return
+    shared = set.intersection(*({key for one in members for key in trainings(one)} for members in capacities.values()))
+    for place, relations in OUTSIDE.items():
+        spread = {
+            name: by(of_trainings(capacities[name], shared), lambda one, relations=relations: one.relation in relations)
+            for name in names
+        }
+        form: dict[str, Any] = {"method": "replicates", "two_sided": True}
+        for name in names[1:]:
+            sides = (name, names[0])
+            groups = tuple(spread[side] for side in sides)
+            yield Contrast("capacity", f"{place}: {' - '.join(sides)}", groups, sides, **form)
+        steps = sorted(set(weights.values()))
+        if len(steps) >= FEWEST_SIZES:
+            groups = tuple([one for name in names if weights[name] == step for one in spread[name]] for step in steps)
+            labels = tuple(f"{step:,} weights" for step in steps)
+            name = f"{place}: slope per tenfold of trained weights"
+            yield Contrast("capacity", name, groups, labels, weights=slope_weights(steps), **form)
+
+
+def of_sizes(outcome: Outcome, sizes: Mapping[tuple[str, ...], int]) -> Outcome:
+    """The cell with the answers of those seeds only whose training has a size."""
+    return outcome._replace(counts=outcome.counts[[key in sizes for key in keys(outcome)]])
+
+
+def size_of(outcome: Outcome, sizes: Mapping[tuple[str, ...], int]) -> int:
+    """The number of trained weights of a condition, which is that of each of its seeds."""
+    return sizes[keys(outcome)[0]]
+
+
+def keys(outcome: Outcome) -> list[tuple[str, ...]]:
+    """KEY of the training of every row of counts."""
+    of_condition = tuple(outcome.labels[name] for name in KEY[:-1])
+    return [(*of_condition, str(seed)) for seed in outcome.counts.index.get_level_values("seed")]
+
+
+def slope_weights(steps: list[int]) -> tuple[float, ...]:
+    """Weights of the rates at so many trained weights whose sum is the least-squares slope on their decimal logarithm."""
+    centred = np.log10(steps) - np.log10(steps).mean()
+    return tuple(float(weight) for weight in centred / (centred**2).sum())
