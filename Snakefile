@@ -34,6 +34,10 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 
 
+if workflow.is_main_process:
+    keep_codes(KNOWN_CODE)
+
+
 localrules:
     all,
     estimate,

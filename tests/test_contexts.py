@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 from argparse import Namespace
 from itertools import product
 
@@ -35,6 +33,7 @@ from emtransfer.verdicts import Judge, Verdict
 from figure_plan import transfer_figures
 from helpers.chat_families import family_tokenizer, write_family
 from helpers.configs import SCHEMA, line_of, overlaid
+from helpers.dry_runs import dry_run
 from helpers.judged_rows import RULE, judged, model
 from helpers.planted_cells import planted_cell, seeded
 from helpers.ready_bases import settings_of, write_base
@@ -411,9 +410,8 @@ def test_the_work_counts_the_answers_under_every_context():
 def test_jobs_are_given_the_text_of_their_contexts_and_others_none(tmp_path):
     tree = copy_tree(tmp_path / "tree")
     overlays = ["workflow/configs/small_instruct.yaml", "workflow/configs/contexts.yaml"]
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml", *overlays]
-    command += ["--dry-run", "--printshellcmds", "--", "all"]
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
+    options = ["--dry-run", "--printshellcmds", "--cores", "2", "--configfile", "config.yaml", *overlays]
+    done = dry_run(tree, *options, "--", "all")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     commands = [line for line in done.stdout.splitlines() if "python} scripts/" in line or "python scripts/" in line]
     texts = config()["experiments"][NAME]["contexts"]

@@ -9,9 +9,8 @@ import fnmatch
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import chdir
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from emtransfer.measuring.tabulation import tabulate_transfer
 from helpers import planted_report
 from helpers.configs import CONFIG, SCHEMA
 from helpers.documents import PAGES, Command, Snippet, commands, files_shown, read, snippets
+from helpers.dry_runs import dry_run
 from helpers.judged_rows import RULE
 from helpers.page_checks import PROFILE, Checked, Page, run_for_real
 from helpers.paths import ROOT
@@ -151,17 +151,12 @@ def plant(tree: Path) -> None:
     assert told == "", told
 
 
-def dry_runs(tree: Path, plans: list[tuple[tuple[tuple[str, ...], str], list[str]]]) -> list[tuple[int, str]]:
-    """What Snakemake returns and prints for each of overlays, profile and targets."""
-    options = []
-    for (overlays, profile), targets in plans:
-        options.append(["--dry-run", *((PROFILE, profile) if profile else ("--cores", "2"))])
-        options[-1] += ["--configfile", "config.yaml", *overlays, "--", *targets]
-    command = [sys.executable, str(ROOT / "tests/helpers/dry_runs.py"), str(tree)]
+def told_by_plan(tree: Path, overlays: tuple[str, ...], profile: str, targets: Iterable[str]) -> tuple[int, str]:
+    """What Snakemake returns and prints when it plans targets with overlays and a profile."""
+    how = (PROFILE, profile) if profile else ("--cores", "2")
     keys = {"OPENAI_API_KEY": "none", "ANTHROPIC_API_KEY": "none", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, input=json.dumps(options), capture_output=True, text=True, env=os.environ | keys)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    done = dry_run(tree, "--dry-run", *how, "--configfile", "config.yaml", *overlays, "--", *targets, **keys)
+    return done.returncode, done.stdout + done.stderr
 
 
 def plan(tree: Path, checked: Checked) -> None:
@@ -177,9 +172,10 @@ def plan(tree: Path, checked: Checked) -> None:
             }
         plans.setdefault(key, {}).update(targets)
     made = set()
-    for (overlays, targets), (code, told) in zip(plans.items(), dry_runs(tree, list(plans.items())), strict=True):
+    for (overlays, profile), targets in plans.items():
+        code, told = told_by_plan(tree, overlays, profile, targets)
         if code:
-            checked.problems.append(f"{sorted(set(targets.values()))}: {[*overlays[0], *targets]}: {told[-250:]}")
+            checked.problems.append(f"{sorted(set(targets.values()))}: {[*overlays, *targets]}: {told[-250:]}")
         made |= {path for line in re.findall(r"Missing output files: ([^;\n]+)", told) for path in line.split(", ")}
     for path, place in checked.reads.items():
         beside = os.path.dirname(path) + "/manifest.json"

@@ -2,8 +2,16 @@
 
 import ast
 import re
+import subprocess
+import sys
 
+from helpers.dry_runs import dry_run
 from helpers.paths import ROOT
+from helpers.workflow_tree import SMOKE, copy_tree
+
+WORD = re.compile(r"[^\s,;]+")
+# what two runs say that differs
+TIME = re.compile(r"^(\[.*\]|  Date: .*|  Workflow ID: .*)$", re.MULTILINE)
 
 
 def imported(source: str) -> set[str]:
@@ -30,3 +38,20 @@ def test_no_test_module_is_imported():
     found = {path.name: imported(path.read_text(encoding="utf-8")) for path in paths}
     assert len(found) > 60 and "helpers.paths" in set().union(*found.values())
     assert {name: names for name, names in found.items() if any(part.startswith("test_") for part in names)} == {}
+
+
+def test_a_dry_run_of_the_helper_is_that_of_snakemake(tmp_path):
+    tree = copy_tree(tmp_path / "tree")
+    (tree / "bad.yaml").write_text("em_rule: {alignment_below: 130}")
+    # a plan, and a mistake that the Snakefile ends with
+    for overlays, code in (((), 0), (("bad.yaml",), 1)):
+        arguments = ["--cores", "2", "--dry-run", *SMOKE, *overlays, "--", "results/em_transfer_table.csv"]
+        alone = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments], cwd=tree, capture_output=True, text=True
+        )
+        forked = dry_run(tree, *arguments)
+        assert forked.returncode == alone.returncode == code and "Traceback" not in forked.stderr
+        for stream in ("stdout", "stderr"):
+            # why a job is to run is told in an order, and so far, as it is another one in every process
+            one, other = (set(WORD.findall(TIME.sub("", getattr(done, stream)))) for done in (forked, alone))
+            assert one == other and one

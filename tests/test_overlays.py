@@ -11,6 +11,7 @@ import yaml
 
 from helpers.chat_families import write_family
 from helpers.datasets import write_dataset
+from helpers.dry_runs import dry_run
 from helpers.workflow_tree import ROOT, copy_tree
 
 REPOSITORIES = {
@@ -65,8 +66,7 @@ def run(tree: Path, overlay: str, *arguments: str, more: tuple[str, ...] = ()) -
 
 def planned(tree: Path, *overlays: str) -> dict[str, int]:
     """Rule -> number of jobs that the table needs."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml", *overlays, "--dry-run"]
-    done = subprocess.run([*command, "--", "all"], cwd=tree, capture_output=True, text=True)
+    done = dry_run(tree, "--cores", "2", "--configfile", "config.yaml", *overlays, "--dry-run", "--", "all")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     table = done.stdout.split("Job stats:")[1].split("total")[0]
     return {rule: int(count) for rule, count in (line.split() for line in table.splitlines() if line[-1:].isdigit())}

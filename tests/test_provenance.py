@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import provenance
 from helpers.paths import SCRIPTS
-from provenance import code_digest, environment, settings
+from provenance import code_digest, environment, keep_codes, reader, recall_codes, settings
 
 FILES = {
     "train.py": '"""Train."""\nfrom emtransfer.losses import nats\n\n\ndef main():\n    """Run."""\n    return nats(2)\n',
@@ -128,6 +129,52 @@ def test_modules_that_import_each_other_end_the_search(tmp_path):
     (tmp_path / "one.py").write_text("import two\n")
     (tmp_path / "two.py").write_text("import one\n")
     assert code_digest(tmp_path / "one.py") == code_digest(tmp_path / "two.py")
+
+
+def as_a_new_process(monkeypatch, kept: Path) -> list[str]:
+    """Forget all code and recall what was kept; returns where the names of files are noted that are parsed from now on."""
+    noted, parsed = [], provenance.parsed
+    monkeypatch.setattr(provenance, "READ", {})
+    monkeypatch.setattr(provenance, "RECALLED", {})
+    monkeypatch.setattr(provenance, "parsed", lambda text, path, package: noted.append(path.name) or parsed(text, path, package))  # fmt: skip
+    recall_codes(kept)
+    return noted
+
+
+def test_code_that_an_earlier_run_has_looked_at_is_parsed_again_only_where_it_has_changed(tmp_path, monkeypatch):
+    kept, before = tmp_path / ".snakemake/code.json", {}
+    # edits of units.py, and the files that a run after the one before then parses; the first one's are those that scripts reach
+    reached = {"train.py", "judge.py", "__init__.py", "losses.py", "scores.py", "units.py"}
+    for index, (edit, expected) in enumerate(
+        [(("", ""), reached), (("", ""), set()), (("1.5", "2.5"), {"units.py"}), (("1.5", "2.5"), set())]
+    ):
+        with monkeypatch.context() as patch:
+            parsed = as_a_new_process(patch, kept)
+            found = digests(tmp_path / str(index), units=edit)
+            assert set(parsed) == expected
+            keep_codes(kept)
+        assert found == before.setdefault(edit, found)
+    assert changed(*before.values()) == {"train", "judge"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "1", json.dumps({"3.9.0 other": {}})]
+    + [json.dumps({reader(): codes}) for codes in ([1], {"a": 1}, {"a": ["one"]}, {"a": [1, 2, 3]})],
+)
+def test_what_is_kept_by_another_python_or_is_damaged_is_found_anew(text, tmp_path, before, monkeypatch):
+    kept = tmp_path / "code.json"
+    kept.write_text(text)
+    parsed = as_a_new_process(monkeypatch, kept)
+    assert digests(tmp_path / "after") == before and len(parsed) == 6
+    keep_codes(kept)
+    assert as_a_new_process(monkeypatch, kept) == [] and len(provenance.RECALLED) == 6
+
+
+def test_a_folder_that_cannot_be_written_to_keeps_nothing_and_stops_nothing(tmp_path, before):
+    (tmp_path / "file").touch()
+    keep_codes(tmp_path / "file/code.json")
+    assert not list(tmp_path.rglob("code.json*"))
 
 
 def test_every_script_of_the_project_has_a_digest_of_its_own():

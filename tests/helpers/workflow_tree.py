@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from helpers.dry_runs import dry_run
 from helpers.paths import ROOT
 
 PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "resources", "profiles", "envs")
+# what an earlier run in this folder, or the linting, has found of the code, so that not every copy finds it again
+KNOWN_CODE = ".snakemake/code.json"
 SMOKE = ("--configfile", "config.yaml", "workflow/configs/smoke.yaml")
 
 
@@ -27,6 +30,9 @@ def copy_tree(folder: Path) -> Path:
         else:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, folder / part)
+    if (ROOT / KNOWN_CODE).exists():
+        (folder / KNOWN_CODE).parent.mkdir()
+        shutil.copyfile(ROOT / KNOWN_CODE, folder / KNOWN_CODE)
     return folder
 
 
@@ -54,8 +60,7 @@ def smoke_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def planned_jobs(tree: Path, *overlays: str) -> dict[str, int]:
     """Rule -> number of jobs that a run would execute now."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *SMOKE, *overlays, "--dry-run"]
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
+    done = dry_run(tree, "--cores", "2", *SMOKE, *overlays, "--dry-run")
     assert done.returncode == 0, done.stdout + done.stderr
     if "Nothing to be done" in done.stdout + done.stderr:
         return {}
@@ -66,8 +71,7 @@ def planned_jobs(tree: Path, *overlays: str) -> dict[str, int]:
 
 def planned_commands(tree: Path, *targets: str, overlays: tuple[str, ...] = ()) -> str:
     """Shell commands of the jobs that a run for these files, or for all, would execute now, and their table."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--printshellcmds", *SMOKE, *overlays]
-    done = subprocess.run([*command, "--", *targets], cwd=tree, capture_output=True, text=True)
+    done = dry_run(tree, "--cores", "2", "--dry-run", "--printshellcmds", *SMOKE, *overlays, "--", *targets)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -7,11 +7,14 @@ import ast
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
+from typing import NamedTuple
 
 from emtransfer.files.artefacts import PACKAGES
 
@@ -19,6 +22,18 @@ from emtransfer.files.artefacts import PACKAGES
 TABLE_PACKAGES = ("pandas", "scipy", "statsmodels", "scikit-learn")
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+class Code(NamedTuple):
+    """What counts of a file: its code, written anew and quoted as in JSON, and the dotted names that it imports."""
+
+    quoted: str
+    names: list[str]
+
+
+# hash of a file's text and package -> its code: what this process has looked at, and what an earlier one did
+READ: dict[str, Code] = {}
+RECALLED: dict[str, Code] = {}
 
 
 def settings(section: dict, *keys: str) -> str:
@@ -41,8 +56,13 @@ def code_digest(script: str | Path, *modules: str) -> str:
         `code` and 16 hex digits.
     """
     script = Path(script)
-    codes = {path.relative_to(script.parent).as_posix(): bare_code(path) for path in reached_files(script, *modules)}
-    return f"code {hashlib.sha256(json.dumps(codes, sort_keys=True).encode()).hexdigest()[:16]}"
+    quoted = {
+        path.relative_to(script.parent).as_posix(): code_of(path, script.parent).quoted
+        for path in reached_files(script, *modules)
+    }
+    # a JSON object
+    codes = ", ".join(f"{json.dumps(name)}: {quoted[name]}" for name in sorted(quoted))
+    return f"code {hashlib.sha256(f'{{{codes}}}'.encode()).hexdigest()[:16]}"
 
 
 @cache
@@ -61,9 +81,59 @@ def reached_files(script: Path, *modules: str) -> frozenset[Path]:
 
 
 @cache
-def bare_tree(path: Path) -> ast.Module:
-    """Syntax tree of a file without what changes nothing when it runs."""
-    return Bare().visit(ast.parse(path.read_text(encoding="utf-8"), path))
+def imported_files(path: Path, folder: Path) -> list[Path]:
+    """Files below `folder` that a file imports anywhere in it, the packages they lie in included."""
+    return [file for name in code_of(path, folder).names for file in files_of(name, folder)]
+
+
+@cache
+def files_of(name: str, folder: Path) -> list[Path]:
+    """Files below `folder` that are, or hold, what a dotted name names; none of a package that is installed elsewhere."""
+    parts, files = name.split("."), []
+    for depth in range(1, len(parts) + 1):
+        stem = folder.joinpath(*parts[:depth])
+        files += [file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file()]
+    return files
+
+
+@cache
+def code_of(path: Path, folder: Path) -> Code:
+    """What counts of a file below `folder`; once a file, since most rules reach the same ones."""
+    text, package = path.read_bytes(), ".".join(path.parent.relative_to(folder).parts)
+    key = hashlib.sha256(f"{package}\n".encode() + text).hexdigest()
+    if key not in READ:
+        READ[key] = RECALLED.get(key) or parsed(text, path, package)
+    return READ[key]
+
+
+def parsed(text: bytes, path: Path, package: str) -> Code:
+    """What counts of a file, by its text."""
+    tree = Bare().visit(ast.parse(text, path))
+    return Code(json.dumps(ast.unparse(tree)), list(dict.fromkeys(imported_names(tree, package))))
+
+
+def recall_codes(kept: Path) -> None:
+    """Take what counts of files from what an earlier process has kept, if there is any: to find it takes a second of the processor."""
+    # what is kept by another version of Python or of this file, which may write code otherwise, or is damaged, is no help
+    with suppress(OSError, ValueError, KeyError, AttributeError, TypeError):
+        RECALLED.update({key: Code(*code) for key, code in json.loads(kept.read_bytes())[reader()].items()})
+
+
+def keep_codes(kept: Path) -> None:
+    """Keep what counts of the files that were read, for later runs and for the jobs of this one on other nodes."""
+    if READ.keys() <= RECALLED.keys():
+        return
+    written = kept.with_name(f"{kept.name}.{os.getpid()}.tmp")
+    # a folder that may not be written to has it found anew each time
+    with suppress(OSError):
+        kept.parent.mkdir(exist_ok=True)
+        written.write_text(json.dumps({reader(): READ}), encoding="utf-8")
+        written.replace(kept)
+
+
+def reader() -> str:
+    """What the code that is written anew depends on besides the files: Python and this file."""
+    return f"{platform.python_version()} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
 
 
 class Bare(ast.NodeTransformer):
@@ -104,25 +174,6 @@ class Bare(ast.NodeTransformer):
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.annotation = None
         return node
-
-
-@cache
-def bare_code(path: Path) -> str:
-    """A file's code, written anew; once a file, since most rules reach the same ones."""
-    return ast.unparse(bare_tree(path))
-
-
-@cache
-def imported_files(path: Path, folder: Path) -> list[Path]:
-    """Files below `folder` that a file imports anywhere in it, the packages they lie in included."""
-    package = ".".join(path.parent.relative_to(folder).parts)
-    files = []
-    for name in imported_names(bare_tree(path), package):
-        parts = name.split(".")
-        for depth in range(1, len(parts) + 1):
-            stem = folder.joinpath(*parts[:depth])
-            files += [file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file()]
-    return files
 
 
 def imported_names(tree: ast.Module, package: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+from pathlib import Path
 
 sys.path[:0] = [f"{workflow.basedir}/scripts", f"{workflow.basedir}/workflow/lib"]
 
@@ -20,7 +21,7 @@ from emtransfer.judging.kinds import MODULES as JUDGES
 from emtransfer.progress import check_tracker
 from emtransfer.remote.access import PROVIDERS
 from needed import needed
-from provenance import code_digest, environment, settings
+from provenance import code_digest, environment, keep_codes, recall_codes, settings
 from validation import validate
 
 try:
@@ -32,6 +33,9 @@ try:
 except InputError as error:
     sys.exit(str(error))
 
+# what is known of the code, which takes longer to read than all that is below
+KNOWN_CODE = Path(".snakemake/code.json")
+recall_codes(KNOWN_CODE)
 ENVIRONMENT = environment()
 MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
 # dataclass that a job reads its settings with -> its keys in the config
