@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import expit
 
 from emtransfer.measuring.differences import contrast_rates, delta_interval, delta_p_value
+from emtransfer.measuring.regression import clustered_slope
 from emtransfer.measuring.replicates import (
     Combination,
     combination_margin,
@@ -82,6 +83,8 @@ def worlds() -> Iterator[World]:
         yield composition_world(seeds, rate)
     for unequal in (4, 8):
         yield unequal_world(unequal)
+    for pretrainings, lengths in ((3, 3), (5, 3), (10, 3), (5, 1)):
+        yield inference_world(pretrainings, lengths)
     for seeds, share in product((3, 5, 10), (0.1, 0.2)):
         yield failing_world(seeds, share)
     for seeds, share in product((3, 5, 10), (0.1, 0.2)):
@@ -271,6 +274,29 @@ def unequal_world(most: int) -> World:
         return Counts(events, answers)
 
     return World("composition, unequal", f"4 bases a mixture of 1 or {most} adapters", draw, own)
+
+
+def inference_world(pretrainings: int, lengths: int) -> World:
+    """Bases at several lengths of pretrainings, each with an effect and a trend of its own, whatever they infer; one more pretraining infers nothing."""
+    share = np.linspace(1, 0, lengths)[::-1]
+    inferred = np.append(np.outer(np.linspace(4, 9, pretrainings), share), 0.0)
+    read = np.append(np.tile(share - 0.5, pretrainings), 0.0)
+    clusters = np.append(np.repeat(np.arange(pretrainings), lengths), pretrainings)
+    # of three training cells in eleven others, 40 prompts each
+    n_answers = 3 * 11 * 40
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        effects, trends = (rng.normal(0, sd, (n, pretrainings + 1))[:, clusters] for sd in (0.8, 1.0))
+        logits = -1.0 + effects + trends * read + rng.normal(0, 0.3, (n, len(clusters)))
+        events = rng.binomial(n_answers, expit(logits)).astype(float)[:, None, None]
+        return Counts(events, np.full(events.shape, float(n_answers)))
+
+    def measure(counts: Counts) -> Result:
+        rates = (counts.events / counts.answers)[:, 0, 0]
+        fits = [clustered_slope(inferred, rate, clusters) for rate in rates]
+        return Result(*(np.array([fit[name] for fit in fits]) for name in ("slope", "low", "high", "p_value")))
+
+    return World("inference", f"{pretrainings} pretrainings at {lengths} lengths, and one more", draw, measure)
 
 
 def failing_delta_world(seeds: int, share: float) -> World:

@@ -37,12 +37,14 @@ def inference(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame) -
                     interval(axes, point.spread, *ends, horizontal=True, color=color, alpha=0.6)
                 filling = color if point.share == 1 else "white"
                 axes.plot(point.nats, point.spread, ls="", marker=marker, ms=6, mec=color, mfc=filling, zorder=4)
-                axes.annotate(
-                    point.base, (point.nats, point.spread), (5, 4), textcoords="offset points", fontsize=6.5, color=GREY
-                )
                 told.append(
                     f"{point.base}, {point.share:.0%} of its pretraining: shift {signed(point.nats, 1)} nats, spread {signed(point.spread, 0)} points."
                 )
+            # the furthest one alone, since those before it lie close together
+            last = part.iloc[-1]
+            axes.annotate(
+                last["base"], (last["nats"], last["spread"]), (5, 4), textcoords="offset points", fontsize=7, color=GREY
+            )
         axes.plot([], [], ls="", marker=marker, color=color, label=mixture)
     if (points["share"] < 1).any():
         axes.plot([], [], ls="", marker="o", mec=GREY, mfc="white", label="stopped early")
