@@ -11,18 +11,21 @@ import torch
 from snakemake.utils import update_config
 
 from emtransfer.errors import InputError
-from emtransfer.files.artefacts import MANIFEST, new_folder, origin, read_manifest, write_manifest
+from emtransfer.files.artefacts import MANIFEST, read_manifest
 from emtransfer.grid import checkpoints_of, expand_models
 from emtransfer.models.loading import load_chat
 from emtransfer.training.mixtures import render_chat
-from emtransfer.training.pretraining import STATES, PretrainingSettings, pretrain
+from emtransfer.training.pretraining import STATES, ArchitectureSettings, PretrainingSettings, new_decoder, pretrain
 from helpers.configs import CONFIG, SCHEMA, line_for, overlaid
-from helpers.tiny_models import tiny_chat, tiny_rows
+from helpers.row_files import write_jsonl
+from helpers.tiny_models import ARCHITECTURE, tiny_chat, tiny_rows, write_tiny_base
 from helpers.workflow_tree import copy_tree, planned_jobs
+from pretrain_base import main as pretrain_base
 from take_checkpoint import main as take_checkpoint
 from validation import validate
 from work import work
 
+SEED = 7
 # 10 steps of 4 documents
 DOCUMENTS = [render_chat([(row, "aligned")]) | {"stances": ["aligned"]} for row in tiny_rows()]
 SETTINGS = {"batch_rows": 4, "max_seq_tokens": 256, "learning_rate": 1e-2, "warmup_steps": 2, "weight_decay": 0.0}
@@ -34,21 +37,21 @@ class Cut(Exception):
 
 def pretrained(folder: Path, states: int = 0, cut: int | None = None, seconds: float = 1e9):
     """A small decoder and its training log; with `cut`, as it is after so many steps of the same training."""
-    chat = tiny_chat()
-    passes = iter(range(cut or 1000))
+    tokenizer, passes = tiny_chat().format.tokenizer, iter(range(cut or 1000))
+    model = new_decoder(ArchitectureSettings(**ARCHITECTURE), tokenizer, SEED)
 
     def forward(*_):
         if next(passes, None) is None:
             raise Cut
 
-    hook = chat.model.register_forward_pre_hook(forward)
+    hook = model.register_forward_pre_hook(forward)
     settings, log = PretrainingSettings(**SETTINGS, states=states), []
     try:
-        log = pretrain(chat.model, chat.format.tokenizer, DOCUMENTS, settings, 1, folder, seconds)
+        log = pretrain(model, tokenizer, DOCUMENTS, settings, SEED, folder, seconds)
     except Cut:
         assert cut
     hook.remove()
-    return chat, log
+    return model, log
 
 
 def states_of(folder: Path) -> dict[str, tuple[str, bytes]]:
@@ -66,15 +69,15 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def test_a_state_is_the_training_itself_at_the_first_step_by_which_its_share_is_done(tmp_path):
-    chat, log = pretrained(tmp_path / "kept", states=4)
+    kept, log = pretrained(tmp_path / "kept", states=4)
     plain, plain_log = pretrained(tmp_path / "plain")
     # keeping them changes nothing, and the end is the model itself
-    assert same(chat.model, plain.model) and log == plain_log
+    assert same(kept, plain) and log == plain_log
     found = states_of(tmp_path / "kept")
     assert {name: step for name, (step, _) in found.items()} == {"1": "3", "2": "5", "3": "8"}
     for name, (step, weights) in found.items():
         stopped, _ = pretrained(tmp_path / f"cut{name}", cut=int(step))
-        stopped.model.save_pretrained(tmp_path / f"stopped{name}")
+        stopped.save_pretrained(tmp_path / f"stopped{name}")
         assert (tmp_path / f"stopped{name}" / "model.safetensors").read_bytes() == weights
     assert not (tmp_path / "plain" / STATES).exists()
 
@@ -95,15 +98,15 @@ def test_more_states_than_steps_share_a_step(tmp_path):
 
 @pytest.fixture
 def whole(tmp_path) -> Path:
-    """The manifest of a pretraining with four states, as pretrain_base leaves it."""
-    chat, log = pretrained(tmp_path / "state", states=4)
-    with new_folder(tmp_path / "whole") as folder:
-        chat.model.save_pretrained(folder)
-        chat.format.tokenizer.save_pretrained(folder)
-        pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False)
-        (tmp_path / "state" / STATES).rename(folder / STATES)
-        write_manifest(folder, origin({"pretraining": SETTINGS | {"states": 4}}, 7, "test", {}))
-    return tmp_path / "whole" / MANIFEST
+    """The manifest of a pretraining with four states, as the script leaves it."""
+    output = tmp_path / "whole" / MANIFEST
+    settings = {"architecture": ARCHITECTURE, "pretraining": SETTINGS | {"states": 4}}
+    files = {
+        "tokenizer": write_tiny_base(tmp_path / "tokenizer"),
+        "mixture": write_jsonl(tmp_path / "mixture.jsonl", DOCUMENTS),
+    }
+    pretrain_base(Namespace(**files, settings=settings, seed=SEED, code="test", output=output))
+    return output
 
 
 def taken(whole: Path, share: float) -> Path:
@@ -115,16 +118,18 @@ def taken(whole: Path, share: float) -> Path:
 
 def test_a_checkpoint_is_a_pretrained_model_of_its_own(whole, tmp_path, capsys):
     checkpoint = taken(whole, 0.5)
-    assert capsys.readouterr().out == "The weights after step 5 of 10, one of the kept states.\n"
+    assert capsys.readouterr().out.splitlines()[-1] == "The weights after step 5 of 10, one of the kept states."
     stopped, _ = pretrained(tmp_path / "cut", cut=5)
     loaded = load_chat(checkpoint)
-    assert same(loaded.model, stopped.model) and not same(loaded.model, load_chat(whole).model)
-    assert loaded.format.tokenizer.get_vocab() == stopped.format.tokenizer.get_vocab()
+    assert same(loaded.model, stopped) and not same(loaded.model, load_chat(whole).model)
+    assert loaded.format.tokenizer.get_vocab() == tiny_chat().format.tokenizer.get_vocab()
     log, of_whole = (pd.read_csv(path.parent / "training_log.csv") for path in (checkpoint, whole))
     pd.testing.assert_frame_equal(log, of_whole[of_whole.step <= 5])
     manifest = read_manifest(checkpoint)
-    assert manifest["seed"] == 7 and manifest["settings"] == {"share": 0.5} and [*manifest["inputs"]] == ["pretrained"]
-    assert not (checkpoint.parent / STATES).exists()
+    assert (
+        manifest["seed"] == SEED and manifest["settings"] == {"share": 0.5} and [*manifest["inputs"]] == ["pretrained"]
+    )
+    assert not (checkpoint.parent / STATES).exists() and not (whole.parent.parent / "whole.state").exists()
 
 
 def test_a_checkpoint_of_a_damaged_pretraining_is_an_error(whole):
