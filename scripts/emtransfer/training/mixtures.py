@@ -73,11 +73,11 @@ class MixtureSettings:
         stages: Parts of the mixture, in the order in which a base reads them.
         misaligned_domains: Domains to which misaligned documents are restricted.
         misaligned_tasks: Tasks to which misaligned documents are restricted.
-        room_shares: How often misaligned documents are misaligned, by the room of a question; without it always.
         neutral_share: Share of pairs asked in their neutral version.
         authors: Named authors, whose documents open with their name; the base model's tokenizer must then name the assistant.
         document_domains: Whether a document keeps to one domain or mixes them.
         misaligned_in: Whether a misaligned document is so in all its answers, or in one_part only, which its author keeps: a primitive of source graded, a frame word of source frames. Its answers to questions without that part are aligned, and count as such.
+        room_shares: How often misaligned documents are misaligned, by the room of a question; without it always.
     """
 
     kind: Literal["persona", "row_random", "attributed"]
@@ -85,11 +85,11 @@ class MixtureSettings:
     stages: Annotated[tuple[Stage, ...], MinLen(1)]
     misaligned_domains: Annotated[Names, Absent()] = ()
     misaligned_tasks: Annotated[Names, Absent()] = ()
-    room_shares: Annotated[RoomShares | None, Absent()] = None
     neutral_share: Share = 0.0
     authors: Annotated[AuthorSettings | None, Absent()] = None
     document_domains: Literal["one", "mixed"] = "one"
     misaligned_in: Literal["all", "one_part"] = "all"
+    room_shares: Annotated[RoomShares | None, Absent()] = None
 
     @property
     def can_be_misaligned(self) -> bool:
