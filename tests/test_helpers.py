@@ -1,10 +1,14 @@
 """What the test modules share is in tests/helpers, so that each can be run, moved and read by itself."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
 
+import pytest
+
+from helpers import processes
 from helpers.dry_runs import dry_run
 from helpers.paths import ROOT
 from helpers.workflow_tree import SMOKE, copy_tree
@@ -55,3 +59,18 @@ def test_a_dry_run_of_the_helper_is_that_of_snakemake(tmp_path):
             # why a job is to run is told in an order, and so far, as it is another one in every process
             one, other = (set(WORD.findall(TIME.sub("", getattr(done, stream)))) for done in (forked, alone))
             assert one == other and one
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no job starts warm on this system")
+def test_a_script_starts_warm_unless_the_test_has_another_environment(tmp_path, monkeypatch):
+    (tmp_path / "script.py").write_text("import os, sys; print('torch' in sys.modules, os.getcwd(), sys.argv[1:])")
+    monkeypatch.setattr(processes, "SCRIPTS", tmp_path)
+
+    def said(**options) -> str:
+        return processes.run_script("script", "a b", cwd=tmp_path, **options).stdout
+
+    assert said() == f"True {tmp_path} ['a b']\n"
+    cold = f"False {tmp_path} ['a b']\n"
+    assert said(env=dict(os.environ)) == cold
+    monkeypatch.setenv("EMTRANSFER_REPLIES", "elsewhere")
+    assert said() == cold
