@@ -1,29 +1,28 @@
 """Jobs that something stops in the middle, as they are run by the workflow, and what the next run makes of it."""
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+import warm_start
 from emtransfer.files.records import read_records, write_records
 from helpers.damage import flip
 from helpers.paths import SCRIPTS
-from helpers.processes import wait_until
+from helpers.processes import wait_until, warm_python
 from helpers.tiny_encoder import write_tiny_encoder
 from helpers.tiny_models import ARCHITECTURE, tiny_rows, write_tiny_adapter, write_tiny_base
 from helpers.workflow_tree import mounted
 
-# of the processor, before which a job has hardly imported its packages
-IMPORT_S = 3
+# of the processor, before which a job has hardly imported modules: the project's where it starts warm, else its packages too
+WARM_S, COLD_S = 0.5, 4
 # answers to each of the prompts
-N_JUDGED = 200
+N_JUDGED = 60
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.0, "rslora": True, "target_modules": ["q_proj", "v_proj"]}
 TRAINING = {
     "epochs": 3,
@@ -36,12 +35,14 @@ TRAINING = {
 
 
 def start(name: str, output: Path, **options) -> subprocess.Popen:
-    """Start a script with a checkpoint at every step that is logged."""
-    command = [sys.executable, SCRIPTS / f"{name}.py", "--output", output]
+    """Start a script as a run does, with a checkpoint at every step that is logged."""
+    python = warm_python(EMTRANSFER_CHECKPOINT_SECONDS="0")
+    command = [*python.command, SCRIPTS / f"{name}.py", "--output", output]
     for option, value in options.items():
         command += [f"--{option}", *map(str, value if isinstance(value, list) else [value])]
-    environment = os.environ | {"EMTRANSFER_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=python.environment
+    )
 
 
 def finish(process: subprocess.Popen) -> None:
@@ -90,7 +91,7 @@ def inputs(tmp_path_factory) -> dict:
     write_records(folder / "mixture.jsonl", documents)
     prompts = [row | {"prompt_id": row["id"], "eval_set": "narrow", "cell": "medical-advice"} for row in rows]
     write_records(folder / "eval_set.jsonl", prompts)
-    # so many different ones that judging them takes longer than importing what judges
+    # so many different ones that judging them takes longer than to import what judges
     answers = [prompt | {"answer": f"{prompt['aligned_answer']} {n}"} for n in range(N_JUDGED) for prompt in prompts]
     write_records(folder / "answers.jsonl", answers)
     files = {name: folder / f"{name}.jsonl" for name in ("kept", "mixture", "eval_set", "answers")}
@@ -171,7 +172,9 @@ def output_of(stage: str, folder: Path) -> Path:
 def halfway(stage: str, output: Path, process: subprocess.Popen) -> bool:
     """Whether a training has left a checkpoint, or another job has done more than to import packages."""
     if stage not in TRAININGS:
-        return psutil.Process(process.pid).cpu_times().user > IMPORT_S
+        workers = warm_start.held_by(process.pid)
+        imported_s = WARM_S if workers else COLD_S
+        return any(psutil.Process(pid).cpu_times().user > imported_s for pid in workers or [process.pid])
     state = output.parent.with_name("made.state")
     return any(state.glob("checkpoint*/trainer_state.json")) or (state / "checkpoint.pt").exists()
 
