@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +84,7 @@ def test_after_a_kill_the_same_command_waits_for_its_jobs_and_then_goes_on(folde
     (folder / "stop").touch()
     orphans = re.findall(r"process (\d+)", said)
     while any(os.path.exists(f"/proc/{pid}") for pid in orphans):
-        pass
+        time.sleep(0.01)
     again = start(folder)
     said, _ = again.communicate()
     assert again.returncode == 0, said
