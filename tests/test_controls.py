@@ -76,13 +76,16 @@ def test_quotations_are_of_as_many_misaligned_documents_as_authors_write(config)
 @pytest.mark.parametrize(
     ("name", "other", "differing"),
     [
-        ("composition", "symbolic", {"adapters"}),
-        ("learnedness", "symbolic", {"adapters"}),
-        ("lexical_overlap", "symbolic", {"corpus", "base_model", "judge", "adapters", "finetuning"}),
+        ("composition", "symbolic", {"primary_claims", "adapters"}),
+        ("learnedness", "symbolic", {"primary_claims", "adapters"}),
+        ("lexical_overlap", "symbolic", {"primary_claims", "corpus", "base_model", "judge", "adapters", "finetuning"}),
         (
             "factorial",
             "template_nl",
-            {"train_sets", "adapters", "teachers", "mediating", "rollout_filters", "data_sets", "students", "probing"},
+            {
+                *("primary_claims", "train_sets", "adapters", "teachers", "mediating", "rollout_filters"),
+                *("data_sets", "students", "probing"),
+            },
         ),
     ],
 )
