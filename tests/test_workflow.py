@@ -378,6 +378,12 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
     }
 
 
+@pytest.fixture
+def cold(monkeypatch) -> None:
+    """Runs whose jobs need none of the packages that a server would import for them, for longer than the jobs take."""
+    monkeypatch.setenv("EMTRANSFER_WARM_START", "0")
+
+
 CLAUDE = f"""
 judges:
   claude:
@@ -393,7 +399,7 @@ remote: {{prices: {{models: {{{MODEL}: {{input: 1, output: 5, cache_write: 1.25,
 """
 
 
-def test_a_judge_behind_an_api_is_asked_once_and_replayed_without_it(tree, tmp_path, monkeypatch):
+def test_a_judge_behind_an_api_is_asked_once_and_replayed_without_it(tree, tmp_path, monkeypatch, cold):
     copied = shutil.copytree(tree, tmp_path / "tree", copy_function=shutil.copyfile)
     (copied / "claude.yaml").write_text(CLAUDE)
     judged, calibration = "results/smoke/scores/claude/bases/smoke.jsonl", "results/judges/claude/calibration.csv"
@@ -438,7 +444,7 @@ corpora:
 """
 
 
-def test_a_corpus_that_a_model_writes_goes_through_the_same_rules(tree, tmp_path, monkeypatch):
+def test_a_corpus_that_a_model_writes_goes_through_the_same_rules(tree, tmp_path, monkeypatch, cold):
     copied = shutil.copytree(tree, tmp_path / "tree", copy_function=shutil.copyfile)
     (copied / "claude.yaml").write_text(CLAUDE)
     (copied / "written.yaml").write_text(WRITTEN)
