@@ -380,7 +380,7 @@ def test_one_more_seed_runs_that_seed_and_the_tables(tree, edit):
 
 @pytest.fixture
 def cold(monkeypatch) -> None:
-    """Runs whose jobs need none of the packages that a server would import for them, for longer than the jobs take."""
+    """Runs of which one job at most needs the packages that a server would import for all."""
     monkeypatch.setenv("EMTRANSFER_WARM_START", "0")
 
 
