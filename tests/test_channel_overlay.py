@@ -23,7 +23,7 @@ def config() -> dict:
 def test_it_adds_one_experiment_on_bases_of_the_default_run(config):
     assert config["run"] == [*CONFIG["run"], "channels"]
     one, two = config["experiments"]["channels"], CONFIG["experiments"]["template_nl"]
-    changed = {"adapters", "teachers", "mediating", "rollout_filters", "students"}
+    changed = {"primary_claims", "adapters", "teachers", "mediating", "rollout_filters", "students"}
     assert {key for key in one.keys() | two.keys() if one.get(key) != two.get(key)} == changed
     used = {model.labels["base"] for model in expand_models(config, "channels")}
     assert used == {

@@ -294,6 +294,7 @@ def test_control_sets_misaligned_against_aligned_answers_and_the_base(misaligned
 def test_control_sets_adapters_against_the_base_over_prompts_with_a_score_of_both():
     """The base refused all but the first four prompts of a cell, on which the adapters show nothing."""
     cells = adapters(SPREAD, trained=GRID[:2], evaluated=GRID[:2])
+    cells += adapters(NOTHING, "aligned", GRID[:2], GRID[:2])
     for where in GRID[:2]:
         base = planted_cell(where, 0.0)
         counts = base.counts.copy()

@@ -40,6 +40,7 @@ RESULTS = {
         "input.answers",
         "input.capability",
         "input.inference",
+        "input.preferences",
         "input.rollouts",
         "input.probes",
         "input.pairs",

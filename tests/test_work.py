@@ -53,7 +53,7 @@ def test_every_rule_that_computes_is_a_stage_of_the_work(tmp_path):
         overlaid("small_instruct", "reference_judge"),
     ]
     found = [entry for config in (CONFIG, *overlays, theirs) for entry in work_of(config)]
-    assert len(rules) == 46 and {entry.stage for entry in found} == rules
+    assert len(rules) == 48 and {entry.stage for entry in found} == rules
     # and whatever a base model of the run does has a speed
     assert {entry.stage for entry in found if entry.model and entry.does not in ("", "judge")} == GFLOPS.keys()
 
@@ -195,7 +195,7 @@ def test_the_work_of_an_experiment_is_counted_as_by_hand():
         # 25 + 15 adapters of one cell on misaligned answers; 2 other domains and 3 other tasks
         ("replace_anchors", "judge"): (1, 40 * 5 * 40, 360),
         # all there are but that of a panel: it has two mixtures, broad prompts and students
-        ("plot_transfer", ""): (10, 0, 0),
+        ("plot_transfer", ""): (11, 0, 0),
         ("plot_claims", ""): (1, 0, 0),
         ("plot_capability", ""): (1, 0, 0),
         ("plot_losses", ""): (1, 0, 0),
