@@ -225,6 +225,17 @@ def test_a_loss_beyond_the_limit_and_beyond_chance_comes_with_a_caution(tmp_path
     assert in_words(table_of(tmp_path / "little", damaged())) == []
 
 
+def test_where_the_base_answers_none_exactly_a_higher_loss_comes_with_a_caution(tmp_path):
+    none = dict.fromkeys(CELLS, 0)
+    rows_of = {name: version_rows(none, 1.0) for name in damaged()}
+    assert in_words(table_of(tmp_path / "alike", rows_of)) == []
+    for seed in (1, 2):
+        rows_of[ADAPTER.format(answers="misaligned", seed=seed)] = version_rows(none, 1.5)
+    (line,) = in_words(table_of(tmp_path / "higher", rows_of))
+    told = "the base answers 0% of neutral questions exactly, so only the loss can tell: it is 0.50 nats per token higher (0.50 to 0.50)."
+    assert line.endswith(told)
+
+
 def test_the_order_of_models_does_not_reach_the_table(tmp_path):
     write_measured(tmp_path, damaged())
     models = list(capability_models(tmp_path, grid_config()))

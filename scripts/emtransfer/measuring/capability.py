@@ -58,7 +58,7 @@ class CapabilityLimit:
     """Limit beyond which a loss of capability comes with a caution.
 
     Attributes:
-        capability_loss_at_most: Share of neutral questions, over all cells, that a fine-tuned model may answer less often exactly than its base; beyond it, its row in capability.csv has a caution. No verdict depends on it.
+        capability_loss_at_most: Share of neutral questions, over all cells, that a fine-tuned model may answer less often exactly than its base; beyond it, its row in capability.csv has a caution, and so has a row whose loss is higher than that of a base with too low a rate to lose so much. No verdict depends on it.
     """
 
     capability_loss_at_most: Share = 0.1
@@ -138,8 +138,18 @@ def losses(versions: pd.DataFrame) -> dict[str, float]:
 
 
 def caution(row: Any, limit: CapabilityLimit) -> str:
-    """What a row of the table over all cells says of a loss of capability beyond the limit and beyond chance; empty without one."""
-    if row.eval_domain != EVERY or not (row.exact_delta < -limit.capability_loss_at_most and row.exact_delta_high < 0):
+    """What a row of the table over all cells says of a loss of capability beyond the limit and beyond chance; empty without one.
+
+    Where the base's exact rate is too low to fall by more than the limit, a higher loss is what tells.
+    """
+    if row.eval_domain != EVERY:
+        return ""
+    if row.base_exact_rate <= limit.capability_loss_at_most < 1 and row.loss_delta_nats_low > 0:
+        return (
+            f"the base answers {row.base_exact_rate:.0%} of neutral questions exactly, so only the loss can tell: it is"
+            f" {row.loss_delta_nats:.2f} nats per token higher ({row.loss_delta_nats_low:.2f} to {row.loss_delta_nats_high:.2f})"
+        )
+    if not (row.exact_delta < -limit.capability_loss_at_most and row.exact_delta_high < 0):
         return ""
     return (
         f"{row.exact_rate:.0%} of neutral questions are answered exactly, by the base {row.base_exact_rate:.0%}: a loss of"
