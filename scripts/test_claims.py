@@ -19,9 +19,10 @@ from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.inference_slope import read_inferences
 from emtransfer.measuring.judged_rows import judged_models
-from emtransfer.measuring.kept_answers import IDENTITY, sft_cautions, with_sft_cautions
+from emtransfer.measuring.kept_answers import IDENTITY
 from emtransfer.measuring.loss_matching import match_losses, read_losses
 from emtransfer.measuring.matching import balance_table, left_out, match_prompts, prompt_measures
+from emtransfer.measuring.sft_cautions import sft_cautions, with_sft_cautions
 from emtransfer.measuring.tabulation import condition_outcomes
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule

@@ -12,14 +12,8 @@ from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, read_table, write_records, write_table
 from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
-from emtransfer.measuring.kept_answers import (
-    COLUMNS,
-    IDENTITY,
-    measures,
-    sft_cautions,
-    tabulate_kept,
-    with_sft_cautions,
-)
+from emtransfer.measuring.kept_answers import COLUMNS, IDENTITY, measures, tabulate_kept
+from emtransfer.measuring.sft_cautions import sft_cautions, with_sft_cautions
 from helpers.planted_cells import planted_cell, seeded
 from helpers.tiny_models import tiny_chat, tiny_rows, write_tiny_adapter, write_tiny_base
 from measure_rollouts import main as measure_rollouts

@@ -308,10 +308,11 @@ LIBRARY = {
     "measuring/tabulation": (
         '"n_seeds"',
         '"n_" + "seeds"',
-        {"tabulate_preferences", "tabulate_capability", "tabulate_rollouts", *TABLES} - {"compare_judges"},
+        {"tabulate_preferences", "tabulate_capability", *TABLES} - {"compare_judges"},
     ),
     "measuring/agreement": ('"n_both_scored"', '"n_" + "both_scored"', TABLES),
     "judging/cautions": ("FOREIGN_SHARE = 0.01", "FOREIGN_SHARE = 0.02", TABLES),
+    "measuring/sft_cautions": ("that it carries", "that sft carries", CLAIMS),
     "measuring/kept_answers": ('"n_rollouts": int', '"n_" + "rollouts": int', {"tabulate_rollouts", *CLAIMS}),
     "measuring/inference": ('"not appeared"', '"absent"', {"tabulate_inference", *CLAIMS}),
     "measuring/preferences": ("MATCHED_RATIO = 1.1", "MATCHED_RATIO = 1.2", PREFERRED),
