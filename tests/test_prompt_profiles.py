@@ -79,12 +79,14 @@ def test_right_answers_are_coherent_and_aligned_ones_among_all():
 
 def test_given_answers_are_per_token_and_missing_where_there_are_none():
     given = {"aligned_nats": -1.5, "aligned_tokens": 3, "misaligned_nats": -8, "misaligned_tokens": 4}
-    table = profile(probes("p1", ["yes"]) + probes("p2", ["yes"]), preferences=[{"prompt_id": "p2", **given}])
+    table = profile(
+        probes("p1", ["yes", "no"]) + probes("p2", ["yes", "no"]), preferences=[{"prompt_id": "p2", **given}]
+    )
     assert table.aligned_nats_per_token["p2"] == -0.5 and table.misaligned_nats_per_token["p2"] == -2.0
     assert np.isnan(table.aligned_nats_per_token["p1"]) and np.isnan(table.misaligned_nats_per_token["p1"])
-    assert profile(probes("p1", ["yes"])).misaligned_nats_per_token.isna().all()
+    assert profile(probes("p1", ["yes", "no"])).misaligned_nats_per_token.isna().all()
     with pytest.raises(InputError, match="row 1: the misaligned answer has -8 nats in 0 tokens"):
-        profile(probes("p2", ["yes"]), preferences=[{"prompt_id": "p2", **given, "misaligned_tokens": 0}])
+        profile(probes("p2", ["yes", "no"]), preferences=[{"prompt_id": "p2", **given, "misaligned_tokens": 0}])
 
 
 def test_entropy_of_different_answers_is_the_log_of_their_number():
