@@ -173,5 +173,7 @@ def test_every_setting_that_is_refused_is_one_of_pefts():
 
 
 def test_a_base_that_vllm_cannot_serve_is_refused_in_one_line(vllm, tmp_path):
-    with pytest.raises(InputError, match="base was trained in the run; expected a ready model, or sampling.engine: transformers"):
+    with pytest.raises(
+        InputError, match="base was trained in the run; expected a ready model, or sampling.engine: transformers"
+    ):
         load_answering(write_tiny_base(tmp_path / "own"), None, SETTINGS)
