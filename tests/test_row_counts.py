@@ -63,7 +63,7 @@ def test_every_number_that_30_rows_cannot_meet_is_told_at_once_with_those_that_w
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("n_rows", [5, 12, 30, 33, 400])
+@pytest.mark.parametrize("n_rows", [5, 6, 9, 12, 30, 33, 400])
 def test_the_numbers_that_are_told_work(n_rows, tmp_path):
     path, broad = pairs(tmp_path / "x.jsonl", n_rows), prompts(tmp_path / "y.jsonl", 240)
     numbers = workable(n_rows)
@@ -71,7 +71,12 @@ def test_the_numbers_that_are_told_work(n_rows, tmp_path):
     found = lines("own_corpus", path=path, broad_path=broad, **numbers)
     # but for the aligned phase, whose rows are another section's
     assert [line for line in found if "alignment.rows" not in line and "would work" not in line] == []
-    assert numbers["sample"]["eval"] <= numbers["roles"]["eval"] and numbers["sample"]["train"] > 0
+    assert 1 <= numbers["sample"]["eval"] <= numbers["roles"]["eval"] and numbers["sample"]["train"] > 0
+
+
+def test_of_fewer_than_five_rows_a_cell_no_numbers_are_told(tmp_path):
+    found = lines("small_corpus", path=pairs(tmp_path / "x.jsonl", 4))
+    assert found[-1] == "corpora.small: 4 rows of a cell are too few for any numbers; expected 5 or more."
 
 
 def test_the_overlay_for_a_small_corpus_takes_30_rows_a_cell_and_no_fewer_than_25(tmp_path):

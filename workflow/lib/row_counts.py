@@ -19,6 +19,8 @@ from emtransfer.settings import read_settings
 
 # roles that take rows of a cell before any row trains
 CLAIMING = ("judge_fit", "eval", "mediating")
+# of a cell: one to evaluate on, one for the judge, and three of which some may be dropped
+FEWEST_ROWS = 5
 
 
 def row_mistakes(config: dict, corpora: list[str], bases: list[str], keys: list[str], contents: Contents) -> list[str]:
@@ -116,12 +118,14 @@ def workable(n_rows: int) -> dict[str, dict[str, int]]:
     """Numbers for a corpus of so many rows a cell: a quarter for the judge, a fifth to evaluate on, some to spare for what is dropped."""
     roles = {"judge_fit": n_rows // 4, "eval": n_rows // 5, "mediating": 0}
     n_left = n_rows - sum(roles.values())
-    return {"roles": roles, "sample": {"train": n_left * 3 // 4, "eval": roles["eval"] * 2 // 3}}
+    return {"roles": roles, "sample": {"train": n_left * 3 // 4, "eval": max(roles["eval"] * 2 // 3, 1)}}
 
 
 def advice(name: str, section: dict, counts: dict[str, int]) -> str:
     """Numbers that would work, in a line."""
     _, n_rows = fewest(section, counts)
+    if n_rows < FEWEST_ROWS:
+        return f"corpora.{name}: {n_rows} rows of a cell are too few for any numbers; expected {FEWEST_ROWS} or more."
     numbers = {key: ", ".join(f"{name}: {n}" for name, n in part.items()) for key, part in workable(n_rows).items()}
     broad = f", broad_judge_fit: 0, broad_eval: {counts[BROAD]}" if counts.get(BROAD) else ""
     return (
