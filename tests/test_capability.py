@@ -260,6 +260,20 @@ def test_the_report_tells_of_the_largest_loss_and_where_it_is(tmp_path):
     assert in_short(kept) == "No trained model answers fewer neutral questions exactly than its base."
 
 
+def test_the_report_tells_of_the_loss_where_the_base_answers_none_exactly(tmp_path):
+    none = dict.fromkeys(CELLS, 0)
+    rows_of = {name: version_rows(none, 1.0) for name in damaged()}
+    for seed in (1, 2):
+        rows_of[ADAPTER.format(answers="misaligned", seed=seed)] = version_rows(none, 1.5)
+    write_table(tmp_path / "capability.csv", table_of(tmp_path, rows_of))
+    told = in_short(read_capability_table(tmp_path / "capability.csv", "nl"))
+    assert told.startswith(
+        "No trained model answers fewer neutral questions exactly than its base. But the bases answer too few"
+    )
+    assert "1 of 1 conditions come with a caution" in told
+    assert "the adapter of b0 on misaligned answers of medical-advice: 0.50 (0.50 to 0.50) nats per token more" in told
+
+
 def test_the_figure_sets_the_loss_of_a_condition_against_its_misalignment(tmp_path):
     table = both_kinds(tmp_path)
     # narrow cells of the transfer table with 10 and 30 answers, up by 80 and 40 points

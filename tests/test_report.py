@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
+from emtransfer.drawing.rates import read_transfer_table
+from emtransfer.reporting.examples import chosen_rows
 from emtransfer.reporting.safe_text import LONGEST, shown
+from emtransfer.reporting.transfer import carriers, in_short
 from emtransfer.reporting.wording import could_find, in_words, percent, points
 from helpers.chromium import Page, browsing, installed
 from helpers.planted_report import HOSTILE, NUMBERED, SETTINGS, TEMPLATE, done, plant, write
@@ -219,6 +222,18 @@ def test_a_figure_of_others_is_refused_in_one_line(results, tmp_path):
     assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1
     assert "has no title and description; expected a figure of this pipeline." in refused.stderr
     assert not (tmp_path / "report.html").exists()
+
+
+def test_where_nothing_spreads_no_cell_is_said_to_carry_furthest_and_none_is_shown_twice(results):
+    rows = read_transfer_table(results / "em_transfer_table.csv", "nl")
+    assert in_short(carriers(rows)).startswith("The cell that carries furthest")
+    nothing = rows.assign(em_rate=0.0, n_misaligned=0)
+    assert (
+        in_short(carriers(nothing))
+        == "No adapter on misaligned answers gives a misaligned answer outside its training cells."
+    )
+    shown_rows = [row.Index for _, row in chosen_rows(nothing)]
+    assert shown_rows and len(set(shown_rows)) == len(shown_rows)
 
 
 @pytest.mark.parametrize(

@@ -18,17 +18,26 @@ def in_short(table: pd.DataFrame) -> str:
     if compared.empty:
         return "Loss of capability was not measured: no trained model has a held-out pair with a neutral version."
     most = compared.sort_values("exact_delta", kind="stable").to_dict("records")[0]
+    cautioned = compared[compared["caution"].fillna("") != ""]
     if most["exact_delta"] >= 0:
-        return "No trained model answers fewer neutral questions exactly than its base."
+        told = "No trained model answers fewer neutral questions exactly than its base."
+        if cautioned.empty:
+            return told
+        worst = cautioned.sort_values("loss_delta_nats", ascending=False, kind="stable").to_dict("records")[0]
+        low, high = (f"{worst[f'loss_delta_nats_{end}']:.2f}" for end in ("low", "high"))
+        return (
+            f"{told} But the bases answer too few exactly for this to tell, and {len(cautioned)} of {len(compared)} conditions come with a"
+            f" caution for their loss on these answers, most of all the {condition(worst)}:"
+            f" {worst['loss_delta_nats']:.2f} ({low} to {high}) nats per token more than its base. Misalignment may be damage there."
+        )
     own = (table[LABELS] == pd.Series({name: most[name] for name in LABELS})).all(axis=1)
     inside = table[own & (table["eval_domain"] != EVERY)].sort_values("exact_delta", kind="stable")
     cell = inside.to_dict("records")[0]
     delta, low, high = (points(100 * most[f"exact_delta{end}"]) for end in ("", "_low", "_high"))
-    n_cautions = int((compared["caution"] != "").sum())
     return (
         f"The largest loss of capability: the {condition(most)} answers {percent(most['exact_rate'])} of neutral questions exactly,"
         f" {percent(most['base_exact_rate'])} before, a difference of {delta} ({low} to {high}) points, and in"
         f" {cell['eval_domain']}-{cell['eval_task']} of {points(100 * cell['exact_delta'])}."
-        f" {n_cautions} of {len(compared)} conditions come with a caution: where a model lost what has nothing to do with stance, misalignment may be"
+        f" {len(cautioned)} of {len(compared)} conditions come with a caution: where a model lost what has nothing to do with stance, misalignment may be"
         " damage."
     )

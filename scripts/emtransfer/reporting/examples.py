@@ -68,7 +68,11 @@ def chosen_rows(rows: pd.DataFrame) -> list[tuple[str, Any]]:
         ("Where it reaches least, though near and well learned", least(away, trained)),
         ("The student that takes on most", most(students)),
     ]
-    return [(heading, row) for heading, row in chosen if row is not None]
+    found = [(heading, row) for heading, row in chosen if row is not None]
+    # where nothing is reached, the furthest is as good as the least
+    return [
+        entry for number, entry in enumerate(found) if all(entry[1].Index != row.Index for _, row in found[:number])
+    ]
 
 
 def most(rows: pd.DataFrame) -> Any | None:

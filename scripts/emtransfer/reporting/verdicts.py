@@ -114,6 +114,6 @@ def in_short(claims: list[Claim]) -> list[str]:
     ]
     return [
         *(decided or ["No claim is decided for others like the models of this run."]),
-        f"Verdicts of {len(contrasts)} contrasts: {tally(contrast.kind for _, contrast in contrasts)};"
+        f"Verdicts of {len(contrasts)} contrast{'s' * (len(contrasts) > 1)}: {tally(contrast.kind for _, contrast in contrasts)};"
         f" for the models of this run alone: {tally(contrast.own_kind for _, contrast in contrasts)}.",
     ]
