@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from emtransfer.errors import InputError
-from emtransfer.files.records import read_table
 from emtransfer.measuring.adapter_contrasts import PLACES, of_trainings, trainings
 from emtransfer.measuring.groups import Contrast, by, distinct, single_adapters
 from emtransfer.measuring.tabulation import Outcome
+from emtransfer.measuring.trained_adapters import misaligned_adapters
 
 # which training a row of counts is of, its seed last
 KEY = ("experiment", "base", "train_set", "capacity", "seed")
@@ -28,15 +27,8 @@ def read_sizes(path: Path) -> dict[tuple[str, ...], int]:
     Raises:
         InputError: the file or a column is missing.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a table of training losses.")
-    table = read_table(path, dtype=str, keep_default_na=False)
-    needed = [*KEY, "condition", "start", "answers", "trained_parameters", "criterion_reached"]
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(needed)}.")
-    wanted = (table.condition == "adapter") & (table.start == "base") & (table.answers == "misaligned")
-    reached = table[wanted & (table.criterion_reached == "True") & (table.trained_parameters != "")]
+    table = misaligned_adapters(path, *KEY, "trained_parameters", "criterion_reached")
+    reached = table[(table.criterion_reached == "True") & (table.trained_parameters != "")]
     keys = reached[[*KEY]].itertuples(index=False, name=None)
     return dict(zip(keys, map(int, reached.trained_parameters), strict=True))
 

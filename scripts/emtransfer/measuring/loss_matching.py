@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.errors import InputError
-from emtransfer.files.records import read_table
 from emtransfer.measuring.groups import Contrast, by
 from emtransfer.measuring.tabulation import Outcome
+from emtransfer.measuring.trained_adapters import misaligned_adapters
 
 # between the means of the two sides, per answer token
 TOLERANCE_NATS = 0.1
@@ -24,16 +23,8 @@ def read_losses(path: Path) -> pd.Series:
     Raises:
         InputError: the file or a column is missing.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a table of training losses.")
-    table = read_table(path, dtype=str, keep_default_na=False)
-    needed = [*KEY, "condition", "start", "answers", "capacity", "last_loss_per_token_nats"]
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(needed)}.")
-    wanted = (table.condition == "adapter") & (table.start == "base") & (table.answers == "misaligned")
-    wanted &= table.capacity == ""
-    adapters = table[wanted].set_index(KEY)
+    table = misaligned_adapters(path, *KEY, "capacity", "last_loss_per_token_nats")
+    adapters = table[table.capacity == ""].set_index(KEY)
     losses = pd.to_numeric(adapters.last_loss_per_token_nats)
     if HELD_OUT in adapters:
         losses = pd.to_numeric(adapters[HELD_OUT]).fillna(losses)
