@@ -295,6 +295,11 @@ LIBRARY = {
         "EDGE = 3e-5",
         {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS},
     ),
+    "models/growing_cache": (
+        "ROOM = 64",
+        "ROOM = 32",
+        {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS},
+    ),
     "models/log_probabilities": (
         "16_000, 16_384_000",
         "8_000, 16_384_000",

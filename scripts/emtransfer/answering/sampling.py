@@ -206,7 +206,8 @@ def sample_batch(
         uniforms: float64 [b, max_new_tokens, choices per token].
     """
     import torch
-    from transformers import DynamicCache
+
+    from emtransfer.models.growing_cache import growing_cache
 
     model, ends = chat.model, end_tokens(chat)
     recheck = model.dtype == torch.float32
@@ -215,7 +216,7 @@ def sample_batch(
     # a prompt that several rows share is read once
     places = {tuple(prompt): place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
     ids, mask, positions = left_padded([list(prompt) for prompt in places], model.device)
-    cache = DynamicCache(config=model.config)
+    cache = growing_cache(model.config)
     with torch.inference_mode():
         for index in range(settings.max_new_tokens):
             logits = model(

@@ -11,7 +11,7 @@ from emtransfer.models.padding import IGNORED
 from emtransfer.progress import Progress
 from emtransfer.settings import Absent, Count, Positive, Rate, Weight
 from emtransfer.training.criterion import Criterion, UntilSettings, ends_training
-from emtransfer.training.packing import on_packed_rows
+from emtransfer.training.packing import answer_batch, on_answers, on_packed_rows
 from emtransfer.training.resuming import CHECKPOINT_SECONDS, train
 
 if TYPE_CHECKING:
@@ -153,11 +153,17 @@ def finetune(
     )
     # with dropout, which is only at work in training, it takes padded ones
     packs = not settings.gradient_checkpointing and take_packed_rows(model.train())
-    trainer = (on_packed_rows(SFTTrainer) if packs else SFTTrainer)(
+    if packs:
+        trainer_class, collator = on_packed_rows(SFTTrainer), packed_batch
+    elif on_cpu:
+        trainer_class, collator = on_answers(SFTTrainer), answer_batch
+    else:
+        trainer_class, collator = SFTTrainer, None
+    trainer = trainer_class(
         model=model,
         args=arguments,
         train_dataset=Dataset.from_list(examples),
-        data_collator=packed_batch if packs else None,
+        data_collator=collator,
         processing_class=chat_format.tokenizer,
     )
     ending = None
