@@ -27,7 +27,7 @@ from config_likes import resolve_likes
 from emtransfer.errors import run
 from emtransfer.files.records import write_records, write_table
 from emtransfer.files.yaml_text import read_yaml
-from emtransfer.grid import checkpoints_of, judges_of
+from emtransfer.grid.sections import checkpoints_of, judges_of
 from emtransfer.measuring.claim_inputs import read_prompts
 from emtransfer.measuring.claims import KEY, LEVEL, MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts

@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from emtransfer.grid import Model, cells, checkpoints_of, expand_models, identity
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import Model, identity
+from emtransfer.grid.sections import cells, checkpoints_of
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.claim_inputs import PROMPT_COLUMNS
 from emtransfer.measuring.judged_rows import split_cells

@@ -15,7 +15,7 @@ from emtransfer.drawing.damage import read_capability_table
 from emtransfer.drawing.rates import read_claim_table, read_other_table, read_transfer_table
 from emtransfer.errors import run
 from emtransfer.files.records import file_sha256, read_records, replacing
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.reporting.capability import in_short as capability_in_short
 from emtransfer.reporting.examples import REQUIRED, chosen_rows, model_of, read_example
 from emtransfer.reporting.inference import inference_of

@@ -13,7 +13,9 @@ from emtransfer.drawing.capacity import capacity as capacity_figure
 from emtransfer.drawing.rates import PlotSettings, read_transfer_table
 from emtransfer.errors import InputError
 from emtransfer.exporting.run_files import labels_of
-from emtransfer.grid import LABELS, compared, expand_models, trained_with
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import LABELS, compared
+from emtransfer.grid.sections import trained_with
 from emtransfer.measuring.capacity_contrasts import read_sizes, slope_weights
 from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts

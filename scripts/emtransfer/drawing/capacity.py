@@ -17,7 +17,7 @@ from emtransfer.drawing.style import (
     panels,
     percent_axis,
 )
-from emtransfer.grid import CONTEXTS, LABELS
+from emtransfer.grid.labels import CONTEXTS, LABELS
 
 # what a curve is over -> relations of the training to the evaluation cell
 PLACES = {

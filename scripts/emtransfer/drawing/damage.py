@@ -20,7 +20,7 @@ from emtransfer.drawing.style import (
     panels,
 )
 from emtransfer.files.records import read_table
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.capability import COLUMNS, EVERY, condition
 
 # what trained models learned from: in words, colour and marker

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from emtransfer.drawing.style import CHANNELS, CYCLE, LIGHT, Drawing, headed, new_figure
-from emtransfer.grid import Model
+from emtransfer.grid.labels import Model
 
 LOSS, DISTANCE = "loss_per_token_nats", "kl_to_teacher_nats"
 

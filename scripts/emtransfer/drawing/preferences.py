@@ -22,7 +22,7 @@ from emtransfer.drawing.style import (
     percent_axis,
     signed,
 )
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.statistics import crossed_variances, effective_count, squared_t
 
 # how the bars of adapters on such answers are filled

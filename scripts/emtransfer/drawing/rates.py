@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.files.records import read_table
-from emtransfer.grid import APART, MODEL_LABELS
+from emtransfer.grid.labels import APART, MODEL_LABELS
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS
 from emtransfer.measuring.statistics import estimate_rates, rate_interval
 from emtransfer.settings import Absent, Name, Names

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.files.tables import refuse_first
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.judged_rows import JudgedModel
 from emtransfer.measuring.pair_measures import (
     PAIR,

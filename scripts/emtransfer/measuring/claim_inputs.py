@@ -8,7 +8,8 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_table
-from emtransfer.grid import expand_models, run_experiments
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.sections import run_experiments
 from emtransfer.measuring.anchors import rows_if_any
 from emtransfer.measuring.judged_rows import (
     ROW_COLUMNS,

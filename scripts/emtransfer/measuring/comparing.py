@@ -14,7 +14,7 @@ from scipy import stats
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_table
-from emtransfer.grid import APART
+from emtransfer.grid.labels import APART
 from emtransfer.measuring.claims import KEY as CLAIM_KEY
 from emtransfer.measuring.differences import difference_interval
 from emtransfer.measuring.statistics import benjamini_hochberg

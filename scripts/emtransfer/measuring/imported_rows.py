@@ -9,7 +9,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 from emtransfer.files.tables import place, read_rows, refuse_first
-from emtransfer.grid import CONTEXTS, MODEL_COLUMNS, MODEL_LABELS
+from emtransfer.grid.labels import CONTEXTS, MODEL_COLUMNS, MODEL_LABELS
 from emtransfer.measuring.judged_rows import (
     EVAL_COLUMNS,
     ROW_COLUMNS,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, read_table
-from emtransfer.grid import RolloutSet, expand_models, rollout_sets
+from emtransfer.grid.expansion import RolloutSet, expand_models, rollout_sets
 
 IDENTITY = ("experiment", "base_model", "base", "teacher", "mediating", "filter", "seed")
 MEASURES = (

@@ -14,7 +14,9 @@ import pandas as pd
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
 from emtransfer.files.tables import refuse_first, shown
-from emtransfer.grid import LABELS, expand_models, run_experiments
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import LABELS
+from emtransfer.grid.sections import run_experiments
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS, ROW_COLUMNS, JudgedModel, as_judged
 from emtransfer.measuring.statistics import mean_interval
 from emtransfer.measuring.tabulation import Outcome, condition_outcomes

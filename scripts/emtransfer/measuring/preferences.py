@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.groups import Contrast
 from emtransfer.measuring.judged_rows import JudgedModel

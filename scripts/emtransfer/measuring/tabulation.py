@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.differences import Comparison, compare_rates, delta_interval, delta_p_value, stack
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS, JudgedModel
 from emtransfer.measuring.statistics import Rates, benjamini_hochberg, estimate_rates, rate_interval, stack_rates

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from emtransfer.drawing.damage import over_all_cells
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.capability import EVERY, condition
 from emtransfer.reporting.wording import percent, points
 
