@@ -27,7 +27,8 @@ from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import Outcome
 from emtransfer.settings import Share, Weight
 
-# claims whose q is taken among themselves, so that no other verdict depends on whether there are any
+# claims about what an experiment may add, whose q is taken among themselves so that no verdict that was there changes, whether or not the
+# experiment names primary claims
 OWN_FAMILIES = {"context": "contexts", "inoculation": "contexts", "capacity": "capacities", "inference": "inference"}
 LEVEL = 0.05
 POWER = 0.8
