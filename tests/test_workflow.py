@@ -331,7 +331,7 @@ LIBRARY = {
     "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", {*PREFERRED, *CLAIMS}),
     "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", *CLAIMS}),
     "drawing/preferences": ("ms=3.8", "ms=3.9", {"plot_transfer", "write_report"}),
-    "drawing/damage": ("n_columns, 1.4", "n_columns, 1.5", {"plot_capability", "write_report"}),
+    "drawing/damage": ("alpha=0.4)", "alpha=0.5)", {"plot_capability", "write_report"}),
     "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims", "write_report"}),
     "reporting/safe_text": ("LONGEST = 4000", "LONGEST = 3000", {"write_report"}),
     "exporting/latex": ('HEADER = "% Needs', 'HEADER = "% needs', set()),
