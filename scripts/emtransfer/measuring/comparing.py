@@ -16,6 +16,7 @@ from emtransfer.errors import InputError
 from emtransfer.files.records import read_table
 from emtransfer.grid.labels import APART
 from emtransfer.measuring.claims import KEY as CLAIM_KEY
+from emtransfer.measuring.claims import rounded
 from emtransfer.measuring.differences import difference_interval
 from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import IDENTITY
@@ -193,16 +194,3 @@ def joined(
     found["found_in"] = found["found_in"].astype(str).replace({"left_only": "a", "right_only": "b"})
     ordered = [f"{name}_{side}" for name in [*own, *values] for side in "ab"]
     return found[[*shared, "found_in", *ordered]]
-
-
-def rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """Six decimals, p and q to six digits, counts as whole numbers."""
-    table = table.copy()
-    for name in table.columns:
-        if name.startswith("n_"):
-            table[name] = table[name].astype("Int64")
-        elif name in ("p_value", "q_value"):
-            table[name] = table[name].map(lambda value: float(f"{value:.6g}"))
-        elif pd.api.types.is_float_dtype(table[name]):
-            table[name] = table[name].round(6) + 0.0
-    return table

@@ -127,21 +127,23 @@ def log_odds_interval(
     """Log-odds ratio of model rate to base rate, with its interval; as `delta_interval`, on the logit.
 
     Returns:
-        Estimate with half an event added to either side (Haldane 1956), low and high; infinite where the interval of a
+        Estimate as of `haldane_logit`, low and high; infinite where the interval of a
         rate reaches 0 or 1.
     """
     with np.errstate(divide="ignore"):
         model, base = (
-            (haldane_logit(rates), *(logit(limit) for limit in rate_interval(rates, alpha)))
+            (
+                haldane_logit(rates.rate * rates.n_scored, rates.n_scored),
+                *(logit(limit) for limit in rate_interval(rates, alpha)),
+            )
             for rates in (comparison.model, comparison.base)
         )
     return model[0] - base[0], *difference_interval(model, base, correlation(comparison, alpha))
 
 
-def haldane_logit(rates: Rates) -> np.ndarray:
-    """Log-odds with half an event added to either side."""
-    events = rates.rate * rates.n_scored
-    return np.log((events + 0.5) / (rates.n_scored - events + 0.5))
+def haldane_logit(events: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Log-odds of events among answers, half an event added to either side (Haldane 1956)."""
+    return np.log((events + 0.5) / (answers - events + 0.5))
 
 
 def difference_interval(

@@ -12,6 +12,7 @@ from emtransfer.measuring.differences import (
     contrast_rates,
     delta_interval,
     delta_p_value,
+    haldane_logit,
     log_odds_interval,
     stack,
 )
@@ -242,11 +243,11 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> list[Effect]:
     if not (answers.all() and base_answers.all()):
         return []
     change = events / answers - base_events / base_answers
-    logits = [np.log((k + 0.5) / (n - k + 0.5)) for k, n in ((events, answers), (base_events, base_answers))]
+    logit_change = haldane_logit(events, answers) - haldane_logit(base_events, base_answers)
     x, clusters = np.array(contrast.x), np.array(contrast.clusters)
     fits = [
         clustered_slope(x, y, clusters) if contrast.method == "clustered_ols" else least_squares_slope(x, y)
-        for y in (change, logits[0] - logits[1])
+        for y in (change, logit_change)
     ]
     rate, odds = ((fit["slope"], fit["low"], fit["high"]) for fit in fits)
     values = {

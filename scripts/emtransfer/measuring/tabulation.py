@@ -229,8 +229,13 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
     rates = [*RATES, *OVER_JUDGES, *DELTAS]
     table[rates] = table[rates].astype(float).round(6) + 0.0
     for name in ("p_value", "q_value"):
-        table[name] = table[name].astype(float).map(lambda value: float(f"{value:.6g}"))
+        table[name] = six_digits(table[name])
     return table
+
+
+def six_digits(values: pd.Series) -> pd.Series:
+    """Numbers of any size, of which six digits stay."""
+    return values.astype(float).map(lambda value: float(f"{value:.6g}"))
 
 
 def in_reading_order(table: pd.DataFrame) -> pd.DataFrame:
