@@ -1,6 +1,7 @@
 """EM rates against learnedness, against coherence, and by a student's teacher, data and channel."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -86,32 +87,8 @@ def coherence(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     for base, axes in zip(names, drawn, strict=True):
         axes.plot([0, 100], [0, 100], color=GREY, lw=0.7, ls="--", zorder=1)
         axes.fill_between([0, 100], [0, 100], 108, color=LIGHT, alpha=0.5, lw=0, zorder=0)
-        # the most frequent first, so that the few are not hidden
-        for relation in reversed(shown):
-            part = trained[(trained["base"] == base) & (trained["relation"] == relation)]
-            if part.empty:
-                continue
-            words, color, marker = RELATIONS[relation]
-            axes.plot(
-                100 * part["coherent_rate"],
-                100 * part["em_rate"],
-                ls="",
-                marker=marker,
-                ms=3,
-                mfc="none",
-                mec=color,
-                mew=0.6,
-                alpha=0.5,
-            )
-        for relation in shown:
-            part = trained[(trained["base"] == base) & (trained["relation"] == relation)]
-            if part.empty:
-                continue
-            words, color, marker = RELATIONS[relation]
-            rate, coherent = pooled(part), 100 * part["n_coherent"].sum() / part["n_scored"].sum()
-            interval(axes, coherent, rate.low, rate.high, color=color, zorder=4)
-            axes.plot(coherent, rate.rate, ls="", marker=marker, ms=7, color=color, mec="white", mew=0.8, zorder=5)
-            told.append(f"{base}, {words}: {coherent:.0f} % coherent, {rate.rate:.0f} % misaligned.")
+        parts = {name: trained[(trained["base"] == base) & (trained["relation"] == name)] for name in shown}
+        told += draw_coherence(axes, base, {name: part for name, part in parts.items() if len(part)})
         own = before[before["base"] == base]
         axes.plot(
             100 * own["n_coherent"].sum() / own["n_scored"].sum(),
@@ -137,6 +114,23 @@ def coherence(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         f" misaligned. {POOLED} {sizes(trained)}."
     )
     return headed(figure, title, note, " ".join(told))
+
+
+def draw_coherence(axes: Axes, base: str, parts: dict[str, pd.DataFrame]) -> list[str]:
+    """Evaluation cells of every relation as small marks, all of a relation as a large one, and the latter in words."""
+    told = []
+    # the most frequent first, so that the few are not hidden
+    for relation, part in reversed(parts.items()):
+        _, color, marker = RELATIONS[relation]
+        small: dict[str, Any] = {"marker": marker, "ms": 3, "mfc": "none", "mec": color, "mew": 0.6, "alpha": 0.5}
+        axes.plot(100 * part["coherent_rate"], 100 * part["em_rate"], ls="", **small)
+    for relation, part in parts.items():
+        words, color, marker = RELATIONS[relation]
+        rate, coherent = pooled(part), 100 * part["n_coherent"].sum() / part["n_scored"].sum()
+        interval(axes, coherent, rate.low, rate.high, color=color, zorder=4)
+        axes.plot(coherent, rate.rate, ls="", marker=marker, ms=7, color=color, mec="white", mew=0.8, zorder=5)
+        told.append(f"{base}, {words}: {coherent:.0f} % coherent, {rate.rate:.0f} % misaligned.")
+    return told
 
 
 def students(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:

@@ -45,7 +45,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
 
 
-def read_columns(path: Path, columns: Sequence[str], what: str, **options: Any) -> pd.DataFrame:
+def table_with(path: Path, columns: Sequence[str], what: str, **options: Any) -> pd.DataFrame:
     """A CSV table of this pipeline that has these columns, and maybe others.
 
     Args:
@@ -123,7 +123,11 @@ def refuse_empty(rows: object, path: Path) -> None:
 
 
 def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a Parquet file, values as JSON has them."""
+    """Rows of a Parquet file, values as JSON has them.
+
+    Raises:
+        InputError: the file is no Parquet file, or a value is none that JSON has.
+    """
     # importing pyarrow takes a while, and few files are of this type
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -189,7 +193,11 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def checked_header(names: list[str], path: Path) -> list[str]:
-    """The names of the columns, each once."""
+    """The names of the columns, each once.
+
+    Raises:
+        InputError: columns are separated by something else, or a name appears twice.
+    """
     if len(names) == 1:
         other = next((mark for mark in (*SEPARATORS, ",") if mark in names[0]), None)
         if other:

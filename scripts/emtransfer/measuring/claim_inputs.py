@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from emtransfer.files.tables import read_columns
+from emtransfer.files.tables import table_with
 from emtransfer.grid.expansion import expand_models
 from emtransfer.grid.sections import run_experiments
 from emtransfer.measuring.anchors import rows_if_any
@@ -48,7 +48,7 @@ def read_prompt_table(path: Path) -> pd.DataFrame:
     Raises:
         InputError: the file or a column is missing.
     """
-    frame = read_columns(path, PROMPT_COLUMNS, "a CSV of prompts", dtype={"prompt_id": str})
+    frame = table_with(path, PROMPT_COLUMNS, "a CSV of prompts", dtype={"prompt_id": str})
     return frame.reindex(columns=[*PROMPT_COLUMNS, FEW_SHOT])
 
 

@@ -209,6 +209,7 @@ def variants(
 
 
 def identity(contrast: Contrast) -> dict[str, Any]:
+    """KEY of a contrast."""
     return {
         "claim": contrast.claim,
         "contrast": contrast.name,

@@ -66,7 +66,11 @@ def read_side(name: str) -> Side:
 
 
 def read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Columns of a table, those of text as text, where an empty cell is empty text."""
+    """Columns of a table, those of text as text, where an empty cell is empty text.
+
+    Raises:
+        InputError: the file or a column is missing.
+    """
     numbers = {name: [""] for name in columns if name not in TEXT}
     table = read_table(path, keep_default_na=False, na_values=numbers, dtype=dict.fromkeys(TEXT, str))
     # a table of an older version has no contexts and no capacities
@@ -78,7 +82,11 @@ def read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def of_experiment(rows: pd.DataFrame, experiment: str, path: Path) -> pd.DataFrame:
-    """The rows of one experiment; all where none is named."""
+    """The rows of one experiment; all where none is named.
+
+    Raises:
+        InputError: the table has no such experiment.
+    """
     known = rows["experiment"].unique()
     if experiment and experiment not in known:
         raise InputError(f"{path}: experiment is {experiment}; expected one of {', '.join(known)}.")

@@ -222,6 +222,7 @@ def parts_of(found: Combination) -> list[Part]:
 
 
 def like_these(level: str) -> str:
+    """A level's population in the words of a verdict."""
     return f"{POPULATIONS[level][0]} like these"
 
 
@@ -285,8 +286,10 @@ def tally(rows: pd.DataFrame, names: tuple[str, str], level: str) -> tuple[np.nd
 
 
 def percentage_points(estimate: float, low: float, high: float) -> dict[str, float]:
+    """Columns of EFFECTS of a difference of rates, in [-1, 1], and of its interval."""
     return {"estimate_pp": 100 * estimate, "low_pp": 100 * low, "high_pp": 100 * high}
 
 
 def log_odds(estimate: float, low: float, high: float) -> dict[str, float]:
+    """Columns of EFFECTS of a log-odds ratio, in nats, and of its interval."""
     return {"log_odds_ratio": estimate, "log_odds_low": low, "log_odds_high": high}

@@ -113,6 +113,7 @@ def of_base(outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def by(outcomes: list[Outcome], wanted: Callable[..., object]) -> list[Outcome]:
+    """The cells of which something is true."""
     return [outcome for outcome in outcomes if wanted(outcome)]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.errors import InputError
-from emtransfer.files.tables import read_columns
+from emtransfer.files.tables import table_with
 from emtransfer.measuring.adapter_contrasts import FEWEST_POINTS, OUTSIDE, shared_sets
 from emtransfer.measuring.groups import Contrast, by, distinct, of_base, single_adapters
 from emtransfer.measuring.tabulation import Outcome
@@ -37,7 +37,7 @@ def read_inferences(path: Path) -> dict[tuple[str, str], Inference]:
     shift = "earlier_shift_nats"
     key = ["experiment", "base", "phase"]
     needed = [*key, "pretraining", shift]
-    table = read_columns(path, needed, "a table of inference", dtype=str, keep_default_na=False)
+    table = table_with(path, needed, "a table of inference", dtype=str, keep_default_na=False)
     for row in table[table.duplicated(key)].itertuples():
         raise InputError(f"{path}: two rows of {row.experiment}, {row.base}, {row.phase}; expected one.")
     table = table[table[shift] != ""]

@@ -60,7 +60,11 @@ def sets_of(config: dict[str, Any], name: str) -> list[RolloutSet]:
 
 
 def asked(audit: Path) -> dict[str, float]:
-    """How many answers a teacher gave, and what share of them was kept, by the audit of `filter_rollouts`."""
+    """How many answers a teacher gave, and what share of them was kept, by the audit of `filter_rollouts`.
+
+    Raises:
+        InputError: the file is missing.
+    """
     if not audit.is_file():
         raise InputError(f"{audit}: no such file; expected the audit of a teacher's kept answers.")
     cells = read_table(audit)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.files.tables import read_columns
+from emtransfer.files.tables import table_with
 
 
 def misaligned_adapters(path: Path, *columns: str) -> pd.DataFrame:
@@ -18,5 +18,5 @@ def misaligned_adapters(path: Path, *columns: str) -> pd.DataFrame:
         InputError: the file or a column is missing.
     """
     needed = [*columns, "condition", "start", "answers"]
-    table = read_columns(path, needed, "a table of training losses", dtype=str, keep_default_na=False)
+    table = table_with(path, needed, "a table of training losses", dtype=str, keep_default_na=False)
     return table[(table.condition == "adapter") & (table.start == "base") & (table.answers == "misaligned")]
