@@ -1,7 +1,7 @@
 """Judge simulated populations of models with the pipeline's own functions, and count verdicts: is an effect found where it was put, and nowhere else?
 
 Every data set is a folder of judged answers and tables of prompts as a run writes them, of the size of the default
-run, of the controls or of the channels. The functions of test_claims.py read it, and the verdicts are those of the claims.csv that they give. The
+run or of an overlay. The functions of test_claims.py read it, and the verdicts are those of the claims.csv that they give. The
 worlds are those of instrument_worlds.py.
 
 Run: PYTHONPATH=scripts:workflow/lib OMP_NUM_THREADS=1 python benchmarks/instrument.py --draws 10 --seed 1 --output results/instrument.csv

@@ -21,6 +21,8 @@ from helpers.paths import ROOT
 sys.path.append(str(ROOT / "benchmarks"))
 instrument, models, worlds = map(importlib.import_module, ("instrument", "instrument_models", "instrument_worlds"))
 merged = instrument.merged
+# one whose world is a table of trainings too
+CLAIMS = ("lexical_overlap", "capacity")
 
 
 def small(overlay: str) -> dict:
@@ -34,12 +36,12 @@ def small(overlay: str) -> dict:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> pd.DataFrame:
-    """A claim, one draw of each world, of few prompts."""
+    """Two claims, one draw of each world, of few prompts."""
     output = tmp_path_factory.mktemp("instrument") / "instrument.csv"
     with pytest.MonkeyPatch.context() as patch:
         # processes that are forked have it too
         patch.setattr(instrument, "merged", small)
-        instrument.main(Namespace(draws=1, seed=1, claims=["lexical_overlap"], processes=2, output=output))
+        instrument.main(Namespace(draws=1, seed=1, claims=[*CLAIMS], processes=2, output=output))
     return pd.read_csv(output)
 
 
@@ -48,7 +50,7 @@ def test_every_data_set_of_both_worlds_has_a_verdict(table):
     assert (table.n_draws == 1).all() and (counts == 1).all()
     found = {*zip(table.claim, table.world, table.verdict_for, strict=True)}
     kinds = (instrument.WIDE, instrument.NARROWER)
-    expected = {(claim, world) for claim in ("lexical_overlap",) for world in ("holds", "does not hold")}
+    expected = {(claim, world) for claim in CLAIMS for world in ("holds", "does not hold")}
     assert found == {(*each, kind) for each in expected for kind in kinds}
 
 
