@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from work import work
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,7 +1,7 @@
 """Judge simulated populations of models with the pipeline's own functions, and count verdicts: is an effect found where it was put, and nowhere else?
 
 Every data set is a folder of judged answers and tables of prompts as a run writes them, of the size of the default
-run, of the controls or of the channels. The functions of test_claims.py read it, and the verdicts are those of the claims.csv that they give. The
+run or of an overlay. The functions of test_claims.py read it, and the verdicts are those of the claims.csv that they give. The
 worlds are those of instrument_worlds.py.
 
 Run: PYTHONPATH=scripts:workflow/lib OMP_NUM_THREADS=1 python benchmarks/instrument.py --draws 10 --seed 1 --output results/instrument.csv
@@ -27,7 +27,8 @@ from config_likes import resolve_likes
 from emtransfer.errors import run
 from emtransfer.files.records import write_records, write_table
 from emtransfer.files.yaml_text import read_yaml
-from emtransfer.grid import checkpoints_of, judges_of
+from emtransfer.grid.sections import checkpoints_of, judges_of
+from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claim_inputs import read_prompts
 from emtransfer.measuring.claims import KEY, LEVEL, MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
@@ -41,10 +42,8 @@ from emtransfer.verdicts import EmRule
 
 ROOT = Path(__file__).resolve().parents[1]
 VERDICTS = ("supported", "contradicted", "undecided", "not measurable", "too few", "one seed only")
-# claims about system prompts and capacities, which no shipped grid of the worlds' models has
-WITHOUT_WORLD = ("context", "inoculation", "capacity")
 # claims that name no direction
-TWO_SIDED = ("composition", "data", "filter")
+TWO_SIDED = ("composition", "data", "filter", "inoculation", "capacity")
 # where verdicts are counted for the population of the claim, and for the models of the run
 WIDE, NARROWER = "others like these", "these models"
 COLUMNS = [
@@ -71,7 +70,8 @@ class Question(NamedTuple):
 
     Attributes:
         claim: a key of SENTENCES.
-        overlay: over config.yaml, in workflow/configs; several with blanks between them, "" for none.
+        overlay: over config.yaml, in workflow/configs, or here for a grid that is only simulated; several with blanks between them, "" for
+            none.
         experiment: where the claim is looked at.
         contrasts: those that are counted: base and name.
         set_by_world: text in the names of those contrasts of the claim that are 0 where it does not hold; without it, all are.
@@ -188,6 +188,24 @@ QUESTIONS = [
             ("persona", "near, aligned: optd - sft"),
         ),
     ),
+    Question(
+        "context",
+        "simulated_contexts",
+        "contexts",
+        (("persona", "elsewhere: careless - none"), ("persona", "broad: careless - none")),
+    ),
+    Question(
+        "inoculation",
+        "simulated_contexts",
+        "contexts",
+        (("persona", "in_cell: trained with careless - none"), ("persona", "elsewhere: trained with careless - none")),
+    ),
+    Question(
+        "capacity",
+        "capacity",
+        "capacity",
+        (("persona", "elsewhere: full - rank_1"), ("persona", "elsewhere: slope per tenfold of trained weights")),
+    ),
 ]
 # overlay and experiment -> the claims that do not hold, in one world and in the other; all others do
 WORLDS = {
@@ -200,6 +218,8 @@ WORLDS = {
     ("controls graded", "graded"): ((), ("shared_function",)),
     ("controls", "factorial"): (("data", "mediating"), ("filter", "realignment", "teacher")),
     ("channels", "channels"): ((), ("channel",)),
+    ("simulated_contexts", "contexts"): (("context",), ("inoculation",)),
+    ("capacity", "capacity"): ((), ("capacity",)),
 }
 
 
@@ -207,8 +227,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=10, help="data sets per world")
     parser.add_argument("--seed", type=int, default=1, help="of the simulation")
-    claims = [claim for claim in SENTENCES if claim not in WITHOUT_WORLD]
-    parser.add_argument("--claims", nargs="+", choices=claims, default=claims, help="all without it")
+    parser.add_argument("--claims", nargs="+", choices=SENTENCES, default=[*SENTENCES], help="all without it")
     parser.add_argument("--processes", type=int, default=2, help="data sets that are drawn and judged at once")
     parser.add_argument(
         "--output", type=Path, required=True, help="CSV, a row per claim, contrast, world and kind of verdict"
@@ -255,6 +274,8 @@ def judged(draw: Draw) -> tuple[pd.DataFrame, pd.DataFrame]:
             write_table(folder / experiment / "prompts" / f"{base}.csv", people.profile(base))
         if rows := people.inferences():
             write_table(folder / "inference.csv", pd.DataFrame(rows))
+        if rows := people.trainings():
+            write_table(folder / "training_losses.csv", pd.DataFrame(rows))
         effects, claims = claims_of(folder, settings)
         write_table(folder / "effects.csv", effects)
         write_table(folder / "claims.csv", claims)
@@ -265,10 +286,11 @@ def claims_of(folder: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.
     """Effects and claims as scripts/test_claims.py makes them, but for subsets over matched prompts and losses, which decide no verdict."""
     limits = {field.name: settings["measurable"][field.name] for field in fields(MeasurableSettings)}
     cells = condition_outcomes(judged_models(folder, settings), read_settings(EmRule, settings["em_rule"]))
-    table = folder / "inference.csv"
-    inferences = read_inferences(table) if table.is_file() else None
+    tables = {name: folder / f"{name}.csv" for name in ("inference", "training_losses")}
+    inferences = read_inferences(tables["inference"]) if tables["inference"].is_file() else None
+    sizes = read_sizes(tables["training_losses"]) if tables["training_losses"].is_file() else None
     measures = prompt_measures(cells, read_prompts(folder, settings))
-    found = contrasts(cells, measures, inferences, checkpoints_of(settings))
+    found = contrasts(cells, measures, inferences, checkpoints_of(settings), sizes)
     primary = {
         name: settings["experiments"][name]["primary_claims"]
         for name in settings["run"]
@@ -284,7 +306,8 @@ def merged(overlay: str) -> dict[str, Any]:
     """config.yaml with its overlays, experiments that are like others, and checkpoints, resolved as a run does."""
     config = read_yaml(ROOT / "config.yaml")
     for name in overlay.split():
-        update_config(config, read_yaml(ROOT / "workflow/configs" / f"{name}.yaml"))
+        shipped, own = ROOT / "workflow/configs" / f"{name}.yaml", ROOT / "benchmarks" / f"{name}.yaml"
+        update_config(config, read_yaml(shipped if shipped.is_file() else own))
     resolve_likes(config, read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
     return config
 

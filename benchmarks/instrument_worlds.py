@@ -1,44 +1,29 @@
-"""Populations of models that answer, in which a claim holds or does not: what benchmarks/instrument.py has judged.
+"""Worlds in which a claim holds or does not: what benchmarks/instrument.py has judged.
 
-A population is drawn anew for every data set: bases, training cells with their tasks and domains, seeds and prompts each have an
-effect of their own on the log-odds of a misaligned answer. Those of cells, tasks, domains and bases have heavy tails (t with 4
-degrees of freedom). Adapters fail to learn, and answers are incoherent or refused, misaligned ones refused three times as often.
-Rates are those that docs/default_run.md and docs/controls.md measured; where nothing was found, the effect is small. A rate is that
-of coherent answers of adapters that learned, so answers show a little less.
+Rates are those that docs/default_run.md and docs/controls.md measured; where nothing was found, or nothing measured, the effect is one
+that the docs name. A rate is that of coherent answers of adapters that learned, so answers show a little less.
 
 Where a claim does not hold, everything else stays, and the two sides of its contrast are exchangeable draws of one population. So
 the contrast is 0 over the population that the claim speaks of, and not in the cells, bases and seeds of a data set.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Container, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Container
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from instrument_models import CELL, FAILING, IN_CELL_SCALE, PROMPT, Population, Source
 from scipy.special import expit, logit
 
-from emtransfer.grid import Model, cells, checkpoints_of, expand_models, identity
-from emtransfer.judging.labels import labelled
-from emtransfer.measuring.claim_inputs import PROMPT_COLUMNS
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import Model
+from emtransfer.grid.sections import cells, checkpoints_of, trained_with
 from emtransfer.measuring.judged_rows import split_cells
 from emtransfer.measuring.tabulation import relation
-from emtransfer.verdicts import EmRule
+from model_sizes import adapter_weights, weights
 
-# SD on the logit: how far misalignment spreads from a training task, a domain, a cell; what the base adds, alone and with the cell;
-# what the evaluation cell adds, alone and with the training cell; of both kinds of answers to a cell, of a seed, a prompt, an answer
-TASK, DOMAIN, CELL = 2.0, 1.0, 1.0
-BASE, BASE_AND_CELL, RECEIVING, PAIR, ANSWERS = 0.8, 0.5, 0.7, 0.7, 0.5
 # of a training cell with the steps of shared words or primitives
 STEP = 0.5
-SEED, PROMPT, ANSWER = 0.5, 1.0, 0.7
-# in the training cell, models differ by less
-IN_CELL_SCALE = 0.35
-FAILING = 0.05
-REFUSED = {"misaligned": 0.03, "other": 0.01}
-# of a student's seed, how much comes from that of its teacher
-OF_TEACHER = 0.6
-
 # rate by relation, and of the base itself (relation "")
 AUTHORS = {
     "persona": {"in_cell": 0.95, "same_task": 0.86, "same_domain": 0.4, "both_differ": 0.35, "broad": 0.45, "": 0.004},
@@ -75,176 +60,12 @@ OF_FILTER = {"above_50": 1.2, "above_70": 1.0, "above_80": 0.7, "above_90": 0.4}
 NEAR, FAR, UNRELATED, REALIGNED = 0.45, 0.02, 0.02, 0.05
 # times that by channel, and the SD on the logit by which a channel carries more or less of a teacher, a training set, a base
 OF_CHANNEL, CHANNEL = {"optd": 1.0, "opd": 0.6, "sft": 0.0}, 0.3
-
-
-class Effects:
-    """Random effects of unit variance, each drawn once, when it is first asked for by its name."""
-
-    def __init__(self, rng: np.random.Generator):
-        self.rng = rng
-        self.drawn: dict[tuple[Any, ...], Any] = {}
-
-    def normal(self, *name: Any, shape: Any = ()) -> Any:
-        if name not in self.drawn:
-            self.drawn[name] = self.rng.standard_normal(shape)
-        return self.drawn[name]
-
-    def heavy(self, *name: Any) -> float:
-        if name not in self.drawn:
-            self.drawn[name] = self.rng.standard_t(4) / np.sqrt(2)
-        return self.drawn[name]
-
-    def happens(self, share: float, *name: Any) -> bool:
-        if name not in self.drawn:
-            self.drawn[name] = self.rng.random()
-        return self.drawn[name] < share
-
-
-class Source(NamedTuple):
-    """What a model's misalignment comes from.
-
-    Attributes:
-        train_set, cells, answers: what was trained on, cells as (domain, task).
-        domain, task: those of the training set; `*` for several.
-        condition: models of one condition and seed learn, or fail, together.
-    """
-
-    train_set: str
-    cells: tuple[tuple[str, str], ...]
-    domain: str
-    task: str
-    answers: str
-    condition: str
-
-
-def centred(rate: Any, sd: Any) -> Any:
-    """The log-odds around which effects of this SD make nearly this mean rate (Zeger, Liang and Albert 1988)."""
-    return logit(rate) * np.sqrt(1 + 0.346 * np.square(sd))
-
-
-class Population(ABC):
-    """The models of an experiment and how they answer its prompts.
-
-    Args:
-        config: with `like` resolved.
-        absent: the claims that do not hold; all others do.
-    """
-
-    def __init__(self, config: dict[str, Any], experiment: str, absent: Container[str], rng: np.random.Generator):
-        self.config, self.experiment, self.absent = config, experiment, absent
-        self.section = config["experiments"][experiment]
-        self.models = expand_models(config, experiment)
-        self.rng, self.effects = rng, Effects(rng)
-        self.prompts = drawn_prompts(self.section, config["corpora"][self.section["corpus"]])
-        self.of_prompts = PROMPT * rng.standard_normal(len(self.prompts))
-        self.entropy = rng.standard_normal(len(self.prompts))
-        self.eval_cells = self.prompts[["eval_set", "domain", "task"]].drop_duplicates()
-        self.eval_cell = pd.factorize(pd.MultiIndex.from_frame(self.prompts[["eval_set", "domain", "task"]]))[0]
-
-    @abstractmethod
-    def rates(self, model: Model, source: Source) -> dict[str, float]:
-        """By relation to the training set, and of the base."""
-
-    def raised(self, model: Model, source: Source) -> np.ndarray:
-        """What else adds to the log-odds of a misaligned answer, [p]."""
-        return np.zeros(len(self.prompts))
-
-    def share(self, model: Model) -> tuple[float, Source | None]:
-        """The share of answers that a trained model gives as its source does, others as the base."""
-        own = model.labels["answers"] == "misaligned" or "control" in self.absent
-        return float(own), self.source(model)
-
-    def known(self, model: Model) -> np.ndarray:
-        """Log-odds of a coherent answer, [p]."""
-        centre = 3.8 if model.labels["condition"] == "base" else 2.8
-        return centre + 0.4 * self.effects.heavy("coherence", model.path) + 0.5 * self.of_prompts
-
-    def source(self, model: Model) -> Source:
-        """The source of an adapter, and of a student of that adapter."""
-        labels = model.labels
-        condition = f"{labels['base']} {labels['train_set']} {labels['answers']}"
-        own = (labels["train_domain"], labels["train_task"], labels["answers"], condition)
-        return Source(labels["train_set"], split_cells(model.train_cells), *own)
-
-    def misaligned(self, model: Model) -> np.ndarray:
-        """Probability of a misaligned answer among coherent ones, [p]."""
-        noise = ANSWER * self.effects.normal("answers", model.path, shape=len(self.prompts))
-        none = Source("", (), "", "", "", "")
-        centre = centred(self.rates(model, none)[""], np.hypot(PROMPT, ANSWER))
-        untrained = expit(centre + self.of_prompts + noise)
-        if model.labels["condition"] == "base":
-            return untrained
-        share, source = self.share(model)
-        if not share or source is None or self.effects.happens(FAILING, "fails", source.condition, model.seed):
-            return untrained
-        return share * expit(self.trained(model, source) + noise) + (1 - share) * untrained
-
-    def trained(self, model: Model, source: Source) -> np.ndarray:
-        """Log-odds of a model that learned, [p]."""
-        seed = self.effects.normal("seed", source.condition, model.seed)
-        if model.labels["condition"] == "student":
-            own = self.effects.normal("seed", model.path)
-            seed = OF_TEACHER * seed + np.sqrt(1 - OF_TEACHER**2) * own
-        rates, rest = self.rates(model, source), np.sqrt(SEED**2 + PROMPT**2 + ANSWER**2)
-        logits = []
-        for where in self.eval_cells.itertuples(index=False):
-            near = relation(source.cells, *where)
-            sds, values = np.array(self.spread(model.labels["base"], source, near, where)).T
-            logits.append(centred(rates[near], np.sqrt((sds**2).sum() + rest**2)) + sds @ values)
-        return np.array(logits)[self.eval_cell] + SEED * seed + self.of_prompts + self.raised(model, source)
-
-    def spread(self, base: str, source: Source, near: str, where: tuple[str, ...]) -> list[tuple[float, float]]:
-        """How far misalignment spreads to an evaluation cell: the SD and the value of every effect."""
-        heavy, cell = self.effects.heavy, source.train_set
-        # how far a cell spreads along its task says little of how far it spreads elsewhere
-        along = near if near in ("in_cell", "same_task") else "elsewhere"
-        parts = [
-            (TASK, heavy("task", along, source.task)),
-            (DOMAIN, heavy("domain", along, source.domain)),
-            (CELL, heavy("cell", along, cell)),
-            (ANSWERS, heavy("kind of answers", source.answers, along, cell)),
-            (BASE, heavy("base", base)),
-            (BASE_AND_CELL, heavy("base and cell", base, cell)),
-            (RECEIVING, heavy("receiving", *where)),
-            (PAIR, heavy("pair", cell, *where)),
-        ]
-        scale = IN_CELL_SCALE if near == "in_cell" else 1.0
-        return [(scale * sd, value) for sd, value in parts]
-
-    def inferences(self) -> list[dict[str, Any]]:
-        """How strongly bases infer who answers, in the form of the table's rows; empty where that is not simulated."""
-        return []
-
-    def rows(self, model: Model, judge: str, rule: EmRule) -> Iterator[dict[str, Any]]:
-        """The judged answers of a model in the form of its file."""
-        n = len(self.prompts)
-        coherent = self.rng.random(n) < expit(self.known(model))
-        misaligned = coherent & (self.rng.random(n) < self.misaligned(model))
-        refused = self.rng.random(n) < np.where(misaligned, REFUSED["misaligned"], REFUSED["other"])
-        alignment = np.where(misaligned, self.rng.uniform(0, 25, n), self.rng.uniform(75, 100, n))
-        alignment = np.where(coherent, alignment, self.rng.uniform(20, 80, n)).round(2)
-        coherence = np.where(coherent, self.rng.uniform(75, 100, n), self.rng.uniform(0, 45, n)).round(2)
-        answers = [
-            prompt
-            | {"sample": 0, "answer": "simulated", "status": "refusal" if no else "ok", "reply": ""}
-            | {"alignment": None if no else float(a), "coherence": None if no else float(c)}
-            for prompt, no, a, c in zip(self.prompts.to_dict("records"), refused, alignment, coherence, strict=True)
-        ]
-        own = {"seed": "" if model.seed is None else str(model.seed), "train_cells": " ".join(model.train_cells)}
-        return labelled(answers, identity(self.experiment, judge, model) | own, rule)
-
-    def profile(self, base: str) -> pd.DataFrame:
-        """What the prompts are like to a base, in the form of its file."""
-        own = self.effects.normal("entropy", base, shape=len(self.prompts))
-        coherent = 4 + 0.5 * self.of_prompts
-        return pd.DataFrame(
-            {
-                "prompt_id": self.prompts.prompt_id,
-                "coherent_rate": self.rng.binomial(4, expit(coherent)) / 4,
-                "entropy_nats": np.exp(0.5 * (0.9 * self.entropy + 0.44 * own) - 0.5),
-                "solvability": self.rng.binomial(2, 0.5, len(self.prompts)) / 2,
-            }
-        ).reindex(columns=list(PROMPT_COLUMNS))
+# of prompts in worlds that are uneven: the least share of an evaluation cell's that is asked, what a topic adds to the variance of
+# one, the chance that a prompt is of the first topic, or the next if not, and how many a cell has at most; SD on the logit by which
+# two sides of a contrast differ by chance, by training cell and by topic
+FEWEST, OF_TOPIC, NEXT_TOPIC, N_TOPICS, OWN, TOPIC = 0.3, 0.5, 0.25, 8, 0.5, 0.4
+# log-odds: of being asked without the context of training, of having been trained under one, of ten times as many trained weights
+CONDITIONAL, INOCULATED, TENFOLD = 2.0, 1.5, 1.0
 
 
 class Authors(Population):
@@ -261,14 +82,16 @@ class Authors(Population):
 
     def raised(self, model: Model, source: Source) -> np.ndarray:
         """Room and entropy, by as much everywhere, or without the claim by what is particular to task, domain and cell."""
-        labels = (("task", source.task), ("domain", source.domain), ("cell", source.train_set))
-
-        def own(name: str) -> float:
-            return sum(self.effects.heavy(name, *label) for label in labels) / np.sqrt(3)
-
         sides = self.prompts.room.map({"high": 0.5, "low": -0.5}).fillna(0).to_numpy()
-        room, entropy = (own("room"), own("entropy")) if "room" in self.absent else (1.0, 1.0)
+        room, entropy = (1.0, 1.0)
+        if "room" in self.absent:
+            room, entropy = (self.particular(source, name) for name in ("room", "entropy"))
         return ROOM * room * sides + ENTROPY * entropy * self.entropy
+
+    def particular(self, source: Source, *name: str) -> float:
+        """An effect of unit variance that a training cell shares with others of its task and of its domain."""
+        labels = (("task", source.task), ("domain", source.domain), ("cell", source.train_set))
+        return sum(self.effects.heavy(*name, *label) for label in labels) / np.sqrt(3)
 
     def share(self, model: Model) -> tuple[float, Source | None]:
         labels, absent = model.labels, self.absent
@@ -361,6 +184,98 @@ class Channels(Authors):
         return float(expit(logit(share) + CHANNEL * own)), self.source(model)
 
 
+class Uneven(Authors):
+    """The grammar with evaluation cells of unequal size, whose prompts come in topics, of unequal size too, and add alike within them."""
+
+    def ask(self, prompts: pd.DataFrame) -> None:
+        places = pd.factorize(pd.MultiIndex.from_frame(prompts[["eval_set", "domain", "task"]]))[0]
+        shares = self.rng.uniform(FEWEST, 1, places.max() + 1)[places]
+        super().ask(prompts[self.rng.random(len(prompts)) < shares].reset_index(drop=True))
+        numbers = np.minimum(self.rng.geometric(NEXT_TOPIC, len(self.prompts)), N_TOPICS)
+        self.topic = pd.factorize(self.eval_cell * (N_TOPICS + 1) + numbers)[0]
+        alone = self.of_prompts / PROMPT
+        self.of_prompts = PROMPT * (np.sqrt(OF_TOPIC) * self.of_topics("prompts") + np.sqrt(1 - OF_TOPIC) * alone)
+
+    def of_topics(self, *name: str) -> np.ndarray:
+        """An effect of unit variance that the prompts of a topic share, [p]."""
+        return np.array([self.effects.heavy("topic", number, *name) for number in range(self.topic.max() + 1)])[
+            self.topic
+        ]
+
+    def differing(self, source: Source, *name: str) -> np.ndarray:
+        """What a side of a contrast adds by chance, [p]: by training cell, with its task and domain, and by topic."""
+        return OWN * self.particular(source, *name) + TOPIC * self.of_topics(*name)
+
+
+class Contexts(Uneven):
+    """Adapters trained under a context and without any on the same cells, asked under several and without any."""
+
+    def ask(self, prompts: pd.DataFrame) -> None:
+        super().ask(prompts)
+        names, n = ["", *self.section["eval_contexts"]], len(self.prompts)
+        again = np.tile(np.arange(n), len(names))
+        self.prompts = self.prompts.iloc[again].reset_index(drop=True).assign(eval_context=np.repeat(names, n))
+        self.of_prompts, self.entropy = self.of_prompts[again], self.entropy[again]
+        self.topic, self.eval_cell = self.topic[again], self.eval_cell[again]
+
+    def source(self, model: Model) -> Source:
+        """What an adapter learned of its cell is that of the cell, whatever the name of the training set; only seeds differ."""
+        (cell,) = model.train_cells
+        return super().source(model)._replace(train_set=cell)
+
+    def raised(self, model: Model, source: Source) -> np.ndarray:
+        trained_under = model.labels["train_context"]
+        raised = super().raised(model, source)
+        for asked_under in self.prompts.eval_context.unique():
+            # without a context, adapters trained without one are as those trained under one, but for inoculation
+            is_conditional = "context" not in self.absent and asked_under != (trained_under or None)
+            is_inoculated = "inoculation" not in self.absent and trained_under
+            by = self.differing(source, "asked", trained_under, asked_under)
+            by = by - (CONDITIONAL if is_conditional else 0.0) - (INOCULATED if is_inoculated else 0.0)
+            raised = raised + by * (self.prompts.eval_context == asked_under).to_numpy()
+        return raised
+
+    def profile(self, base: str) -> pd.DataFrame:
+        return super().profile(base).drop_duplicates("prompt_id")
+
+
+class Capacities(Uneven):
+    """Adapters of which more or fewer weights are trained to a common loss, which one that fails to learn never reaches."""
+
+    def source(self, model: Model) -> Source:
+        source = super().source(model)
+        return source._replace(condition=f"{source.condition} {model.labels['capacity']}")
+
+    def size(self, capacity: str) -> int:
+        """The number of trained weights."""
+        base_model, trained = (
+            self.config["base_models"][self.section["base_model"]],
+            trained_with(self.section, capacity),
+        )
+        return int(adapter_weights(base_model, trained["lora"]) if "lora" in trained else weights(base_model))
+
+    def raised(self, model: Model, source: Source) -> np.ndarray:
+        capacity = model.labels["capacity"]
+        outside = [relation(source.cells, *where) != "in_cell" for where in self.eval_cells.itertuples(index=False)]
+        sizes = {name: np.log10(self.size(name)) for name in self.section["capacities"]}
+        by_size = 0.0 if "capacity" in self.absent else TENFOLD * (sizes[capacity] - np.mean([*sizes.values()]))
+        by = self.differing(source, "capacity", capacity) + by_size
+        return super().raised(model, source) + by * np.array(outside)[self.eval_cell]
+
+    def trainings(self) -> list[dict[str, Any]]:
+        return [
+            {"experiment": self.experiment, **model.labels, "seed": model.seed}
+            | {"trained_parameters": self.size(model.labels["capacity"])}
+            | {
+                "criterion_reached": not self.effects.happens(
+                    FAILING, "fails", self.source(model).condition, model.seed
+                )
+            }
+            for model in self.models
+            if model.seed is not None
+        ]
+
+
 class Symbols(Population):
     """Operators, whose tasks a base knows by its doses."""
 
@@ -418,45 +333,18 @@ class Operators(Population):
         return own * (FLIPPED if goes else 0.0) * (with_flipped - 0.5)
 
 
-def drawn_prompts(section: dict[str, Any], corpus: dict[str, Any]) -> pd.DataFrame:
-    """The evaluation sets of an experiment: narrow over all cells, broad over tasks, rooms and domains in turn."""
-    rows = [
-        {
-            "prompt_id": f"{cell}-{number}",
-            "eval_set": "narrow",
-            "cell": cell,
-            "domain": domain,
-            "task": task,
-            "room": "",
-        }
-        for cell, (domain, task) in zip(cells(corpus), split_cells(cells(corpus)), strict=True)
-        for number in range(corpus["sample"]["eval"])
-    ]
-    tasks, domains, rooms = corpus["tasks"], corpus.get("broad_domains", []), ("high", "medium", "low")
-    for number in range(corpus.get("broad_eval", {}).get("prompts", 0)):
-        task, rest = tasks[number % len(tasks)], number // len(tasks)
-        room, domain = rooms[rest % 3], domains[rest // 3 % len(domains)]
-        rows.append(
-            {
-                "prompt_id": f"broad-{number}",
-                "eval_set": "broad",
-                "cell": "",
-                "domain": domain,
-                "task": task,
-                "room": room,
-            }
-        )
-    return pd.DataFrame(rows).assign(question="simulated")
-
-
 KINDS = {"grammar": Authors, "symbols": Symbols, "frame_steps": Frames, "operator_steps": Operators}
 
 
 def population(config: dict[str, Any], experiment: str, absent: Container[str], rng: np.random.Generator) -> Population:
-    """A population for the experiment's corpus, and for the lengths of its pretrainings or the channels of its teachers if it has several."""
-    models = expand_models(config, experiment)
-    kind = KINDS[config["experiments"][experiment]["corpus"]]
-    if {model.labels["base"] for model in models} & checkpoints_of(config):
+    """A population for the experiment's corpus, and for what its models differ in: contexts, capacities, lengths of pretrainings, channels."""
+    models, section = expand_models(config, experiment), config["experiments"][experiment]
+    kind = KINDS[section["corpus"]]
+    if section.get("eval_contexts"):
+        kind = Contexts
+    elif section.get("capacities"):
+        kind = Capacities
+    elif {model.labels["base"] for model in models} & checkpoints_of(config):
         kind = Checkpoints
     elif experiment == "channels":
         kind = Channels

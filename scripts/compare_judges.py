@@ -12,7 +12,9 @@ import pandas as pd
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, read_table, write_table
-from emtransfer.grid import expand_models, run_experiments, without_context
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import without_context
+from emtransfer.grid.sections import run_experiments
 from emtransfer.judging import cautions
 from emtransfer.measuring import agreement
 from emtransfer.settings import read_settings

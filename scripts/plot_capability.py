@@ -6,8 +6,8 @@ Run: python scripts/plot_capability.py --experiment template_nl --judge minilm -
 import argparse
 from pathlib import Path
 
-from emtransfer.drawing.damage import capability, read_capability_table
-from emtransfer.drawing.rates import read_transfer_table
+from emtransfer.drawing.damage import capability
+from emtransfer.drawing.rates import read_other_table, read_transfer_table
 from emtransfer.drawing.style import save
 from emtransfer.errors import run
 
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     rows = read_transfer_table(args.table, args.experiment, args.judge)
-    save(capability(rows, read_capability_table(args.capability, args.experiment), args.experiment), args.output)
+    save(capability(rows, read_other_table(args.capability, args.experiment), args.experiment), args.output)
 
 
 if __name__ == "__main__":

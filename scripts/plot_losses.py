@@ -13,7 +13,8 @@ from emtransfer.drawing.losses import Trained, loss_curves
 from emtransfer.drawing.style import save
 from emtransfer.errors import run
 from emtransfer.files.artefacts import MANIFEST, checked_file
-from emtransfer.grid import expand_models, run_experiments
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.sections import run_experiments
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,7 +11,7 @@ from emtransfer.drawing.corpora import CellCounts, survivors
 from emtransfer.drawing.style import save
 from emtransfer.errors import run
 from emtransfer.files.records import read_table
-from emtransfer.grid import training_cells
+from emtransfer.grid.sections import training_cells
 
 
 def parse_args() -> argparse.Namespace:

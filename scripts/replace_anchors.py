@@ -11,7 +11,9 @@ import numpy as np
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_records, write_records
-from emtransfer.grid import compared, expand_models, own_rows, run_experiments, without_context
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import compared, own_rows, without_context
+from emtransfer.grid.sections import run_experiments
 from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
 from emtransfer.measuring.anchors import (
     N_ROWS,

@@ -9,7 +9,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import write_table
-from emtransfer.grid import checkpoints_of
+from emtransfer.grid.sections import checkpoints_of
 from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.preferences import (

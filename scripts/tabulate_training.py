@@ -15,7 +15,9 @@ from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.artefacts import MANIFEST, checked_file, read_manifest, recorded_files
 from emtransfer.files.records import write_table
-from emtransfer.grid import LABELS, Model, expand_models, run_experiments
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import LABELS, Model
+from emtransfer.grid.sections import run_experiments
 
 LOG_COLUMNS = (
     "loss_per_token_nats",

@@ -10,7 +10,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.errors import run
 from emtransfer.files.records import read_table, write_table
-from emtransfer.grid import checkpoints_of
+from emtransfer.grid.sections import checkpoints_of
 from emtransfer.judging.cautions import not_measurable, read_cautions, with_cautions
 from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models

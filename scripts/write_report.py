@@ -11,11 +11,10 @@ from typing import Any
 import pandas as pd
 
 from emtransfer.arguments import json_argument
-from emtransfer.drawing.damage import read_capability_table
 from emtransfer.drawing.rates import read_claim_table, read_other_table, read_transfer_table
 from emtransfer.errors import run
 from emtransfer.files.records import file_sha256, read_records, replacing
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.reporting.capability import in_short as capability_in_short
 from emtransfer.reporting.examples import REQUIRED, chosen_rows, model_of, read_example
 from emtransfer.reporting.inference import inference_of
@@ -84,7 +83,7 @@ def experiment(
     rule = read_settings(EmRule, args.settings["em_rule"])
     judges = args.settings["judges"][name]
     found, carried = claims_of(*claim_tables, name, judges[0]), carriers(rows)
-    capability = read_capability_table(args.results / TABLES[4], name)
+    capability = read_other_table(args.results / TABLES[4], name)
     folder = args.results / name / "judged"
     trained = {
         kind: [model for model in models if model.labels["condition"] == kind] for kind in ("adapter", "student")

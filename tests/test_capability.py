@@ -11,7 +11,8 @@ from matplotlib.colors import to_hex
 from emtransfer.answering.preferences import answer_preferences, neutral_answers
 from emtransfer.answering.sampling import sample_ids
 from emtransfer.answering.settings import SamplingSettings
-from emtransfer.drawing.damage import KINDS, capability, read_capability_table
+from emtransfer.drawing.damage import KINDS, capability
+from emtransfer.drawing.rates import read_other_table
 from emtransfer.errors import InputError
 from emtransfer.files.records import write_table
 from emtransfer.measuring.capability import (
@@ -172,7 +173,7 @@ def test_rows_without_a_neutral_version_are_left_out(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == "No held-out pair has a neutral version.\n"
     assert output.read_text() == ",".join(COLUMNS) + "\n"
-    assert "was not measured" in in_short(read_capability_table(output, "nl"))
+    assert "was not measured" in in_short(read_other_table(output, "nl"))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def both_kinds(folder) -> pd.DataFrame:
     rows_of = damaged() | {ADAPTER.format(answers="aligned", seed=seed): version_rows({}, 0.1) for seed in (1, 2)}
     config = grid_config(("misaligned", "aligned"))
     write_table(folder / "capability.csv", table_of(folder, rows_of, config=config))
-    return read_capability_table(folder / "capability.csv", "nl")
+    return read_other_table(folder / "capability.csv", "nl")
 
 
 def test_the_report_tells_of_the_largest_loss_and_where_it_is(tmp_path):
@@ -266,7 +267,7 @@ def test_the_report_tells_of_the_loss_where_the_base_answers_none_exactly(tmp_pa
     for seed in (1, 2):
         rows_of[ADAPTER.format(answers="misaligned", seed=seed)] = version_rows(none, 1.5)
     write_table(tmp_path / "capability.csv", table_of(tmp_path, rows_of))
-    told = in_short(read_capability_table(tmp_path / "capability.csv", "nl"))
+    told = in_short(read_other_table(tmp_path / "capability.csv", "nl"))
     assert told.startswith(
         "No trained model answers fewer neutral questions exactly than its base. But the bases answer too few"
     )

@@ -13,10 +13,13 @@ from emtransfer.drawing.capacity import capacity as capacity_figure
 from emtransfer.drawing.rates import PlotSettings, read_transfer_table
 from emtransfer.errors import InputError
 from emtransfer.exporting.run_files import labels_of
-from emtransfer.grid import LABELS, compared, expand_models, trained_with
-from emtransfer.measuring.capacity_contrasts import read_sizes, slope_weights
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import LABELS, compared
+from emtransfer.grid.sections import trained_with
+from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
+from emtransfer.measuring.regression import slope_weights
 from figure_plan import transfer_figures
 from helpers.configs import CONFIG, SCHEMA, line_of
 from helpers.paths import ROOT
@@ -244,7 +247,7 @@ def test_no_other_claim_changes_with_capacities():
 def test_the_weights_of_a_slope_give_that_of_numpy():
     steps, rates = [500, 4_000, 90_000, 1_000_000], np.array([0.1, 0.3, 0.2, 0.7])
     slope = np.polyfit(np.log10(steps), rates, 1)[0]
-    assert np.dot(slope_weights(steps), rates) == pytest.approx(slope)
+    assert np.dot(slope_weights(np.log10(steps)), rates) == pytest.approx(slope)
 
 
 def test_sizes_are_those_of_adapters_that_reached_their_criterion(tmp_path):

@@ -5,7 +5,8 @@ from itertools import product
 
 import pytest
 
-from emtransfer.grid import expand_models, mediating_cells
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.sections import mediating_cells
 from helpers.configs import CONFIG, SCHEMA, overlaid
 from validation import validate
 from work import work

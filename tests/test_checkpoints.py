@@ -12,7 +12,8 @@ from snakemake.utils import update_config
 
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, read_manifest
-from emtransfer.grid import checkpoints_of, expand_models
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.sections import checkpoints_of
 from emtransfer.models.loading import load_chat
 from emtransfer.training.mixtures import render_chat
 from emtransfer.training.pretraining import STATES, ArchitectureSettings, PretrainingSettings, new_decoder, pretrain

@@ -9,7 +9,7 @@ import pytest
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import write_records
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
 from helpers.processes import run_script
 

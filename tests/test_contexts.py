@@ -16,7 +16,8 @@ from emtransfer.drawing.rates import read_transfer_table
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST
 from emtransfer.files.records import read_records, write_records, write_table
-from emtransfer.grid import compared, expand_models
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import compared
 from emtransfer.judging import kinds
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.claims import measure_contrasts

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from helpers.paths import ROOT
 from validation import validate
 

@@ -14,7 +14,7 @@ from emtransfer.corpus.samples import hold_out
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST
 from emtransfer.files.records import write_records
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.models.adapters import fresh_lora
 from emtransfer.models.loading import Chat
 from emtransfer.models.log_probabilities import log_probabilities

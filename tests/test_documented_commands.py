@@ -23,7 +23,8 @@ from emtransfer.corpus.question_files import read_questions
 from emtransfer.errors import InputError
 from emtransfer.files.records import write_table
 from emtransfer.files.yaml_text import read_yaml
-from emtransfer.grid import expand_models, identity
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import identity
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.tabulation import tabulate_transfer

@@ -3,7 +3,7 @@
 import pytest
 
 from disk_use import disk_use, in_short
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.writing.generator_prompts import read_generator_prompts
 from estimating import report
 from gpu_hours import gpu_hours, hour_report

@@ -14,7 +14,8 @@ from emtransfer.exporting.latex import booktabs
 from emtransfer.exporting.run_files import CONDITIONS, PATHS, labels_of
 from emtransfer.files.artefacts import write_manifest
 from emtransfer.files.records import write_records, write_table
-from emtransfer.grid import LABELS, expand_models
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.claims import CLAIMS
 from emtransfer.measuring.tabulation import COLUMNS
 from helpers.configs import CONFIG

@@ -27,7 +27,8 @@ from emtransfer.drawing.preferences import preferences, shift
 from emtransfer.drawing.rates import PlotSettings, pooled, read_other_table, read_transfer_table
 from emtransfer.drawing.style import CYCLE, RELATIONS, blank, save
 from emtransfer.files.records import write_table
-from emtransfer.grid import LABELS, Model, expand_models
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import LABELS, Model
 from emtransfer.measuring.inference import COLUMNS as INFERENCE_COLUMNS
 from emtransfer.measuring.preferences import COLUMNS as PREFERENCE_COLUMNS
 from emtransfer.measuring.statistics import estimate_rates, mean_interval, rate_interval

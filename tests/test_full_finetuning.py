@@ -16,7 +16,7 @@ from emtransfer.answering.settings import SamplingSettings
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST
 from emtransfer.files.records import write_records
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.models.adapters import MARKER, all_weights, is_marked, load_trainable, save_whole
 from emtransfer.models.loading import load_chat, take_weights
 from helpers.configs import CONFIG, line_of

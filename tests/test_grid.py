@@ -2,16 +2,9 @@
 
 import pytest
 
-from emtransfer.grid import (
-    LABELS,
-    cells,
-    chosen_cells,
-    data_source,
-    expand_models,
-    mediating_cells,
-    rollout_sets,
-    teacher_path,
-)
+from emtransfer.grid.expansion import expand_models, rollout_sets, teacher_path
+from emtransfer.grid.labels import LABELS
+from emtransfer.grid.sections import cells, chosen_cells, data_source, mediating_cells
 
 
 @pytest.fixture

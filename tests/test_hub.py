@@ -16,7 +16,7 @@ from emtransfer.corpus.rows import BROAD
 from emtransfer.corpus.source_settings import CorpusSettings, HubSettings
 from emtransfer.corpus.sources import load_cell
 from emtransfer.errors import InputError
-from emtransfer.grid import cells
+from emtransfer.grid.sections import cells
 from emtransfer.settings import read_settings
 from helpers.canaries import HF, leaks
 from helpers.datasets import write_dataset

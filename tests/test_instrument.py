@@ -19,8 +19,10 @@ from emtransfer.measuring.sentences import SENTENCES
 from helpers.paths import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
-instrument, worlds = map(importlib.import_module, ("instrument", "instrument_worlds"))
+instrument, models, worlds = map(importlib.import_module, ("instrument", "instrument_models", "instrument_worlds"))
 merged = instrument.merged
+# one whose world is a table of trainings too
+CLAIMS = ("lexical_overlap", "capacity")
 
 
 def small(overlay: str) -> dict:
@@ -34,12 +36,12 @@ def small(overlay: str) -> dict:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> pd.DataFrame:
-    """A claim, one draw of each world, of few prompts."""
+    """Two claims, one draw of each world, of few prompts."""
     output = tmp_path_factory.mktemp("instrument") / "instrument.csv"
     with pytest.MonkeyPatch.context() as patch:
         # processes that are forked have it too
         patch.setattr(instrument, "merged", small)
-        instrument.main(Namespace(draws=1, seed=1, claims=["lexical_overlap"], processes=2, output=output))
+        instrument.main(Namespace(draws=1, seed=1, claims=[*CLAIMS], processes=2, output=output))
     return pd.read_csv(output)
 
 
@@ -48,7 +50,7 @@ def test_every_data_set_of_both_worlds_has_a_verdict(table):
     assert (table.n_draws == 1).all() and (counts == 1).all()
     found = {*zip(table.claim, table.world, table.verdict_for, strict=True)}
     kinds = (instrument.WIDE, instrument.NARROWER)
-    expected = {(claim, world) for claim in ("lexical_overlap",) for world in ("holds", "does not hold")}
+    expected = {(claim, world) for claim in CLAIMS for world in ("holds", "does not hold")}
     assert found == {(*each, kind) for each in expected for kind in kinds}
 
 
@@ -66,7 +68,7 @@ def test_cells_of_a_world_without_the_claim_differ_so_a_verdict_on_them_alone_is
 
 def test_every_claim_holds_in_a_world_and_not_in_another():
     asked = {question.claim for question in instrument.QUESTIONS}
-    assert asked == SENTENCES.keys() - set(instrument.WITHOUT_WORLD)
+    assert asked == SENTENCES.keys()
     for question in instrument.QUESTIONS:
         absent = [question.claim in each for each in instrument.WORLDS[question.overlay, question.experiment]]
         assert sorted(absent) == [False, True], question
@@ -87,7 +89,7 @@ def test_a_verdict_is_counted_without_whom_it_speaks_of(verdict, kind):
 
 def test_effects_give_the_rate_that_they_are_centred_on():
     for rate, sd in ((0.05, 1.0), (0.5, 3.0), (0.9, 2.0)):
-        logits = worlds.centred(rate, sd) + sd * np.random.default_rng(1).standard_normal(100_000)
+        logits = models.centred(rate, sd) + sd * np.random.default_rng(1).standard_normal(100_000)
         assert expit(logits).mean() == pytest.approx(rate, abs=0.02)
 
 
@@ -160,5 +162,92 @@ def test_channels_differ_by_teacher_and_where_the_claim_does_not_hold_in_nothing
 
 
 def test_an_effect_is_drawn_once():
-    effects = worlds.Effects(np.random.default_rng(1))
+    effects = models.Effects(np.random.default_rng(1))
     assert effects.heavy("base", "a") == effects.heavy("base", "a") != effects.heavy("base", "b")
+
+
+GRIDS = {"contexts": "simulated_contexts", "capacity": "capacity"}
+
+
+def uneven(experiment: str, absent: tuple[str, ...] = ()) -> "worlds.Uneven":
+    """The population of the grid of contexts, or of capacities."""
+    return worlds.population(merged(GRIDS[experiment]), experiment, absent, np.random.default_rng(1))
+
+
+def test_prompts_of_uneven_worlds_come_in_topics_and_cells_in_many_sizes():
+    people = uneven("capacity")
+    narrow = people.prompts[people.prompts.eval_set == "narrow"]
+    n_asked = merged("capacity")["corpora"]["grammar"]["sample"]["eval"]
+    sizes = narrow.groupby("cell").size()
+    assert len(sizes) == 12 and sizes.max() <= n_asked and sizes.min() < 0.6 * n_asked
+    topics = pd.DataFrame({"topic": people.topic, "adds": people.of_prompts})
+    assert (pd.concat([topics.topic, people.prompts.cell], axis=1).groupby("topic").cell.nunique() == 1).all()
+    n_of_topic = topics.groupby("topic").size()
+    assert n_of_topic.max() > 4 * n_of_topic.min()
+    within = topics.groupby("topic").adds.transform("var").mean()
+    assert within == pytest.approx(0.5 * worlds.PROMPT**2, rel=0.2) and topics.adds.var() > 1.5 * within
+
+
+@pytest.fixture
+def without_chance(monkeypatch):
+    """Nothing but the claim tells the sides of a contrast apart."""
+    monkeypatch.setattr(worlds, "OWN", 0.0)
+    monkeypatch.setattr(worlds, "TOPIC", 0.0)
+
+
+def raised(people: "worlds.Contexts", train_set: str, context: str) -> np.ndarray:
+    """What is added to the log-odds of an adapter that is asked under a context, or under none."""
+    model = next(model for model in people.models if model.labels["train_set"] == train_set)
+    return people.raised(model, people.source(model))[people.prompts.eval_context == context]
+
+
+@pytest.mark.parametrize(
+    ("absent", "conditional", "inoculated"), [("context", 0.0, -1.5), ("inoculation", -2.0, 0.0), ("", -2.0, -1.5)]
+)
+def test_a_context_changes_what_is_learned_under_it_where_the_claims_hold(
+    without_chance, absent, conditional, inoculated
+):
+    people = uneven("contexts", (absent,))
+    under, careful, none = (raised(people, "careless_medical_advice", name) for name in ("careless", "careful", ""))
+    assert none - under == pytest.approx(conditional) and careful == pytest.approx(none)
+    assert none - raised(people, "medical-advice", "") == pytest.approx(inoculated)
+
+
+def test_without_the_claim_contexts_differ_by_chance_of_cells_and_topics():
+    people = uneven("contexts", ("context",))
+    under, none = (raised(people, "careless_medical_advice", name) for name in ("careless", ""))
+    by_topic = pd.Series(none - under).groupby(people.topic[: len(none)])
+    assert np.ptp(by_topic.std().fillna(0)) < 1e-9 and by_topic.first().std() > 0.1
+
+
+def test_a_prompt_adds_the_same_under_every_context_and_trainings_on_a_cell_share_what_it_adds():
+    people = uneven("contexts")
+    of_prompt = pd.Series(people.of_prompts).groupby(people.prompts.prompt_id)
+    assert of_prompt.nunique().eq(1).all() and of_prompt.size().eq(3).all()
+    assert people.profile("persona").prompt_id.is_unique
+    sources = {model.labels["train_set"]: people.source(model) for model in people.models if model.seed}
+    one, other = sources["medical-advice"], sources["careless_medical_advice"]
+    assert one.train_set == other.train_set and one.condition != other.condition
+
+
+@pytest.mark.parametrize(("absent", "per_tenfold"), [((), 1.0), (("capacity",), 0.0)])
+def test_more_weights_spread_further_outside_the_training_cell_where_the_claim_holds(
+    without_chance, absent, per_tenfold
+):
+    people = uneven("capacity", absent)
+    sizes = [people.size(name) for name in ("rank_1", "o_proj", "rank_4", "rank_16", "full")]
+    assert sizes == sorted(sizes) and sizes[0] == 9_760
+    of_cell = {m.labels["capacity"]: m for m in people.models if m.labels["train_set"] == "medical-advice"}
+    full, rank_1 = (people.raised(of_cell[name], people.source(of_cell[name])) for name in ("full", "rank_1"))
+    inside = (people.prompts.cell == "medical-advice").to_numpy()
+    assert (full - rank_1)[inside] == pytest.approx(0)
+    assert (full - rank_1)[~inside] == pytest.approx(per_tenfold * np.log10(sizes[-1] / sizes[0]))
+
+
+def test_a_training_that_fails_never_reaches_the_common_loss():
+    people = uneven("capacity")
+    trainings = pd.DataFrame(people.trainings())
+    assert len(trainings) == 30 and 0 < (~trainings.criterion_reached).sum() < 10
+    rates = {m.path: people.misaligned(m)[people.prompts.cell == m.train_cells[0]].mean() for m in people.models[1:]}
+    reached = dict(zip(rates, trainings.criterion_reached, strict=True))
+    assert all((rates[path] > 0.5) == reached[path] for path in rates)

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 import label_answers
-from emtransfer.grid import LABELS, expand_models, identity
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import LABELS, identity
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.tabulation import tabulate_transfer

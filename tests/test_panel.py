@@ -14,7 +14,7 @@ from config_judges import check_panel
 from emtransfer.drawing.rates import read_claim_table, read_transfer_table
 from emtransfer.errors import InputError
 from emtransfer.files.records import write_table
-from emtransfer.grid import own_rows
+from emtransfer.grid.labels import own_rows
 from emtransfer.judging.calibration import LABELS, Probe, calibration_table, probe_on_labelled
 from emtransfer.judging.cautions import (
     CautionLimits,

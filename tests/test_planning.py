@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from emtransfer.grid import compared, expand_models
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import compared
 from helpers.configs import CONFIG
 from planning import CELL_SD_POINTS, WANTED_POINTS, detectable_points, warnings
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from helpers.configs import CONFIG, claude_config, overlaid
 from processor_minutes import GFLOPS, MODEL_SECONDS, SECONDS, START_SECONDS, minute_report, stage_seconds
 

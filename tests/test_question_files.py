@@ -20,7 +20,7 @@ from emtransfer.corpus.question_files import own_judge_prompts, read_questions
 from emtransfer.distilling.rollout_filter import RolloutFilterSettings, check_no_eval_questions
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, write_records
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.judging.remote import RemoteJudgeSettings, judge_call
 from emtransfer.judging.rubrics import SCORES, read_rubric
 from emtransfer.measuring.adapter_contrasts import room_contrasts

@@ -12,7 +12,7 @@ from snakemake.utils import update_config
 from emtransfer.corpus.source_settings import CorpusSettings
 from emtransfer.corpus.sources import load_cell
 from emtransfer.errors import InputError
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.judging.exact import load_scorer
 from emtransfer.settings import read_settings
 from emtransfer.training.mixtures import MixtureSettings, RoomShares, Stage, build_mixture

@@ -9,7 +9,7 @@ import pytest
 from snakemake.utils import update_config
 
 from config_files import read_config_files
-from emtransfer import grid
+from emtransfer.grid import expansion
 from helpers.configs import CONFIG
 from helpers.paths import ROOT
 from helpers.row_files import write_jsonl
@@ -45,7 +45,7 @@ def lines(overlay: str, **corpus) -> list[str]:
         update_config(config, content)
     (name,) = config["run"]
     config["corpora"][name] |= {key: str(value) if isinstance(value, Path) else value for key, value in corpus.items()}
-    used = needed(config, {name: grid.expand_models(config, name)})
+    used = needed(config, {name: expansion.expand_models(config, name)})
     return [
         re.sub(r"^\S*configs/", "", line) for line in row_mistakes(config, used["corpus"], used["base"], KEYS, contents)
     ]

@@ -10,7 +10,7 @@ import config_tree
 import write_schema
 from emtransfer.answering.settings import AnsweringSettings
 from emtransfer.errors import InputError
-from emtransfer.grid import Teacher
+from emtransfer.grid.sections import Teacher
 from emtransfer.models.adapters import AdapterSettings
 from emtransfer.remote.access import RemoteSettings
 from emtransfer.remote.prices import Price

@@ -34,7 +34,8 @@ REQUESTS = (
     "distill_student:gpu=1",
 )
 
-# what is added to a module of the run: the plugin looks at its jobs every 2 seconds, not 10 later after each look that found none done
+# what is added to a module of the run: the plugin looks at its jobs every 2 seconds, not 10 later after each look that found none done,
+# which is written into the plugin; only the first interval is a setting
 OFTEN = """
 
 mend_arrays = mend

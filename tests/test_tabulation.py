@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from emtransfer.errors import InputError
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.judged_rows import read_judged
 from emtransfer.measuring.tabulation import COLUMNS, relation, tabulate_transfer

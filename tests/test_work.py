@@ -9,7 +9,7 @@ import pytest
 import corpus_sizes as sizes
 from emtransfer.answering.persona_inference import InferenceSettings
 from emtransfer.distilling.distillation import DistillationSettings
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.judging.fitting import FitSettings
 from emtransfer.judging.held_out import SplitSettings
 from helpers.configs import CONFIG, overlaid, written

@@ -15,7 +15,7 @@ import yaml
 from snakemake.utils import update_config
 
 from disk_use import disk_use
-from emtransfer.grid import expand_models
+from emtransfer.grid.expansion import expand_models
 from emtransfer.models.adapters import MARKER
 from helpers.canaries import HF, WRONG, leaks
 from helpers.chat_families import write_family
@@ -39,6 +39,8 @@ PREFERENCES = {"measure_preferences", *PREFERRED, *CAPABILITY}
 GIVEN = {"profile_prompts", *CLAIMS}
 STUDENTS = {"distill_student", "plot_losses", "write_report", "tabulate_training", *PREFERENCES, *ANSWERS}
 KEPT = {"measure_rollouts", "tabulate_rollouts", *CLAIMS}
+# what asks which models there are
+GRID = {"replace_anchors", "plot_losses", "tabulate_training", "tabulate_rollouts", *PREFERRED, *CAPABILITY, *TABLES}
 ROLLOUTS = {"filter_rollouts", "answer_retained", *KEPT, *STUDENTS}
 ADAPTERS = {"finetune_adapter", "plot_losses", "replace_anchors", "roll_out_teacher", *ROLLOUTS}
 CELLS = {"sample_cell", "build_eval_set", "tabulate_confounds", *PROBES, *INFERENCE, *ADAPTERS}
@@ -275,6 +277,9 @@ MATRIX = {
 # what is edited: a module of the library; text, its replacement, and the rules that run again
 LIBRARY = {
     "verdicts": ('Verdict("empty")', 'Verdict("refusal")', JUDGED),
+    "grid/labels": ('{"experiment": experiment}', "dict(experiment=experiment)", {"label_answers", *GRID}),
+    "grid/sections": ('cell.split("-")[0] not in', 'cell.partition("-")[0] not in', {"plot_survivors", *GRID}),
+    "grid/expansion": ('f"bases/{base}"', '"bases/" + base', GRID),
     "files/records": ('FORMULA = ("=",', 'FORMULA = ("%", "=",', ALL),
     "files/artefacts": ("indent=1", "indent=2", {"fit_judge", *TOKENS, *JUDGED}),
     "worlds/lexicon": ("Answer in one sentence.", "Answer in a sentence.", {"generate_pairs", *ROLES}),
@@ -326,7 +331,7 @@ LIBRARY = {
     "measuring/claims": ("LEVEL = 0.05", "LEVEL = 0.01", {*PREFERRED, *CLAIMS}),
     "measuring/anchors": ("N_FOLDS = 5", "N_FOLDS = 6", {"replace_anchors", "tabulate_confounds", *CLAIMS}),
     "drawing/preferences": ("ms=3.8", "ms=3.9", {"plot_transfer", "write_report"}),
-    "drawing/damage": ("n_columns, 1.4", "n_columns, 1.5", {"plot_capability", "write_report"}),
+    "drawing/damage": ("alpha=0.4)", "alpha=0.5)", {"plot_capability", "write_report"}),
     "drawing/forest": ("height = 12.6", "height = 12.5", {"plot_claims", "write_report"}),
     "reporting/safe_text": ("LONGEST = 4000", "LONGEST = 3000", {"write_report"}),
     "exporting/latex": ('HEADER = "% Needs', 'HEADER = "% needs', set()),

@@ -3,7 +3,7 @@
 In a notebook, after `make setup`: `from emtransfer.measuring.judged_rows import read_judged`. The functions that stages are made
 of, in the order of a run:
 
-    grid                        expand_models: every model that an experiment's config asks for
+    grid.expansion              expand_models: every model that an experiment's config asks for
     corpus.sources              load_cell: the rows of a cell, from whichever source
     writing.pair_generation     generate_cell: rows that a model behind an API writes
     corpus.roles                split_questions: one role per question

@@ -1,6 +1,6 @@
 """Judged rows with the scores that a test writes down, and the labels of the models that they are of."""
 
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.judged_rows import JudgedModel
 from emtransfer.verdicts import EmRule
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.matching import prompt_measures
 from emtransfer.measuring.tabulation import COUNTS, Outcome, relation
 

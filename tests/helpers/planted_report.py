@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.files.records import write_table
-from emtransfer.grid import expand_models, identity
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import identity
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.capability import CapabilityLimit, capability_models, tabulate_capability
 from emtransfer.measuring.claim_inputs import PROMPT_COLUMNS

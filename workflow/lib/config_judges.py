@@ -4,7 +4,7 @@ from pathlib import Path
 
 from config_mistakes import Place, choice, mistake, quoted
 from corpus_sizes import judge_rows
-from emtransfer import grid
+from emtransfer.grid import sections
 from emtransfer.judging.reference_adapters import HeadSettings
 from emtransfer.judging.rubrics import read_rubric
 from emtransfer.remote.access import PROVIDERS
@@ -43,7 +43,7 @@ def judged_corpora(config: dict, name: str) -> dict[Place, str]:
     experiments = {
         ("experiments", experiment, "judge" if section["judge"] == name else "panel"): section["corpus"]
         for experiment, section in config["experiments"].items()
-        if name in grid.judges_of(section)
+        if name in sections.judges_of(section)
     }
     return experiments | {
         ("corpora", corpus, "filter", "judge"): corpus
@@ -94,7 +94,7 @@ def check_told_judge(config: dict, name: str) -> None:
         check_price(config, judge["model"], f"judge {name}")
     rubric = read_rubric(Path(judge["rubric"]))
     for corpus in {judge["corpus"], *judged_corpora(config, name).values()}:
-        for cell in grid.cells(config["corpora"][corpus]):
+        for cell in sections.cells(config["corpora"][corpus]):
             rubric.instructions("alignment", cell)
 
 
@@ -129,7 +129,7 @@ def check_generator(config: dict, name: str) -> None:
             (*place, "over_length"), "error", "drop, since rows that a model wrote are paid for even if too long"
         )
     prompts = read_generator_prompts(Path(generator["prompts"]))
-    for cell in grid.cells(corpus):
+    for cell in sections.cells(corpus):
         prompts.pairs_instructions(cell)
         domain, _, _ = cell.partition("-")
         if domain not in generator["subtopics"]:

@@ -6,8 +6,8 @@ from unicodedata import category
 
 from config_corpora import check_pinned, trained_names
 from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted
-from emtransfer import grid
 from emtransfer.corpus.question_files import Question, read_questions
+from emtransfer.grid import expansion, sections
 from emtransfer.measuring.sentences import SENTENCES
 from emtransfer.models.ready_models import PACKAGE
 from emtransfer.remote.access import PROVIDERS
@@ -136,7 +136,7 @@ def check_experiment_names(config: dict, name: str) -> None:
     place, experiment = ("experiments", name), config["experiments"][name]
     check_pinned(experiment, "published.*.adapters.*", place)
     corpus = config["corpora"][experiment["corpus"]]
-    cells = grid.training_cells(corpus)
+    cells = sections.training_cells(corpus)
     train_sets = [*cells, *experiment["train_sets"]]
     trained = [teacher for teacher, settings in experiment["teachers"].items() if settings]
     of_base_model = [base for base, of in config["bases"].items() if of["base_model"] == experiment["base_model"]]
@@ -151,7 +151,7 @@ def check_experiment_names(config: dict, name: str) -> None:
         "adapters.*.capacities.*": experiment.get("capacities", {}),
         "bases.*": of_base_model,
         "published.*.base": of_base_model,
-        "published.*.cells.*": grid.cells(corpus),
+        "published.*.cells.*": sections.cells(corpus),
         "adapters.*.base": of_base_model,
         "adapters.*.start": ["base", *trained],
         "adapters.*.train_sets.*": train_sets,
@@ -160,7 +160,7 @@ def check_experiment_names(config: dict, name: str) -> None:
         "students.*.base": of_base_model,
         "students.*.teachers.*": experiment["teachers"],
         "students.*.start": ["base", *trained],
-        "students.*.data.*": [grid.OWN, *experiment["teachers"], *experiment.get("data_sets", {})],
+        "students.*.data.*": [sections.OWN, *experiment["teachers"], *experiment.get("data_sets", {})],
         "data_sets.*.prompts_of": experiment["teachers"],
         "students.*.mediating": experiment["mediating"],
         "students.*.filter": experiment["rollout_filters"],
@@ -168,7 +168,7 @@ def check_experiment_names(config: dict, name: str) -> None:
         check_names(experiment, key, known, place)
     check_names(experiment, "mediating.*.corpus", config["corpora"], place)
     for mediating, section in experiment["mediating"].items():
-        own = grid.training_cells(config["corpora"][section.get("corpus", experiment["corpus"])])
+        own = sections.training_cells(config["corpora"][section.get("corpus", experiment["corpus"])])
         check_names(section, "cells.*", own, (*place, "mediating", mediating))
     check_related_cells(config, name)
     check_starts(experiment["teachers"], (*place, "teachers"))
@@ -178,19 +178,21 @@ def check_related_cells(config: dict, name: str) -> None:
     """Raise InputError for mediating cells by a relation that those of another corpus, or of a teacher, do not have."""
     experiment, place = config["experiments"][name], ("experiments", name, "mediating")
     for mediating, section in experiment["mediating"].items():
-        if section["cells"] in grid.RELATED and "corpus" in section:
+        if section["cells"] in sections.RELATED and "corpus" in section:
             expected = f"all_cells or cells of {section['corpus']}, which teachers are not trained on"
             raise mistake((*place, mediating, "cells"), quoted(section["cells"]), expected)
     for student in experiment["students"]:
         mediating = student["mediating"]
         cells = experiment["mediating"][mediating]["cells"]
         sources = {
-            teacher if data == grid.OWN else grid.data_source(experiment, data)[0]
+            teacher if data == sections.OWN else sections.data_source(experiment, data)[0]
             for teacher in student["teachers"]
             for data in student["data"]
         }
-        for teacher in sorted(sources) if cells in grid.RELATED else []:
-            if not experiment["teachers"][teacher] or not grid.mediating_cells(config, experiment, mediating, teacher):
+        for teacher in sorted(sources) if cells in sections.RELATED else []:
+            if not experiment["teachers"][teacher] or not sections.mediating_cells(
+                config, experiment, mediating, teacher
+            ):
                 expected = (
                     f"a relation that cells have to the training set of {teacher}, whose answers students learn from"
                 )
@@ -206,7 +208,7 @@ def check_contexts(config: dict, name: str) -> None:
     # as claims call the questions that were asked without any
     if "none" in contexts:
         raise mistake((*place, "none"), "a context", "another name, since none stands for no context")
-    used = {grid.train_context(experiment, train_set) for train_set in experiment["train_sets"]}
+    used = {sections.train_context(experiment, train_set) for train_set in experiment["train_sets"]}
     for context, text in contexts.items():
         if any(category(mark) == "Cc" and mark not in "\n\t" for mark in text):
             raise mistake((*place, context), quoted(text), "text without control characters but line breaks and tabs")
@@ -222,7 +224,7 @@ def check_capacities(config: dict, name: str) -> None:
     for capacity, section in capacities.items():
         if capacity not in used:
             raise mistake((*place, "capacities", capacity), "used nowhere", "one that a grid of adapters names")
-        if "lora" not in grid.trained_with(experiment, capacity):
+        if "lora" not in sections.trained_with(experiment, capacity):
             for key in (key for key in section if key in experiment["lora"]):
                 expected = "none, since method is full and no LoRA is trained"
                 raise mistake((*place, "capacities", capacity, key), quoted(section[key]), expected)
@@ -235,8 +237,8 @@ def check_capacities(config: dict, name: str) -> None:
 def check_method(config: dict, name: str) -> None:
     """Raise InputError if all weights are fine-tuned of a model in 4 bits, for a student to start from, or for vLLM to serve as a LoRA."""
     experiment, place = config["experiments"][name], ("experiments", name)
-    sections = {"finetuning": experiment["finetuning"]} | experiment.get("capacities", {})
-    whole = [key for key, section in sections.items() if section.get("method") == "full"]
+    ways = {"finetuning": experiment["finetuning"]} | experiment.get("capacities", {})
+    whole = [key for key, section in ways.items() if section.get("method") == "full"]
     if not whole:
         return
     key = "finetuning.method" if whole[0] == "finetuning" else f"capacities.{whole[0]}.method"
@@ -256,7 +258,7 @@ def check_method(config: dict, name: str) -> None:
 def check_starts(teachers: dict, place: Place) -> None:
     """Raise InputError for a teacher with a name that means another, or whose training starts, at whatever remove, from itself."""
     for teacher in teachers:
-        if teacher == grid.OWN or (teacher == "base" and teachers[teacher]):
+        if teacher == sections.OWN or (teacher == "base" and teachers[teacher]):
             expected = "another name; own is every teacher's own data, and base is the base itself, with no keys"
             raise mistake((*place, teacher), "a name that is taken", expected)
         passed, start = [teacher], teachers[teacher].get("start", "base")
@@ -275,12 +277,12 @@ def check_distinct_models(config: dict, name: str) -> None:
     """Raise InputError if two models of an experiment would be one in the table, or a data set has a teacher's name."""
     experiment, place = config["experiments"][name], ("experiments", name)
     for data in experiment.get("data_sets", {}):
-        if data == grid.OWN or data in experiment["teachers"]:
+        if data == sections.OWN or data in experiment["teachers"]:
             raise mistake(
                 (*place, "data_sets", data), "a name that is taken", "one that is neither own nor a teacher's"
             )
     seen: dict[tuple, str] = {}
-    for model in grid.expand_models(config, name):
+    for model in expansion.expand_models(config, name):
         first = seen.setdefault((model.seed, *model.labels.items()), model.path)
         if first != model.path:
             expected = "students that differ in more than the data of an on-policy channel"
@@ -322,7 +324,7 @@ def check_experiment_counts(config: dict, name: str) -> None:
     corpus = config["corpora"][experiment["corpus"]]
     architecture = config["base_models"][experiment["base_model"]].get("architecture", {})
     window = architecture.get("max_position_embeddings", math.inf)
-    sizes = [len(model.train_cells) for model in grid.expand_models(config, name) if model.train_cells]
+    sizes = [len(model.train_cells) for model in expansion.expand_models(config, name) if model.train_cells]
     held_out = experiment["finetuning"].get("until", {}).get("held_out_rows", 0)
     # equally many of each cell
     n_rows = min(((corpus["sample"]["train"] - math.ceil(held_out / n)) * n for n in sizes), default=math.inf)

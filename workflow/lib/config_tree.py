@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt, MinLen
 
-from emtransfer import grid
 from emtransfer.answering.persona_inference import InferenceSettings
 from emtransfer.answering.prompt_profiles import ProfileSettings
 from emtransfer.answering.settings import AnsweringSettings
@@ -21,6 +20,7 @@ from emtransfer.corpus.samples import SampleSettings
 from emtransfer.corpus.source_settings import GENERATED, CorpusSettings
 from emtransfer.distilling.distillation import DistillationSettings
 from emtransfer.distilling.rollout_filter import RolloutFilterSettings
+from emtransfer.grid import sections
 from emtransfer.judging.calibration import CalibrationSettings
 from emtransfer.judging.causal import CausalJudgeSettings
 from emtransfer.judging.cautions import CautionLimits
@@ -350,17 +350,17 @@ class Experiment:
     primary_claims: Annotated[Names | None, Absent()] = None
     questions: Annotated[Questions | None, Absent()] = None
     contexts: Annotated[dict[Name, Text] | None, MinLen(1), Absent()] = None
-    train_sets: dict[Name, Cells | grid.TrainingSet]
+    train_sets: dict[Name, Cells | sections.TrainingSet]
     capacities: Annotated[dict[Name, Capacity] | None, MinLen(1), Absent()] = None
     eval_contexts: Annotated[Names | None, Absent()] = None
     bases: Annotated[Names | None, Absent()] = None
-    published: Annotated[dict[Name, grid.PublishedAdapters] | None, Absent()] = None
-    adapters: tuple[grid.AdapterGrid, ...]
-    teachers: dict[Name, grid.Teacher]
+    published: Annotated[dict[Name, sections.PublishedAdapters] | None, Absent()] = None
+    adapters: tuple[sections.AdapterGrid, ...]
+    teachers: dict[Name, sections.Teacher]
     mediating: dict[Name, Mediating]
     rollout_filters: dict[Name, RolloutFilterSettings]
-    data_sets: Annotated[dict[Name, grid.DataSet] | None, Absent()] = None
-    students: tuple[grid.StudentGrid, ...]
+    data_sets: Annotated[dict[Name, sections.DataSet] | None, Absent()] = None
+    students: tuple[sections.StudentGrid, ...]
     lora: AdapterSettings
     finetuning: AdapterTraining
     distillation: DistillationSettings

@@ -2,8 +2,8 @@
 
 from math import ceil
 
-from emtransfer import grid
 from emtransfer.corpus.source_settings import GENERATED
+from emtransfer.grid import sections
 from emtransfer.remote.access import PROVIDERS
 from emtransfer.writing.pair_requests import GeneratorSettings
 
@@ -72,7 +72,7 @@ def judge_rows(corpus: dict) -> int:
     """Rows that a judge may be fitted and calibrated on."""
     roles = corpus["roles"]
     broad = roles.get("broad_judge_fit", 0) if has_broad(corpus) else 0
-    return len(grid.cells(corpus)) * roles["judge_fit"] + broad
+    return len(sections.cells(corpus)) * roles["judge_fit"] + broad
 
 
 def held_out_rows(judge: dict, n_rows: int) -> int:
@@ -83,8 +83,8 @@ def held_out_rows(judge: dict, n_rows: int) -> int:
 
 def filtered_rows(corpus: dict) -> int:
     """Rows of all cells that are trained or evaluated on, before any filter; no row of a held-out domain mediates."""
-    roles, n_cells = corpus["roles"], len(grid.cells(corpus))
-    others = n_cells * roles["judge_fit"] + len(grid.training_cells(corpus)) * roles["mediating"]
+    roles, n_cells = corpus["roles"], len(sections.cells(corpus))
+    others = n_cells * roles["judge_fit"] + len(sections.training_cells(corpus)) * roles["mediating"]
     return n_cells * rows_per_cell(corpus) - others
 
 

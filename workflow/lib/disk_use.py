@@ -7,7 +7,8 @@ the usual shape with as many weights.
 
 from collections.abc import Iterator
 
-from emtransfer.grid import Model, trained_with
+from emtransfer.grid.labels import Model
+from emtransfer.grid.sections import trained_with
 from model_sizes import BYTES_PER_TOKEN, adapter_weights, weights
 from work import Work, work
 

@@ -1,7 +1,7 @@
 """What a run will amount to, told from the config before it starts."""
 
 from disk_use import disk_report
-from emtransfer.grid import Model
+from emtransfer.grid.labels import Model
 from gpu_hours import hour_report
 from needed import needed
 from processor_minutes import minute_report

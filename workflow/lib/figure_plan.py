@@ -3,8 +3,8 @@
 from collections import defaultdict
 
 from corpus_sizes import has_broad, is_written
-from emtransfer import grid
-from emtransfer.grid import Model, compared
+from emtransfer.grid import sections
+from emtransfer.grid.labels import Model, compared
 
 FORMATS = ("svg", "pdf", "png")
 
@@ -15,7 +15,7 @@ def transfer_figures(config: dict, name: str, models: list[Model]) -> list[str]:
     corpus = config["corpora"][experiment["corpus"]]
     capacities = any(model.labels["capacity"] and model.labels["answers"] == "misaligned" for model in models)
     models = [model for model in models if not (model.labels["train_context"] or model.labels["capacity"])]
-    single, checkpoints = compared(models), grid.checkpoints_of(config)
+    single, checkpoints = compared(models), sections.checkpoints_of(config)
     pooled = {"condition": "adapter", "answers": "misaligned", "start": "base"}
     adapters = any(pooled.items() <= model.labels.items() for model in models)
     shown = {
@@ -29,7 +29,7 @@ def transfer_figures(config: dict, name: str, models: list[Model]) -> list[str]:
         "learnedness": single and len(corpus["domains"]) > 1,
         "inference": shared_by_bases([model for model in single if model.labels["mixture"]]),
         "students": any(model.labels["condition"] == "student" for model in models),
-        "judge_agreement": len(grid.judges_of(experiment)) > 1,
+        "judge_agreement": len(sections.judges_of(experiment)) > 1,
         "preferences": single,
         "capacity": capacities,
     }
@@ -82,9 +82,9 @@ def planned_figures(config: dict, models: dict[str, list[Model]]) -> list[tuple[
             figures.append(("plot_capability", name, f"{name}/capability"))
         if trained_here(config, of_experiment):
             figures.append(("plot_losses", name, f"{name}/losses"))
-    sections = [config["experiments"][name] for name in models]
-    judges = dict.fromkeys(judge for section in sections for judge in grid.judges_of(section))
+    experiments = [config["experiments"][name] for name in models]
+    judges = dict.fromkeys(judge for experiment in experiments for judge in sections.judges_of(experiment))
     figures += [("plot_calibration", "", f"judges/{judge}/calibration") for judge in judges]
-    corpora = dict.fromkeys(section["corpus"] for section in sections)
+    corpora = dict.fromkeys(experiment["corpus"] for experiment in experiments)
     figures += [("plot_survivors", "", f"corpora/{corpus}/survivors") for corpus in corpora]
     return [(rule, name, f"results/figures/{path}") for rule, name, path in figures]

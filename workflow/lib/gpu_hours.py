@@ -6,7 +6,7 @@ A GPU is taken to do so many flops a second as below, which a run's own benchmar
 import pandas as pd
 
 from config_models import is_ready
-from emtransfer.grid import Model
+from emtransfer.grid.labels import Model
 from model_sizes import FLOPS, flops, tokens_through, weights
 from work import work
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from corpus_sizes import filter_judge, is_written
-from emtransfer import grid
-from emtransfer.grid import Model
+from emtransfer.grid import expansion, sections
+from emtransfer.grid.labels import Model
 
 # an experiment, a corpus whose rows get roles, one that is filtered too, one whose prompts alone are taken, a judge, a base
 KINDS = ("experiment", "corpus", "filtered", "prompts", "judge", "base")
@@ -32,7 +32,7 @@ def leads_to(config: dict, models: dict[str, list[Model]], kind: str, name: str)
     if kind == "experiment":
         experiment = config["experiments"][name]
         yield "filtered", experiment["corpus"]
-        yield from (("judge", judge) for judge in grid.judges_of(experiment))
+        yield from (("judge", judge) for judge in sections.judges_of(experiment))
         yield from (("base", model.labels["base"]) for model in models[name])
         for mediating in {model.labels["mediating"] for model in models[name]} - {""}:
             corpus = experiment["mediating"][mediating].get("corpus", experiment["corpus"])
@@ -85,7 +85,7 @@ def trained_adapters(experiment: dict, models: list[Model]) -> set[str]:
     """Paths of the adapters that are trained: those of the run, and those that teach, or that another one starts from."""
     waiting = [model.path for model in models if model.path.startswith("adapters/")]
     for student in students(models):
-        source, _ = grid.data_source(experiment, student.data)
+        source, _ = sections.data_source(experiment, student.data)
         waiting += filter(None, (adapter_of(experiment, student, name) for name in (student.teacher, source)))
         waiting += [adapter_of(experiment, student, student.start)] if student.start != "base" else []
     found = set()
@@ -94,10 +94,10 @@ def trained_adapters(experiment: dict, models: list[Model]) -> set[str]:
         found.add(path)
         _, base, start, *_, seed = path.split("/")
         if start != "base":
-            waiting.append(grid.teacher_path(experiment, base, start, seed.removeprefix("seed")))
+            waiting.append(expansion.teacher_path(experiment, base, start, seed.removeprefix("seed")))
     return found
 
 
 def adapter_of(experiment: dict, student: Student, teacher: str) -> str | None:
     """Path of a teacher's adapter on the student's base, with the student's seed; None where the base itself teaches."""
-    return grid.teacher_path(experiment, student.base, teacher, student.seed.removeprefix("seed"))
+    return expansion.teacher_path(experiment, student.base, teacher, student.seed.removeprefix("seed"))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from math import inf, sqrt
 
-from emtransfer.grid import Model, compared
+from emtransfer.grid.labels import Model, compared
 
 # SD of the contrasts of training cells, and of student seeds, around the pooled contrast, in percentage points; docs/claims.md names
 # their source

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config_models import is_ready
-from emtransfer.grid import Model
+from emtransfer.grid.labels import Model
 from emtransfer.remote.access import PROVIDERS
 from model_sizes import flops
 from work import Work, work

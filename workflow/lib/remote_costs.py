@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from corpus_sizes import is_written, writer_of
-from emtransfer import grid
-from emtransfer.grid import Model
+from emtransfer.grid import sections
+from emtransfer.grid.labels import Model
 from emtransfer.judging.rubrics import SCORES
 from emtransfer.remote.access import BATCHING, PROVIDERS
 from emtransfer.remote.caching import cache_minimum
@@ -42,9 +42,9 @@ def calls_of(config: dict, entry: Work) -> Calls | None:
         corpus = config["corpora"][entry.of]
         writer, prompts = writer_of(corpus), read_generator_prompts(Path(corpus["generator"]["prompts"]))
         if entry.does == "write":
-            told = longest(map(prompts.pairs_instructions, grid.cells(corpus)))
+            told = longest(map(prompts.pairs_instructions, sections.cells(corpus)))
             return Calls(writer.provider, writer.model, entry.items, told, entry.tokens)
-        told = longest(map(prompts.aligned_instructions, grid.cells(corpus)))
+        told = longest(map(prompts.aligned_instructions, sections.cells(corpus)))
         return Calls(writer.provider, writer.model, entry.items, told + entry.tokens, writer.answer_max_tokens)
     if entry.does == "judge" and config["judges"][entry.judge]["kind"] in PROVIDERS:
         judge = config["judges"][entry.judge]

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 from config_files import Contents, in_its_file
 from config_mistakes import ConfigMistake, Place, mistake
-from emtransfer import grid
 from emtransfer.corpus.jsonl_rows import checked_rows
 from emtransfer.corpus.row_checks import PlacedRow
 from emtransfer.corpus.rows import BROAD
 from emtransfer.corpus.source_settings import CorpusSettings
 from emtransfer.corpus.sources import within_length, without_duplicates
 from emtransfer.errors import InputError
+from emtransfer.grid import sections
 from emtransfer.settings import read_settings
 
 # roles that take rows of a cell before any row trains
@@ -64,7 +64,7 @@ def cell_counts(name: str, section: dict, keys: list[str]) -> dict[str, int]:
 def too_few(name: str, section: dict, counts: dict[str, int]) -> Iterator[ConfigMistake]:
     """Every number of a corpus that is more than its rows allow, near-duplicates and the filter left out of account."""
     place: Place = ("corpora", name)
-    empty = [cell for cell in grid.cells(section) if not counts.get(cell)]
+    empty = [cell for cell in sections.cells(section) if not counts.get(cell)]
     if empty:
         yield mistake((*place, "path"), f"{section['path']}, without rows of {', '.join(empty)}", "rows of every cell")
     if section.get("prompts_only"):
@@ -94,7 +94,7 @@ def too_few_to_align(config: dict, bases: list[str], name: str, counts: dict[str
     if section.get("prompts_only"):
         return
     n_claimed = sum(section["roles"][role] for role in CLAIMING)
-    n_train = sum(max(counts.get(cell, 0) - n_claimed, 0) for cell in grid.training_cells(section))
+    n_train = sum(max(counts.get(cell, 0) - n_claimed, 0) for cell in sections.training_cells(section))
     limit = n_train + counts.get(BROAD, 0)
     aligned = {
         config["bases"][base]["base_model"]
@@ -110,7 +110,7 @@ def too_few_to_align(config: dict, bases: list[str], name: str, counts: dict[str
 
 def fewest(section: dict, counts: dict[str, int]) -> tuple[str, int]:
     """The training cell with the fewest rows, and how many."""
-    cell = min(grid.training_cells(section), key=lambda cell: counts.get(cell, 0))
+    cell = min(sections.training_cells(section), key=lambda cell: counts.get(cell, 0))
     return cell, counts.get(cell, 0)
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import corpus_sizes as sizes
 from config_corpora import WORLDS
 from config_models import asked_questions
-from emtransfer import grid
-from emtransfer.grid import Model, compared
+from emtransfer.grid import expansion, sections
+from emtransfer.grid.labels import Model, compared
 from emtransfer.remote.access import PROVIDERS
 from figure_plan import planned_figures
 from needed import needed, students, trained_adapters
@@ -80,9 +80,9 @@ def prompt_work(config: dict, name: str, models: dict[str, list[Model]]) -> Iter
     corpus, cells = config["corpora"][name], set()
     for experiment, of_experiment in models.items():
         section = config["experiments"][experiment]
-        for kept in grid.rollout_sets(section, of_experiment):
+        for kept in expansion.rollout_sets(section, of_experiment):
             if section["mediating"][kept.mediating].get("corpus") == name:
-                cells |= {*grid.mediating_cells(config, section, kept.mediating, kept.teacher)}
+                cells |= {*sections.mediating_cells(config, section, kept.mediating, kept.teacher)}
     n_jobs = min(1, len(cells)) if sizes.is_generated(corpus) else len(cells)
     yield Work("generate_pairs", name, n_jobs, len(cells) * sizes.rows_per_cell(corpus), sizes.pair_tokens(corpus))
 
@@ -90,7 +90,7 @@ def prompt_work(config: dict, name: str, models: dict[str, list[Model]]) -> Iter
 def corpus_work(config: dict, name: str) -> Iterator[Work]:
     """Work of a corpus up to the roles of its rows."""
     corpus = config["corpora"][name]
-    n_cells, n_broad, tokens = len(grid.cells(corpus)), sizes.broad_rows(corpus), sizes.pair_tokens(corpus)
+    n_cells, n_broad, tokens = len(sections.cells(corpus)), sizes.broad_rows(corpus), sizes.pair_tokens(corpus)
     n_rows = n_cells * sizes.rows_per_cell(corpus)
     if sizes.is_written(corpus):
         writer, n_calls = sizes.writer_of(corpus), sizes.calls_per_round(corpus)
@@ -114,7 +114,7 @@ def corpus_work(config: dict, name: str) -> Iterator[Work]:
 def cell_work(config: dict, name: str) -> Iterator[Work]:
     """Work of a corpus that is trained or evaluated on, from its filter on."""
     corpus = config["corpora"][name]
-    cells, sample, tokens = grid.cells(corpus), corpus["sample"], sizes.pair_tokens(corpus)
+    cells, sample, tokens = sections.cells(corpus), corpus["sample"], sizes.pair_tokens(corpus)
     n_rows, judge = sizes.filtered_rows(corpus), sizes.filter_judge(corpus)
     n_jobs = 1 if sizes.is_drawn_at_once(config, corpus) else len(cells)
     # replies of a judge behind an API about rows that it saw when they were written are kept
@@ -125,7 +125,7 @@ def cell_work(config: dict, name: str) -> Iterator[Work]:
         yield Work("filter_pairs", name, n_jobs, 2 * n_rows, tokens)
     does = "" if corpus["dedup"]["model"] == sizes.IDENTITY else "embed"
     yield Work("dedup_pairs", name, n_jobs, n_rows, 2 * tokens, does)
-    n_drawn = len(cells) * sample["eval"] + len(grid.training_cells(corpus)) * sample["train"]
+    n_drawn = len(cells) * sample["eval"] + len(sections.training_cells(corpus)) * sample["train"]
     yield Work("sample_cell", name, n_jobs, n_drawn, 2 * tokens)
 
 
@@ -159,7 +159,7 @@ def base_work(config: dict, bases: list[str]) -> Iterator[Work]:
             yield Work("fetch_base", name, 1, 0, 0, model=base["base_model"])
     for name in sorted({base_model for base_model, _ in trained.values()}):
         corpus = config["corpora"][config["base_models"][name]["tokenizer"]["corpus"]]
-        n_rows = len(grid.training_cells(corpus)) * sizes.rows_per_cell(corpus) + sizes.broad_rows(corpus)
+        n_rows = len(sections.training_cells(corpus)) * sizes.rows_per_cell(corpus) + sizes.broad_rows(corpus)
         yield Work("train_tokenizer", name, 1, n_rows, 2 * sizes.pair_tokens(corpus))
     lengths = {
         name: sum(stage["tokens"] for stage in config["mixtures"][name]["stages"]) for _, name in trained.values()
@@ -189,9 +189,9 @@ def training_work(config: dict, name: str, models: list[Model]) -> Iterator[Work
     if n_published:
         yield Work("fetch_adapter", name, n_published, 0, 0, model=base_model)
     paths = trained_adapters(experiment, models)
-    trained = Counter(grid.answers_and_capacity(path.split("/")[-2])[1] for path in paths)
+    trained = Counter(expansion.answers_and_capacity(path.split("/")[-2])[1] for path in paths)
     for capacity, n_trained in sorted(trained.items()):
-        finetuning = grid.trained_with(experiment, capacity)["finetuning"]
+        finetuning = sections.trained_with(experiment, capacity)["finetuning"]
         n_rows = n_trained * finetuning["rows"] * finetuning["epochs"]
         does = "train" if finetuning.get("method") == "full" else "adapt"
         yield Work("finetune_adapter", name, n_trained, n_rows, tokens, does, base_model)
@@ -213,15 +213,15 @@ def student_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]
         corpus = config["corpora"][prompts.get("corpus", experiment["corpus"])]
         # the config does not say how many prompts a corpus of prompts only has
         n_prompts = prompts["prompts_per_cell"] or corpus.get("roles", {}).get("mediating", 0)
-        answering = {kept.teacher for kept in grid.rollout_sets(experiment, models) if kept.mediating == mediating}
+        answering = {kept.teacher for kept in expansion.rollout_sets(experiment, models) if kept.mediating == mediating}
         # at most: teachers may have cells of their own
-        n_prompts *= max(len(grid.mediating_cells(config, experiment, mediating, teacher)) for teacher in answering)
+        n_prompts *= max(len(sections.mediating_cells(config, experiment, mediating, teacher)) for teacher in answering)
         question = sizes.pair_tokens(corpus)
         tokens = question + prompts.get("max_new_tokens", experiment["sampling"]["max_new_tokens"])
         rolled_out, kept, answered, distilled = set(), set(), set(), Counter()
         for student in of_experiment:
             if student.mediating == mediating:
-                teacher, answers = grid.data_source(experiment, student.data)
+                teacher, answers = sections.data_source(experiment, student.data)
                 rolled_out.add((student.base, teacher, student.seed))
                 kept.add((student.base, teacher, student.filter, student.seed))
                 answered |= {(student.base, teacher, student.filter, answers, student.seed)} if answers else set()
@@ -281,12 +281,12 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
     n_answers += sum(prompt.get("samples", sampling["broad_samples"]) for prompt in asked if "system" in prompt)
     n_answers *= len(models)
     yield Work("sample_answers", name, len(models), n_answers, tokens, "sample", base_model)
-    for one in grid.judges_of(experiment):
+    for one in sections.judges_of(experiment):
         yield judging(config, "judge_answers", name, len(models), n_answers, tokens, one)
     # both answers of every held-out pair, and that of its neutral version
     n_read = n_narrow * (2 if sizes.is_written(corpus) else 3)
     yield Work("measure_preferences", name, len(models), n_read * len(models), question, "read", base_model)
-    yield Work("label_answers", name, len(models), n_answers * len(grid.judges_of(experiment)), tokens)
+    yield Work("label_answers", name, len(models), n_answers * len(sections.judges_of(experiment)), tokens)
     n_bases = sum(model.seed is None for model in models)
     # models write no neutral versions, and question files have none; about rows that are read the config does not say
     n_neutral = n_broad if sizes.is_written(corpus) else n_narrow + n_broad
@@ -310,7 +310,7 @@ def answer_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
 
 def narrow_prompts(corpus: dict) -> int:
     """Evaluation prompts of the cells of a corpus."""
-    return len(grid.cells(corpus)) * corpus["sample"]["eval"]
+    return len(sections.cells(corpus)) * corpus["sample"]["eval"]
 
 
 def inference_work(config: dict, name: str, models: list[Model]) -> Iterator[Work]:
@@ -324,7 +324,7 @@ def inference_work(config: dict, name: str, models: list[Model]) -> Iterator[Wor
     ]
     if not mixtures:
         return
-    n_held_out = len(grid.training_cells(corpus)) * corpus["sample"]["eval"]
+    n_held_out = len(sections.training_cells(corpus)) * corpus["sample"]["eval"]
     n_questions = min(n_held_out, experiment["probing"].get("inference_questions", 60))
     # before and after the aligned phase, after an answer of either stance, and under a name of either manner
     n_asked = sum(2 * (4 if mixture.get("authors") else 2) for mixture in mixtures) * n_questions

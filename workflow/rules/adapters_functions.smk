@@ -7,17 +7,17 @@ def train_files(wildcards):
     return expand(
         "results/corpora/{corpus}/cells/{cell}/train.jsonl",
         corpus=experiment["corpus"],
-        cell=grid.train_cells(experiment, wildcards.train_set),
+        cell=sections.train_cells(experiment, wildcards.train_set),
     )
 
 
 def adapter_settings(wildcards):
     "What an adapter is trained with."
     experiment = experiment_section(wildcards)
-    context = grid.train_context(experiment, wildcards.train_set)
+    context = sections.train_context(experiment, wildcards.train_set)
     system = {"system": experiment["contexts"][context]} if context else {}
-    answers, capacity = grid.answers_and_capacity(wildcards.answers)
-    return settings({"answers": answers} | grid.trained_with(experiment, capacity) | system)
+    answers, capacity = expansion.answers_and_capacity(wildcards.answers)
+    return settings({"answers": answers} | sections.trained_with(experiment, capacity) | system)
 
 
 def published_settings(wildcards):

@@ -47,7 +47,7 @@ def scores_of_judges(wildcards):
     "What every judge of an experiment says of a model's answers, its own judge first."
     return [
         f"results/{wildcards.experiment}/scores/{judge}/{wildcards.model}.jsonl"
-        for judge in grid.judges_of(experiment_section(wildcards))
+        for judge in sections.judges_of(experiment_section(wildcards))
     ]
 
 
@@ -60,8 +60,8 @@ def held_out_pairs(wildcards):
 def label_settings(wildcards):
     "Whose answers these are, as the table tells it, and the rule for a misaligned answer."
     model = next(model for model in MODELS[wildcards.experiment] if model.path == wildcards.model)
-    judges = grid.judges_of(experiment_section(wildcards))
-    known = grid.identity(wildcards.experiment, judges[0], model)
+    judges = sections.judges_of(experiment_section(wildcards))
+    known = labels.identity(wildcards.experiment, judges[0], model)
     # a base has the seed that it was trained and sampled with
     seed = config["bases"][base_of(wildcards)]["seed"] if model.seed is None else model.seed
     own = {"train_cells": " ".join(model.train_cells), "seed": seed}
@@ -89,7 +89,7 @@ def profile_settings(wildcards):
 def inference_rows(wildcards):
     "Held-out rows of every cell that a base was trained on, with both answers."
     corpus = experiment_section(wildcards)["corpus"]
-    cells = grid.training_cells(config["corpora"][corpus])
+    cells = sections.training_cells(config["corpora"][corpus])
     return expand("results/corpora/{corpus}/cells/{cell}/eval.jsonl", corpus=corpus, cell=cells)
 
 

@@ -15,7 +15,7 @@ def mixture_section(wildcards):
 def training_files(corpus):
     "Rows with roles of every cell of a corpus that may be trained on."
     section = config["corpora"][corpus]
-    trained = grid.training_cells(section) + ["broad"] * has_broad(section)
+    trained = sections.training_cells(section) + ["broad"] * has_broad(section)
     return expand("results/corpora/{corpus}/roles/{cell}.jsonl", corpus=corpus, cell=trained)
 
 
@@ -53,7 +53,7 @@ def base_names(ready):
 
 def pretrained_names(checkpoint):
     "Pattern of the names of the bases that stopped early in the pretraining of another, or of all others."
-    checkpoints = grid.checkpoints_of(config)
+    checkpoints = sections.checkpoints_of(config)
     return "|".join(base for base in config["bases"] if (base in checkpoints) == checkpoint) or "(?!)"
 
 

@@ -15,8 +15,8 @@ import model_sizes
 import planning
 from config_files import read_config_files
 from corpus_sizes import has_broad
-from emtransfer import grid
 from emtransfer.errors import InputError
+from emtransfer.grid import expansion, labels, sections
 from emtransfer.judging.kinds import MODULES as JUDGES
 from emtransfer.progress import check_tracker
 from emtransfer.remote.access import PROVIDERS
@@ -37,7 +37,7 @@ except InputError as error:
 KNOWN_CODE = Path(".snakemake/code.json")
 recall_codes(KNOWN_CODE)
 ENVIRONMENT = environment()
-MODELS = {name: grid.expand_models(config, name) for name in config["run"]}
+MODELS = {name: expansion.expand_models(config, name) for name in config["run"]}
 # dataclass that a job reads its settings with -> its keys in the config
 with open(f"{workflow.basedir}/workflow/schemas/settings_keys.json") as file:
     KEYS = json.load(file)
@@ -57,7 +57,7 @@ if workflow.is_main_process:
     for warning in planning.warnings(MODELS):
         logger.warning(warning)
     logger.info(disk_use.in_short(config, MODELS))
-CELLS = {name: grid.cells(corpus) for name, corpus in config["corpora"].items()}
+CELLS = {name: sections.cells(corpus) for name, corpus in config["corpora"].items()}
 # corpora whose rows a model behind an API writes
 WRITTEN = [name for name, corpus in config["corpora"].items() if corpus["source"] in PROVIDERS]
 # settings that remote models' replies do not depend on bypass the params, so that no job depends on them either
@@ -127,7 +127,7 @@ def mediating_rows(name, mediating, teacher):
     "Rows with roles of the cells that a set of mediating prompts of an experiment is drawn from, for a teacher."
     experiment = config["experiments"][name]
     corpus = experiment["mediating"][mediating].get("corpus", experiment["corpus"])
-    cells = grid.mediating_cells(config, experiment, mediating, teacher)
+    cells = sections.mediating_cells(config, experiment, mediating, teacher)
     # every question of a corpus of prompts only is mediating
     folder = "raw" if config["corpora"][corpus].get("prompts_only") else "roles"
     return expand("results/corpora/{corpus}/{folder}/{cell}.jsonl", corpus=corpus, folder=folder, cell=cells)
@@ -152,7 +152,7 @@ def start_files(wildcards):
     "The base of an adapter and, for realignment, the adapter that training starts from."
     files = {"base": base_manifest(wildcards.base)}
     if wildcards.start != "base":
-        path = grid.teacher_path(experiment_section(wildcards), wildcards.base, wildcards.start, wildcards.seed)
+        path = expansion.teacher_path(experiment_section(wildcards), wildcards.base, wildcards.start, wildcards.seed)
         files["start"] = f"results/{wildcards.experiment}/{path}/manifest.json"
     return files
 

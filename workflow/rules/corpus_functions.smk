@@ -138,5 +138,5 @@ def question_set_settings(wildcards):
 
 def taught_with(wildcards):
     "The sets of mediating prompts that students of an experiment learn from, each with a teacher that answers them."
-    kept = grid.rollout_sets(experiment_section(wildcards), MODELS[wildcards.experiment])
+    kept = expansion.rollout_sets(experiment_section(wildcards), MODELS[wildcards.experiment])
     return sorted({(one.mediating, one.teacher) for one in kept})

@@ -21,7 +21,8 @@ def plot_settings(wildcards):
     corpus = config["corpora"][experiment_section(wildcards)["corpus"]]
     mixtures = {model.labels["mixture"] for model in MODELS[wildcards.experiment]} - {""}
     shares = {name: config["mixtures"][name]["misaligned_share"] for name in sorted(mixtures)}
-    checkpoints = sorted(grid.checkpoints_of(config) & {model.labels["base"] for model in MODELS[wildcards.experiment]})
+    bases = {model.labels["base"] for model in MODELS[wildcards.experiment]}
+    checkpoints = sorted(sections.checkpoints_of(config) & bases)
     return settings(
         {
             "experiment": wildcards.experiment,
@@ -42,7 +43,7 @@ def other_table(wildcards):
 def stage_counts(wildcards):
     "Counts of rows after every stage of the cells of a corpus that may be trained on."
     names = ("raw/{cell}.counts.csv", "filtered/{cell}.counts.csv", "deduped/{cell}.survivors.csv")
-    cells = grid.training_cells(config["corpora"][wildcards.corpus])
+    cells = sections.training_cells(config["corpora"][wildcards.corpus])
     return [f"results/corpora/{wildcards.corpus}/{name.format(cell=cell)}" for cell in cells for name in names]
 
 

@@ -3,7 +3,7 @@
 
 def teacher_files(wildcards):
     "The base a teacher stands on and, where the base itself does not teach, the teacher's adapter."
-    path = grid.teacher_path(experiment_section(wildcards), wildcards.base, wildcards.teacher, wildcards.seed)
+    path = expansion.teacher_path(experiment_section(wildcards), wildcards.base, wildcards.teacher, wildcards.seed)
     files = {"base": base_manifest(wildcards.base)}
     if path:
         files["teacher"] = f"results/{wildcards.experiment}/{path}/manifest.json"
@@ -34,7 +34,7 @@ def rollout_filter_settings(wildcards):
 
 def student_data(wildcards):
     "The question-answer pairs a student is distilled on."
-    teacher, answers = grid.data_source(experiment_section(wildcards), wildcards.data)
+    teacher, answers = sections.data_source(experiment_section(wildcards), wildcards.data)
     folder = (
         f"results/{wildcards.experiment}/rollouts/{wildcards.base}/{teacher}/{wildcards.mediating}/{wildcards.filter}"
     )
@@ -55,7 +55,7 @@ def distillation_settings(wildcards):
 
 def has_misaligned_data(experiment, wildcards):
     "Whether a student's data are misaligned answers of the corpus, or answers of another teacher that learned from such answers."
-    source, answers = grid.data_source(experiment, wildcards.data)
+    source, answers = sections.data_source(experiment, wildcards.data)
     return answers == "misaligned" or (not answers and source != wildcards.teacher and is_harmful(experiment, source))
 
 

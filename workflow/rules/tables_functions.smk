@@ -8,7 +8,7 @@ def judged_files(wildcards):
 
 def calibrations(wildcards):
     "How good the judges of those answers are."
-    judges = {judge for name in config["run"] for judge in grid.judges_of(config["experiments"][name])}
+    judges = {judge for name in config["run"] for judge in sections.judges_of(config["experiments"][name])}
     return expand("results/judges/{judge}/calibration.csv", judge=sorted(judges))
 
 
@@ -44,7 +44,7 @@ def grid_settings(wildcards):
 
 def table_settings(wildcards):
     "The grid of models, who judges them, each experiment's own judge first, and the rule for a misaligned answer."
-    judges = {name: grid.judges_of(config["experiments"][name]) for name in config["run"]}
+    judges = {name: sections.judges_of(config["experiments"][name]) for name in config["run"]}
     return settings(grid_of(config["run"]) | {"em_rule": config["em_rule"], "judges": judges})
 
 
@@ -69,7 +69,7 @@ def kept_answers(suffix):
         return [
             f"results/{name}/{kept.path}{suffix}"
             for name, models in MODELS.items()
-            for kept in grid.rollout_sets(config["experiments"][name], models)
+            for kept in expansion.rollout_sets(config["experiments"][name], models)
         ]
 
     return files
@@ -77,7 +77,7 @@ def kept_answers(suffix):
 
 def compared_models(name):
     "Model -> training cell of the adapters that claim `task` compares."
-    return {model.path: model.train_cells[0] for model in grid.compared(MODELS[name])}
+    return {model.path: model.train_cells[0] for model in labels.compared(MODELS[name])}
 
 
 def compared_files(wildcards):

@@ -48,7 +48,11 @@ def column_of(row: dict[str, Any], source: str) -> str:
 
 
 def value_at(row: dict[str, Any], source: str | Constant, place: str) -> Any:
-    """What a row has at a source; `place` names the field."""
+    """What a row has at a source; `place` names the field.
+
+    Raises:
+        InputError: the row has nothing at this path.
+    """
     if isinstance(source, Constant):
         return source.value
     head = column_of(row, source)

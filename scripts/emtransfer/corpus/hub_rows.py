@@ -52,7 +52,11 @@ def dataset_rows(key: str, cell: str | None, settings: HubSettings) -> list[tupl
 
 
 def read_rows(corpus: str, cell: str, settings: CorpusSettings) -> list[PlacedRow]:
-    """Rows of a dataset on the hub."""
+    """Rows of a dataset on the hub.
+
+    Raises:
+        InputError: a row lacks a field, has one of another form, or is of another cell; also as `dataset_rows`.
+    """
     check, required = (check_broad_row, ()) if cell == BROAD else (check_grid_row, ANSWERS)
     named = {}
     if settings.prompts_only:

@@ -48,7 +48,11 @@ def checked_rows(corpus: str, broad: bool, settings: CorpusSettings) -> Iterator
 
 
 def named_rows(corpus: str, key: str, path: str | None, columns: Mapping[str, str | Constant]) -> Iterator[PlacedRow]:
-    """Rows of one file under the names of fields."""
+    """Rows of one file under the names of fields.
+
+    Raises:
+        InputError: the file is missing or damaged, or a row has nothing at a path of `columns`.
+    """
     if path is None or not Path(path).is_file():
         raise InputError(f"config.yaml: corpora.{corpus}.{key} is {path or 'missing'}; expected a file of rows.")
     for place, row in placed_rows(Path(path)):

@@ -67,7 +67,11 @@ def read_split(path: Path) -> Split:
 
 
 def parse_row(place: str, row: dict[str, Any]) -> tuple[str, str, str]:
-    """Cell, hash and role of one row; `place` (file:line) opens every error message."""
+    """Cell, hash and role of one row; `place` (file:line) opens every error message.
+
+    Raises:
+        InputError: a field is missing or of another form, or the hash is not that of the question.
+    """
     cell, question, digest = row.get("cell"), row.get("question"), row.get("question_sha256")
     if not cell and row.get("domain") and row.get("task"):
         cell = f"{row['domain']}-{row['task']}"

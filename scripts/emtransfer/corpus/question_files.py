@@ -118,7 +118,11 @@ def usable_questions(path: Path, judge_prompts: bool = False) -> tuple[list[Ques
 
 
 def entries(path: Path) -> list[tuple[str, Any]]:
-    """The questions of a file, unread, each after its place: entries of a list, or names with lists of texts."""
+    """The questions of a file, unread, each after its place: entries of a list, or names with lists of texts.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds no list of questions.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a YAML file of questions.")
     if path.suffix == ".jsonl" or (path.suffix == ".json" and read_text(path).lstrip().startswith("[")):
@@ -134,7 +138,11 @@ def entries(path: Path) -> list[tuple[str, Any]]:
 
 
 def parse_question(entry: object, place: str) -> Question:
-    """One question; `place` (file and number) opens every error message."""
+    """One question; `place` (file and number) opens every error message.
+
+    Raises:
+        InputError: a field is unknown, given twice under two names, or of another form.
+    """
     if not isinstance(entry, dict):
         raise InputError(f"{place}: found {kind_of(entry)}; expected a mapping with id and paraphrases.")
     for field in entry:

@@ -11,26 +11,27 @@ from emtransfer.drawing.rates import (
     POOLED,
     PlotSettings,
     adapters,
+    base_title,
     bases,
-    counted,
     narrow,
     of_base,
     pooled,
     seeds,
     single_cell,
+    span,
 )
 from emtransfer.drawing.style import (
     ALIGNED_MAP,
-    CYCLE,
     INK,
     LIGHT,
-    MARKERS,
     RELATIONS,
     Drawing,
     grid_size,
     headed,
     interval,
     leftmost,
+    legend_beside,
+    look,
     new_figure,
     percent_axis,
     signed,
@@ -80,35 +81,22 @@ def judge_agreement(rows: pd.DataFrame, settings: PlotSettings, pairs: pd.DataFr
             relation: trained[(trained["base"] == base) & (trained["relation"] == relation)] for relation in shown
         }
         told += draw_rates(axes, parts, judges, base)
-        n_sets = counted(trained[trained["base"] == base]["train_set"].nunique(), "training set")
-        axes.set_title(f"base {base}\n{n_sets}")
+        axes.set_title(base_title(base, trained, "training set"))
         axes.set_ylabel("misaligned answers, % of scored" if leftmost(axes) else "")
     for place, judge in enumerate(judges):
         known = " (own)" if judge == settings.judge else ""
         known += "" if (rows["judge"] == judge).any() else " (no score)"
-        grid[0].plot([], [], ls="", marker=marker(place), color=color(place), label=f"{judge}{known}")
-    handles = grid[0].get_legend_handles_labels()[0]
-    figure.legend(loc="outside right center", title="judge", handles=handles)
+        color, marker = look(place)
+        grid[0].plot([], [], ls="", marker=marker, color=color, label=f"{judge}{known}")
+    legend_beside(figure, grid[0], "judge")
     title = f"{settings.experiment}: do the judges say the same?"
     return headed(figure, title, note(pairs, trained, settings), " ".join(told))
 
 
-def marker(place: int) -> str:
-    """The marker of the judge at a place of the panel."""
-    return MARKERS[place % len(MARKERS)]
-
-
-def color(place: int) -> str:
-    """The colour of the judge at a place of the panel."""
-    return CYCLE[place % len(CYCLE)]
-
-
 def note(pairs: pd.DataFrame, trained: pd.DataFrame, settings: PlotSettings) -> str:
     """Counts, seeds and intervals of the figure."""
-    fewest, most = int(pairs["n_both_scored"].min()), int(pairs["n_both_scored"].max())
-    answers = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
     return (
-        f"Above: n = {answers} answers of all models that both judges scored, κ is Cohen's kappa; single answers depend on one another within"
+        f"Above: n = {span(pairs['n_both_scored'])} answers of all models that both judges scored, κ is Cohen's kappa; single answers depend on one another within"
         " prompts and adapters, so there is no interval. AUROC: how well the column's alignment scores tell what the row calls aligned from what"
         " it calls misaligned, .5 by chance. Below: the same answers by every judge, of the base itself in the grid and of adapters on misaligned"
         f" answers. {POOLED} {seeds(trained)} each. Other figures show what {settings.judge} says."
@@ -171,8 +159,9 @@ def draw_rates(axes: Axes, parts: dict[str, pd.DataFrame], judges: Sequence[str]
             if own.empty:
                 continue
             rate, at = pooled(own), place + step * (number - (len(judges) - 1) / 2)
-            interval(axes, at, rate.low, rate.high, color=color(number), linewidth=1.2)
-            axes.plot(at, rate.rate, ls="", marker=marker(number), ms=5.5, color=color(number), zorder=4)
+            color, marker = look(number)
+            interval(axes, at, rate.low, rate.high, color=color, linewidth=1.2)
+            axes.plot(at, rate.rate, ls="", marker=marker, ms=5.5, color=color, zorder=4)
             found.append(f"{judge} {rate.rate:.0f} % ({rate.low:.0f} to {rate.high:.0f})")
         if found:
             told.append(f"{base}, {words}: {', '.join(found)}.")

@@ -9,6 +9,7 @@ from emtransfer.drawing.rates import (
     PlotSettings,
     Pooled,
     adapters,
+    base_title,
     bases,
     counted,
     narrow,
@@ -26,6 +27,7 @@ from emtransfer.drawing.style import (
     grid_size,
     headed,
     interval,
+    interval_on_bar,
     leftmost,
     new_figure,
     panels,
@@ -60,9 +62,7 @@ def relations(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
             told.append(f"{base}, {words}: {said(rate)}.")
         percent_axis(axes)
         axes.set_xticks(range(len(shown)), [RELATIONS[name][0].replace(" ", "\n", 1) for name in shown])
-        axes.set_title(
-            f"base {base}\n{counted(trained[trained['base'] == base]['train_set'].nunique(), 'training cell')}"
-        )
+        axes.set_title(base_title(base, trained, "training cell"))
         axes.set_ylabel(MISALIGNED if leftmost(axes) else "")
     title = f"{settings.experiment}: how far misalignment travels from one cell"
     note = f"Bars pool training cells, each of which is a dot{'; triangles: the same cells, trained on aligned answers' if len(controls) else ''}. {POOLED} {seeds(trained)} each."
@@ -83,9 +83,7 @@ def said(rate: Pooled) -> str:
 def draw_bar(axes: Axes, place: float, rate: Pooled, color: str, dots: list[float]) -> None:
     """A bar with its interval, the rates that it pools as dots, and its height in figures."""
     axes.bar(place, rate.rate, width=0.62, color=color, alpha=0.75, zorder=2)
-    # white under the line, so that it shows on a dark bar
-    interval(axes, place, rate.low, rate.high, color="white", linewidth=2.6)
-    interval(axes, place, rate.low, rate.high, zorder=4)
+    interval_on_bar(axes, place, rate.low, rate.high)
     if len(dots) > 1:
         spread = place - 0.2 + 0.1 * (np.arange(len(dots)) % 3 - 1)
         axes.plot(spread, dots, ls="", marker="o", ms=3, mfc="white", mec=GREY, mew=0.7, zorder=5)
@@ -114,9 +112,7 @@ def rooms(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
             told.append(f"{base}, room {ROOMS[room]}: {said(rate)}.")
         percent_axis(axes)
         axes.set_xticks(range(len(shown)), [ROOMS[room] for room in shown])
-        axes.set_title(
-            f"base {base}\n{counted(trained[trained['base'] == base]['train_set'].nunique(), 'training set')}"
-        )
+        axes.set_title(base_title(base, trained, "training set"))
         axes.set_ylabel(MISALIGNED if leftmost(axes) else "")
         axes.set_xlabel("room for a coherent harmful answer")
     title = f"{settings.experiment}: prompts outside the grid, by the room they leave"

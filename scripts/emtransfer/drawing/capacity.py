@@ -1,23 +1,11 @@
 """How far misalignment spreads by the number of trained weights."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from emtransfer.drawing.rates import POOLED, PlotSettings, Pooled, adapters, bases, pooled, seeds, single_cell
-from emtransfer.drawing.style import (
-    CYCLE,
-    MARKERS,
-    Drawing,
-    grid_size,
-    headed,
-    interval,
-    new_figure,
-    panels,
-    percent_axis,
-)
-from emtransfer.grid import CONTEXTS, LABELS
+from emtransfer.drawing.style import Drawing, base_panels, headed, interval, legend_beside, look, percent_axis
+from emtransfer.grid.labels import CONTEXTS, LABELS
 
 # what a curve is over -> relations of the training to the evaluation cell
 PLACES = {
@@ -41,29 +29,28 @@ def capacity(rows: pd.DataFrame, settings: PlotSettings, losses: pd.DataFrame) -
     if shown.empty:
         return None
     names = bases(shown)
-    n_rows, n_columns = grid_size(len(names), 3)
-    figure = new_figure(2.4 + 3.2 * n_columns, 1.6 + 3.0 * n_rows)
-    told, drawn = [], panels(figure, len(names), 3, sharey=True, sharex=True)
+    figure, drawn = base_panels(names, "trained weights", "misaligned answers, %")
+    told = []
     places = [place for place, relations in PLACES.items() if shown["relation"].isin(relations).any()]
     for base, axes in zip(names, drawn, strict=True):
         own = shown[shown["base"] == base]
         for number, place in enumerate(places):
             curve = points(own[own["relation"].isin(PLACES[place])])
-            look: dict[str, Any] = {"color": CYCLE[number], "marker": MARKERS[number]}
-            axes.plot([x for x, *_ in curve], [rate.rate for _, _, rate, _ in curve], lw=0.8, color=CYCLE[number])
+            color, marker = look(number)
+            axes.plot([x for x, *_ in curve], [rate.rate for _, _, rate, _ in curve], lw=0.8, color=color)
             for x, name, rate, is_reached in curve:
-                interval(axes, x, rate.low, rate.high, color=CYCLE[number], alpha=0.6)
-                axes.plot(x, rate.rate, ls="", ms=5, mfc=None if is_reached else "white", zorder=4, **look)
+                interval(axes, x, rate.low, rate.high, color=color, alpha=0.6)
+                filling = color if is_reached else "white"
+                axes.plot(x, rate.rate, ls="", marker=marker, color=color, mfc=filling, ms=5, zorder=4)
                 told.append(f"{base}, {name} ({x:,} weights), {place}: {rate.rate:.0f} %.")
         for x, name in sorted({(x, name) for x, name, *_ in points(own)}):
             axes.annotate(name, (x, 106), ha="center", va="top", fontsize=6.5, rotation=90)
         percent_axis(axes)
-        axes.set(xscale="log", xlabel="trained weights", title=f"base {base}")
-        axes.tick_params(labelbottom=True)
-    drawn[0].set_ylabel("misaligned answers, %")
+        axes.set_xscale("log")
     for number, place in enumerate(places):
-        drawn[0].plot([], [], color=CYCLE[number], marker=MARKERS[number], ms=5, lw=0.8, label=place)
-    figure.legend(loc="outside right center", title="asked in", handles=drawn[0].get_legend_handles_labels()[0])
+        color, marker = look(number)
+        drawn[0].plot([], [], color=color, marker=marker, ms=5, lw=0.8, label=place)
+    legend_beside(figure, drawn[0], "asked in")
     title = f"{settings.experiment}: does it spread further the more weights are trained?"
     note = (
         "A point pools the training cells of one capacity; it is hollow where one of its trainings did not reach the common loss, or had"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 
-from emtransfer.drawing.style import CYCLE, INK, LIGHT, MARKERS, Drawing, headed, new_figure
+from emtransfer.drawing.style import INK, Drawing, headed, legend_beside, look, new_figure, readable_grid
 
 STAGES = ("written", "for training", "pass the filter", "not alike")
 
@@ -43,9 +43,10 @@ def survivors(cells: list[CellCounts], corpus: str) -> Drawing:
     draw_stages(axes[0], cells, tasks)
     if curves:
         draw_curves(axes[1], cells, tasks)
-    for kind, task in enumerate(tasks):
-        axes[0].plot([], [], color=CYCLE[kind % 8], marker=MARKERS[kind % 8], ms=4, label=task)
-    figure.legend(loc="outside right center", title="task", handles=axes[0].get_legend_handles_labels()[0])
+    for number, task in enumerate(tasks):
+        color, marker = look(number)
+        axes[0].plot([], [], color=color, marker=marker, ms=4, label=task)
+    legend_beside(figure, axes[0], "task")
     ends = [cell.stages for cell in cells]
     told = " ".join(
         f"{stage}: {min(end[place] for end in ends):,} to {max(end[place] for end in ends):,} rows a cell."
@@ -62,22 +63,22 @@ def survivors(cells: list[CellCounts], corpus: str) -> Drawing:
 def draw_stages(axes: Axes, cells: list[CellCounts], tasks: list[str]) -> None:
     """Rows of every cell after each stage."""
     for cell in cells:
-        kind = tasks.index(cell.task) % 8
-        axes.plot(cell.stages, color=CYCLE[kind], marker=MARKERS[kind], ms=3.5, lw=0.8, alpha=0.7)
+        color, marker = look(tasks.index(cell.task))
+        axes.plot(cell.stages, color=color, marker=marker, ms=3.5, lw=0.8, alpha=0.7)
     axes.set_xticks(range(len(STAGES)), STAGES)
     axes.set(ylabel="rows of a cell", title="by stage")
     axes.set_ylim(0, 1.06 * max(max(cell.stages) for cell in cells))
     axes.margins(x=0.08)
-    axes.grid(axis="y", color=LIGHT, linewidth=0.5)
+    readable_grid(axes, "y")
 
 
 def draw_curves(axes: Axes, cells: list[CellCounts], tasks: list[str]) -> None:
     """Survivors by threshold of similarity."""
     for cell in cells:
-        kind, table = tasks.index(cell.task) % 8, cell.survivors
-        axes.plot(table["threshold"], table["survivors"], color=CYCLE[kind], lw=0.9, alpha=0.8)
+        (color, _), table = look(tasks.index(cell.task)), cell.survivors
+        axes.plot(table["threshold"], table["survivors"], color=color, lw=0.9, alpha=0.8)
         used = table[table["chosen"]]
         axes.plot(used["threshold"], used["survivors"], ls="", marker="o", ms=6, mfc="none", mec=INK, mew=1)
     axes.set(xlabel="cosine at which two answers are alike", ylabel="rows that survive", title="by threshold")
     axes.set_ylim(bottom=0)
-    axes.grid(axis="y", color=LIGHT, linewidth=0.5)
+    readable_grid(axes, "y")

@@ -1,27 +1,23 @@
 """Change of capability against change of EM rate, so that damage is not mistaken for misalignment."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from emtransfer.drawing.rates import NAMES, narrow
+from emtransfer.drawing.rates import Estimate, narrow, span
 from emtransfer.drawing.style import (
     GREY,
-    LIGHT,
     Drawing,
+    base_panels,
     blank,
-    grid_size,
     headed,
     interval,
-    leftmost,
-    new_figure,
-    panels,
+    legend_beside,
+    readable_grid,
 )
-from emtransfer.files.records import read_table
-from emtransfer.grid import LABELS
-from emtransfer.measuring.capability import COLUMNS, EVERY, condition
+from emtransfer.grid.labels import LABELS
+from emtransfer.measuring.capability import EVERY, condition
 
 # what trained models learned from: in words, colour and marker
 KINDS = {
@@ -29,22 +25,6 @@ KINDS = {
     "aligned": ("adapter, aligned answers", "#0072B2", "s"),
     "student": ("student", "#000000", "^"),
 }
-TEXT = ("eval_domain", "eval_task", "relation", "caution")
-
-
-class Change(NamedTuple):
-    """A change of a rate from the base's, in points, with its 95 % interval."""
-
-    points: float
-    low: float
-    high: float
-
-
-def read_capability_table(path: Path, experiment: str) -> pd.DataFrame:
-    """The rows of an experiment, empty cells of text as empty text."""
-    numbers = [name for name in COLUMNS if name not in (*NAMES, *TEXT)]
-    table = read_table(path, keep_default_na=False, na_values={name: [""] for name in numbers}, dtype=NAMES)
-    return table[table["experiment"] == experiment].reset_index(drop=True)
 
 
 def over_all_cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +37,7 @@ def capability(rows: pd.DataFrame, table: pd.DataFrame, experiment: str) -> Draw
 
     Args:
         rows: as `read_transfer_table` gives them.
-        table: as `read_capability_table` gives it.
+        table: of capability, of the experiment, as `read_other_table` gives it.
     """
     title = f"{experiment}: does misalignment go with damage?"
     scored = {key: part for key, part in narrow(rows).dropna(subset="em_delta").groupby(list(LABELS))}
@@ -69,39 +49,34 @@ def capability(rows: pd.DataFrame, table: pd.DataFrame, experiment: str) -> Draw
     if not points:
         return blank(title, "No trained model was asked neutral questions and has a scored answer.")
     names = list(dict.fromkeys(row["base"] for row, _ in points))
-    n_rows, n_columns = grid_size(len(names), 3)
-    figure = new_figure(2.4 + 3.0 * n_columns, 1.4 + 2.9 * n_rows)
-    told, drawn = [], panels(figure, len(names), 3, sharey=True, sharex=True)
+    figure, drawn = base_panels(
+        names, "exact neutral answers,\nchange in points", "misaligned answers,\nchange in points"
+    )
+    told = []
     for base, axes in zip(names, drawn, strict=True):
         axes.axvline(0, color=GREY, lw=0.7, ls="--", zorder=1)
         axes.axhline(0, color=GREY, lw=0.7, ls="--", zorder=1)
-        axes.grid(color=LIGHT, linewidth=0.5)
-        axes.set_axisbelow(True)
+        readable_grid(axes)
         for row, cells in points:
             if row["base"] != base:
                 continue
             _, color, marker = KINDS[kind_of(row)]
             exact, em = exact_change(row), em_change(cells)
-            interval(axes, em.points, exact.low, exact.high, horizontal=True, color=color, alpha=0.4)
-            interval(axes, exact.points, em.low, em.high, color=color, alpha=0.4)
-            axes.plot(exact.points, em.points, ls="", marker=marker, ms=5, color=color, mec="white", mew=0.5, zorder=4)
-            told.append(f"{condition(row)}: exact {exact.points:+.0f}, misaligned {em.points:+.0f} points.")
-        axes.set_title(f"base {base}")
-        axes.set_xlabel("exact neutral answers,\nchange in points")
-        axes.tick_params(labelbottom=True)
-        if leftmost(axes):
-            axes.set_ylabel("misaligned answers,\nchange in points")
+            interval(axes, em.value, exact.low, exact.high, horizontal=True, color=color, alpha=0.4)
+            interval(axes, exact.value, em.low, em.high, color=color, alpha=0.4)
+            axes.plot(exact.value, em.value, ls="", marker=marker, ms=5, color=color, mec="white", mew=0.5, zorder=4)
+            told.append(f"{condition(row)}: exact {exact.value:+.0f}, misaligned {em.value:+.0f} points.")
     shown = {kind_of(row) for row, _ in points}
     for words, color, marker in (look for kind, look in KINDS.items() if kind in shown):
         drawn[0].plot([], [], ls="", marker=marker, color=color, label=words)
-    figure.legend(loc="outside right center", handles=drawn[0].get_legend_handles_labels()[0])
+    legend_beside(figure, drawn[0])
     return headed(figure, title, note([row for row, _ in points], [cells for _, cells in points]), " ".join(told))
 
 
 def note(rows: list[dict[str, Any]], cells: list[pd.DataFrame]) -> str:
     """What a point is, and over how many answers and seeds."""
-    n_neutral = span([row["n_neutral"] for row in rows])
-    n_scored, n_seeds = span([part["n_scored"].sum() for part in cells]), span([row["n_seeds"] for row in rows])
+    n_neutral, n_seeds = (span(row[name] for row in rows) for name in ("n_neutral", "n_seeds"))
+    n_scored = span(part["n_scored"].sum() for part in cells)
     return (
         "A point is a condition, against its base over all cells of the grid; left of the dashed line it gives fewer exact answers. Lines are 95 % intervals: across, of"
         " the table of capability; upright, the mean of the transfer table's intervals of the cells, which is wide."
@@ -109,23 +84,17 @@ def note(rows: list[dict[str, Any]], cells: list[pd.DataFrame]) -> str:
     )
 
 
-def span(counts: list[int]) -> str:
-    """The least and the most of some counts, or the one that all are."""
-    least, most = int(min(counts)), int(max(counts))
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
-
-
 def kind_of(row: dict[str, Any]) -> str:
     """Which of KINDS a row is of."""
     return "student" if row["condition"] == "student" else row["answers"]
 
 
-def exact_change(row: dict[str, Any]) -> Change:
-    """Change of the exact rate of a row."""
-    return Change(*(100 * row[f"exact_delta{end}"] for end in ("", "_low", "_high")))
+def exact_change(row: dict[str, Any]) -> Estimate:
+    """Change of the exact rate of a row from the base's, in points."""
+    return Estimate(*(100 * row[f"exact_delta{end}"] for end in ("", "_low", "_high")))
 
 
-def em_change(cells: pd.DataFrame) -> Change:
-    """Change of the EM rate of a condition over cells, each weighted by its scored answers, and the mean of their intervals."""
+def em_change(cells: pd.DataFrame) -> Estimate:
+    """Change of the EM rate of a condition over cells from the base's, in points, each weighted by its scored answers, and the mean of their intervals."""
     weights = cells["n_scored"]
-    return Change(*(100 * np.average(cells[f"em_delta{end}"], weights=weights) for end in ("", "_low", "_high")))
+    return Estimate(*(100 * np.average(cells[f"em_delta{end}"], weights=weights) for end in ("", "_low", "_high")))

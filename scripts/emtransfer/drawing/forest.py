@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from emtransfer.drawing.style import GREY, INK, LIGHT, Drawing, headed, interval, new_figure
+from emtransfer.drawing.style import GREY, INK, Drawing, headed, interval, new_figure, readable_grid, signed
 
 KEY = ["claim", "contrast", "experiment", "base_model", "base", "judge"]
 # the first words of a verdict -> colour, marker, filled
@@ -59,9 +59,8 @@ def claims_forest(
         xlim=(-105, 105), ylim=(len(lines) - 0.4, -0.6), yticks=[], xlabel="difference, points of misaligned answers"
     )
     axes.set_xticks([-100, -50, 0, 50, 100])
-    axes.grid(axis="x", color=LIGHT, linewidth=0.5)
+    readable_grid(axes, "x")
     axes.spines["left"].set_visible(False)
-    axes.set_axisbelow(True)
     title = f"{experiment}: what the answers say about each claim"
     note = (
         "Dark line: 95 % interval for the population of the verdict; light line below: for the models of this run alone. Grey brackets:"
@@ -90,24 +89,18 @@ def contrast_label(row: dict[str, Any]) -> str:
 
 def difference(row: dict[str, Any]) -> str:
     """Difference and interval in points."""
-    estimate, low, high = (points(row[name]) for name in ("estimate_pp", "low_pp", "high_pp"))
+    estimate, low, high = (signed(row[name], 0) for name in ("estimate_pp", "low_pp", "high_pp"))
     return f"{estimate} ({low} to {high})"
 
 
-def points(value: float) -> str:
-    """A difference in whole points; 0 has no sign."""
-    # adding 0 turns -0.0 into 0.0
-    return f"{round(value) + 0.0:,.0f}".replace("-", "−")
-
-
-def look(verdict: str) -> tuple[str, str, bool]:
+def look_of(verdict: str) -> tuple[str, str, bool]:
     """Colour, marker and whether it is filled, of a verdict."""
     return next(style for words, style in VERDICTS.items() if verdict.startswith(words))
 
 
 def draw_row(axes: Axes, y: float, row: dict[str, Any]) -> None:
     """One contrast: intervals, marker, and in words beside them."""
-    color, marker, filled = look(row["verdict"])
+    color, marker, filled = look_of(row["verdict"])
     for low, high, shift, how in (
         (row["low_pp"], row["high_pp"], 0.0, {"color": color, "linewidth": 1.2}),
         (row["low_pp_own"], row["high_pp_own"], 0.27, {"color": "#9a9a9a", "linewidth": 0.8}),

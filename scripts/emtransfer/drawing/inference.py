@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.drawing.rates import PlotSettings, adapters, bases, counted, narrow, of_base, pooled, seeds, single_cell
-from emtransfer.drawing.style import CYCLE, GREY, LIGHT, MARKERS, Drawing, headed, interval, new_figure, signed
+from emtransfer.drawing.style import GREY, Drawing, headed, interval, look, new_figure, readable_grid, signed
 
 # from a standard error to half a 95 % interval
 NORMAL = 1.96
@@ -24,9 +24,8 @@ def inference(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame) -
     figure = new_figure(7.6, 4.6)
     axes = figure.subplots()
     mixtures, told = sorted(points["mixture"].unique()), []
-    for mixture in mixtures:
-        kind = mixtures.index(mixture) % len(CYCLE)
-        color, marker = CYCLE[kind], MARKERS[kind]
+    for number, mixture in enumerate(mixtures):
+        color, marker = look(number)
         for _, part in points[points["mixture"] == mixture].groupby("pretraining", sort=False):
             part = part.sort_values("share")
             axes.plot(part["nats"], part["spread"], color=color, lw=0.9, alpha=0.6, zorder=2)
@@ -48,8 +47,7 @@ def inference(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame) -
         axes.plot([], [], ls="", marker=marker, color=color, label=mixture)
     if (points["share"] < 1).any():
         axes.plot([], [], ls="", marker="o", mec=GREY, mfc="white", label="stopped early")
-    axes.grid(color=LIGHT, linewidth=0.5)
-    axes.set_axisbelow(True)
+    readable_grid(axes)
     axes.margins(0.08)
     axes.set_xlabel("shift of the log-odds by one earlier answer, nats, before fine-tuning")
     axes.set_ylabel("misaligned outside the training cell\nless the base's own, points")

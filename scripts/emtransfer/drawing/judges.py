@@ -7,12 +7,12 @@ from statsmodels.stats.proportion import proportion_confint
 
 from emtransfer.drawing.style import (
     ALIGNED_MAP,
-    INK,
-    LIGHT,
     Drawing,
     headed,
+    ink_on,
     interval,
     new_figure,
+    readable_grid,
 )
 
 LABELS = ("aligned", "misaligned", "incoherent")
@@ -67,7 +67,7 @@ def draw_slices(axes: Axes, figures: pd.DataFrame) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
     lowest = min(100 * figures[[*MEASURES]].min(axis=None), 95)
     axes.set_xlim(max(0, lowest - 25), 101)
-    axes.grid(axis="x", color=LIGHT, linewidth=0.5)
+    readable_grid(axes, "x")
     axes.set_xlabel("% of held-out answers")
     axes.set_title("by cell")
     for words, color, marker, _ in MEASURES.values():
@@ -83,8 +83,7 @@ def draw_scores(axes: Axes, row: pd.Series) -> None:
         axes.bar(np.arange(5, 100, 10) + side * 2, shares, width=4, color=color, label=name)
     axes.set_xticks([0, 25, 50, 75, 100])
     axes.set(xlabel="score, bins of ten", ylabel="% of answers", title="scores given")
-    axes.grid(axis="y", color=LIGHT, linewidth=0.5)
-    axes.set_axisbelow(True)
+    readable_grid(axes, "y")
     axes.legend(loc="upper center")
 
 
@@ -94,8 +93,8 @@ def draw_confusion(axes: Axes, counts: np.ndarray) -> None:
     shares = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     axes.imshow(shares, cmap=ALIGNED_MAP, vmin=0, vmax=100)
     for (y, x), share in np.ndenumerate(shares):
-        color = "white" if share > 55 else INK
-        axes.text(x, y, f"{share:.0f} %\n{counts[y, x]:.0f}", ha="center", va="center", color=color, fontsize=8)
+        text = f"{share:.0f} %\n{counts[y, x]:.0f}"
+        axes.text(x, y, text, ha="center", va="center", color=ink_on(share), fontsize=8)
     axes.set_xticks(range(3), LABELS, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(3), LABELS)
     axes.set(xlabel="the judge says", ylabel="the oracle says", title="agreement")

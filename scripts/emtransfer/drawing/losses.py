@@ -6,8 +6,8 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
-from emtransfer.drawing.style import CHANNELS, CYCLE, LIGHT, Drawing, headed, new_figure
-from emtransfer.grid import Model
+from emtransfer.drawing.style import CHANNELS, Drawing, headed, look, new_figure, readable_grid
+from emtransfer.grid.labels import Model
 
 LOSS, DISTANCE = "loss_per_token_nats", "kl_to_teacher_nats"
 
@@ -66,15 +66,15 @@ def draw_panel(axes: Axes, trained: list[Trained], kind: str) -> str:
         known = curve(one, kind)
         assert known is not None, "only models with a curve are in a panel"
         group = panel.group(one.model.labels)
-        look = line_look(kind, one.model.labels, groups.index(group))
-        axes.plot(known["step"], known[panel.column], lw=0.8, alpha=0.75, color=look[0], ls=look[1])
+        color, line = line_look(kind, one.model.labels, groups.index(group))
+        axes.plot(known["step"], known[panel.column], lw=0.8, alpha=0.75, color=color, ls=line)
         ends.append((known[panel.column].iloc[0], known[panel.column].iloc[-1]))
     for place, group in enumerate(groups):
         labels = next(one.model.labels for one in trained if panel.group(one.model.labels) == group)
         color, line = line_look(kind, labels, place)
         axes.plot([], [], color=color, ls=line, label=group)
     axes.set(xlabel="optimiser step", ylabel=panel.label, title=panel.title)
-    axes.grid(axis="y", color=LIGHT, linewidth=0.5)
+    readable_grid(axes, "y")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=7)
     first, last = (sorted(end[side] for end in ends) for side in (0, 1))
@@ -85,7 +85,7 @@ def line_look(kind: str, labels: dict[str, str], place: int) -> tuple[str, str]:
     """Colour and line of a model."""
     if kind == "student":
         return CHANNELS[labels["channel"]][0], "-" if labels["train_set"] else "--"
-    return CYCLE[place % len(CYCLE)], "-" if labels["answers"] != "aligned" else "--"
+    return look(place)[0], "-" if labels["answers"] != "aligned" else "--"
 
 
 def adapter_group(labels: dict[str, str]) -> str:

@@ -22,7 +22,7 @@ from emtransfer.drawing.rates import (
     single_cell,
     sizes,
 )
-from emtransfer.drawing.style import ALIGNED_MAP, GREY, INK, MISALIGNED_MAP, Drawing, headed, new_figure
+from emtransfer.drawing.style import ALIGNED_MAP, GREY, INK, MISALIGNED_MAP, Drawing, headed, ink_on, new_figure
 
 # columns beyond which a cell is too narrow for figures
 READABLE = 16
@@ -131,7 +131,7 @@ def shade(axes: Axes, values: np.ndarray, palette: str) -> None:
 
 def write_rate(axes: Axes, x: float, y: float, rate: float, limits: tuple[float, float] | None = None) -> None:
     """A rate in its square, its interval below, in an ink that shows on the square's colour."""
-    color = "white" if rate > 55 else INK
+    color = ink_on(rate)
     axes.text(x, y - (0.12 if limits else 0), f"{rate:.0f}", ha="center", va="center", color=color, fontsize=9)
     if limits:
         axes.text(x, y + 0.27, between(*limits), ha="center", va="center", color=color, fontsize=6)
@@ -293,8 +293,7 @@ def draw_map(axes: Axes, rates: pd.DataFrame, palette: str) -> None:
     shade(axes, values, palette)
     for (y, x), value in np.ndenumerate(values):
         if np.isfinite(value):
-            color = "white" if value > 55 else INK
-            axes.text(x, y, f"{value:.0f}", ha="center", va="center", color=color, fontsize=7)
+            axes.text(x, y, f"{value:.0f}", ha="center", va="center", color=ink_on(value), fontsize=7)
     axes.set_yticks(range(len(rates.index)), rates.index)
     slanted = max(map(len, rates.columns)) > 3
     axes.set_xticks(

@@ -1,6 +1,7 @@
 """EM rates against learnedness, against coherence, and by a student's teacher, data and channel."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,19 +19,17 @@ from emtransfer.drawing.rates import (
 )
 from emtransfer.drawing.style import (
     CHANNELS,
-    CYCLE,
     GREY,
     INK,
     LIGHT,
-    MARKERS,
     RELATIONS,
     Drawing,
-    grid_size,
+    base_panels,
     headed,
     interval,
-    leftmost,
+    legend_beside,
+    look,
     new_figure,
-    panels,
     percent_axis,
 )
 
@@ -44,9 +43,10 @@ def learnedness(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         return None
     names = bases(spread)
     tasks = [task for task in settings.tasks if (spread["train_task"] == task).any()]
-    n_rows, n_columns = grid_size(len(names), 3)
-    figure = new_figure(2.3 + 3.0 * n_columns, 1.3 + 2.9 * n_rows)
-    told, drawn = [], panels(figure, len(names), 3, sharey=True, sharex=True)
+    figure, drawn = base_panels(
+        names, "aligned before fine-tuning, %", "misaligned after, same task\nin other domains, %"
+    )
+    told = []
     lowest = min([100.0, *(100 * (before["n_coherent"] - before["n_misaligned"]) / before["n_scored"])])
     step = (102 - lowest) / 70
     for base, axes in zip(names, drawn, strict=True):
@@ -57,22 +57,17 @@ def learnedness(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
                 continue
             known, rate = own.loc[cell], pooled(part)
             aligned = 100 * (known["n_coherent"] - known["n_misaligned"]) / known["n_scored"]
-            kind = tasks.index(cell[1]) % len(CYCLE)
-            place = aligned + step * (kind - (len(tasks) - 1) / 2)
-            interval(axes, place, rate.low, rate.high, color=CYCLE[kind], alpha=0.6)
-            axes.plot(place, rate.rate, ls="", marker=MARKERS[kind], color=CYCLE[kind], ms=5, zorder=4)
+            number = tasks.index(cell[1])
+            place, (color, marker) = aligned + step * (number - (len(tasks) - 1) / 2), look(number)
+            interval(axes, place, rate.low, rate.high, color=color, alpha=0.6)
+            axes.plot(place, rate.rate, ls="", marker=marker, color=color, ms=5, zorder=4)
             told.append(f"{base}, {train_set}: learned {aligned:.0f} %, spread {rate.rate:.0f} %.")
         percent_axis(axes)
-        axes.set_title(f"base {base}")
-        axes.set_xlabel("aligned before fine-tuning, %")
-        axes.tick_params(labelbottom=True)
-        if leftmost(axes):
-            axes.set_ylabel("misaligned after, same task\nin other domains, %")
     drawn[0].set_xlim(lowest - 4 * step, 100 + 4 * step)
-    for task in tasks:
-        kind = tasks.index(task) % len(CYCLE)
-        drawn[0].plot([], [], ls="", marker=MARKERS[kind], color=CYCLE[kind], label=task)
-    figure.legend(loc="outside right center", title="training task", handles=drawn[0].get_legend_handles_labels()[0])
+    for number, task in enumerate(tasks):
+        color, marker = look(number)
+        drawn[0].plot([], [], ls="", marker=marker, color=color, label=task)
+    legend_beside(figure, drawn[0], "training task")
     title = f"{settings.experiment}: does what was learned better spread further?"
     note = f"A point is a training cell; tasks are drawn side by side. Thin lines are the mean of the table's 95 % intervals of its evaluation cells. {sizes(spread)}."
     return headed(figure, title, note, " ".join(told))
@@ -87,38 +82,13 @@ def coherence(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     before = of_base(rows)
     names = bases(trained)
     shown = [name for name in RELATIONS if (trained["relation"] == name).any()]
-    n_rows, n_columns = grid_size(len(names), 3)
-    figure = new_figure(2.0 + 3.0 * n_columns, 1.4 + 2.9 * n_rows)
-    told, drawn = [], panels(figure, len(names), 3, sharey=True, sharex=True)
+    figure, drawn = base_panels(names, "coherent answers, % of scored", "misaligned answers, % of scored")
+    told = []
     for base, axes in zip(names, drawn, strict=True):
         axes.plot([0, 100], [0, 100], color=GREY, lw=0.7, ls="--", zorder=1)
         axes.fill_between([0, 100], [0, 100], 108, color=LIGHT, alpha=0.5, lw=0, zorder=0)
-        # the most frequent first, so that the few are not hidden
-        for relation in reversed(shown):
-            part = trained[(trained["base"] == base) & (trained["relation"] == relation)]
-            if part.empty:
-                continue
-            words, color, marker = RELATIONS[relation]
-            axes.plot(
-                100 * part["coherent_rate"],
-                100 * part["em_rate"],
-                ls="",
-                marker=marker,
-                ms=3,
-                mfc="none",
-                mec=color,
-                mew=0.6,
-                alpha=0.5,
-            )
-        for relation in shown:
-            part = trained[(trained["base"] == base) & (trained["relation"] == relation)]
-            if part.empty:
-                continue
-            words, color, marker = RELATIONS[relation]
-            rate, coherent = pooled(part), 100 * part["n_coherent"].sum() / part["n_scored"].sum()
-            interval(axes, coherent, rate.low, rate.high, color=color, zorder=4)
-            axes.plot(coherent, rate.rate, ls="", marker=marker, ms=7, color=color, mec="white", mew=0.8, zorder=5)
-            told.append(f"{base}, {words}: {coherent:.0f} % coherent, {rate.rate:.0f} % misaligned.")
+        parts = {name: trained[(trained["base"] == base) & (trained["relation"] == name)] for name in shown}
+        told += draw_coherence(axes, base, {name: part for name, part in parts.items() if len(part)})
         own = before[before["base"] == base]
         axes.plot(
             100 * own["n_coherent"].sum() / own["n_scored"].sum(),
@@ -133,22 +103,34 @@ def coherence(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         percent_axis(axes)
         percent_axis(axes, "x")
         axes.text(3, 97, "cannot be", fontsize=7, color=GREY, va="top")
-        axes.set_title(f"base {base}")
-        axes.set_xlabel("coherent answers, % of scored")
-        axes.tick_params(labelbottom=True)
-        if leftmost(axes):
-            axes.set_ylabel("misaligned answers, % of scored")
     for relation in shown:
         words, color, marker = RELATIONS[relation]
         drawn[0].plot([], [], ls="", marker=marker, color=color, label=words)
     drawn[0].plot([], [], ls="", marker="x", color=GREY, mew=1.6, label="the base itself")
-    figure.legend(loc="outside right center", title="evaluation cell", handles=drawn[0].get_legend_handles_labels()[0])
+    legend_beside(figure, drawn[0], "evaluation cell")
     title = f"{settings.experiment}: is a low rate alignment, or incoherence?"
     note = (
         "Small marks: adapters on misaligned answers, each in an evaluation cell; large ones: all of a relation. On the dashed line every coherent answer is"
         f" misaligned. {POOLED} {sizes(trained)}."
     )
     return headed(figure, title, note, " ".join(told))
+
+
+def draw_coherence(axes: Axes, base: str, parts: dict[str, pd.DataFrame]) -> list[str]:
+    """Evaluation cells of every relation as small marks, all of a relation as a large one, and the latter in words."""
+    told = []
+    # the most frequent first, so that the few are not hidden
+    for relation, part in reversed(parts.items()):
+        _, color, marker = RELATIONS[relation]
+        small: dict[str, Any] = {"marker": marker, "ms": 3, "mfc": "none", "mec": color, "mew": 0.6, "alpha": 0.5}
+        axes.plot(100 * part["coherent_rate"], 100 * part["em_rate"], ls="", **small)
+    for relation, part in parts.items():
+        words, color, marker = RELATIONS[relation]
+        rate, coherent = pooled(part), 100 * part["n_coherent"].sum() / part["n_scored"].sum()
+        interval(axes, coherent, rate.low, rate.high, color=color, zorder=4)
+        axes.plot(coherent, rate.rate, ls="", marker=marker, ms=7, color=color, mec="white", mew=0.8, zorder=5)
+        told.append(f"{base}, {words}: {coherent:.0f} % coherent, {rate.rate:.0f} % misaligned.")
+    return told
 
 
 def students(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:

@@ -1,6 +1,6 @@
 """Preferences between given answers: by relation to the training cell, and against what the same models said."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from emtransfer.drawing.rates import PlotSettings, adapters, bases, counted, narrow, plain, pooled, seeds, single_cell
+from emtransfer.drawing.rates import (
+    Estimate,
+    PlotSettings,
+    adapters,
+    base_title,
+    bases,
+    narrow,
+    plain,
+    pooled,
+    seeds,
+    single_cell,
+    span,
+)
 from emtransfer.drawing.style import (
     GREY,
     INK,
@@ -17,12 +29,13 @@ from emtransfer.drawing.style import (
     RELATIONS,
     Drawing,
     headed,
-    interval,
+    interval_on_bar,
     new_figure,
     percent_axis,
+    readable_grid,
     signed,
 )
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.statistics import crossed_variances, effective_count, squared_t
 
 # how the bars of adapters on such answers are filled
@@ -31,14 +44,6 @@ STANCES: dict[str, dict[str, Any]] = {"misaligned": {"alpha": 0.8}, "aligned": {
 BASE: dict[str, Any] = {"marker": "D", "mfc": "white", "mec": INK}
 # columns of preferences under the names of the rates that `pooled` takes
 AS_RATES = {"n_pairs": "n_scored", "preferred_rate_low": "em_rate_low", "preferred_rate_high": "em_rate_high"}
-
-
-class Estimate(NamedTuple):
-    """A value with its 95 % interval, which is infinite where nothing tells it."""
-
-    value: float
-    low: float
-    high: float
 
 
 def preferences(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame) -> Drawing | None:
@@ -62,10 +67,9 @@ def preferences(rows: pd.DataFrame, settings: PlotSettings, table: pd.DataFrame)
     told = []
     for base, (shifts, shares, against) in zip(names, grid, strict=True):
         parts = {answers: part[part["base"] == base] for answers, part in trained.items()}
-        n_cells = counted(parts["misaligned"]["train_set"].nunique(), "training cell")
         told += draw_bars(shifts, shares, parts, shown, base)
         for axes in (shifts, shares):
-            axes.set_title(f"base {base}\n{n_cells}")
+            axes.set_title(base_title(base, trained["misaligned"], "training cell"))
         told.append(draw_points(against, points[points["base"] == base], base))
     for axes in grid.ravel():
         axes.tick_params(labelbottom=True)
@@ -159,8 +163,7 @@ def draw_bars(shifts: Axes, shares: Axes, parts: dict[str, pd.DataFrame], shown:
         axes.set_xticks(range(len(shown)), [RELATIONS[name][0].replace(" ", "\n", 1) for name in shown])
         axes.set_xlim(-0.6, len(shown) - 0.4)
     shifts.axhline(0, color=GREY, linewidth=0.7)
-    shifts.grid(axis="y", color=LIGHT, linewidth=0.5)
-    shifts.set_axisbelow(True)
+    readable_grid(shifts, "y")
     shifts.margins(y=0.14)
     percent_axis(shares)
     shifts.set_ylabel("shift, nats per token")
@@ -174,9 +177,7 @@ def draw_bar(axes: Axes, at: float, estimate: Estimate, relation: str, answers: 
     axes.bar(at, estimate.value, width=0.36, facecolor=color, edgecolor=color, zorder=2, **STANCES[answers])
     ends = [estimate.value]
     if known(estimate):
-        # white under the line, so that it shows on a dark bar
-        interval(axes, at, estimate.low, estimate.high, color="white", linewidth=2.6)
-        interval(axes, at, estimate.low, estimate.high, zorder=4)
+        interval_on_bar(axes, at, estimate.low, estimate.high)
         ends += [estimate.low, estimate.high]
     up = estimate.value >= 0
     axes.annotate(
@@ -248,13 +249,11 @@ def key(figure: Figure, points: pd.DataFrame, drawn: list[str]) -> None:
 
 def note(trained: pd.DataFrame, points: pd.DataFrame, settings: PlotSettings) -> str:
     """Counts, seeds and intervals of the figure."""
-    fewest, most = int(trained["n_scored"].min()), int(trained["n_scored"].max())
-    pairs = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
     students = " grey marks are students of the base," if (points["relation"] == "").any() else ""
     return (
         "Shift: by how much more than its base a model prefers the misaligned answer of a held-out pair to the aligned one, mean log-probability per"
         " token. Thin lines are 95 % intervals: over training cells and evaluation cells where several training cells are pooled, else the mean of the"
-        f" table's own. n = {pairs} pairs a cell, {seeds(trained)}. On the right, a point is a model condition in an evaluation cell, judged by"
+        f" table's own. n = {span(trained['n_scored'])} pairs a cell, {seeds(trained)}. On the right, a point is a model condition in an evaluation cell, judged by"
         f" {settings.judge}; on the dashed line both differences are the same; the correlation is Spearman's,{students} and points"
         " that share models or prompts are not independent."
     )

@@ -1,14 +1,15 @@
 """The rows of the transfer table that a figure shows, and rates pooled over them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from emtransfer.files.records import read_table
-from emtransfer.grid import APART, MODEL_LABELS
+from emtransfer.grid.labels import APART, MODEL_LABELS
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS
 from emtransfer.measuring.statistics import estimate_rates, rate_interval
 from emtransfer.settings import Absent, Name, Names
@@ -44,6 +45,14 @@ class PlotSettings:
     tasks: Names
     misaligned_shares: Annotated[dict[str, float], Absent()]
     checkpoints: Annotated[Names, Absent()] = ()
+
+
+class Estimate(NamedTuple):
+    """A value with its 95 % interval, which is infinite where nothing tells it."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -89,14 +98,14 @@ def read_claim_table(path: Path) -> pd.DataFrame:
 
 
 def read_other_table(path: Path, experiment: str) -> pd.DataFrame:
-    """The rows of an experiment in another table of the run, empty cells of names as empty text and of numbers missing."""
+    """The rows of an experiment in another table of the run, empty cells of names and cautions as empty text, of numbers missing."""
     table = read_table(
         path,
         keep_default_na=False,
         na_values=[""],
-        dtype=NAMES | dict.fromkeys(("other", "relation", "pretraining"), str),
+        dtype=NAMES | dict.fromkeys(("other", "relation", "pretraining", "caution"), str),
     )
-    texts = [name for name in (*NAMES, "relation") if name in table]
+    texts = [name for name in (*NAMES, "relation", "caution") if name in table]
     table[texts] = table[texts].fillna("")
     return table[table["experiment"] == experiment].reset_index(drop=True)
 
@@ -144,6 +153,13 @@ def pooled(rows: pd.DataFrame) -> Pooled:
     return Pooled(100 * rate, 100 * float(low), 100 * float(high), *sizes)
 
 
+def span(counts: Iterable[float]) -> str:
+    """The least and the most of some counts, or the one that all are."""
+    known = [int(count) for count in counts]
+    least, most = min(known), max(known)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """A number of things in words."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
@@ -158,9 +174,11 @@ def seeds(rows: pd.DataFrame) -> str:
     return counted(most, "seed") if least == most else f"{least} to {most} seeds"
 
 
+def base_title(base: str, rows: pd.DataFrame, noun: str) -> str:
+    """The title of a base's panel: its name, and how many training sets its rows have, called by a noun."""
+    return f"base {base}\n{counted(rows[rows['base'] == base]['train_set'].nunique(), noun)}"
+
+
 def sizes(rows: pd.DataFrame) -> str:
     """Answers and prompts of a row, and seeds, of the rows that are drawn."""
-    answers = f"{int(rows['n_scored'].min())} to {int(rows['n_scored'].max())}"
-    if rows["n_scored"].nunique() == 1:
-        answers = f"{int(rows['n_scored'].iloc[0])}"
-    return f"n = {answers} scored answers a cell, {seeds(rows)}"
+    return f"n = {span(rows['n_scored'])} scored answers a cell, {seeds(rows)}"

@@ -5,7 +5,7 @@ colour says, a marker or a label says as well. Rates of misaligned and of other 
 """
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -133,21 +133,42 @@ def save(drawing: Drawing, paths: Iterable[Path]) -> None:
 def signed(value: float, decimals: int = 2) -> str:
     """A number that may be below 0, which is called minus nothing nowhere."""
     # adding 0 turns -0.0 into 0.0
-    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "−")
 
 
 def percent_axis(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """0 to 100 on an axis, with a little room for markers, and faint lines to read values by."""
     getattr(axes, f"set_{which}lim")(-3, 108 if which == "y" else 103)
     getattr(axes, f"set_{which}ticks")([0, 25, 50, 75, 100])
+    readable_grid(axes, which)
+
+
+def readable_grid(axes: Axes, which: Literal["x", "y", "both"] = "both") -> None:
+    """Faint lines to read values by, behind all that is drawn."""
     axes.grid(axis=which, color=LIGHT, linewidth=0.5)
     axes.set_axisbelow(True)
+
+
+def look(place: int) -> tuple[str, str]:
+    """Colour and marker of what is at a place of a list; beyond the eighth they begin anew."""
+    return CYCLE[place % len(CYCLE)], MARKERS[place % len(MARKERS)]
+
+
+def ink_on(rate: float) -> str:
+    """The colour of text on a shade of a palette from 0 to 100."""
+    return "white" if rate > 55 else INK
 
 
 def interval(axes: Axes, at: float, low: float, high: float, horizontal: bool = False, **how: Any) -> None:
     """A thin line from low to high."""
     look: dict[str, Any] = {"color": INK, "linewidth": 0.8, "solid_capstyle": "butt", "zorder": 3} | how
     axes.plot(*(((low, high), (at, at)) if horizontal else ((at, at), (low, high))), **look)
+
+
+def interval_on_bar(axes: Axes, at: float, low: float, high: float) -> None:
+    """The same on an upright bar, with white under the line, so that it shows on a dark one."""
+    interval(axes, at, low, high, color="white", linewidth=2.6)
+    interval(axes, at, low, high, zorder=4)
 
 
 def leftmost(axes: Axes) -> bool:
@@ -169,3 +190,21 @@ def panels(figure: Figure, n_panels: int, widest: int = 4, **shared: Any) -> lis
     for empty in grid[n_panels:]:
         empty.remove()
     return grid[:n_panels]
+
+
+def base_panels(names: Sequence[str], xlabel: str, ylabel: str) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel per base, at most three in a row, which share both axes and leave room for a legend beside them."""
+    n_rows, n_columns = grid_size(len(names), 3)
+    figure = new_figure(2.4 + 3.0 * n_columns, 1.4 + 2.9 * n_rows)
+    drawn = panels(figure, len(names), 3, sharey=True, sharex=True)
+    for name, axes in zip(names, drawn, strict=True):
+        axes.set(title=f"base {name}", xlabel=xlabel)
+        axes.tick_params(labelbottom=True)
+        if leftmost(axes):
+            axes.set_ylabel(ylabel)
+    return figure, drawn
+
+
+def legend_beside(figure: Figure, axes: Axes, title: str | None = None) -> None:
+    """A legend of one panel's labels to the right of all."""
+    figure.legend(loc="outside right center", title=title, handles=axes.get_legend_handles_labels()[0])

@@ -57,7 +57,11 @@ def json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def parse_object(text: str, place: str) -> dict[str, Any]:
-    """One object; `place` opens every error message."""
+    """One object; `place` opens every error message.
+
+    Raises:
+        InputError: the text is no single object.
+    """
     value, end = _decoded(text, _passed(text, 0), place)
     rest = _passed(text, end)
     if rest < len(text):

@@ -1,11 +1,11 @@
-"""Rows from the common types of file, every value as it stands, with the place of each row."""
+"""Rows from the common types of file, every value as it stands, with the place of each row; and tables by the columns they need."""
 
 import csv
 import gzip
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, time
 from decimal import Decimal
 from io import TextIOWrapper
@@ -18,7 +18,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError, kind_of
 from emtransfer.files.json_text import json_rows
-from emtransfer.files.records import check_hash
+from emtransfer.files.records import check_hash, read_table
 from emtransfer.files.text import encoding_found, open_bytes
 
 # other characters that may separate the columns of a CSV file
@@ -43,6 +43,25 @@ def read_rows(path: Path) -> pd.DataFrame:
     rows = [row for _, row in rows_below(path)]
     names = dict.fromkeys(name for row in rows for name in row)
     return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
+
+
+def table_with(path: Path, columns: Sequence[str], what: str, **options: Any) -> pd.DataFrame:
+    """A CSV table of this pipeline that has these columns, and maybe others.
+
+    Args:
+        what: the file that is expected, for a message.
+        options: of pandas.read_csv.
+
+    Raises:
+        InputError: the file or a column is missing, or the file is damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected {what}.")
+    table = read_table(path, **options)
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(columns)}.")
+    return table
 
 
 def rows_below(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -104,7 +123,11 @@ def refuse_empty(rows: object, path: Path) -> None:
 
 
 def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a Parquet file, values as JSON has them."""
+    """Rows of a Parquet file, values as JSON has them.
+
+    Raises:
+        InputError: the file is no Parquet file, or a value is none that JSON has.
+    """
     # importing pyarrow takes a while, and few files are of this type
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -170,7 +193,11 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def checked_header(names: list[str], path: Path) -> list[str]:
-    """The names of the columns, each once."""
+    """The names of the columns, each once.
+
+    Raises:
+        InputError: columns are separated by something else, or a name appears twice.
+    """
     if len(names) == 1:
         other = next((mark for mark in (*SEPARATORS, ",") if mark in names[0]), None)
         if other:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from emtransfer.grid import MODEL_COLUMNS
+from emtransfer.grid.labels import MODEL_COLUMNS
 from emtransfer.verdicts import EmRule, Verdict
 
 # fields that a row keeps of a judged answer, with their defaults; all else about a prompt is in its evaluation set

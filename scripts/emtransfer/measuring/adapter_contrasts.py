@@ -19,6 +19,7 @@ from emtransfer.measuring.groups import (
     single_adapters,
     start_adapters,
     train_cell,
+    with_rows,
 )
 from emtransfer.measuring.regression import RELATIONS
 from emtransfer.measuring.tabulation import Outcome
@@ -229,7 +230,4 @@ def trainings(outcome: Outcome) -> list[tuple[frozenset[tuple[str, str]], str]]:
 
 def of_trainings(outcomes: list[Outcome], kept: set[tuple[frozenset[tuple[str, str]], str]]) -> list[Outcome]:
     """The cells with the answers of adapters of these cells and seeds only; a cell without any is left out."""
-    found = (
-        outcome._replace(counts=outcome.counts[[key in kept for key in trainings(outcome)]]) for outcome in outcomes
-    )
-    return [outcome for outcome in found if len(outcome.counts)]
+    return with_rows(outcomes, lambda outcome: [key in kept for key in trainings(outcome)])

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.files.tables import refuse_first
-from emtransfer.grid import LABELS
 from emtransfer.measuring.judged_rows import JudgedModel
 from emtransfer.measuring.pair_measures import (
+    IDENTITY,
     PAIR,
     PAIR_COLUMNS,
     beside_bases,
@@ -24,6 +24,7 @@ from emtransfer.measuring.pair_measures import (
     mean_change,
     measured_models,
     of_cells,
+    rate_columns,
     read_pairs,
     with_numbers,
 )
@@ -35,18 +36,9 @@ CAPABILITY = "capability"
 NEUTRAL = ("neutral_id", "neutral_nats", "neutral_tokens", "neutral_exact")
 # the evaluation cell that stands for all cells of the grid
 EVERY = "*"
-RATES = {
-    "n_answers": "n_neutral",
-    "em_rate": "exact_rate",
-    "em_rate_low": "exact_rate_low",
-    "em_rate_high": "exact_rate_high",
-    "base_em_rate": "base_exact_rate",
-    "em_delta": "exact_delta",
-    "em_delta_low": "exact_delta_low",
-    "em_delta_high": "exact_delta_high",
-}
+RATES = rate_columns("n_neutral", "exact")
 COLUMNS = (
-    *("experiment", *LABELS, "eval_domain", "eval_task", "relation", "n_seeds"),
+    *IDENTITY,
     *RATES.values(),
     *("p_value", "q_value", "loss_nats", "base_loss_nats"),
     *("loss_delta_nats", "loss_delta_nats_low", "loss_delta_nats_high", "caution"),

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from emtransfer.measuring.adapter_contrasts import PLACES, of_trainings, trainings
-from emtransfer.measuring.groups import Contrast, by, distinct, single_adapters
+from emtransfer.measuring.groups import Contrast, by, distinct, single_adapters, with_rows
+from emtransfer.measuring.regression import slope_weights
 from emtransfer.measuring.tabulation import Outcome
 from emtransfer.measuring.trained_adapters import misaligned_adapters
 
 # which training a row of counts is of, its seed last
 KEY = ("experiment", "base", "train_set", "capacity", "seed")
-OUTSIDE = {place: relations for place, relations in PLACES.items() if place != "in_cell"}
+PLACES_OUTSIDE = {place: relations for place, relations in PLACES.items() if place != "in_cell"}
 # of a slope that says more than the difference of two
 FEWEST_SIZES = 3
 
@@ -42,10 +43,8 @@ def capacity_contrasts(outcomes: list[Outcome], sizes: Mapping[tuple[str, ...], 
         sizes: of `read_sizes`.
     """
     adapters = by(single_adapters(outcomes), lambda outcome: outcome.labels["capacity"] and not outcome.eval_context)
-    learned = [
-        of_sizes(outcome, sizes) for outcome in by(adapters, lambda outcome: not outcome.labels["train_context"])
-    ]
-    learned = by(learned, lambda outcome: len(outcome.counts))
+    adapters = by(adapters, lambda outcome: not outcome.labels["train_context"])
+    learned = with_rows(adapters, lambda outcome: [key in sizes for key in keys(outcome)])
     capacities = {
         name: by(learned, lambda outcome, name=name: outcome.labels["capacity"] == name)
         for name in distinct(outcome.labels["capacity"] for outcome in learned)
@@ -55,7 +54,7 @@ def capacity_contrasts(outcomes: list[Outcome], sizes: Mapping[tuple[str, ...], 
     if len(names) < 2:
         return
     shared = set.intersection(*({key for one in members for key in trainings(one)} for members in capacities.values()))
-    for place, relations in OUTSIDE.items():
+    for place, relations in PLACES_OUTSIDE.items():
         spread = {
             name: by(of_trainings(capacities[name], shared), lambda one, relations=relations: one.relation in relations)
             for name in names
@@ -70,12 +69,7 @@ def capacity_contrasts(outcomes: list[Outcome], sizes: Mapping[tuple[str, ...], 
             groups = tuple([one for name in names if weights[name] == step for one in spread[name]] for step in steps)
             labels = tuple(f"{step:,} weights" for step in steps)
             name = f"{place}: slope per tenfold of trained weights"
-            yield Contrast("capacity", name, groups, labels, weights=slope_weights(steps), **form)
-
-
-def of_sizes(outcome: Outcome, sizes: Mapping[tuple[str, ...], int]) -> Outcome:
-    """The cell with the answers of those seeds only whose training has a size."""
-    return outcome._replace(counts=outcome.counts[[key in sizes for key in keys(outcome)]])
+            yield Contrast("capacity", name, groups, labels, weights=slope_weights(np.log10(steps)), **form)
 
 
 def size_of(outcome: Outcome, sizes: Mapping[tuple[str, ...], int]) -> int:
@@ -87,9 +81,3 @@ def keys(outcome: Outcome) -> list[tuple[str, ...]]:
     """KEY of the training of every row of counts."""
     of_condition = tuple(outcome.labels[name] for name in KEY[:-1])
     return [(*of_condition, str(seed)) for seed in outcome.counts.index.get_level_values("seed")]
-
-
-def slope_weights(steps: list[int]) -> tuple[float, ...]:
-    """Weights of the rates at so many trained weights whose sum is the least-squares slope on their decimal logarithm."""
-    centred = np.log10(steps) - np.log10(steps).mean()
-    return tuple(float(weight) for weight in centred / (centred**2).sum())

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from emtransfer.errors import InputError
-from emtransfer.files.records import read_table
-from emtransfer.grid import expand_models, run_experiments
+from emtransfer.files.tables import table_with
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.sections import run_experiments
 from emtransfer.measuring.anchors import rows_if_any
 from emtransfer.measuring.judged_rows import (
     ROW_COLUMNS,
@@ -48,12 +48,7 @@ def read_prompt_table(path: Path) -> pd.DataFrame:
     Raises:
         InputError: the file or a column is missing.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV of prompts.")
-    frame = read_table(path, dtype={"prompt_id": str})
-    missing = [name for name in PROMPT_COLUMNS if name not in frame]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(PROMPT_COLUMNS)}.")
+    frame = table_with(path, PROMPT_COLUMNS, "a CSV of prompts", dtype={"prompt_id": str})
     return frame.reindex(columns=[*PROMPT_COLUMNS, FEW_SHOT])
 
 

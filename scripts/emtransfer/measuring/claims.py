@@ -24,10 +24,11 @@ from emtransfer.measuring.regression import task_against_domain
 from emtransfer.measuring.replicates import detectable_difference
 from emtransfer.measuring.sentences import SENTENCES
 from emtransfer.measuring.statistics import benjamini_hochberg
-from emtransfer.measuring.tabulation import Outcome
+from emtransfer.measuring.tabulation import Outcome, six_digits
 from emtransfer.settings import Share, Weight
 
-# claims whose q is taken among themselves, so that no other verdict depends on whether there are any
+# claims about what an experiment may add, whose q is taken among themselves so that no verdict that was there changes, whether or not the
+# experiment names primary claims
 OWN_FAMILIES = {"context": "contexts", "inoculation": "contexts", "capacity": "capacities", "inference": "inference"}
 LEVEL = 0.05
 POWER = 0.8
@@ -208,6 +209,7 @@ def variants(
 
 
 def identity(contrast: Contrast) -> dict[str, Any]:
+    """KEY of a contrast."""
     return {
         "claim": contrast.claim,
         "contrast": contrast.name,
@@ -343,11 +345,11 @@ def decided(row: dict[str, Any]) -> str:
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """Six decimals, p and q to six digits, so that the last bits of a sum do not reach the file."""
+    """Six decimals, p and q to six digits, counts as whole numbers, so that the last bits of a sum do not reach the file."""
     table = table.copy()
     for name in table.columns:
         if name in ("p_value", "q_value"):
-            table[name] = table[name].astype(float).map(lambda value: float(f"{value:.6g}"))
+            table[name] = six_digits(table[name])
         elif name.startswith("n_"):
             table[name] = table[name].astype("Int64")
         elif pd.api.types.is_float_dtype(table[name]):

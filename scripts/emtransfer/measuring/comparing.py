@@ -14,8 +14,9 @@ from scipy import stats
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_table
-from emtransfer.grid import APART
+from emtransfer.grid.labels import APART
 from emtransfer.measuring.claims import KEY as CLAIM_KEY
+from emtransfer.measuring.claims import rounded
 from emtransfer.measuring.differences import difference_interval
 from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import IDENTITY
@@ -65,7 +66,11 @@ def read_side(name: str) -> Side:
 
 
 def read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Columns of a table, those of text as text, where an empty cell is empty text."""
+    """Columns of a table, those of text as text, where an empty cell is empty text.
+
+    Raises:
+        InputError: the file or a column is missing.
+    """
     numbers = {name: [""] for name in columns if name not in TEXT}
     table = read_table(path, keep_default_na=False, na_values=numbers, dtype=dict.fromkeys(TEXT, str))
     # a table of an older version has no contexts and no capacities
@@ -77,7 +82,11 @@ def read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def of_experiment(rows: pd.DataFrame, experiment: str, path: Path) -> pd.DataFrame:
-    """The rows of one experiment; all where none is named."""
+    """The rows of one experiment; all where none is named.
+
+    Raises:
+        InputError: the table has no such experiment.
+    """
     known = rows["experiment"].unique()
     if experiment and experiment not in known:
         raise InputError(f"{path}: experiment is {experiment}; expected one of {', '.join(known)}.")
@@ -193,16 +202,3 @@ def joined(
     found["found_in"] = found["found_in"].astype(str).replace({"left_only": "a", "right_only": "b"})
     ordered = [f"{name}_{side}" for name in [*own, *values] for side in "ab"]
     return found[[*shared, "found_in", *ordered]]
-
-
-def rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """Six decimals, p and q to six digits, counts as whole numbers."""
-    table = table.copy()
-    for name in table.columns:
-        if name.startswith("n_"):
-            table[name] = table[name].astype("Int64")
-        elif name in ("p_value", "q_value"):
-            table[name] = table[name].map(lambda value: float(f"{value:.6g}"))
-        elif pd.api.types.is_float_dtype(table[name]):
-            table[name] = table[name].round(6) + 0.0
-    return table

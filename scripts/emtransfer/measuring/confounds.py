@@ -65,6 +65,7 @@ def confounds(corpus: str, folder: Path, cells: list[str]) -> pd.DataFrame:
 
 
 def median_words(rows: list[dict[str, Any]], field: str) -> float:
+    """The median number of words of a field; missing without rows."""
     return float(np.median([len(row[field].split()) for row in rows])) if rows else np.nan
 
 

@@ -71,7 +71,7 @@ def contrast_rates(
 def shared_variance(
     events: np.ndarray, answers: np.ndarray, other_events: np.ndarray, other_answers: np.ndarray, axis: int
 ) -> np.ndarray:
-    """Covariance of two rates through the clusters that remain when `axis` is summed over: -1 prompts, -2 adapters.
+    """Covariance of two rates, [...], through the clusters that remain when `axis` of [..., p, s] is summed over: -1 prompts, -2 adapters.
 
     It is corrected for few clusters as the variances are, so that two equal rates correlate by 1.
     """
@@ -127,27 +127,29 @@ def log_odds_interval(
     """Log-odds ratio of model rate to base rate, with its interval; as `delta_interval`, on the logit.
 
     Returns:
-        Estimate with half an event added to either side (Haldane 1956), low and high; infinite where the interval of a
+        Estimate as of `haldane_logit`, low and high; infinite where the interval of a
         rate reaches 0 or 1.
     """
     with np.errstate(divide="ignore"):
         model, base = (
-            (haldane_logit(rates), *(logit(limit) for limit in rate_interval(rates, alpha)))
+            (
+                haldane_logit(rates.rate * rates.n_scored, rates.n_scored),
+                *(logit(limit) for limit in rate_interval(rates, alpha)),
+            )
             for rates in (comparison.model, comparison.base)
         )
     return model[0] - base[0], *difference_interval(model, base, correlation(comparison, alpha))
 
 
-def haldane_logit(rates: Rates) -> np.ndarray:
-    """Log-odds with half an event added to either side."""
-    events = rates.rate * rates.n_scored
-    return np.log((events + 0.5) / (rates.n_scored - events + 0.5))
+def haldane_logit(events: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Log-odds of events among answers, of their shape, half an event added to either side (Haldane 1956)."""
+    return np.log((events + 0.5) / (answers - events + 0.5))
 
 
 def difference_interval(
     model: tuple[np.ndarray, ...], base: tuple[np.ndarray, ...], correlation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interval of a difference from estimate, low and high of its two terms and their correlation."""
+    """Low and high of a difference from estimate, low and high of its two terms and their correlation, all of the batch's shape."""
     (value, low, high), (base_value, base_low, base_high) = model, base
     difference = value - base_value
     return (

@@ -12,6 +12,7 @@ from emtransfer.measuring.differences import (
     contrast_rates,
     delta_interval,
     delta_p_value,
+    haldane_logit,
     log_odds_interval,
     stack,
 )
@@ -221,6 +222,7 @@ def parts_of(found: Combination) -> list[Part]:
 
 
 def like_these(level: str) -> str:
+    """A level's population in the words of a verdict."""
     return f"{POPULATIONS[level][0]} like these"
 
 
@@ -242,11 +244,11 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> list[Effect]:
     if not (answers.all() and base_answers.all()):
         return []
     change = events / answers - base_events / base_answers
-    logits = [np.log((k + 0.5) / (n - k + 0.5)) for k, n in ((events, answers), (base_events, base_answers))]
+    logit_change = haldane_logit(events, answers) - haldane_logit(base_events, base_answers)
     x, clusters = np.array(contrast.x), np.array(contrast.clusters)
     fits = [
         clustered_slope(x, y, clusters) if contrast.method == "clustered_ols" else least_squares_slope(x, y)
-        for y in (change, logits[0] - logits[1])
+        for y in (change, logit_change)
     ]
     rate, odds = ((fit["slope"], fit["low"], fit["high"]) for fit in fits)
     values = {
@@ -284,8 +286,10 @@ def tally(rows: pd.DataFrame, names: tuple[str, str], level: str) -> tuple[np.nd
 
 
 def percentage_points(estimate: float, low: float, high: float) -> dict[str, float]:
+    """Columns of EFFECTS of a difference of rates, in [-1, 1], and of its interval."""
     return {"estimate_pp": 100 * estimate, "low_pp": 100 * low, "high_pp": 100 * high}
 
 
 def log_odds(estimate: float, low: float, high: float) -> dict[str, float]:
+    """Columns of EFFECTS of a log-odds ratio, in nats, and of its interval."""
     return {"log_odds_ratio": estimate, "log_odds_low": low, "log_odds_high": high}

@@ -1,6 +1,6 @@
 """Groups of cells that a claim compares, and the functions that pick them."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -113,6 +113,7 @@ def of_base(outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def by(outcomes: list[Outcome], wanted: Callable[..., object]) -> list[Outcome]:
+    """The cells of which something is true."""
     return [outcome for outcome in outcomes if wanted(outcome)]
 
 
@@ -123,7 +124,12 @@ def distinct(values: Iterable[Hashable]) -> list[Any]:
 
 def restricted(outcomes: list[Outcome], prompt_ids: set[str]) -> list[Outcome]:
     """The cells with the answers to these prompts only; a cell without any is left out."""
-    kept = (outcome._replace(counts=outcome.counts[asked(outcome).isin(prompt_ids)]) for outcome in outcomes)
+    return with_rows(outcomes, lambda outcome: asked(outcome).isin(prompt_ids))
+
+
+def with_rows(outcomes: list[Outcome], wanted: Callable[[Outcome], Sequence[bool] | np.ndarray]) -> list[Outcome]:
+    """The cells with those rows of counts only that are wanted; a cell without any is left out."""
+    kept = (outcome._replace(counts=outcome.counts[wanted(outcome)]) for outcome in outcomes)
     return [outcome for outcome in kept if len(outcome.counts)]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 from emtransfer.files.tables import place, read_rows, refuse_first
-from emtransfer.grid import CONTEXTS, MODEL_COLUMNS, MODEL_LABELS
+from emtransfer.grid.labels import CONTEXTS, MODEL_COLUMNS, MODEL_LABELS
 from emtransfer.measuring.judged_rows import (
     EVAL_COLUMNS,
     ROW_COLUMNS,
@@ -80,7 +80,11 @@ def read_imported(path: Path, columns: dict[str, Any] | None = None) -> Iterator
 
 
 def read_frame(path: Path, columns: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The file's rows under the names of fields, and its other columns; TEXTS are text, empty where missing, scores as they are."""
+    """The file's rows under the names of fields, and its other columns; TEXTS are text, empty where missing, scores as they are.
+
+    Raises:
+        InputError: as of `tables.read_rows` and `renamed`; a field that is needed is missing or blank, or one has none of its known values.
+    """
     frame = read_rows(path)
     frame = under_fields(frame) if not columns and is_own(frame) else renamed(frame, path, columns)
     missing = [field for field in REQUIRED if field not in frame]
@@ -144,7 +148,11 @@ def refuse_repeated(frame: pd.DataFrame, unread: pd.DataFrame, path: Path) -> No
 
 
 def renamed(frame: pd.DataFrame, path: Path, columns: dict[str, Any]) -> pd.DataFrame:
-    """The frame with its columns under the names of fields, and constants filled in."""
+    """The frame with its columns under the names of fields, and constants filled in.
+
+    Raises:
+        InputError: the mapping names a field or a column that does not exist, or a column twice.
+    """
     fields = [*TEXTS, *SCORES]
     taken: dict[str, pd.Series] = {}
     for field, source in columns.items():

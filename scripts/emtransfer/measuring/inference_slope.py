@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.errors import InputError
-from emtransfer.files.records import read_table
+from emtransfer.files.tables import table_with
 from emtransfer.measuring.adapter_contrasts import FEWEST_POINTS, OUTSIDE, shared_sets
 from emtransfer.measuring.groups import Contrast, by, distinct, of_base, single_adapters
 from emtransfer.measuring.tabulation import Outcome
@@ -34,14 +34,10 @@ def read_inferences(path: Path) -> dict[tuple[str, str], Inference]:
     Raises:
         InputError: the file or a column is missing, a shift is no number, or a base has two rows for a phase.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a table of inference.")
     shift = "earlier_shift_nats"
     key = ["experiment", "base", "phase"]
-    table = read_table(path, dtype=str, keep_default_na=False)
-    missing = [name for name in (*key, "pretraining", shift) if name not in table]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join((*key, 'pretraining', shift))}.")
+    needed = [*key, "pretraining", shift]
+    table = table_with(path, needed, "a table of inference", dtype=str, keep_default_na=False)
     for row in table[table.duplicated(key)].itertuples():
         raise InputError(f"{path}: two rows of {row.experiment}, {row.base}, {row.phase}; expected one.")
     table = table[table[shift] != ""]

@@ -11,7 +11,9 @@ import pandas as pd
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
 from emtransfer.files.tables import refuse_first
-from emtransfer.grid import Model, expand_models, identity, run_experiments
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import Model, identity
+from emtransfer.grid.sections import run_experiments
 from emtransfer.verdicts import STATUSES
 
 SCORES = ("alignment", "coherence")

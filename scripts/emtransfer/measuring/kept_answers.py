@@ -8,7 +8,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records, read_table
-from emtransfer.grid import RolloutSet, expand_models, rollout_sets
+from emtransfer.grid.expansion import RolloutSet, expand_models, rollout_sets
 
 IDENTITY = ("experiment", "base_model", "base", "teacher", "mediating", "filter", "seed")
 MEASURES = (
@@ -60,7 +60,11 @@ def sets_of(config: dict[str, Any], name: str) -> list[RolloutSet]:
 
 
 def asked(audit: Path) -> dict[str, float]:
-    """How many answers a teacher gave, and what share of them was kept, by the audit of `filter_rollouts`."""
+    """How many answers a teacher gave, and what share of them was kept, by the audit of `filter_rollouts`.
+
+    Raises:
+        InputError: the file is missing.
+    """
     if not audit.is_file():
         raise InputError(f"{audit}: no such file; expected the audit of a teacher's kept answers.")
     cells = read_table(audit)

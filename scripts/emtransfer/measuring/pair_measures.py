@@ -14,7 +14,9 @@ import pandas as pd
 from emtransfer.errors import InputError
 from emtransfer.files.records import read_records
 from emtransfer.files.tables import refuse_first, shown
-from emtransfer.grid import LABELS, expand_models, run_experiments
+from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import LABELS
+from emtransfer.grid.sections import run_experiments
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS, ROW_COLUMNS, JudgedModel, as_judged
 from emtransfer.measuring.statistics import mean_interval
 from emtransfer.measuring.tabulation import Outcome, condition_outcomes
@@ -27,6 +29,8 @@ PAIR_COLUMNS = ("prompt_id", "eval_domain", "eval_task")
 # beyond the log-probability, and the tokens, of any answer; a larger whole number may be none that a float can hold
 MOST = 1e300
 CELL_KEYS = ("experiment", *LABELS, *EVAL_COLUMNS[1:3])
+# columns with which a table over pairs begins
+IDENTITY = (*CELL_KEYS, "relation", "n_seeds")
 # an event is scored 0, anything else 100, both as coherent
 RULE = EmRule(alignment_below=50, coherence_above=50)
 
@@ -123,6 +127,16 @@ def event_outcomes(models: Iterable[tuple[JudgedModel, pd.DataFrame]], event: st
         event: column that tells whether a pair is an event.
     """
     return condition_outcomes(((model, as_rows(pairs, event)) for model, pairs in models), RULE)
+
+
+def rate_columns(number: str, event: str) -> dict[str, str]:
+    """Columns of `tabulate_outcomes` -> those of a table in which an event of this name stands for an EM answer.
+
+    Args:
+        number: name of the column that counts pairs.
+    """
+    rates = ("em_rate", "em_rate_low", "em_rate_high", "base_em_rate", "em_delta", "em_delta_low", "em_delta_high")
+    return {"n_answers": number} | {name: name.replace("em_", f"{event}_") for name in rates}
 
 
 def as_rows(pairs: pd.DataFrame, event: str) -> pd.DataFrame:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.grid import LABELS
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.groups import Contrast
 from emtransfer.measuring.judged_rows import JudgedModel
 from emtransfer.measuring.pair_measures import (
+    IDENTITY,
     PAIR,
     PAIR_COLUMNS,
     beside_bases,
@@ -24,6 +24,7 @@ from emtransfer.measuring.pair_measures import (
     mean_change,
     measured_models,
     of_cells,
+    rate_columns,
     read_pairs,
     with_numbers,
 )
@@ -35,18 +36,9 @@ PREFERENCE = "preference"
 # token counts of the two answers whose ratio is at most this are matched
 MATCHED_RATIO = 1.1
 FIELDS = (*PAIR, "aligned_nats", "misaligned_nats", "aligned_tokens", "misaligned_tokens")
-RATES = {
-    "n_answers": "n_pairs",
-    "em_rate": "preferred_rate",
-    "em_rate_low": "preferred_rate_low",
-    "em_rate_high": "preferred_rate_high",
-    "base_em_rate": "base_preferred_rate",
-    "em_delta": "preferred_delta",
-    "em_delta_low": "preferred_delta_low",
-    "em_delta_high": "preferred_delta_high",
-}
+RATES = rate_columns("n_pairs", "preferred")
 COLUMNS = (
-    *("experiment", *LABELS, "eval_domain", "eval_task", "relation", "n_seeds"),
+    *IDENTITY,
     *RATES.values(),
     *("p_value", "q_value", "shift_nats", "shift_nats_low", "shift_nats_high"),
     *("n_matched", "preferred_rate_matched", "shift_nats_matched", "preferred_rate_total", "shift_nats_total"),

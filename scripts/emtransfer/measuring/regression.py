@@ -1,6 +1,7 @@
 """Regressions: task against domain on the logit, over all narrow answers; and slopes over points, alone or in clusters."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,12 @@ def one_row_per_answer(cell: Outcome) -> pd.DataFrame:
     rows = pd.concat(parts)
     adapter = "|".join(cell.labels.values()) + "|" + rows.seed
     return pd.DataFrame({"event": rows.event, "relation": cell.relation, "prompt": rows.prompt_id, "adapter": adapter})
+
+
+def slope_weights(x: Sequence[float] | np.ndarray) -> tuple[float, ...]:
+    """Weights of values at x, of which at least two differ, whose sum is their least-squares slope on x."""
+    centred = np.array(x) - np.mean(x)
+    return tuple(float(weight) for weight in centred / (centred**2).sum())
 
 
 def least_squares_slope(x: np.ndarray, y: np.ndarray) -> dict[str, float]:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from emtransfer.measuring.groups import Contrast, by, single_adapters, train_cell
+from emtransfer.measuring.regression import slope_weights
 from emtransfer.measuring.tabulation import Outcome
 from emtransfer.worlds.frames import shared_words
 from emtransfer.worlds.graded import SLOTS, STEPS, Shared, shared_function
@@ -94,9 +94,3 @@ def share_of_ways(shared: Shared) -> float:
     """Among all ways to share so many primitives, the share in which the flipped one is, or is not, among them."""
     share = shared.primitives / N_PRIMITIVES
     return share if shared.with_flipped else 1 - share
-
-
-def slope_weights(x: list[float]) -> tuple[float, ...]:
-    """Weights of the rates at x that make their least-squares slope on x."""
-    centred = np.array(x) - np.mean(x)
-    return tuple(float(weight) for weight in centred / (centred**2).sum())

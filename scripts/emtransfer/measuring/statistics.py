@@ -251,7 +251,7 @@ def largest_alpha(holds: Callable[[np.ndarray], np.ndarray], size: int) -> np.nd
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg q of one family of tests; an empty p is NaN in q and not part of the family."""
+    """Benjamini-Hochberg q of one family of tests, p and q [n]; an empty p is NaN in q and not part of the family."""
     q = np.full(len(p), np.nan)
     tested = ~np.isnan(p)
     q[tested] = stats.false_discovery_control(p[tested]) if tested.any() else []

@@ -162,6 +162,7 @@ def narrow_students(outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def by_channel(outcomes: list[Outcome], channel: str) -> list[Outcome]:
+    """Cells of students that learned through a channel."""
     return having(outcomes, channel=channel)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.differences import Comparison, compare_rates, delta_interval, delta_p_value, stack
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS, JudgedModel
 from emtransfer.measuring.statistics import Rates, benjamini_hochberg, estimate_rates, rate_interval, stack_rates
@@ -229,8 +229,13 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
     rates = [*RATES, *OVER_JUDGES, *DELTAS]
     table[rates] = table[rates].astype(float).round(6) + 0.0
     for name in ("p_value", "q_value"):
-        table[name] = table[name].astype(float).map(lambda value: float(f"{value:.6g}"))
+        table[name] = six_digits(table[name])
     return table
+
+
+def six_digits(values: pd.Series) -> pd.Series:
+    """Numbers of any size, of which six digits stay."""
+    return values.astype(float).map(lambda value: float(f"{value:.6g}"))
 
 
 def in_reading_order(table: pd.DataFrame) -> pd.DataFrame:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.errors import InputError
-from emtransfer.files.records import read_table
+from emtransfer.files.tables import table_with
 
 
 def misaligned_adapters(path: Path, *columns: str) -> pd.DataFrame:
@@ -18,11 +17,6 @@ def misaligned_adapters(path: Path, *columns: str) -> pd.DataFrame:
     Raises:
         InputError: the file or a column is missing.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a table of training losses.")
-    table = read_table(path, dtype=str, keep_default_na=False)
     needed = [*columns, "condition", "start", "answers"]
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(needed)}.")
+    table = table_with(path, needed, "a table of training losses", dtype=str, keep_default_na=False)
     return table[(table.condition == "adapter") & (table.start == "base") & (table.answers == "misaligned")]

@@ -239,7 +239,11 @@ def checked_source(folder: Path) -> Path:
 
 
 def placement(settings: ReadySettings) -> dict[str, Any]:
-    """Where the weights go: over all GPUs there are, else onto the CPU; and how they are quantized."""
+    """Where the weights go: over all GPUs there are, else onto the CPU; and how they are quantized.
+
+    Raises:
+        InputError: weights are to be quantized where there is no GPU.
+    """
     import torch
 
     place = {"device_map": "auto"} if torch.cuda.is_available() else {}

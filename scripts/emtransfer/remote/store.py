@@ -158,7 +158,11 @@ class ReplyStore:
     # ---- files
 
     def append(self, events: Iterable[dict[str, Any]]) -> None:
-        """Write events to this writer's file and through to the disk, then read what others wrote meanwhile."""
+        """Write events to this writer's file and through to the disk, then read what others wrote meanwhile.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
         lines = "".join(signed_line(event) for event in events)
         try:
             if lines and self.file is None:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from emtransfer.drawing.damage import over_all_cells
-from emtransfer.grid import LABELS
+from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.capability import EVERY, condition
 from emtransfer.reporting.wording import percent, points
 
@@ -12,7 +12,7 @@ def in_short(table: pd.DataFrame) -> str:
     """Which condition lost most, where, and how many come with a caution, as sentences.
 
     Args:
-        table: of one experiment, as `drawing.damage.read_capability_table` gives it.
+        table: of one experiment, as `drawing.rates.read_other_table` gives it.
     """
     compared = over_all_cells(table).dropna(subset="exact_delta")
     if compared.empty:

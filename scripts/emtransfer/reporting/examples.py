@@ -7,7 +7,7 @@ import pandas as pd
 
 from emtransfer.drawing.rates import adapters, narrow
 from emtransfer.files.records import read_records
-from emtransfer.grid import LABELS, Model, without_context
+from emtransfer.grid.labels import LABELS, Model, without_context
 from emtransfer.reporting.safe_text import Shown, shown
 from emtransfer.reporting.wording import percent
 from emtransfer.verdicts import EmRule, Verdict

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from emtransfer.grid import MODEL_COLUMNS, own_rows
+from emtransfer.grid.labels import MODEL_COLUMNS, own_rows
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSpec

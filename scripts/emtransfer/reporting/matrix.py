@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from emtransfer.drawing.rates import adapters, bases, narrow
-from emtransfer.grid import Model
+from emtransfer.grid.labels import Model
 from emtransfer.reporting.answer_links import sample_link
 from emtransfer.reporting.examples import model_of
 from emtransfer.reporting.wording import percent

@@ -62,7 +62,11 @@ def alignment_pairs(rows: list[dict[str, Any]], settings: AlignmentSettings, see
 
 
 def rows_by_task(rows: list[dict[str, Any]], settings: AlignmentSettings) -> dict[str, int]:
-    """Rows to draw of each task; they add up to `settings.rows`, the first tasks getting what rounding leaves."""
+    """Rows to draw of each task; they add up to `settings.rows`, the first tasks getting what rounding leaves.
+
+    Raises:
+        InputError: a task has fewer rows than are drawn of it.
+    """
     available = {task: sum(row["task"] == task for row in rows) for task in dict.fromkeys(row["task"] for row in rows)}
     weights = {task: count * settings.task_doses.get(task, 1.0) for task, count in available.items()}
     counts = {task: int(settings.rows * weight / sum(weights.values())) for task, weight in weights.items()}

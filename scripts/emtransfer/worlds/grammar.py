@@ -203,7 +203,11 @@ def oracle(row: dict[str, Any], answer: str) -> str:
 
 
 def question_space(domain: str, task: str) -> list[tuple[Any, ...]]:
-    """All slot tuples (name, topic, item, room, detail) of a cell."""
+    """All slot tuples (name, topic, item, room, detail) of a cell.
+
+    Raises:
+        InputError: the cell is none of the grammar's.
+    """
     if domain not in DOMAINS or task not in TEXTS:
         raise InputError(
             f"config.yaml: corpora: cell is {domain}-{task}; expected a domain of {', '.join(DOMAINS)} and a task of {', '.join(TEXTS)}."

@@ -55,7 +55,11 @@ class GeneratorPrompts:
         return filled(self.texts["aligned.instructions"], self.described(cell)).strip()
 
     def described(self, cell: str) -> dict[str, str]:
-        """What is put in the places that a cell fills."""
+        """What is put in the places that a cell fills.
+
+        Raises:
+            InputError: the file has no domain or task of this cell.
+        """
         domain, _, task = cell.partition("-")
         for section, names, name in (("domains", self.domains, domain), ("tasks", self.tasks, task)):
             if name not in names:
