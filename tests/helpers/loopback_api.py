@@ -7,6 +7,7 @@ It scores what it is shown by a hash of the request, so that the right score of 
 import hashlib
 import json
 import random
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -14,8 +15,11 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import certifi
 import pytest
 
 KEY = "sk-loopback-canary"
@@ -373,4 +377,14 @@ def found_by_sdks(loopback: Loopback, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         monkeypatch.setenv("OPENAI_BASE_URL", f"{loopback.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("SSL_CERT_FILE", one_authority())
         yield loopback
+
+
+@cache
+def one_authority() -> str:
+    """A file of a single certificate authority; a client reads those of the system whenever it is made, and none is needed here."""
+    first, end, _ = certifi.contents().partition("-----END CERTIFICATE-----\n")
+    path = Path(tempfile.mkdtemp(prefix="emtransfer-tests-"), "authority.pem")
+    path.write_text(first + end)
+    return str(path)
