@@ -7,6 +7,7 @@ It scores what it is shown by a hash of the request, so that the right score of 
 import hashlib
 import json
 import random
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -14,8 +15,11 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import certifi
 import pytest
 
 KEY = "sk-loopback-canary"
@@ -154,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
     """Answers requests; `self.server.loopback` says how."""
 
     protocol_version = "HTTP/1.1"
+    # the body, written after the headers, would else wait 40 ms for the client to acknowledge them
+    disable_nagle_algorithm = True
 
     def log_message(self, *args):
         """Say nothing."""
@@ -373,4 +379,14 @@ def found_by_sdks(loopback: Loopback, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         monkeypatch.setenv("OPENAI_BASE_URL", f"{loopback.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("SSL_CERT_FILE", one_authority())
         yield loopback
+
+
+@cache
+def one_authority() -> str:
+    """A file of a single certificate authority; a client reads those of the system whenever it is made, and none is needed here."""
+    first, end, _ = certifi.contents().partition("-----END CERTIFICATE-----\n")
+    path = Path(tempfile.mkdtemp(prefix="emtransfer-tests-"), "authority.pem")
+    path.write_text(first + end)
+    return str(path)
