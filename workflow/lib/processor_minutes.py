@@ -107,20 +107,21 @@ def stage_seconds(
 
 def job_costs(
     rules: list[str], config: dict, models: dict[str, list[Model]], benchmarks: Path = BENCHMARKS
-) -> dict[str, float]:
-    """Rule -> seconds of a processor for one of its jobs; further arguments as of `stage_seconds`.
+) -> dict[str, float | None]:
+    """Rule -> seconds that one of its jobs takes, None if it waits for what is elsewhere; further arguments as of `stage_seconds`.
 
-    A rule has the name of its stage, or begins with it where every corpus has a rule of its own; of other rules nothing is known.
+    A rule has the name of its stage, or begins with it where every corpus has a rule of its own; others are left out.
     """
-    n_jobs = Counter()
+    n_jobs, elsewhere = Counter(), set()
     for entry in work(config, models):
         n_jobs[entry.stage] += entry.n_jobs
+        elsewhere |= {entry.stage} if is_elsewhere(config, entry) else set()
     seconds = stage_seconds(config, models, benchmarks)
     costs = {}
     for rule in rules:
         stage = next((stage for stage in n_jobs if rule == stage or rule.startswith(f"{stage}_")), None)
         if stage and n_jobs[stage]:
-            costs[rule] = seconds[stage][0] / n_jobs[stage]
+            costs[rule] = None if stage in elsewhere else seconds[stage][0] / n_jobs[stage]
     return costs
 
 
