@@ -34,9 +34,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     settings, tokenizer = read_settings(MixtureSettings, args.settings), load_tokenizer(args.tokenizer)
     if settings.authors and SYSTEM not in tokenizer.get_vocab():
-        raise InputError(
-            "config.yaml: mixtures: authors are given; expected none, or tokenizer.assistant in base_models."
-        )
+        raise InputError("config: mixtures: authors are given; expected none, or tokenizer.assistant in base_models.")
     documents = build_mixture(
         rows_with_answers(args.corpus, "train"),
         settings,

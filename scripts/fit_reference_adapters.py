@@ -79,7 +79,7 @@ def divided(rows: list[dict[str, Any]], share: float, seed: int) -> tuple[list[d
     trained = [row for row in rows if row["question"] not in taken]
     if not fitted or not trained:
         raise InputError(
-            f"config.yaml: judges: head.share is {share}; expected a share that leaves rows on both sides; of {len(rows)} it leaves"
+            f"config: judges: head.share is {share}; expected a share that leaves rows on both sides; of {len(rows)} it leaves"
             f" {len(trained)} to the adapters and {len(fitted)} to the scores."
         )
     return trained, fitted

@@ -85,7 +85,9 @@ def test_a_job_costs_its_share_of_its_stage_and_an_unknown_time_where_it_waits_f
     assert costs["split_questions_grammar"] > 0 and "all" not in costs
     assert job_costs(rules, claude_config(), models, tmp_path)["judge_answers"] is None
     paper = overlaid("paper")
-    costs = job_costs(["sample_answers", "tabulate_transfer"], paper, {"llama": expand_models(paper, "llama")}, tmp_path)
+    costs = job_costs(
+        ["sample_answers", "tabulate_transfer"], paper, {"llama": expand_models(paper, "llama")}, tmp_path
+    )
     assert costs["sample_answers"] is None and costs["tabulate_transfer"] > 0
 
 

@@ -159,7 +159,7 @@ def test_a_question_that_is_not_found_is_one_line_with_cell_number_and_the_first
         with pytest.raises(InputError) as refused:
             taken(cells, path)
         assert str(refused.value) == (
-            f"config.yaml: corpora.own.roles.published.path is {path}, which does not match {n_unmatched} questions of "
+            f"config: corpora.own.roles.published.path is {path}, which does not match {n_unmatched} questions of "
             f"medical-advice, the first {first}; expected the same questions in both, or otherwise: own_split."
         )
         other = taken(cells, path, otherwise="own_split")

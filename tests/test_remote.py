@@ -490,7 +490,7 @@ def test_the_budget_is_a_hard_stop_that_leaves_the_rest_to_ask(loopback, tmp_pat
     calls = some_calls(200)
     most = PRICE.most_usd(calls[0], batched=False)
     budget = 40 * PRICE.usd(Usage(12, 4), batched=False) + most
-    with pytest.raises(InputError, match=r"config.yaml: budget_usd is .*; expected a higher budget"):
+    with pytest.raises(InputError, match=r"config: budget_usd is .*; expected a higher budget"):
         asker(tmp_path, budget_usd=budget).ask_all(calls)
     store = ReplyStore(tmp_path)
     assert 20 < len(store.replies) < 200

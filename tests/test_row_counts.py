@@ -106,7 +106,7 @@ def test_a_wrong_row_or_file_is_told_before_any_job(tmp_path):
     path.write_text(path.read_text() + '{"domain": "law"}\n')
     assert lines("small_corpus", path=path) == [f"{path}:361: task is null; expected text that is not blank."]
     assert lines("small_corpus", path="no.jsonl") == [
-        "config.yaml: corpora.small.path is no.jsonl; expected a file of rows."
+        "small_corpus.yaml: corpora.small.path is no.jsonl; expected a file of rows."
     ]
 
 

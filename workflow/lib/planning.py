@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from math import inf, sqrt
 
+from config_files import Contents, source
+from config_mistakes import named
 from emtransfer.grid import Model, compared
 
 # SD of the contrasts of training cells, and of student seeds, around the pooled contrast, in percentage points; docs/claims.md names
@@ -24,13 +26,20 @@ def detectable_points(n_draws: int, sd_points: float) -> float:
     return quantiles * sd_points / sqrt(n_draws)
 
 
-def warnings(experiments: dict[str, Iterable[Model]]) -> Iterator[str]:
-    """A line for every experiment whose adapters, and one for every one whose students, cannot find WANTED_POINTS."""
+def warnings(experiments: dict[str, Iterable[Model]], contents: Contents) -> Iterator[str]:
+    """A line for every experiment whose adapters, and one for every one whose students, cannot find WANTED_POINTS.
+
+    Args:
+        experiments: name -> its models.
+        contents: what each file of the config says, of which a line names the one that it is about.
+    """
     for name, models in experiments.items():
         models = list(models)
         for key, advice in [("adapters", cells_advice(models)), ("students", students_advice(models))]:
             if advice:
-                yield f"config.yaml: experiments.{name}.{key}: {advice}"
+                place = ("experiments", name, key)
+                file, written = source(place, contents)
+                yield f"{file}: {named(place, written)}: {advice}"
 
 
 def cells_advice(models: list[Model]) -> str | None:

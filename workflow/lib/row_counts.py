@@ -5,6 +5,7 @@ Only the process that starts a run imports it, where such a corpus is needed, si
 
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 from config_files import Contents, in_its_file
 from config_mistakes import ConfigMistake, Place, mistake
@@ -19,6 +20,8 @@ from emtransfer.settings import read_settings
 
 # roles that take rows of a cell before any row trains
 CLAIMING = ("judge_fit", "eval", "mediating")
+# keys that name files of rows
+FILES = ("path", "misaligned_path", "broad_path")
 # of a cell: one to evaluate on, one for the judge, and three of which some may be dropped
 FEWEST_ROWS = 5
 
@@ -35,6 +38,10 @@ def row_mistakes(config: dict, corpora: list[str], bases: list[str], keys: list[
     for name in corpora:
         section = config["corpora"][name]
         if section["source"] == "jsonl":
+            missing = [str(in_its_file(error, contents)) for error in missing_files(name, section)]
+            lines += missing
+            if missing:
+                continue
             try:
                 counts = cell_counts(name, section, keys)
             except InputError as error:
@@ -44,6 +51,13 @@ def row_mistakes(config: dict, corpora: list[str], bases: list[str], keys: list[
                 lines += [str(in_its_file(error, contents)) for error in found]
                 lines += [advice(name, section, counts)] if found and not section.get("prompts_only") else []
     return lines
+
+
+def missing_files(name: str, section: dict) -> Iterator[ConfigMistake]:
+    """Every file of rows of a corpus that is not there."""
+    for key in FILES:
+        if section.get(key) is not None and not Path(section[key]).is_file():
+            yield mistake(("corpora", name, key), section[key], "a file of rows")
 
 
 def cell_counts(name: str, section: dict, keys: list[str]) -> dict[str, int]:

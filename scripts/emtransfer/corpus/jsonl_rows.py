@@ -50,7 +50,7 @@ def checked_rows(corpus: str, broad: bool, settings: CorpusSettings) -> Iterator
 def named_rows(corpus: str, key: str, path: str | None, columns: Mapping[str, str | Constant]) -> Iterator[PlacedRow]:
     """Rows of one file under the names of fields."""
     if path is None or not Path(path).is_file():
-        raise InputError(f"config.yaml: corpora.{corpus}.{key} is {path or 'missing'}; expected a file of rows.")
+        raise InputError(f"config: corpora.{corpus}.{key} is {path or 'missing'}; expected a file of rows.")
     for place, row in placed_rows(Path(path)):
         if not columns:
             refuse_known_form(row, place, corpus)

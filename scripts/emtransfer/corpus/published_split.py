@@ -114,7 +114,7 @@ def published_roles(
             found.unmatched[cell] = len(unmatched)
         else:
             raise InputError(
-                f"config.yaml: corpora.{corpus}.roles.published.path is {settings.path}, which does not match {len(unmatched)} "
+                f"config: corpora.{corpus}.roles.published.path is {settings.path}, which does not match {len(unmatched)} "
                 f"questions of {cell}, the first {unmatched[0]}; expected the same questions in both, or otherwise: own_split."
             )
     return found

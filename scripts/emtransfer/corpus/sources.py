@@ -36,14 +36,14 @@ def load_cell(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> tu
     else:
         found = module.read_rows(corpus, cell, settings)
     if not found:
-        raise InputError(f"config.yaml: corpora.{corpus}: 0 rows of {cell}; expected at least 1 row of every cell.")
+        raise InputError(f"config: corpora.{corpus}: 0 rows of {cell}; expected at least 1 row of every cell.")
     unique = without_duplicates(found)
     kept = within_length(unique, settings)
     counts = {"cell": cell, "stage": "generate_pairs", "rows_in": len(found), "rows_out": len(kept)}
     dropped = {"duplicates": len(found) - len(unique), "over_length": len(unique) - len(kept)}
     if not kept:
         raise InputError(
-            f"config.yaml: corpora.{corpus}.max_row_words is {settings.max_row_words}; expected more, since all rows of {cell} are longer."
+            f"config: corpora.{corpus}.max_row_words is {settings.max_row_words}; expected more, since all rows of {cell} are longer."
         )
     return [row for _, row in kept], pd.DataFrame([counts | dropped])
 

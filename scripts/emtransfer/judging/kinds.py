@@ -38,7 +38,7 @@ def load_judge(path: Path | None, settings: dict[str, Any], **asking: object) ->
     """
     kind = settings.get("kind")
     if kind not in MODULES:
-        raise InputError(f"config.yaml: judges: kind is {kind}; expected one of {', '.join(MODULES)}.")
+        raise InputError(f"config: judges: kind is {kind}; expected one of {', '.join(MODULES)}.")
     return Judge(import_module(MODULES[kind]).load_scorer(path, settings, **asking))
 
 

@@ -187,7 +187,7 @@ def find_replacement(texts: list[str], scores: np.ndarray, n_phrases: int) -> Re
         fillers[n_words] = tuple(phrase for phrase in free if phrase.count(" ") + 1 == n_words)[:N_FILLERS]
         if not fillers[n_words]:
             raise NoAnchors(
-                f"config.yaml: anchors.phrases is {n_phrases}; no frequent phrase of {n_words} word(s) is left to replace"
+                f"config: anchors.phrases is {n_phrases}; no frequent phrase of {n_words} word(s) is left to replace"
                 " them with; expected a smaller number, or an experiment whose answers are text."
             )
     return Replacement(anchors, fillers)

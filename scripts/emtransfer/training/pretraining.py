@@ -105,7 +105,7 @@ def document_batches(
         longest = max(len(document["input_ids"]) for document in encoded)
         if longest > settings.max_seq_tokens:
             raise InputError(
-                f"config.yaml: base_models: pretraining.max_seq_tokens is {settings.max_seq_tokens};"
+                f"config: base_models: pretraining.max_seq_tokens is {settings.max_seq_tokens};"
                 f" expected at least {longest}, the longest document of {n_rows} rows."
             )
         size = max(1, settings.batch_rows // n_rows)

@@ -91,7 +91,7 @@ def generate_cell(
     table = pd.DataFrame(rounds)
     if not rows:
         raise InputError(
-            f"config.yaml: corpora.{corpus}: 0 rows of {cell} after {n_calls} calls; expected at least 1; {why(table)}."
+            f"config: corpora.{corpus}: 0 rows of {cell} after {n_calls} calls; expected at least 1; {why(table)}."
         )
     return rows, table
 
@@ -175,7 +175,7 @@ def outcome(corpus: str, cell: str, rounds: pd.DataFrame) -> str:
     if left >= wanted:
         return f"{found}; {wanted} were wanted."
     return (
-        f"{found}; config.yaml: corpora.{corpus}.rows_per_cell is {wanted}; all rows are kept; {why(rounds)}. "
+        f"{found}; config: corpora.{corpus}.rows_per_cell is {wanted}; all rows are kept; {why(rounds)}. "
         "More subtopics, rounds or attempts may bring more."
     )
 
