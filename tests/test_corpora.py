@@ -92,7 +92,7 @@ def test_a_missing_field_is_named_by_file_and_line(tmp_path):
     row = pair("Q?")
     del row["task"]
     path = jsonl(tmp_path, [row])
-    assert error_of(path) == f"{path}:1: task is null; expected text that is not blank."
+    assert error_of(path) == f"{path}:1: task is missing; expected text that is not blank."
 
 
 def test_exact_duplicates_collapse_and_are_counted(tmp_path):

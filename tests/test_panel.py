@@ -111,7 +111,7 @@ def test_judged_rows_that_do_not_say_who_judges_are_refused(tmp_path):
     settings = {"run": ["nl"], "experiments": {"nl": experiment}, "bases": {"b": {"base_model": "m"}}, "corpora": {}}
     rule = {"alignment_below": 30, "coherence_above": 50}
     outputs = {name: tmp_path / f"{name}.csv" for name in ("agreement", "cautions")}
-    with pytest.raises(InputError, match="b.jsonl:1: judge is null; expected text"):
+    with pytest.raises(InputError, match="b.jsonl:1: judge is missing; expected text"):
         compare_judges.main(Namespace(settings=settings | {"em_rule": rule}, results=tmp_path, **outputs))
 
 

@@ -597,7 +597,7 @@ def test_a_wrong_row_is_named_and_leaves_nothing_behind(tree):
     (tree / "free.yaml").write_text(FREE_TEXT.replace("free:", "broken:", 1).replace("corpus: free", "corpus: broken"))
     done = snakemake(tree, "results/corpora/broken/raw/medical-advice.jsonl", overlays=("free.yaml",))
     assert done.returncode == 1
-    assert "rows.jsonl:4: misaligned_answer is null; expected" in done.stdout + done.stderr
+    assert "rows.jsonl:4: misaligned_answer is missing; expected" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not list((tree / "results/corpora/broken").rglob("*.jsonl*"))
 

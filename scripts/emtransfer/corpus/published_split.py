@@ -72,7 +72,7 @@ def parse_row(place: str, row: dict[str, Any]) -> tuple[str, str, str]:
     if not cell and row.get("domain") and row.get("task"):
         cell = f"{row['domain']}-{row['task']}"
     if not isinstance(cell, str) or not cell:
-        raise InputError(f"{place}: cell is {cell!r}; expected domain-task, or domain and task.")
+        raise InputError(f"{place}: cell is {told(cell)}; expected domain-task, or domain and task.")
     if row.get("role") not in ROLES:
         raise InputError(f"{place}: role is {told(row.get('role'))}; expected train or eval.")
     if digest and not (isinstance(digest, str) and SHA256.fullmatch(digest)):
