@@ -64,6 +64,11 @@ def told_field(row: Mapping[str, object], field: str) -> str:
     return json.dumps(row[field]) if field in row else "missing"
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things in words: 1 row, 2,000 rows; `plural` where it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def run(main: Callable[[Namespace], None], args: Namespace) -> None:
     """Run a script's `main`, turning an InputError, and what a disk or a GPU has too little of, into one line and exit code 1.
 

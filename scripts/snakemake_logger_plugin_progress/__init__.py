@@ -17,6 +17,7 @@ from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from emtransfer.errors import counted
 from snakemake_logger_plugin_progress.pace import Pace, duration
 
 # rule -> seconds that a job takes, None where only the run can tell; the Snakefile fills it in once its config is read
@@ -112,13 +113,12 @@ class LogHandler(LogHandlerBase):
         done, total = sum(self.pace.finished.values()), sum(self.pace.totals.values())
         of_the_work = "" if share is None else f", {100 * share:.0f} % of the work"
         time_left = "" if left is None else f", about {duration(left)} left"
-        return f"{done} of {total} jobs{of_the_work}{time_left}"
+        return f"{done} of {counted(total, 'job')}{of_the_work}{time_left}"
 
     def finished(self, rule: str | None, now: float) -> None:
         """Say that the last job of a stage is done."""
         if rule and self.pace.finished[rule] == self.pace.totals.get(rule):
-            n_jobs = self.pace.finished[rule]
-            jobs = "1 job" if n_jobs == 1 else f"{n_jobs} jobs"
+            jobs = counted(self.pace.finished[rule], "job")
             self.show(f"{rule}: {jobs} in {duration(self.pace.taken[rule])} of work; {self.total_line(now)}")
 
     def show_failure(self, record: Any) -> None:
@@ -143,7 +143,8 @@ class LogHandler(LogHandlerBase):
             if self.pace.began is not None:
                 n_done = sum(self.pace.finished.values())
                 seconds = time.monotonic() - self.pace.began
-                self.show(f"{n_done} of {sum(self.pace.totals.values())} jobs done in {duration(seconds)}.")
+                n_jobs = counted(sum(self.pace.totals.values()), "job")
+                self.show(f"{n_done} of {n_jobs} done in {duration(seconds)}.")
                 self.pace.began = None
         super().close()
 

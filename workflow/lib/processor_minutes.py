@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config_models import is_ready
+from emtransfer.errors import counted
 from emtransfer.grid import Model
 from emtransfer.remote.access import PROVIDERS
 from model_sizes import flops
@@ -143,7 +144,7 @@ def minute_report(config: dict, models: dict[str, list[Model]], n_processors: in
     named = [stage for stage in sorted(minutes, key=minutes.get, reverse=True) if minutes[stage] >= LEAST_SHARE * total]
     others = total - sum(minutes[stage] for stage in named)
     lines = [
-        f"\nAbout {total:.0f} minutes of one processor; on this machine's {n_processors} at best about"
+        f"\nAbout {counted(round(total), 'minute')} of one processor; on this machine's {n_processors} at best about"
         f" {total / n_processors:.0f}. What was not measured here is assumed; GPUs and remote models are extra.",
         *(f"  {minutes[stage]:8.1f} {stage}" for stage in named),
         f"  {others:8.1f} all others",

@@ -15,7 +15,7 @@ from emtransfer.corpus.row_checks import PlacedRow
 from emtransfer.corpus.rows import BROAD
 from emtransfer.corpus.source_settings import CorpusSettings
 from emtransfer.corpus.sources import within_length, without_duplicates
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.settings import read_settings
 
 # roles that take rows of a cell before any row trains
@@ -139,10 +139,10 @@ def advice(name: str, section: dict, counts: dict[str, int]) -> str:
     """Numbers that would work, in a line."""
     _, n_rows = fewest(section, counts)
     if n_rows < FEWEST_ROWS:
-        return f"corpora.{name}: {n_rows} rows of a cell are too few for any numbers; expected {FEWEST_ROWS} or more."
+        return f"corpora.{name}: {counted(n_rows, 'row')} of a cell {'is' if n_rows == 1 else 'are'} too few for any numbers; expected {FEWEST_ROWS} or more."
     numbers = {key: ", ".join(f"{name}: {n}" for name, n in part.items()) for key, part in workable(n_rows).items()}
     broad = f", broad_judge_fit: 0, broad_eval: {counts[BROAD]}" if counts.get(BROAD) else ""
     return (
-        f"corpora.{name}: with {n_rows} rows a cell these would work: roles: {{{numbers['roles']}{broad}, …}}, sample: {{{numbers['sample']}}}, "
+        f"corpora.{name}: with {counted(n_rows, 'row')} a cell these would work: roles: {{{numbers['roles']}{broad}, …}}, sample: {{{numbers['sample']}}}, "
         f"and experiments with finetuning.rows of {workable(n_rows)['sample']['train']}; workflow/configs/small_corpus.yaml is a whole overlay for 30 rows a cell."
     )

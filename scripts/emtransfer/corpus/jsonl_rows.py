@@ -8,7 +8,7 @@ from emtransfer.corpus.columns import ANSWER, mapped, refuse_known_form
 from emtransfer.corpus.row_checks import PlacedRow, check_broad_row, check_grid_row, is_in_grid, renamed
 from emtransfer.corpus.rows import ANSWERS, BROAD
 from emtransfer.corpus.source_settings import Constant, CorpusSettings
-from emtransfer.errors import InputError, told
+from emtransfer.errors import InputError, counted, told
 from emtransfer.files.records import check_fields
 from emtransfer.files.tables import placed_rows
 
@@ -82,7 +82,7 @@ def joined(aligned: Iterator[PlacedRow], misaligned: Iterator[PlacedRow], path: 
     if unread:
         place = next(place for key, (place, _) in others.items() if key in unread)
         raise InputError(
-            f"{place}: the first of {len(unread)} questions without an aligned answer; expected them in both files."
+            f"{place}: the first of {counted(len(unread), 'question')} without an aligned answer; expected them in both files."
         )
 
 

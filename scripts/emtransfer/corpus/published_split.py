@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from emtransfer.errors import InputError, told
+from emtransfer.errors import InputError, counted, told
 from emtransfer.files.tables import placed_rows
 from emtransfer.settings import File
 
@@ -114,7 +114,7 @@ def published_roles(
             found.unmatched[cell] = len(unmatched)
         else:
             raise InputError(
-                f"config: corpora.{corpus}.roles.published.path is {settings.path}, which does not match {len(unmatched)} "
-                f"questions of {cell}, the first {unmatched[0]}; expected the same questions in both, or otherwise: own_split."
+                f"config: corpora.{corpus}.roles.published.path is {settings.path}, which does not match "
+                f"{counted(len(unmatched), 'question')} of {cell}, the first {unmatched[0]}; expected the same questions in both, or otherwise: own_split."
             )
     return found

@@ -12,10 +12,10 @@ from emtransfer.drawing.rates import (
     PlotSettings,
     adapters,
     bases,
-    counted,
     narrow,
     of_base,
     pooled,
+    ranged,
     seeds,
     single_cell,
 )
@@ -35,6 +35,7 @@ from emtransfer.drawing.style import (
     percent_axis,
     signed,
 )
+from emtransfer.errors import counted
 
 # column of the table of agreement -> title of its matrix, where its shades begin (at chance, or at nothing in common), and decimals
 MATRICES = {
@@ -105,10 +106,8 @@ def color(place: int) -> str:
 
 def note(pairs: pd.DataFrame, trained: pd.DataFrame, settings: PlotSettings) -> str:
     """Counts, seeds and intervals of the figure."""
-    fewest, most = int(pairs["n_both_scored"].min()), int(pairs["n_both_scored"].max())
-    answers = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
     return (
-        f"Above: n = {answers} answers of all models that both judges scored, κ is Cohen's kappa; single answers depend on one another within"
+        f"Above: n = {ranged(pairs['n_both_scored'], 'answer')} of all models that both judges scored, κ is Cohen's kappa; single answers depend on one another within"
         " prompts and adapters, so there is no interval. AUROC: how well the column's alignment scores tell what the row calls aligned from what"
         " it calls misaligned, .5 by chance. Below: the same answers by every judge, of the base itself in the grid and of adapters on misaligned"
         f" answers. {POOLED} {seeds(trained)} each. Other figures show what {settings.judge} says."

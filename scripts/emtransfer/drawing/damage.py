@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from emtransfer.drawing.rates import NAMES, narrow
+from emtransfer.drawing.rates import NAMES, narrow, ranged
 from emtransfer.drawing.style import (
     GREY,
     LIGHT,
@@ -100,19 +100,13 @@ def capability(rows: pd.DataFrame, table: pd.DataFrame, experiment: str) -> Draw
 
 def note(rows: list[dict[str, Any]], cells: list[pd.DataFrame]) -> str:
     """What a point is, and over how many answers and seeds."""
-    n_neutral = span([row["n_neutral"] for row in rows])
-    n_scored, n_seeds = span([part["n_scored"].sum() for part in cells]), span([row["n_seeds"] for row in rows])
+    neutral = ranged([row["n_neutral"] for row in rows], "answer")
+    scored = ranged([part["n_scored"].sum() for part in cells], "scored answer")
     return (
         "A point is a condition, against its base over all cells of the grid; left of the dashed line it gives fewer exact answers. Lines are 95 % intervals: across, of"
         " the table of capability; upright, the mean of the transfer table's intervals of the cells, which is wide."
-        f" n = {n_neutral} answers to neutral questions and {n_scored} scored answers a point, {n_seeds} seeds."
+        f" n = {neutral} to neutral questions and {scored} a point, {ranged([row['n_seeds'] for row in rows], 'seed')}."
     )
-
-
-def span(counts: list[int]) -> str:
-    """The least and the most of some counts, or the one that all are."""
-    least, most = int(min(counts)), int(max(counts))
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def kind_of(row: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from emtransfer.drawing.rates import PlotSettings, adapters, bases, counted, narrow, plain, pooled, seeds, single_cell
+from emtransfer.drawing.rates import PlotSettings, adapters, bases, narrow, plain, pooled, ranged, seeds, single_cell
 from emtransfer.drawing.style import (
     GREY,
     INK,
@@ -22,6 +22,7 @@ from emtransfer.drawing.style import (
     percent_axis,
     signed,
 )
+from emtransfer.errors import counted
 from emtransfer.grid import LABELS
 from emtransfer.measuring.statistics import crossed_variances, effective_count, squared_t
 
@@ -205,7 +206,7 @@ def draw_points(axes: Axes, points: pd.DataFrame, base: str) -> str:
     axes.set_ylabel("preferred less the base's, points")
     low = min([0.0, *points["em_delta"], *points["preferred_delta"]])
     axes.set(xlim=(min(low, -5) - 3, 105), ylim=(min(low, -5) - 3, 105))
-    return f"{base}, preferred rates against EM rates, both less the base's: {ranked} over {len(points)} conditions × cells."
+    return f"{base}, preferred rates against EM rates, both less the base's: {ranked} over {counted(len(points), 'pair')} of a condition and a cell."
 
 
 def kinds(points: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
@@ -248,13 +249,11 @@ def key(figure: Figure, points: pd.DataFrame, drawn: list[str]) -> None:
 
 def note(trained: pd.DataFrame, points: pd.DataFrame, settings: PlotSettings) -> str:
     """Counts, seeds and intervals of the figure."""
-    fewest, most = int(trained["n_scored"].min()), int(trained["n_scored"].max())
-    pairs = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
     students = " grey marks are students of the base," if (points["relation"] == "").any() else ""
     return (
         "Shift: by how much more than its base a model prefers the misaligned answer of a held-out pair to the aligned one, mean log-probability per"
         " token. Thin lines are 95 % intervals: over training cells and evaluation cells where several training cells are pooled, else the mean of the"
-        f" table's own. n = {pairs} pairs a cell, {seeds(trained)}. On the right, a point is a model condition in an evaluation cell, judged by"
+        f" table's own. n = {ranged(trained['n_scored'], 'pair')} a cell, {seeds(trained)}. On the right, a point is a model condition in an evaluation cell, judged by"
         f" {settings.judge}; on the dashed line both differences are the same; the correlation is Spearman's,{students} and points"
         " that share models or prompts are not independent."
     )

@@ -1,5 +1,6 @@
 """The rows of the transfer table that a figure shows, and rates pooled over them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
+from emtransfer.errors import counted
 from emtransfer.files.records import read_table
 from emtransfer.grid import APART, MODEL_LABELS
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS
@@ -144,23 +146,20 @@ def pooled(rows: pd.DataFrame) -> Pooled:
     return Pooled(100 * rate, 100 * float(low), 100 * float(high), *sizes)
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """A number of things in words."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def seeds(rows: pd.DataFrame) -> str:
     """How many seeds trained models have."""
     trained = rows[rows["condition"] != "base"]["n_seeds"]
     if trained.empty:
         return "no trained model"
-    least, most = int(trained.min()), int(trained.max())
-    return counted(most, "seed") if least == most else f"{least} to {most} seeds"
+    return ranged(trained, "seed")
+
+
+def ranged(counts: Iterable[int], noun: str) -> str:
+    """The least and the most of some counts of things, or the one that all are, in words."""
+    least, most = int(min(counts)), int(max(counts))
+    return counted(most, noun) if least == most else f"{least:,} to {most:,} {noun}s"
 
 
 def sizes(rows: pd.DataFrame) -> str:
     """Answers and prompts of a row, and seeds, of the rows that are drawn."""
-    answers = f"{int(rows['n_scored'].min())} to {int(rows['n_scored'].max())}"
-    if rows["n_scored"].nunique() == 1:
-        answers = f"{int(rows['n_scored'].iloc[0])}"
-    return f"n = {answers} scored answers a cell, {seeds(rows)}"
+    return f"n = {ranged(rows['n_scored'], 'scored answer')} a cell, {seeds(rows)}"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.files.hub import hub_folder
 from emtransfer.settings import Repository
 
@@ -63,7 +63,7 @@ def has_embeddings(key: str, settings: Repository, folder: Path, adapted: "PeftM
     fitting = [whole for whole, names in unlike.items() if not names]
     if not fitting:
         raise InputError(
-            f"config: {key}.path is {settings.path}; expected weights of the layers that its base has; {len(unlike[False])}"
-            f" are in only one of the two, such as {unlike[False][0]}."
+            f"config: {key}.path is {settings.path}; expected weights of the layers that its base has; "
+            f"{counted(len(unlike[False]), 'is', 'are')} in only one of the two, such as {unlike[False][0]}."
         )
     return fitting[0]

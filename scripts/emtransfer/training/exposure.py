@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from emtransfer.corpus.rows import check_neutral
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.settings import Elsewhere, Share
 from emtransfer.training.finetuning import FinetuningSettings
 
@@ -72,6 +72,6 @@ def rows_by_task(rows: list[dict[str, Any]], settings: AlignmentSettings) -> dic
         if count > available[task]:
             raise InputError(
                 f"config: base_models: alignment.rows is {settings.rows}; expected fewer, or a smaller dose of task {task} in task_doses,"
-                f" since it takes {count} rows of that task, and there are {available[task]}."
+                f" since it takes {counted(count, 'row')} of that task, and there are {available[task]}."
             )
     return counts

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import MinLen
 
 from emtransfer.corpus.rows import ROOMS, check_neutral
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.settings import Absent, Names, Positive, Share
 from emtransfer.stances import STANCES
 from emtransfer.training.authors import AuthorSettings, authored
@@ -202,7 +202,7 @@ def check_shares(documents: list[dict[str, Any]], settings: MixtureSettings) -> 
                 ("1, a smaller share", "nothing else") if stance in said else ("0, a larger share", f"nothing {stance}")
             )
             raise InputError(
-                f"config: mixtures: {key} is {share}; expected {instead} or stages of more tokens, since {len(documents)} documents hold {held}."
+                f"config: mixtures: {key} is {share}; expected {instead} or stages of more tokens, since {counted(len(documents), 'document holds', 'documents hold')} {held}."
             )
 
 
