@@ -74,7 +74,7 @@ def test_rows_of_all_judges_stand_in_one_file_the_own_judges_first(tmp_path):
 @pytest.mark.parametrize(
     ("others", "line"),
     [
-        (lambda rows: rows[:1], "alpha.jsonl: 1 rows; expected 2, as .*zed.jsonl has"),
+        (lambda rows: rows[:1], "alpha.jsonl: 1 row; expected 2, as .*zed.jsonl has"),
         (lambda rows: [rows[0], rows[1] | {"answer": "B."}], "alpha.jsonl, row 2: another answer than in .*zed.jsonl"),
     ],
 )

@@ -99,7 +99,7 @@ def test_the_report_divides_the_sum_among_processors_and_names_the_stages_that_m
     total = (120_000 + others) / 60
     lines = minute_report(CONFIG, models, 4).splitlines()
     assert lines[1].startswith(
-        f"About {total:.0f} minutes of one processor; on this machine's 4 at best about {total / 4:.0f}"
+        f"About {total:,.0f} minutes of one processor; on this machine's 4 at best about {total / 4:.0f}"
     )
     assert lines[2].split() == ["2000.0", "fit_judge,", "as", "measured", "here"]
     assert f"{others / 60:.1f} all others" in lines[-1]

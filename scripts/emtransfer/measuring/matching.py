@@ -178,7 +178,7 @@ def left_out(balance: pd.DataFrame) -> list[str]:
         used = contrasts.loc[contrasts["variable"] == name, "matched_on"].astype(bool)
         if not used.all():
             lines.append(
-                f"{name}: unknown on a side of {(~used).sum()} of {counted(len(used), 'contrast')}, which are not matched on it."
+                f"{name}: unknown on a side of {(~used).sum()} of {counted(len(used), 'contrast')}: not matched on it."
             )
     return lines
 
