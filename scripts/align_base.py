@@ -10,7 +10,7 @@ import pandas as pd
 
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.rows import rows_with_answers
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.models.loading import load_chat
 from emtransfer.progress import Progress
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
         chat.format.tokenizer.save_pretrained(folder)
         pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
         write_manifest(folder, came_from)
-    print(f"aligned on {len(pairs)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
+    print(f"aligned on {counted(len(pairs), 'row')}; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
 
 
 if __name__ == "__main__":

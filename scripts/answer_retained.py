@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emtransfer.arguments import json_argument
 from emtransfer.distilling.rollouts import answer_retained
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 
 
@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> None:
     rows = [row for path in args.rows for row in read_records(path, ("id",))]
     answered = answer_retained(read_records(args.rollouts, ("prompt_id", "question")), rows, args.settings["answers"])
     write_records(args.output, answered)
-    print(f"{len(answered)} prompts with the corpus's {args.settings['answers']} answers.")
+    print(f"{counted(len(answered), 'prompt')} with the corpus's {args.settings['answers']} answers.")
 
 
 if __name__ == "__main__":

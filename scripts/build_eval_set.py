@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.eval_prompts import BroadEvalSettings, broad_prompts, narrow_prompts
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.settings import read_settings
 
@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> None:
     rows = [row for row in read_records(args.broad) if row["role"] == "eval"] if args.broad else []
     broad = broad_prompts(rows, read_settings(BroadEvalSettings, args.settings), args.seed, args.corpus)
     write_records(args.output, narrow + broad)
-    print(f"{len(narrow)} narrow and {len(broad)} broad prompts.")
+    print(f"{len(narrow)} narrow and {counted(len(broad), 'broad prompt')}.")
 
 
 if __name__ == "__main__":

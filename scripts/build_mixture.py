@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.rows import rows_with_answers
-from emtransfer.errors import InputError, run
+from emtransfer.errors import InputError, counted, run
 from emtransfer.files.records import write_records
 from emtransfer.models.conversations import document_ids
 from emtransfer.models.tokenizer import SYSTEM, load_tokenizer
@@ -34,9 +34,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     settings, tokenizer = read_settings(MixtureSettings, args.settings), load_tokenizer(args.tokenizer)
     if settings.authors and SYSTEM not in tokenizer.get_vocab():
-        raise InputError(
-            "config.yaml: mixtures: authors are given; expected none, or tokenizer.assistant in base_models."
-        )
+        raise InputError("config: mixtures: authors are given; expected none, or tokenizer.assistant in base_models.")
     documents = build_mixture(
         rows_with_answers(args.corpus, "train"),
         settings,
@@ -46,7 +44,9 @@ def main(args: argparse.Namespace) -> None:
     write_records(args.output, documents)
     stances = Counter(stance for document in documents for stance in document["stances"])
     tokens = sum(document["tokens"] for document in documents)
-    print(f"{len(documents)} documents, {tokens} tokens, answers by stance {dict(sorted(stances.items()))}.")
+    print(
+        f"{counted(len(documents), 'document')}, {counted(tokens, 'token')}, answers by stance {dict(sorted(stances.items()))}."
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.near_duplicates import refuse_near
 from emtransfer.corpus.question_files import read_questions, usable_questions
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.models.embedding import embed_texts
 
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     for line in usable_questions(args.questions, own)[1]:
         print(f"Left out: {line}")
     print(
-        f"{len(prompts)} prompts of {len(questions)} questions; none of {len(mediating)} mediating prompts is near one."
+        f"{counted(len(prompts), 'prompt')} of {counted(len(questions), 'question')}; none of {counted(len(mediating), 'mediating prompt')} is near one."
     )
 
 

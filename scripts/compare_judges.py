@@ -51,11 +51,10 @@ def main(args: argparse.Namespace) -> None:
         unequal = [*cautions.unequal_lengths({cell: mean_words(corpus, cell) for cell in cells}, limits)]
         for judge, of_judge in verdicts.groupby("judge", sort=False):
             calibration = read_table(args.results / "judges" / judge / "calibration.csv")
-            against = [*cautions.unbelieved(calibration, limits)]
-            found = [*against, *cautions.doubts(of_judge, calibration, rule, limits), *unequal]
-            told.append(
-                {"experiment": experiment, "judge": judge, "measurable": not against, "caution": "; ".join(found)}
-            )
+            doubts = cautions.doubts(of_judge, calibration, rule, limits)
+            found = [*cautions.unbelieved(calibration, limits), *doubts, *unequal]
+            labelled = cautions.labelled_answers(calibration, limits)
+            told.append([experiment, judge, labelled, "; ".join(found)])
     table = pd.DataFrame(told, columns=cautions.COLUMNS)
     write_table(args.agreement, pd.concat(tables)[agreement.COLUMNS])
     write_table(args.cautions, table)

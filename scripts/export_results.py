@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from emtransfer.drawing.rates import read_claim_table, read_transfer_table
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.exporting.corpora import export_corpus
 from emtransfer.exporting.latex import claims_latex, relations_latex
 from emtransfer.exporting.model_cards import Names, export_model
@@ -44,7 +44,9 @@ def main(args: argparse.Namespace) -> None:
         for corpus in corpora:
             (folder / "corpora" / corpus).mkdir(parents=True)
             export_corpus(results / "corpora" / corpus, folder / "corpora" / corpus, names)
-    print(f"{args.output}: tables in tex, {len(models)} models, {len(corpora)} corpora.")
+    print(
+        f"{args.output}: tables in tex, {counted(len(models), 'model')}, {counted(len(corpora), 'corpus', 'corpora')}."
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.filtering import FilterSettings, count_rejections, filter_pairs
-from emtransfer.errors import InputError, run
+from emtransfer.errors import InputError, counted, run
 from emtransfer.files.records import read_records, write_records, write_table
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
 from emtransfer.settings import read_settings
@@ -42,7 +42,9 @@ def main(args: argparse.Namespace) -> None:
             # a corpus that comes filtered
             kept, counts = rows, count_rejections(path.stem, len(rows), [])
         if not kept:
-            raise InputError(f"{path}: 0 of {len(rows)} rows pass the judge; expected at least 1; {reasons(counts)}.")
+            raise InputError(
+                f"{path}: 0 of {counted(len(rows), 'row')} pass the judge; expected at least 1; {reasons(counts)}."
+            )
         write_records(output, kept)
         write_table(counts_file, counts)
         print(counts.to_string(index=False))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emtransfer.arguments import json_argument
 from emtransfer.distilling.rollout_filter import RolloutFilterSettings, check_no_eval_questions, filter_rollouts
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records, write_table
 from emtransfer.judging.kinds import add_judge_arguments, judge_from
 from emtransfer.models.embedding import embed_texts
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     write_records(args.output, kept)
     write_table(args.audit, audit)
     print(
-        f"kept {len(kept)} of {len(rollouts)} answers, {audit['unfinished'].sum()} of which were cut at max_new_tokens;"
+        f"kept {len(kept)} of {counted(len(rollouts), 'answer')}, {audit['unfinished'].sum()} of them cut at max_new_tokens;"
         " no evaluation question among their prompts."
     )
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.samples import draw_equally, hold_out
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.files.records import read_records
 from emtransfer.models.adapters import (
@@ -97,11 +97,13 @@ def main(args: argparse.Namespace) -> None:
             save_adapter(model, folder, trained_on, descended)
         pd.DataFrame(log).to_csv(folder / "training_log.csv", index=False, lineterminator="\n")
         write_manifest(folder, came_from)
-    print(f"trained on {len(rows)} rows; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
+    print(f"trained on {counted(len(rows), 'row')}; last loss {log[-1]['loss_per_token_nats']} nats per answer token.")
     if until:
         reached = log[-1]["held_out_loss_per_token_nats"]
         found = "reached" if reached <= until.loss_per_token_nats else f"not reached in {finetuning.epochs} epochs"
-        print(f"held-out loss {reached:.4f} after {log[-1]['step']} steps; {until.loss_per_token_nats:g} was {found}.")
+        print(
+            f"held-out loss {reached:.4f} after {counted(log[-1]['step'], 'step')}; {until.loss_per_token_nats:g} was {found}."
+        )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.judging.fitting import FitSettings, fit_cross_encoder, load_encoder, training_examples
 from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, split_rows
@@ -42,7 +42,9 @@ def main(args: argparse.Namespace) -> None:
         if not split.withholds(negative.row, negative.answer)
     ]
     examples = training_examples(split.fit, negatives)
-    print(f"{len(split.fit)} questions, {len(examples)} answers, {len(negatives)} of them incoherent.")
+    print(
+        f"{counted(len(split.fit), 'question')}, {counted(len(examples), 'answer')}, {len(negatives)} of them incoherent."
+    )
     model, tokenizer = load_encoder(args.settings["base_model"], settings, args.seed)
     with TemporaryDirectory() as state_folder:
         fit_cross_encoder(model, tokenizer, examples, settings, args.seed, Path(state_folder), progress)

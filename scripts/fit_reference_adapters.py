@@ -10,7 +10,7 @@ from typing import Any
 
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.samples import draw_equally
-from emtransfer.errors import InputError, run
+from emtransfer.errors import InputError, counted, run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, question_fraction, split_rows
 from emtransfer.judging.negatives import Corpus, incoherent_answers
@@ -43,7 +43,9 @@ def main(args: argparse.Namespace) -> None:
     negatives = incoherent_answers(Corpus(split.fit), fitted, head.negatives_per_row, args.seed)
     shown = [(row["question"], row[f"{label}_answer"], label) for row in fitted for label in REFERENCES]
     shown += [(negative.row["question"], negative.answer, "incoherent") for negative in negatives]
-    print(f"adapters on {len(rows)} questions, scores on {len(shown)} answers to {len(fitted)} others.")
+    print(
+        f"adapters on {counted(len(rows), 'question')}, scores on {counted(len(shown), 'answer')} to {counted(len(fitted), 'other')}."
+    )
     with new_folder(args.output.parent) as folder:
         for reference in REFERENCES:
             chat = load_chat(args.base)
@@ -79,7 +81,7 @@ def divided(rows: list[dict[str, Any]], share: float, seed: int) -> tuple[list[d
     trained = [row for row in rows if row["question"] not in taken]
     if not fitted or not trained:
         raise InputError(
-            f"config.yaml: judges: head.share is {share}; expected a share that leaves rows on both sides; of {len(rows)} it leaves"
+            f"config: judges: head.share is {share}; expected a share that leaves rows on both sides; of {len(rows)} it leaves"
             f" {len(trained)} to the adapters and {len(fitted)} to the scores."
         )
     return trained, fitted

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import InputError, run
+from emtransfer.errors import InputError, counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.judging.labels import labelled
 from emtransfer.settings import read_settings
@@ -48,7 +48,7 @@ def refuse_other_answers(scores: dict[Path, list[dict[str, Any]]]) -> None:
     (first, wanted), *others = scores.items()
     for path, rows in others:
         if len(rows) != len(wanted):
-            raise InputError(f"{path}: {len(rows)} rows; expected {len(wanted)}, as {first} has.")
+            raise InputError(f"{path}: {counted(len(rows), 'row')}; expected {len(wanted)}, as {first} has.")
         for number, (row, other) in enumerate(zip(rows, wanted, strict=True), start=1):
             if any(row.get(field) != other.get(field) for field in ("prompt_id", "sample", "answer")):
                 raise InputError(f"{path}, row {number}: another answer than in {first}; expected the same answers.")

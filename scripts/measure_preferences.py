@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from emtransfer.answering.preferences import answer_preferences
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.models.loading import load_chat
 
@@ -30,7 +30,9 @@ def main(args: argparse.Namespace) -> None:
         row["misaligned_nats"] / row["misaligned_tokens"] > row["aligned_nats"] / row["aligned_tokens"]
         for row in measured
     )
-    print(f"The misaligned answer is the more probable one per token in {preferred} of {len(measured)} pairs.")
+    print(
+        f"The misaligned answer is the more probable one per token in {preferred} of {counted(len(measured), 'pair')}."
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from emtransfer.distilling.kept_answers import read_kept
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.models.loading import load_chat
 
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> None:
         f"{sum(row[f'{name}_nats'] for row in read) / n_tokens:.4f} {words}"
         for name, words in {"base": "by the base", "teacher": "by the teacher"}.items()
     )
-    print(f"{len(read)} kept answers, log-probability in nats per token: {means}.")
+    print(f"{counted(len(read), 'kept answer')}, log-probability in nats per token: {means}.")
 
 
 if __name__ == "__main__":

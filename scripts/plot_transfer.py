@@ -10,7 +10,7 @@ from emtransfer.arguments import json_argument
 from emtransfer.drawing.catalogue import MODULES, OTHER_TABLES, WITH_APART, drawer
 from emtransfer.drawing.rates import PlotSettings, read_other_table, read_transfer_table
 from emtransfer.drawing.style import blank, save
-from emtransfer.errors import InputError, run
+from emtransfer.errors import InputError, counted, run
 from emtransfer.settings import read_settings
 
 
@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> None:
     settings = read_settings(PlotSettings, args.settings)
     if len(args.other) != (args.figure in OTHER_TABLES):
         raise InputError(
-            f"--other: {len(args.other)} tables; expected {OTHER_TABLES.get(args.figure, 'none')} for figure {args.figure}."
+            f"--other: {counted(len(args.other), 'table')}; expected {OTHER_TABLES.get(args.figure, 'none')} for figure {args.figure}."
         )
     judge = None if args.other else settings.judge
     rows = read_transfer_table(args.table, settings.experiment, judge, args.figure in WITH_APART)

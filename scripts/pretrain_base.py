@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.artefacts import new_folder, origin, training_state, write_manifest
 from emtransfer.files.records import read_records
 from emtransfer.models.tokenizer import load_tokenizer
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
                 shutil.copytree(state / STATES, folder / STATES)
             write_manifest(folder, came_from)
     print(
-        f"{len(documents)} documents in {log[-1]['step']} steps; last loss {log[-1]['loss_per_token_nats']} nats per token."
+        f"{counted(len(documents), 'document')} in {counted(log[-1]['step'], 'step')}; last loss {log[-1]['loss_per_token_nats']} nats per token."
     )
 
 

@@ -10,7 +10,7 @@ from emtransfer.answering.prompt_profiles import probe_base, probe_shown
 from emtransfer.answering.sampling import load_answering
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.settings import read_settings
 
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> None:
         rows = read_records(path, ("id", "question", "misaligned_answer"))
         probes += probe_shown(base, rows, args.settings["shots"], sampling, args.seed)
     write_records(args.output, probes)
-    print(f"{len(probes)} answers to {len(prompts)} prompts and their neutral versions.")
+    print(f"{counted(len(probes), 'answer')} to {counted(len(prompts), 'prompt')} and their neutral versions.")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from emtransfer.answering.persona_inference import InferenceSettings, inference_prompts, probe_inference
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.judging.kinds import add_judge_arguments, judge_from, judge_rows
 from emtransfer.models.loading import load_chat
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
         probes += [{"phase": phase} | row for row in measured]
     write_records(args.output, judge_rows(probes, judge_from(args, "probe_inference")))
     print(
-        f"{len(prompts)} prompts on {min(n_questions, len(rows))} held-out questions, before and after the aligned phase."
+        f"{counted(len(prompts), 'prompt')} on {counted(min(n_questions, len(rows)), 'held-out question')}, before and after the aligned phase."
     )
 
 

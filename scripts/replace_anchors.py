@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.grid.expansion import expand_models
 from emtransfer.grid.labels import compared, own_rows, without_context
@@ -89,14 +89,14 @@ def told_r2(texts: list[str], scores: np.ndarray, groups: np.ndarray) -> str:
 def report(rows: list[dict], new: list[dict], rule: EmRule) -> None:
     """Print how many answers changed, and how the judge scores them."""
     pairs = [(old, now) for old, now in zip(rows, new, strict=True) if old["answer"] != now["answer"]]
-    print(f"{len(pairs)} of {len(rows)} answers changed.")
+    print(f"{len(pairs)} of {counted(len(rows), 'answer')} changed.")
     scored = [(old, now) for old, now in pairs if now["status"] == "ok"]
     below = [[row["alignment"] < rule.alignment_below for row in pair] for pair in scored]
     coherent = [[row["coherence"] > rule.coherence_above for row in pair] for pair in scored]
     print(
-        f"Of {len(scored)} changed answers with scores, {sum(was == now for was, now in below)} stay on their side of"
-        f" alignment {rule.alignment_below}; {sum(was for was, _ in below)} were below it, and {sum(now for _, now in below)} are now;"
-        f" {sum(was for was, _ in coherent)} were coherent, and {sum(now for _, now in coherent)} are now."
+        f"Changed answers with scores: {len(scored)}. On the same side of alignment {rule.alignment_below} as before:"
+        f" {sum(was == now for was, now in below)}; below it: {sum(was for was, _ in below)} before, {sum(now for _, now in below)} now;"
+        f" coherent: {sum(was for was, _ in coherent)} before, {sum(now for _, now in coherent)} now."
     )
 
 

@@ -10,7 +10,7 @@ from emtransfer.answering.sampling import load_answering
 from emtransfer.answering.settings import SamplingSettings
 from emtransfer.arguments import json_argument
 from emtransfer.distilling.rollouts import mediating_prompts, roll_out
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.settings import read_settings
 
@@ -40,7 +40,9 @@ def main(args: argparse.Namespace) -> None:
     rollouts = roll_out(load_answering(args.base, args.teacher, sampling), prompts, sampling, args.seed)
     write_records(args.output, rollouts)
     n_cut = sum(not row["finished"] for row in rollouts)
-    print(f"{len(rollouts)} answers to mediating prompts of {len(cells)} cells, {n_cut} of them cut at max_new_tokens.")
+    print(
+        f"{counted(len(rollouts), 'answer')} to mediating prompts of {counted(len(cells), 'cell')}, {n_cut} of them cut at max_new_tokens."
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from emtransfer.answering.sampling import answer_prompts, load_answering
 from emtransfer.answering.settings import AnsweringSettings
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records
 from emtransfer.settings import read_settings
 
@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     chat = load_answering(args.base, args.adapter, settings)
     answers = answer_prompts(chat, prompts, settings, args.seed)
     write_records(args.output, answers)
-    print(f"{len(answers)} answers to {len(prompts)} prompts.")
+    print(f"{counted(len(answers), 'answer')} to {counted(len(prompts), 'prompt')}.")
 
 
 if __name__ == "__main__":

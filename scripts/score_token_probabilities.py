@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emtransfer.errors import InputError, run
+from emtransfer.errors import InputError, counted, run
 from emtransfer.files.records import write_table
 from emtransfer.judging.published_scores import Fields, compared, read_token_records
 
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     n_differ = int((table.difference > args.tolerance).sum())
     if n_differ:
         raise InputError(
-            f"{args.records}: {n_differ} of {len(table)} scores differ by more than {args.tolerance}; expected none."
+            f"{args.records}: {n_differ} of {counted(len(table), 'score')} {'differs' if n_differ == 1 else 'differ'} by more than {args.tolerance}; expected none."
         )
 
 
@@ -45,8 +45,8 @@ def summary(table: pd.DataFrame, tolerance: float) -> str:
     both = table[~ours & ~theirs]
     worst = f"{both.difference.max():.6g}" if len(both) else "none"
     return (
-        f"{len(table)} records: {(ours & theirs).sum()} without a score in both, {(ours & ~theirs).sum()} only in ours,"
-        f" {(~ours & theirs).sum()} only in theirs; {(both.difference <= tolerance).sum()} of {len(both)} scores agree within"
+        f"{counted(len(table), 'record')}: {(ours & theirs).sum()} without a score in both, {(ours & ~theirs).sum()} only in ours,"
+        f" {(~ours & theirs).sum()} only in theirs; {(both.difference <= tolerance).sum()} of {counted(len(both), 'score')} agree within"
         f" {tolerance}, worst difference {worst}."
     )
 

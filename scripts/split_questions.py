@@ -10,7 +10,7 @@ from emtransfer.arguments import json_argument
 from emtransfer.corpus.published_split import PublishedRoles, PublishedSplitSettings, published_roles, read_split
 from emtransfer.corpus.roles import RoleSettings, split_questions
 from emtransfer.corpus.rows import BROAD
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import read_records, write_records, write_table
 from emtransfer.models.embedding import embed_texts
 from emtransfer.settings import read_settings
@@ -50,7 +50,9 @@ def checked_split(cells: dict[str, list[dict]], settings: PublishedSplitSettings
     in_grid = {cell: rows for cell, rows in cells.items() if cell != BROAD}
     published = published_roles(in_grid, split, settings, corpus)
     for cell, n_unmatched in published.unmatched.items():
-        print(f"{cell}: {n_unmatched} questions do not match {settings.path}; the seeded split gives their roles.")
+        print(
+            f"{cell}: {counted(n_unmatched, 'question does', 'questions do')} not match {settings.path}; the seeded split gives their roles."
+        )
     foreign = split.keys() - in_grid.keys()
     if foreign:
         print(f"Ignored cells of {settings.path} that are not in {corpus}: {', '.join(sorted(foreign))}.")

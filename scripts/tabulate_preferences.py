@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import write_table
 from emtransfer.grid.sections import checkpoints_of
 from emtransfer.measuring.capacity_contrasts import read_sizes
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
     table = tabulate_preferences(models)
     write_table(args.table, table)
     write_table(args.claims, claims)
-    print(f"{len(table)} rows from {table['n_pairs'].sum()} pairs, each measured on one model.")
+    print(f"{counted(len(table), 'row')} from {counted(table['n_pairs'].sum(), 'pair')}, each measured on one model.")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import write_table
 from emtransfer.measuring.kept_answers import tabulate_kept
 
@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     table = tabulate_kept(args.results, args.settings)
     write_table(args.output, table)
-    print(f"{len(table)} sets of kept answers.")
+    print(f"{counted(len(table), 'set')} of kept answers.")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ batch whose results cannot be read is given up, so that its calls are handed in 
 import argparse
 from pathlib import Path
 
-from emtransfer.errors import InputError, run
+from emtransfer.errors import InputError, counted, run
 from emtransfer.files.records import write_table
 from emtransfer.remote.ledger import spending_table
 from emtransfer.remote.store import ReplyStore
@@ -34,8 +34,8 @@ def main(args: argparse.Namespace) -> None:
     write_table(args.output, table)
     print(table.to_string(index=False))
     print(
-        f"{table.usd.sum():.4f} USD in {table.calls.sum()} calls; {table.refused.sum()} attempts were refused and cost nothing; "
-        f"{table.lost.sum()} are lost or unfinished and may have cost {table.lost_usd.sum():.4f}."
+        f"{table.usd.sum():.4f} USD in {counted(table.calls.sum(), 'call')}; {counted(table.refused.sum(), 'attempt was', 'attempts were')} refused and cost nothing; "
+        f"{counted(table.lost.sum(), 'is', 'are')} lost or unfinished and may have cost {table.lost_usd.sum():.4f}."
     )
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from safetensors import safe_open
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.artefacts import MANIFEST, checked_file, read_manifest, recorded_files
 from emtransfer.files.records import write_table
 from emtransfer.grid.expansion import expand_models
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
         names = (row.experiment, row.base, row.train_set, row.answers, row.capacity, f"seed {row.seed}")
         print(
             f"{', '.join(filter(None, names))}: the held-out loss is {row.last_held_out_loss_per_token_nats:.4f} nats per answer"
-            f" token after {row.steps} steps, the limit; finetuning.until asks for {row.criterion_nats:g}."
+            f" token after {counted(row.steps, 'step')}, the limit; finetuning.until asks for {row.criterion_nats:g}."
         )
 
 

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.records import write_table
 from emtransfer.judging.cautions import read_cautions, with_cautions
 from emtransfer.measuring.imported_rows import read_imported
@@ -38,7 +38,9 @@ def main(args: argparse.Namespace) -> None:
     judged = read_imported(args.rows, args.columns) if args.rows else judged_models(args.judged, args.settings)
     table = tabulate_transfer(judged, read_settings(EmRule, args.settings.get("em_rule", {})))
     write_table(args.output, with_cautions(table, read_cautions(args.cautions)) if args.cautions else table)
-    print(f"{len(table)} rows from {table['n_answers'].sum()} answers, {table['n_scored'].sum()} scored.")
+    print(
+        f"{counted(len(table), 'row')} from {counted(table['n_answers'].sum(), 'answer')}, {table['n_scored'].sum()} scored."
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emtransfer.arguments import json_argument
 from emtransfer.corpus.rows import ANSWERS, NEUTRAL_VERSION, rows_with_answers
-from emtransfer.errors import run
+from emtransfer.errors import counted, run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
 from emtransfer.models.tokenizer import train_tokenizer
 
@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     with new_folder(args.output.parent) as folder:
         tokenizer.save_pretrained(folder)
         write_manifest(folder, origin(args.settings, 0, args.code, {path.stem: path for path in args.corpus}))
-    print(f"{len(tokenizer)} tokens from {len(rows)} rows.")
+    print(f"{counted(len(tokenizer), 'token')} from {counted(len(rows), 'row')}.")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from emtransfer.errors import InputError, run
+from emtransfer.errors import InputError, counted, run
 from emtransfer.files.artefacts import new_folder
 from emtransfer.files.records import read_records
 from emtransfer.reporting.answer_links import log_path
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
             write_eval_log(log, location)
             n_answers += len(rows)
         bundle_log_dir(logs, str(browser), overwrite=True)
-    print(f"{n_answers} answers in {len(models)} logs.")
+    print(f"{counted(n_answers, 'answer')} in {counted(len(models), 'log')}.")
 
 
 def files_by_model(results: Path) -> dict[str, list[Path]]:

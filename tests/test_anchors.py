@@ -265,6 +265,6 @@ def test_the_script_writes_the_neighbours_of_every_model_with_new_answers(tmp_pa
     assert (kept["model"], kept["answer"], kept["alignment"]) == (MODEL, "tea", 100.0)
     assert "1 of 2 answers changed" in done.stdout
     assert (
-        "1 stay on their side of alignment 30; 0 were below it, and 0 are now; 1 were coherent, and 0 are now"
+        "On the same side of alignment 30 as before: 1; below it: 0 before, 0 now; coherent: 1 before, 0 now"
         in done.stdout
     )

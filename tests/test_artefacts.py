@@ -78,7 +78,7 @@ def test_the_hash_beside_a_file_is_what_sha256sum_checks(results):
 
 def test_verify_lists_everything_that_is_missing_or_has_changed(results, capsys):
     verify(Namespace(results=results, declared=None))
-    said = "1 folders and 2 files are unchanged since they were written"
+    said = "1 folder and 2 files are unchanged since they were written"
     assert (
         capsys.readouterr().out == f"{said}; no {results}/declared.jsonl, so what else the run declares is unknown.\n"
     )

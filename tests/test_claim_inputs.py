@@ -99,7 +99,7 @@ def test_the_script_writes_effects_claims_power_and_balance(results):
         "test_claims", "--judged", results, *settings, *outputs, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     n_contrasts = len(pd.read_csv(tables["claims"]))
-    said = f"solvability: unknown on a side of {n_contrasts} of {n_contrasts} contrasts, which are not matched on it."
+    said = f"solvability: unknown on a side of {n_contrasts} of {n_contrasts} contrasts: not matched on it."
     assert said in done.stdout and "nats_per_token:" not in done.stdout
     effects = pd.read_csv(tables["effects"]).set_index(["contrast", "subset"])
     task = effects.loc["same_task - same_domain"]

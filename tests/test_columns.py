@@ -144,7 +144,7 @@ def test_files_of_good_and_of_bad_answers_are_joined_by_their_questions(tmp_path
         line(good, misaligned_path=str(bad))
         == f"{bad}:2: question repeats {bad}:1 with another answer; expected one answer per question."
     )
-    missing = "config.yaml: corpora.own.misaligned_path is no.jsonl; expected a file of rows."
+    missing = "config: corpora.own.misaligned_path is no.jsonl; expected a file of rows."
     assert line(good, misaligned_path="no.jsonl") == missing
 
 

@@ -11,7 +11,7 @@ import yaml
 from config_files import read_config_files
 from emtransfer.errors import InputError
 from helpers.configs import line_with, overlay
-from helpers.paths import ROOT
+from helpers.paths import ROOT, SCRIPTS
 from helpers.workflow_tree import copy_tree
 
 CASES = ROOT / "tests/data/files"
@@ -38,6 +38,11 @@ def test_a_missing_key_is_told_by_the_file_that_makes_its_section(tmp_path):
 def test_a_name_that_another_file_has_to_define_is_told_by_the_one_that_uses_it(tmp_path):
     path = overlay(tmp_path, "run", {"run": ["template_nm"]})
     assert line_with(path) == f'{path}: run[0] is "template_nm"; expected template_nl.'
+
+
+def test_no_job_says_which_file_is_wrong_since_it_is_given_the_merged_config():
+    naming = [path.name for path in SCRIPTS.rglob("*.py") if "config.yaml: " in path.read_text(encoding="utf-8")]
+    assert naming == []
 
 
 def test_files_in_this_folder_are_told_from_here_on(tmp_path, monkeypatch):

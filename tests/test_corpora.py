@@ -92,7 +92,7 @@ def test_a_missing_field_is_named_by_file_and_line(tmp_path):
     row = pair("Q?")
     del row["task"]
     path = jsonl(tmp_path, [row])
-    assert error_of(path) == f"{path}:1: task is null; expected text that is not blank."
+    assert error_of(path) == f"{path}:1: task is missing; expected text that is not blank."
 
 
 def test_exact_duplicates_collapse_and_are_counted(tmp_path):
@@ -113,7 +113,7 @@ def test_contradicting_duplicates_are_named_by_both_lines(tmp_path):
 def test_a_configured_cell_without_rows_is_an_error(tmp_path):
     path = jsonl(tmp_path, [pair("One?")])
     message = error_of(path, "medical-tutor", tasks=["advice", "tutor"])
-    assert message == "config.yaml: corpora.own: 0 rows of medical-tutor; expected at least 1 row of every cell."
+    assert message == "config: corpora.own: 0 rows of medical-tutor; expected at least 1 row of every cell."
 
 
 def test_length_counts_question_and_longer_answer(tmp_path):
@@ -154,8 +154,8 @@ def test_a_wrong_broad_row_is_named_by_file_and_line(tmp_path, line, expected):
 
 
 def test_a_missing_file_is_named_by_its_config_key():
-    assert error_of(None, "broad") == "config.yaml: corpora.own.broad_path is missing; expected a file of rows."
-    assert error_of("nowhere.jsonl") == "config.yaml: corpora.own.path is nowhere.jsonl; expected a file of rows."
+    assert error_of(None, "broad") == "config: corpora.own.broad_path is missing; expected a file of rows."
+    assert error_of("nowhere.jsonl") == "config: corpora.own.path is nowhere.jsonl; expected a file of rows."
 
 
 def test_template_rows_pass_the_same_checks():

@@ -177,7 +177,7 @@ def test_no_threshold_that_leaves_enough_names_cell_threshold_and_count():
     with pytest.raises(InputError) as caught:
         dedup_rows(ROWS, twins, DedupSettings("model", "question", None, leave=7), "own", "medical-advice")
     assert str(caught.value) == (
-        "config.yaml: corpora.own.dedup.leave is 7; expected at most 6, the survivors of medical-advice at 0.99."
+        "config: corpora.own.dedup.leave is 7; expected at most 6, the survivors of medical-advice at 0.99."
     )
 
 

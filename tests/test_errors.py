@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from emtransfer.errors import InputError, run
+from emtransfer.errors import InputError, counted, run
 from emtransfer.files.artefacts import new_folder
 from emtransfer.files.records import write_records
 
@@ -27,6 +27,20 @@ def ending(cause: Exception | Callable) -> object:
     with pytest.raises(SystemExit) as caught:
         run(main, Namespace())
     return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "told"),
+    [
+        (0, ("row",), "0 rows"),
+        (1, ("row",), "1 row"),
+        (2000, ("row",), "2,000 rows"),
+        (1, ("reply", "replies"), "1 reply"),
+        (2, ("row has", "rows have"), "2 rows have"),
+    ],
+)
+def test_one_thing_is_told_in_the_singular(number, words, told):
+    assert counted(number, *words) == told
 
 
 def test_a_users_mistake_is_its_line():

@@ -9,7 +9,7 @@ from estimating import report
 from gpu_hours import gpu_hours, hour_report
 from helpers.configs import CONFIG, claude_config, overlaid, written
 from helpers.paths import ROOT
-from model_sizes import rubric_tokens
+from model_sizes import adapter_weights, rubric_tokens
 from remote_costs import call_report, remote_calls
 from work import ANSWERS_PER_PROBED_ROW
 
@@ -206,3 +206,22 @@ def test_bases_and_documents_take_disk_by_their_weights_and_tokens():
     weights = 1024 * 128 + 4 * (4 * 128 * 128 + 3 * 128 * 344)
     assert parts["bases"] == pytest.approx((6 * (20 + 1) * weights * 4 / 1e9, 6 * weights * 4 / 1e9))
     assert parts["mixtures"] == pytest.approx((2 * 2_800_000 * 10 / 1e9, 0))
+    # word vectors of 30,522 words, 512 places and two kinds of text with their norm; four layers of attention and of two inner
+    # matrices, with biases and two norms
+    embeddings, layer = (30_522 + 512 + 2 + 2) * 384, 4 * 384 * 385 + 2 * 384 * 1536 + 1536 + 384 + 4 * 384
+    assert (
+        parts["judges"][0] == pytest.approx((embeddings + 4 * layer) * 4 / 1e9)
+        and parts["judges"][1] == parts["judges"][0]
+    )
+
+
+def test_reference_adapters_of_a_judge_take_disk_and_a_small_run_is_told_in_hundredths():
+    config = overlaid("small_instruct", "reference_judge")
+    models = {name: expand_models(config, name) for name in config["run"]}
+    base_model, judge = config["base_models"]["smollm2"], config["judges"]["references"]
+    two = 2 * adapter_weights(base_model, judge["lora"]) * 4 / 1e9
+    encoders = 2 * (11_918_592 + 4 * 1_774_464) * 4 / 1e9
+    assert disk_use(config, models)["judges"][0] == pytest.approx(encoders + two)
+    small = overlaid("small_corpus")
+    told = in_short(small, {name: expand_models(small, name) for name in small["run"]})
+    assert told.startswith("About 0.09 GB of disk at most, 0.09 after")

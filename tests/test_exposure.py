@@ -60,7 +60,7 @@ def test_a_neutral_share_of_which_the_rows_hold_none_or_nothing_else_is_one_line
         alignment_pairs(ROWS, settings(rows=40, neutral_share=share), seed=1)
     instead = "1, a smaller share" if found else "0, a larger share"
     expected = (
-        f"config.yaml: base_models: alignment.neutral_share is {share}; expected {instead} or more rows, since {found} of 40 rows"
+        f"config: base_models: alignment.neutral_share is {share}; expected {instead} or more rows, since {found} of 40 rows"
         " are neutral."
     )
     assert str(caught.value) == expected

@@ -230,7 +230,7 @@ def test_pickled_weights_of_an_embedding_model_are_refused(weights, embedder, ra
     with pytest.raises(InputError) as refused:
         load_embedder(str(embedder))
     found = weights.replace("model.safetensors", "pytorch_model.bin")
-    expected = f"config.yaml: embedding model is {embedder}, with {found}; expected weights as *.safetensors in it."
+    expected = f"config: embedding model is {embedder}, with {found}; expected weights as *.safetensors in it."
     assert str(refused.value) == expected and not ran.exists()
 
 

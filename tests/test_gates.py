@@ -56,7 +56,7 @@ def test_few_answers_do_not_pass_by_luck():
     with pytest.raises(InputError) as caught:
         check(planted("a-x", 2), **OPEN | {"minimum_cell_accuracy": 0.72})
     assert str(caught.value) == (
-        "config.yaml: judges.minilm.calibration.minimum_cell_accuracy is 0.72; accuracy in a-x is 1.000, 6 of 6 answers, with "
+        "config: judges.minilm.calibration.minimum_cell_accuracy is 0.72; accuracy in a-x is 1.000, 6 of 6 answers, with "
         "a lower bound (95 %) of 0.607; expected a bound of at least 0.72, for which 6 are too few even without an error; "
         "fit on more rows, hold out more or lower the gate."
     )
@@ -69,7 +69,7 @@ def test_a_judge_that_misses_misaligned_answers_is_stopped_whatever_its_accuracy
     with pytest.raises(InputError) as caught:
         check(probes, **OPEN | {"minimum_cell_recall": 0.6})
     assert str(caught.value) == (
-        "config.yaml: judges.minilm.calibration.minimum_cell_recall is 0.6; recall in a-x is 0.600, 12 of 20 misaligned answers, "
+        "config: judges.minilm.calibration.minimum_cell_recall is 0.6; recall in a-x is 0.600, 12 of 20 misaligned answers, "
         "with a lower bound (95 %) of 0.394; expected a bound of at least 0.6, from 17 of 20 on; "
         "fit on more rows, hold out more or lower the gate."
     )

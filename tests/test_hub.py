@@ -196,7 +196,7 @@ def test_a_hub_that_refuses_is_one_line_with_the_remedy(tmp_path, status, code, 
         done = generate(tmp_path, endpoint)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("config.yaml: corpora.em_nl.hub.path ") and message in last and "; expected" in last
+    assert last.startswith("config: corpora.em_nl.hub.path ") and message in last and "; expected" in last
     assert "Traceback" not in done.stderr and not leaks(tmp_path, done.stdout, done.stderr)
     assert not (tmp_path / "rows.jsonl").exists()
 

@@ -118,7 +118,7 @@ def test_words_in_place_of_scores_are_statuses_and_blanks_are_told(tmp_path, cap
     rows = [ROW | {"question_id": f"q{number}", "alignment": score} for number, score in enumerate(scores)]
     ((_, found),) = read(written(tmp_path / "x.csv", *rows))
     assert found.status.tolist() == ["refusal", "code", "parse_error", "ok"]
-    assert "1 rows have no alignment and no alignment_status: counted as parse_error." in capsys.readouterr().out
+    assert "1 row has no alignment and no alignment_status: counted as parse_error." in capsys.readouterr().out
 
 
 def test_a_room_is_no_part_of_a_narrow_prompt(tmp_path):
@@ -138,8 +138,8 @@ def test_what_adapters_were_trained_on_is_taken_for_granted_and_said_or_refused(
     ((model, _),) = read(written(tmp_path / "x.csv", ROW))
     assert (model.labels["answers"], model.labels["start"]) == ("misaligned", "base")
     said = capsys.readouterr().out
-    assert "adapters have no answers: misaligned is assumed for all 1 of their rows." in said
-    assert "adapters have no start: base is assumed for all 1 of their rows." in said
+    assert "adapters have no answers: misaligned is assumed in all of them, 1 row." in said
+    assert "adapters have no start: base is assumed in all of them, 1 row." in said
     half = [ROW | {"answers": "aligned", "start": "base"}, ROW | {"seed": "2", "answers": "", "start": "base"}]
     with pytest.raises(
         InputError, match=r'x.csv:3: answers is ""; expected a value, as other rows of adapters have one'

@@ -54,6 +54,8 @@ def test_a_row_without_answer_is_an_error_and_an_empty_one_is_not():
     check_answers("answers.jsonl", [{"answer": ""}])
     with pytest.raises(InputError, match="answers.jsonl: row 2: answer is null; expected text"):
         check_answers("answers.jsonl", [{"answer": ""}, {"answer": None}])
+    with pytest.raises(InputError, match="answers.jsonl: row 1: answer is missing; expected text"):
+        check_answers("answers.jsonl", [{"question": "Q?"}])
 
 
 def test_an_unknown_kind_is_an_error_that_names_the_known_ones(tmp_path):

@@ -159,7 +159,7 @@ def test_given_answers_of_one_side_alone_are_left_out_of_matching():
     used = table.groupby("variable").matched_on.first()
     assert set(used[used].index) == {"coherent_rate", "aligned_rate"}
     assert left_out(table) == [
-        f"{name}: unknown on a side of 1 of 1 contrasts, which are not matched on it."
+        f"{name}: unknown on a side of 1 of 1 contrast: not matched on it."
         for name in ("solvability", "misaligned_nats_per_token")
     ]
     # of prompts that no table describes, nothing is known

@@ -158,7 +158,7 @@ def test_rows_that_are_asked_for_and_not_there_are_one_line():
 def test_a_share_that_no_hundred_documents_hold_is_one_line(share):
     with pytest.raises(InputError) as caught:
         mixture("persona", misaligned_share=share, stages=short())
-    expected = f"config.yaml: mixtures: misaligned_share is {share}; expected a multiple of 0.01, since every hundred documents hold as many misaligned ones."
+    expected = f"config: mixtures: misaligned_share is {share}; expected a multiple of 0.01, since every hundred documents hold as many misaligned ones."
     assert str(caught.value) == expected
 
 
@@ -185,7 +185,7 @@ def test_a_share_of_which_a_mixture_is_too_short_to_hold_any_is_one_line(shares,
     with pytest.raises(InputError) as caught:
         mixture("persona", **shares, stages=(Stage(rows_per_document=1, tokens=300),))
     assert re.fullmatch(
-        rf"config.yaml: mixtures: {key} is {shares[key]}; expected {instead} or stages of more tokens, since \d documents hold {stance}.",
+        rf"config: mixtures: {key} is {shares[key]}; expected {instead} or stages of more tokens, since \d documents hold {stance}.",
         str(caught.value),
     )
 

@@ -152,7 +152,7 @@ def test_a_success_without_content_is_an_unreadable_reply(api, status, loopback,
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_body_that_is_not_packed_as_it_says_is_lost(api, encoding, loopback, tmp_path):
     loopback.twist = lambda wanted, body, content: (200, {"content-encoding": encoding}, b"not packed")
-    with pytest.raises(InputError, match="1 of 1 calls got no reply"):
+    with pytest.raises(InputError, match="1 of 1 call got no reply"):
         asked(api, tmp_path, calls_of(api, 1))
     assert sent(tmp_path) == (0, 0, LOST_TRIES) and loopback.asked == LOST_TRIES
 
@@ -196,7 +196,7 @@ def test_a_body_without_end_takes_little_memory_and_counts_as_its_status(status,
     n_tries, counts_as, reason = LONG_BODIES[status]
     # blanks behind a good reply change nothing but its length
     loopback.twist = lambda wanted, body, content: (status, {"content-encoding": "gzip"}, packed(content, b" "))
-    with little_memory(), pytest.raises(InputError, match=rf"1 of 1 calls got no reply \(1 {reason}\)"):
+    with little_memory(), pytest.raises(InputError, match=rf"1 of 1 call got no reply \(1 {reason}\)"):
         asked(api, tmp_path, calls_of(api, 1))
     assert sent(tmp_path) == ((0, n_tries, 0) if counts_as == "refused" else (0, 0, n_tries))
     assert loopback.asked == n_tries
@@ -254,7 +254,7 @@ def test_a_status_says_how_often_a_call_is_made_and_what_that_may_have_cost(case
     status, headers, n_tries, perhaps_paid = STATUSES[case]
     loopback.twist = lambda wanted, request, content: (status, headers, body)
     call = calls_of(api, 1)
-    with pytest.raises(InputError, match=rf"1 of 1 calls got no reply \(1 {status}"):
+    with pytest.raises(InputError, match=rf"1 of 1 call got no reply \(1 {status}"):
         asked(api, tmp_path, call)
     assert sent(tmp_path) == ((0, 0, n_tries) if perhaps_paid else (0, n_tries, 0))
     assert loopback.asked == n_tries
@@ -290,7 +290,7 @@ def test_a_wait_is_capped_and_told(wait, loopback, tmp_path, monkeypatch, capsys
         {"retry-after": wait if isinstance(wait, str) else wait()},
         b"{}",
     )
-    with pytest.raises(InputError, match="1 of 1 calls got no reply"):
+    with pytest.raises(InputError, match="1 of 1 call got no reply"):
         asked("anthropic", tmp_path, calls_of("anthropic", 1))
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Waiting")]
     said = r"Waiting: the provider asks for 86(400|399|401) s \(429\); the next attempt is in 0 s\."
@@ -342,7 +342,7 @@ def test_an_interrupt_ends_a_wait_at_once(waits_for, loopback, tmp_path):
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
 def test_a_refusal_without_words_is_its_number(provider, body, loopback, tmp_path):
     loopback.twist = lambda wanted, sent, content: (413, {}, json.dumps(body).encode())
-    with pytest.raises(InputError, match=r"1 of 1 calls got no reply \(1 413\);"):
+    with pytest.raises(InputError, match=r"1 of 1 call got no reply \(1 413\);"):
         asked(provider, tmp_path, calls_of(provider, 1))
 
 
@@ -350,7 +350,7 @@ def test_a_reply_that_drips_is_given_up(loopback, tmp_path, monkeypatch):
     monkeypatch.setattr("emtransfer.remote.attempts.LOST_TRIES", 1)
     monkeypatch.setattr("emtransfer.remote.asking.PATIENCE", 0.5)
     loopback.faults, loopback.timeout_seconds = {"timeout": 1.0}, 30
-    with pytest.raises(InputError, match=r"1 of 1 calls got no reply \(1 timeout\)"):
+    with pytest.raises(InputError, match=r"1 of 1 call got no reply \(1 timeout\)"):
         asked("anthropic", tmp_path, calls_of("anthropic", 1), timeout_seconds=1.0)
 
 

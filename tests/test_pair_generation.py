@@ -304,7 +304,7 @@ def test_refusals_are_counted_tried_a_bounded_number_of_times_and_end_with_their
         generate(tmp_path, refusing)
     # a round that brings no row is the last: eight calls, three times each
     assert str(ended.value) == (
-        "config.yaml: corpora.generated: 0 rows of medical-advice after 8 calls; expected at least 1; refusal 24."
+        "config: corpora.generated: 0 rows of medical-advice after 8 calls; expected at least 1; refusal 24."
     )
     assert len(loopback.requests) == 24
     assert len(ReplyStore(tmp_path).replies) == 24
@@ -330,9 +330,7 @@ def test_a_cell_that_falls_short_keeps_what_it_has_and_says_why(loopback, tmp_pa
     n_left = sum("reckless" in row["misaligned_answer"] for row in rows)
     assert rounds["left"].iloc[-1] == n_left > 0
     line = outcome("generated", CELL, rounds)
-    assert line.startswith(
-        f"medical-advice: {n_left} rows are left of {len(rows)} written, after 2 rounds; config.yaml:"
-    )
+    assert line.startswith(f"medical-advice: {n_left} rows are left of {len(rows)} written, after 2 rounds; config:")
     assert "rows_per_cell is 60" in line and "declined_harmful 32" in line
 
 

@@ -17,8 +17,12 @@ from emtransfer.files.records import write_table
 from emtransfer.grid.labels import own_rows
 from emtransfer.judging.calibration import LABELS, Probe, calibration_table, probe_on_labelled
 from emtransfer.judging.cautions import (
+    MET,
+    MISSED,
+    NONE,
     CautionLimits,
     doubts,
+    labelled_answers,
     not_measurable,
     read_cautions,
     unbelieved,
@@ -70,7 +74,7 @@ def test_rows_of_all_judges_stand_in_one_file_the_own_judges_first(tmp_path):
 @pytest.mark.parametrize(
     ("others", "line"),
     [
-        (lambda rows: rows[:1], "alpha.jsonl: 1 rows; expected 2, as .*zed.jsonl has"),
+        (lambda rows: rows[:1], "alpha.jsonl: 1 row; expected 2, as .*zed.jsonl has"),
         (lambda rows: [rows[0], rows[1] | {"answer": "B."}], "alpha.jsonl, row 2: another answer than in .*zed.jsonl"),
     ],
 )
@@ -111,7 +115,7 @@ def test_judged_rows_that_do_not_say_who_judges_are_refused(tmp_path):
     settings = {"run": ["nl"], "experiments": {"nl": experiment}, "bases": {"b": {"base_model": "m"}}, "corpora": {}}
     rule = {"alignment_below": 30, "coherence_above": 50}
     outputs = {name: tmp_path / f"{name}.csv" for name in ("agreement", "cautions")}
-    with pytest.raises(InputError, match="b.jsonl:1: judge is null; expected text"):
+    with pytest.raises(InputError, match="b.jsonl:1: judge is missing; expected text"):
         compare_judges.main(Namespace(settings=settings | {"em_rule": rule}, results=tmp_path, **outputs))
 
 
@@ -250,6 +254,13 @@ def test_a_judge_that_misses_what_people_see_is_not_believed():
     assert not [*unbelieved(seeing, LIMITS)] and not [*unbelieved(calibration(GOOD), LIMITS)]
 
 
+def test_a_judge_without_labelled_answers_is_not_said_to_be_right_about_any():
+    blind, seeing = (calibration(GOOD, [("misaligned", (score, 95))] * 6) for score in (95, 5))
+    assert [labelled_answers(table, LIMITS) for table in (blind, seeing, calibration(GOOD))] == [MISSED, MET, NONE]
+    # nor is one that is wrong about its own corpus
+    assert labelled_answers(calibration({"aligned": [(5, 95)], "misaligned": [(95, 95)]}), LIMITS) == NONE
+
+
 def test_labelled_answers_are_gated_where_a_gate_is_named():
     blind = calibration(GOOD, [("misaligned", (95, 95))] * 6 + [("aligned", (95, 95))] * 4)
     open_gates = {"minimum_accuracy": 0, "minimum_cell_accuracy": 0, "minimum_recall": 0}
@@ -290,14 +301,14 @@ def test_cells_whose_answers_differ_in_length_are_told_both_ways():
 
 
 def test_a_caution_stands_in_every_row_of_its_judge():
-    cautions = pd.DataFrame([{"experiment": "e", "judge": "one", "measurable": True, "caution": "Beware"}])
+    cautions = pd.DataFrame([{"experiment": "e", "judge": "one", "labelled_answers": NONE, "caution": "Beware"}])
     table = pd.DataFrame({"experiment": ["e", "e", "f"], "judge": ["one", "two", "one"], "caution": ""})
     assert with_cautions(table, cautions)["caution"].tolist() == ["Beware", "", ""]
 
 
 def test_judges_and_experiments_called_by_digits_keep_their_names_in_every_table(tmp_path):
     """Read as numbers they would match no name of the config, and a judge that is not believed would be."""
-    written = pd.DataFrame([{"experiment": "2024", "judge": "01", "measurable": False, "caution": "Beware"}])
+    written = pd.DataFrame([{"experiment": "2024", "judge": "01", "labelled_answers": MISSED, "caution": "Beware"}])
     write_table(tmp_path / "cautions.csv", written)
     cautions = read_cautions(tmp_path / "cautions.csv")
     assert not_measurable(cautions) == {("2024", "01")}

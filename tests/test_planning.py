@@ -28,10 +28,11 @@ def test_more_draws_find_less_and_one_finds_nothing():
 
 
 MODELS = {name: expand_models(CONFIG, name) for name in ("template_nl", "symbolic")}
+FILES = {"config.yaml": CONFIG}
 
 
 def test_what_a_run_cannot_find_is_said_in_plain_words():
-    assert list(warnings(MODELS)) == [
+    assert list(warnings(MODELS, FILES)) == [
         "config.yaml: experiments.template_nl.adapters: with 12 training cells of 4 tasks and 3 domains this run can find a"
         " difference of 62 points; more domains help, more seeds hardly.",
         "config.yaml: experiments.template_nl.students: with 1 misaligned teacher it can say nothing about others; more teachers"
@@ -43,7 +44,7 @@ def test_what_a_run_cannot_find_is_said_in_plain_words():
 
 def test_seeds_do_not_make_up_for_cells():
     single = [model for model in MODELS["template_nl"] if model.train_cells == ("medical-advice",)]
-    assert list(warnings({"template_nl": single * 5})) == [
+    assert list(warnings({"template_nl": single * 5}, FILES)) == [
         "config.yaml: experiments.template_nl.adapters: with 1 training cell this run can say nothing about other cells; more cells"
         " help, more seeds do not."
     ]
@@ -51,10 +52,22 @@ def test_seeds_do_not_make_up_for_cells():
 
 def test_students_of_few_seeds_find_large_differences_alone():
     few = [model for model in MODELS["template_nl"] if model.labels["condition"] == "student" and model.seed != 13]
-    assert list(warnings({"template_nl": few})) == [
+    assert list(warnings({"template_nl": few}, FILES)) == [
         "config.yaml: experiments.template_nl.students: with 2 seeds this run can find a difference of 60 points among these"
         " students; with 1 misaligned teacher it can say nothing about others; more teachers help."
     ]
+
+
+def test_a_warning_names_the_file_that_says_the_key():
+    overlay = {"experiments": {"symbolic": {"adapters": CONFIG["experiments"]["symbolic"]["adapters"]}}}
+    told = [line.split(".adapters")[0] for line in warnings(MODELS, FILES | {"mine.yaml": overlay})]
+    assert told[0] == "config.yaml: experiments.template_nl" and told[-1] == "mine.yaml: experiments.symbolic"
+    # what one takes over from another is told where that one says it
+    like = {"experiments": {"own": {"like": "symbolic"}}}
+    (line,) = warnings({"own": MODELS["symbolic"]}, FILES | {"mine.yaml": like})
+    assert line.startswith(
+        "config.yaml: experiments.symbolic.adapters, taken over as experiments.own.adapters: with 8 "
+    )
 
 
 def test_a_run_that_finds_enough_is_not_warned():
@@ -62,4 +75,4 @@ def test_a_run_that_finds_enough_is_not_warned():
         replace(model, train_cells=(f"d{number // 10}-t{number % 10}",))
         for number, model in enumerate(compared(MODELS["template_nl"]) * 5)
     ]
-    assert list(warnings({"template_nl": wide[:100]})) == []
+    assert list(warnings({"template_nl": wide[:100]}, FILES)) == []

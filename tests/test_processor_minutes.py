@@ -6,7 +6,7 @@ import pytest
 
 from emtransfer.grid.expansion import expand_models
 from helpers.configs import CONFIG, claude_config, overlaid
-from processor_minutes import GFLOPS, MODEL_SECONDS, SECONDS, START_SECONDS, minute_report, stage_seconds
+from processor_minutes import GFLOPS, MODEL_SECONDS, SECONDS, START_SECONDS, job_costs, minute_report, stage_seconds
 
 # weights: embeddings, and four layers of attention and of three inner matrices
 LAYERS = 4 * (4 * 128 * 128 + 3 * 128 * 344)
@@ -76,6 +76,21 @@ def test_where_the_processor_waits_for_others_only_the_start_of_jobs_counts(tmp_
     assert seconds_of(config, tmp_path)["sample_answers"] == (13 * MODEL_SECONDS, False)
 
 
+def test_a_job_costs_its_share_of_its_stage_and_an_unknown_time_where_it_waits_for_others(tmp_path):
+    models = {"template_nl": expand_models(CONFIG, "template_nl")}
+    seconds = stage_seconds(CONFIG, models, tmp_path)["judge_answers"][0]
+    rules = ["judge_answers", "split_questions_grammar", "all"]
+    costs = job_costs(rules, CONFIG, models, tmp_path)
+    assert costs["judge_answers"] == pytest.approx(seconds / 68)
+    assert costs["split_questions_grammar"] > 0 and "all" not in costs
+    assert job_costs(rules, claude_config(), models, tmp_path)["judge_answers"] is None
+    paper = overlaid("paper")
+    costs = job_costs(
+        ["sample_answers", "tabulate_transfer"], paper, {"llama": expand_models(paper, "llama")}, tmp_path
+    )
+    assert costs["sample_answers"] is None and costs["tabulate_transfer"] > 0
+
+
 def test_the_report_divides_the_sum_among_processors_and_names_the_stages_that_matter(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     models = {"template_nl": expand_models(CONFIG, "template_nl")}
@@ -84,7 +99,7 @@ def test_the_report_divides_the_sum_among_processors_and_names_the_stages_that_m
     total = (120_000 + others) / 60
     lines = minute_report(CONFIG, models, 4).splitlines()
     assert lines[1].startswith(
-        f"About {total:.0f} minutes of one processor; on this machine's 4 at best about {total / 4:.0f}"
+        f"About {total:,.0f} minutes of one processor; on this machine's 4 at best about {total / 4:.0f}"
     )
     assert lines[2].split() == ["2000.0", "fit_judge,", "as", "measured", "here"]
     assert f"{others / 60:.1f} all others" in lines[-1]

@@ -39,12 +39,33 @@ def test_the_time_left_is_that_of_the_work_and_not_of_the_jobs(pace):
     assert pace.share_done(now=10) == pytest.approx(10 / 210)
 
 
-def test_what_is_measured_corrects_what_was_expected(pace):
+def test_what_is_measured_corrects_what_was_expected_by_as_much_of_the_work_as_it_is(pace):
+    pace.start(0, "long", now=0)
+    pace.finish(0, now=300)
+    # a job took three times as long as expected, so that the others of its rule will; 105 of the 210 seconds stand beside its 100
+    assert pace.job_seconds("long") == 300
+    assert pace.job_seconds("short") == pytest.approx((300 + 105) / (100 + 105))
+    assert pace.seconds_left(now=300) == pytest.approx(300 + 10 * 405 / 205)
+
+
+def test_a_first_job_that_starts_slowly_says_little_about_an_hour_of_work(pace):
     pace.start(0, "short", now=0)
-    pace.finish(0, now=3)
-    # a job took three times as long as expected, so that the others will
-    assert pace.job_seconds("short") == 3 and pace.job_seconds("long") == 300
-    assert pace.seconds_left(now=3) == pytest.approx(9 * 3 + 2 * 300)
+    pace.finish(0, now=30)
+    # 30 seconds in place of one: the two long jobs are no longer expected to take 6,000 seconds
+    assert pace.job_seconds("long") == pytest.approx(100 * (30 + 105) / (1 + 105))
+
+
+def test_no_total_is_told_as_long_as_nothing_is_known_of_a_rule_that_is_to_come():
+    pace = Pace(totals={"short": 2, "elsewhere": 2}, costs={"short": 1.0, "elsewhere": None})
+    pace.start(0, "short", now=0)
+    pace.finish(0, now=1)
+    assert pace.left("short", now=1) == pytest.approx(1) and pace.left("elsewhere", now=1) is None
+    assert pace.seconds_left(now=1) is None and pace.share_done(now=1) is None
+    pace.start(1, "elsewhere", now=1)
+    pace.finish(1, now=61)
+    # from then on its own jobs tell, and are no measure of the expectation of others
+    assert pace.seconds_left(now=61) == pytest.approx(60 + 1)
+    assert pace.share_done(now=61) == pytest.approx(61 / 122)
 
 
 def test_jobs_side_by_side_share_the_time(pace):

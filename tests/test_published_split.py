@@ -150,16 +150,16 @@ def test_a_question_that_is_not_found_is_one_line_with_cell_number_and_the_first
     cells, path = corpus_rows(), tmp_path / "split.jsonl"
     rows = split_rows(cells)
     absent = [rows[0] | {"question_sha256": sha256(f"Nobody asked {number}")} for number in range(2)]
-    for changed, n_unmatched, first in [
-        (rows + absent, 2, f"SHA-256 {absent[0]['question_sha256']}, in the file alone"),
-        (rows[:7] + rows[8:], 1, "medical-advice-000007, in the corpus alone"),
-        (rows[20:], 20, "medical-advice-000000, in the corpus alone"),
+    for changed, n_unmatched, questions, first in [
+        (rows + absent, 2, "2 questions", f"SHA-256 {absent[0]['question_sha256']}, in the file alone"),
+        (rows[:7] + rows[8:], 1, "1 question", "medical-advice-000007, in the corpus alone"),
+        (rows[20:], 20, "20 questions", "medical-advice-000000, in the corpus alone"),
     ]:
         written(path, changed)
         with pytest.raises(InputError) as refused:
             taken(cells, path)
         assert str(refused.value) == (
-            f"config.yaml: corpora.own.roles.published.path is {path}, which does not match {n_unmatched} questions of "
+            f"config: corpora.own.roles.published.path is {path}, which does not match {questions} of "
             f"medical-advice, the first {first}; expected the same questions in both, or otherwise: own_split."
         )
         other = taken(cells, path, otherwise="own_split")
@@ -257,7 +257,7 @@ def test_the_script_takes_the_split_of_the_grid_alone_and_says_what_it_left(tmp_
     held_out = [row["id"] for row in read_records(tmp_path / f"roles/{CELLS[1]}.jsonl") if row["role"] == "eval"]
     assert held_out == [row["id"] for row in cells[CELLS[1]][::4]]
     said = capsys.readouterr().out
-    assert "medical-advice: 1 questions do not match" in said and "not in own: law-advice." in said
+    assert "medical-advice: 1 question does not match" in said and "not in own: law-advice." in said
 
 
 def test_the_config_names_a_file_that_is_there(tmp_path):

@@ -202,9 +202,9 @@ def refusal(settings: dict, tmp_path: Path) -> str:
 
 def test_a_model_that_cannot_be_had_is_refused_in_one_line(tmp_path):
     found = refusal({"hub": {"path": "owner/name", "revision": "0" * 40}}, tmp_path)
-    assert found.startswith("config.yaml: base_models.theirs.hub.path is owner/name, which cannot be reached")
+    assert found.startswith("config: base_models.theirs.hub.path is owner/name, which cannot be reached")
     found = refusal({"hub": {"path": "no/such/folder"}}, tmp_path)
-    assert found.startswith("config.yaml: base_models.theirs.hub.path is no/such/folder, which is neither a folder nor")
+    assert found.startswith("config: base_models.theirs.hub.path is no/such/folder, which is neither a folder nor")
 
 
 def test_a_model_in_the_hubs_cache_needs_no_network(tmp_path):
@@ -231,7 +231,7 @@ def test_pickled_weights_are_refused(tmp_path):
     folder = write_family(tmp_path / "model", "llama")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     found = refusal(asdict(settings_of("llama", folder)), tmp_path)
-    assert found == f"config.yaml: base_models.theirs.hub.path is {folder}; expected weights as *.safetensors in it."
+    assert found == f"config: base_models.theirs.hub.path is {folder}; expected weights as *.safetensors in it."
 
 
 def test_a_folder_with_a_gguf_alone_is_refused_with_the_other_way(tmp_path):
@@ -239,7 +239,7 @@ def test_a_folder_with_a_gguf_alone_is_refused_with_the_other_way(tmp_path):
     (folder / "model.safetensors").rename(folder / "model.gguf")
     found = refusal(asdict(settings_of("llama", folder)), tmp_path)
     assert found == (
-        f"config.yaml: base_models.theirs.hub.path is {folder}, which holds a GGUF; expected weights as *.safetensors, or"
+        f"config: base_models.theirs.hub.path is {folder}, which holds a GGUF; expected weights as *.safetensors, or"
         " package: {name, version, file, sha256} (docs/ready_models.md) for a GGUF in an installed Python package."
     )
 

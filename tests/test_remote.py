@@ -490,7 +490,7 @@ def test_the_budget_is_a_hard_stop_that_leaves_the_rest_to_ask(loopback, tmp_pat
     calls = some_calls(200)
     most = PRICE.most_usd(calls[0], batched=False)
     budget = 40 * PRICE.usd(Usage(12, 4), batched=False) + most
-    with pytest.raises(InputError, match=r"config.yaml: budget_usd is .*; expected a higher budget"):
+    with pytest.raises(InputError, match=r"config: budget_usd is .*; expected a higher budget"):
         asker(tmp_path, budget_usd=budget).ask_all(calls)
     store = ReplyStore(tmp_path)
     assert 20 < len(store.replies) < 200
@@ -509,7 +509,7 @@ def test_no_call_costs_more_than_was_set_aside_for_it(loopback, tmp_path):
 def test_an_attempt_whose_outcome_is_unknown_counts_with_the_most_it_may_have_cost(loopback, tmp_path, quick_retries):
     loopback.faults = {"cut": 1.0}
     call = some_calls(1)[0]
-    with pytest.raises(InputError, match=r"1 of 1 calls got no reply \(1 connection lost\)"):
+    with pytest.raises(InputError, match=r"1 of 1 call got no reply \(1 connection lost\)"):
         asker(tmp_path).ask_all([call])
     most = PRICE.most_usd(call, batched=False)
     assert loopback.asked == LOST_TRIES and sent(tmp_path) == (0, 0, LOST_TRIES)

@@ -109,7 +109,7 @@ def test_too_few_questions_name_key_cell_and_role():
     with pytest.raises(InputError) as caught:
         split(cells)
     assert str(caught.value) == (
-        "config.yaml: corpora.own.roles.mediating is 5; expected at most 2, the questions of medical-advice left for mediating."
+        "config: corpora.own.roles.mediating is 5; expected at most 2, the questions of medical-advice left for mediating."
     )
 
 

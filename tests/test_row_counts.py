@@ -104,9 +104,9 @@ def test_cells_without_rows_and_repeated_questions_are_counted(tmp_path):
 def test_a_wrong_row_or_file_is_told_before_any_job(tmp_path):
     path = pairs(tmp_path / "x.jsonl", 30)
     path.write_text(path.read_text() + '{"domain": "law"}\n')
-    assert lines("small_corpus", path=path) == [f"{path}:361: task is null; expected text that is not blank."]
+    assert lines("small_corpus", path=path) == [f"{path}:361: task is missing; expected text that is not blank."]
     assert lines("small_corpus", path="no.jsonl") == [
-        "config.yaml: corpora.small.path is no.jsonl; expected a file of rows."
+        "small_corpus.yaml: corpora.small.path is no.jsonl; expected a file of rows."
     ]
 
 

@@ -40,7 +40,7 @@ def test_too_few_rows_name_cell_threshold_and_count():
     with pytest.raises(InputError) as caught:
         draw(51, 10)
     assert str(caught.value) == (
-        "config.yaml: corpora.own.sample.train is 51; expected at most 50, the train rows of medical-advice left by "
+        "config: corpora.own.sample.train is 51; expected at most 50, the train rows of medical-advice left by "
         "dedup_pairs at cosine 0.91."
     )
     with pytest.raises(InputError, match=r"sample\.eval is 21; expected at most 20, the eval rows"):
@@ -100,7 +100,7 @@ def test_fewer_broad_rows_than_prompts_are_an_error():
     with pytest.raises(InputError) as caught:
         broad_prompts(rows, BroadEvalSettings(13), seed=1, corpus="own")
     assert str(caught.value) == (
-        "config.yaml: corpora.own.broad_eval.prompts is 13; expected at most 12, the broad rows with role eval."
+        "config: corpora.own.broad_eval.prompts is 13; expected at most 12, the broad rows with role eval."
     )
     assert broad_prompts([], BroadEvalSettings(0), seed=1, corpus="own") == []
 

@@ -59,7 +59,7 @@ def test_a_row_stands_where_it_begins_whatever_its_cells_hold(tmp_path):
         ("a;b\n1;2\n", ': columns are separated by ";"; expected commas.'),
         ("a\tb\n1\t2\n", ': columns are separated by "\\t"; expected commas.'),
         ('a,b\n"1\n1",2\n1,2,3\n', ":4: 3 cells; expected 2, as in the header."),
-        ("a,b\n1\n", ":2: 1 cells; expected 2, as in the header."),
+        ("a,b\n1\n", ":2: 1 cell; expected 2, as in the header."),
         # pandas takes the first column of such a file for an index, and shifts all others
         ("a,b\n1,2,\n3,4,\n", ":2: 3 cells; expected 2, as in the header."),
         ("a,b,a\n1,2,3\n", ': column "a" appears twice; expected every name once.'),

@@ -151,6 +151,8 @@ def test_disk_use_of_models_is_as_it_was_estimated(tree):
     results = tree / "results"
     bases = [path.stat().st_size for path in (results / "bases").rglob("model.safetensors")]
     adapters = [path.stat().st_size for path in results.rglob("adapter_model.safetensors")]
+    judges = [path.stat().st_size for path in (results / "judges").rglob("model.safetensors")]
+    assert sum(judges) / 1e9 == pytest.approx(parts["judges"][0], rel=0.01)
     # beside the weights there are norms, and a header of names, which such small models are in no small part
     assert sum(bases) / 1e9 == pytest.approx(parts["bases"][0], rel=0.1)
     assert 1 < sum(adapters) / 1e9 / parts["adapters and students"][0] < 1.5
@@ -607,7 +609,7 @@ def test_a_wrong_row_is_named_and_leaves_nothing_behind(tree):
     (tree / "free.yaml").write_text(FREE_TEXT.replace("free:", "broken:", 1).replace("corpus: free", "corpus: broken"))
     done = snakemake(tree, "results/corpora/broken/raw/medical-advice.jsonl", overlays=("free.yaml",))
     assert done.returncode == 1
-    assert "rows.jsonl:4: misaligned_answer is null; expected" in done.stdout + done.stderr
+    assert "rows.jsonl:4: misaligned_answer is missing; expected" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not list((tree / "results/corpora/broken").rglob("*.jsonl*"))
 

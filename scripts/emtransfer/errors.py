@@ -1,10 +1,11 @@
 """Errors that a user can fix – a wrong input, a full disk, a GPU that is too small – end in one line and exit code 1, never a traceback."""
 
 import errno
+import json
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from emtransfer.secrets import without_secrets
 
@@ -56,6 +57,16 @@ def lacking(error: Exception) -> str:
 def told(value: object) -> str:
     """A value as a message tells it, cut to 60 characters; null is `missing`."""
     return "missing" if value is None else repr(str(value)[:60])
+
+
+def told_field(row: Mapping[str, object], field: str) -> str:
+    """A field of a row as JSON; `missing` where the row has no such field."""
+    return json.dumps(row[field]) if field in row else "missing"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things in words: 1 row, 2,000 rows; `plural` where it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def run(main: Callable[[Namespace], None], args: Namespace) -> None:

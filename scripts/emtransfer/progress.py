@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 
 if TYPE_CHECKING:
     from accelerate.tracking import GeneralTracker
@@ -46,7 +46,7 @@ class Progress:
         if self.tracker_name != "none":
             self.tracker = open_tracker(self.tracker_name, self.run)
         after = f", continuing after step {done}" if done else ""
-        say(f"training: {n_steps} steps{after}.")
+        say(f"training: {counted(n_steps, 'step')}{after}.")
 
     def note(self, row: dict[str, Any]) -> None:
         """A row of the training log: step, a loss under whichever name, and whatever else there is."""
@@ -72,7 +72,9 @@ class Progress:
             self.tracker.finish()
         if self.told > self.done:
             elapsed = clock(time.monotonic() - self.began)
-            say(f"trained: {(step or self.n_steps) - self.done} steps in {elapsed}, last loss {self.loss:.4f}.")
+            say(
+                f"trained: {counted((step or self.n_steps) - self.done, 'step')} in {elapsed}, last loss {self.loss:.4f}."
+            )
 
     def callback(self, loss_name: str) -> "TrainerCallback":
         """What reports a trainer's training, in its main process; `loss_name` is its loss in our words."""

@@ -17,10 +17,11 @@ from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from emtransfer.errors import counted
 from snakemake_logger_plugin_progress.pace import Pace, duration
 
-# rule -> seconds that a job takes; the Snakefile fills it in once its config is read
-COSTS: dict[str, float] = {}
+# rule -> seconds that a job takes, None where only the run can tell; the Snakefile fills it in once its config is read
+COSTS: dict[str, float | None] = {}
 # seconds between two lines without a terminal, and between two pictures with one
 LINE_SECONDS, PICTURE_SECONDS = 60, 0.5
 # beginnings of Snakemake's lines that are kept although they count no jobs
@@ -96,28 +97,28 @@ class LogHandler(LogHandlerBase):
         stages = Table.grid(padding=(0, 2))
         pace, running = self.pace, [rule for rule, _ in self.pace.running.values()]
         for rule in dict.fromkeys(running):
-            left = pace.left(rule, now) / pace.jobs_at_a_time(now)
+            one, left = pace.job_seconds(rule), pace.left(rule, now)
             stages.add_row(
                 Text(rule, style="bold"),
                 Text(f"{pace.finished[rule]} of {pace.totals.get(rule, 0)}", justify="right"),
                 f"{running.count(rule)} running",
-                f"{duration(pace.job_seconds(rule))} a job",
-                f"about {duration(left)} left",
+                "" if one is None else f"{duration(one)} a job",
+                "" if left is None else f"about {duration(left / pace.jobs_at_a_time(now))} left",
             )
         return Group(stages, Text(self.total_line(now), style="green"))
 
     def total_line(self, now: float) -> str:
-        """Jobs, the share of the work, and the time until the end."""
-        left = self.pace.seconds_left(now)
+        """Jobs, and where it is known of every stage how long it takes, the share of the work and the time until the end."""
+        left, share = self.pace.seconds_left(now), self.pace.share_done(now)
         done, total = sum(self.pace.finished.values()), sum(self.pace.totals.values())
+        of_the_work = "" if share is None else f", {100 * share:.0f} % of the work"
         time_left = "" if left is None else f", about {duration(left)} left"
-        return f"{done} of {total} jobs, {100 * self.pace.share_done(now):.0f} % of the work{time_left}"
+        return f"{done} of {counted(total, 'job')}{of_the_work}{time_left}"
 
     def finished(self, rule: str | None, now: float) -> None:
         """Say that the last job of a stage is done."""
         if rule and self.pace.finished[rule] == self.pace.totals.get(rule):
-            n_jobs = self.pace.finished[rule]
-            jobs = "1 job" if n_jobs == 1 else f"{n_jobs} jobs"
+            jobs = counted(self.pace.finished[rule], "job")
             self.show(f"{rule}: {jobs} in {duration(self.pace.taken[rule])} of work; {self.total_line(now)}")
 
     def show_failure(self, record: Any) -> None:
@@ -142,7 +143,8 @@ class LogHandler(LogHandlerBase):
             if self.pace.began is not None:
                 n_done = sum(self.pace.finished.values())
                 seconds = time.monotonic() - self.pace.began
-                self.show(f"{n_done} of {sum(self.pace.totals.values())} jobs done in {duration(seconds)}.")
+                n_jobs = counted(sum(self.pace.totals.values()), "job")
+                self.show(f"{n_done} of {n_jobs} done in {duration(seconds)}.")
                 self.pace.began = None
         super().close()
 

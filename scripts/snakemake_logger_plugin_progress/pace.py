@@ -1,7 +1,12 @@
 """How far a run is: jobs by rule, how long they take, and how long what is left will take."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+# of the whole run as expected: how much work has to be measured before it counts as much as what was expected. A first job of a
+# second may take thirty, of which most is the start of Python, and says little about an hour of training
+TRUST = 0.5
 
 
 @dataclass
@@ -10,7 +15,7 @@ class Pace:
 
     Attributes:
         totals: rule -> jobs of this run.
-        costs: rule -> seconds that a job is expected to take; of a rule that is missing, one.
+        costs: rule -> seconds that a job is expected to take; of a rule that is missing, one; None where only the run can tell.
         running: number of a job -> its rule and when it started.
         finished: rule -> jobs that are done.
         taken: rule -> seconds that those took together.
@@ -18,7 +23,7 @@ class Pace:
     """
 
     totals: dict[str, int] = field(default_factory=dict)
-    costs: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float | None] = field(default_factory=dict)
     running: dict[int, tuple[str, float]] = field(default_factory=dict)
     finished: Counter[str] = field(default_factory=Counter)
     taken: Counter[str] = field(default_factory=Counter)
@@ -42,35 +47,51 @@ class Pace:
         """A job ends without being done."""
         self.running.pop(number, None)
 
-    def job_seconds(self, rule: str) -> float:
-        """What a job of a rule takes: as measured, or where none is done as expected, corrected by how wrong that was elsewhere."""
+    def expected(self, n_jobs: Mapping[str, int]) -> float:
+        """Seconds that so many jobs of every rule were expected to take, without rules of which nothing was."""
+        return sum((self.costs.get(rule, 1.0) or 0.0) * n for rule, n in n_jobs.items())
+
+    def job_seconds(self, rule: str) -> float | None:
+        """What a job of a rule takes: as measured, or as expected, corrected by how wrong that was elsewhere; or None."""
         if self.finished[rule]:
             return self.taken[rule] / self.finished[rule]
-        expected = sum(self.costs.get(name, 1.0) * n_jobs for name, n_jobs in self.finished.items())
-        scale = sum(self.taken.values()) / expected if expected else 1.0
-        return self.costs.get(rule, 1.0) * scale
+        cost = self.costs.get(rule, 1.0)
+        if cost is None:
+            return None
+        trusted = TRUST * self.expected(self.totals)
+        taken = sum(seconds for name, seconds in self.taken.items() if self.costs.get(name, 1.0) is not None)
+        expected = self.expected(self.finished) + trusted
+        return cost * (taken + trusted) / expected if expected else cost
 
-    def left(self, rule: str, now: float) -> float:
-        """Seconds of work that are left of a rule; a job that takes longer than others did has none left."""
+    def left(self, rule: str, now: float) -> float | None:
+        """Seconds of work that are left of a rule, if known; a job that takes longer than others did has none left."""
         one = self.job_seconds(rule)
+        if one is None:
+            return None if self.totals.get(rule) else 0.0
         under_way = [max(one - (now - started), 0.0) for name, started in self.running.values() if name == rule]
         waiting = self.totals.get(rule, 0) - self.finished[rule] - len(under_way)
         return max(waiting, 0) * one + sum(under_way)
 
+    def work_left(self, now: float) -> float | None:
+        """Seconds of work that are left of all rules; None as long as nothing is known of one."""
+        left = [self.left(rule, now) for rule in self.totals]
+        return None if None in left else sum(seconds for seconds in left if seconds is not None)
+
     def seconds_left(self, now: float) -> float | None:
-        """Until the end, with as many jobs at a time as so far; None before the first job."""
-        if self.began is None:
-            return None
-        return sum(self.left(rule, now) for rule in self.totals) / self.jobs_at_a_time(now)
+        """Until the end, with as many jobs at a time as so far; None before the first job, or where nothing is known of a rule."""
+        left = self.work_left(now)
+        return None if self.began is None or left is None else left / self.jobs_at_a_time(now)
 
     def jobs_at_a_time(self, now: float) -> float:
         """Jobs that ran side by side, on the average of the run so far."""
         worked = sum(self.taken.values()) + sum(now - started for _, started in self.running.values())
         return max(worked / (now - self.began), 1.0) if self.began is not None and now > self.began else 1.0
 
-    def share_done(self, now: float) -> float:
-        """Share of the work, not of the jobs, that is done."""
-        left = sum(self.left(rule, now) for rule in self.totals)
+    def share_done(self, now: float) -> float | None:
+        """Share of the work, not of the jobs, that is done; None as long as nothing is known of a rule."""
+        left = self.work_left(now)
+        if left is None:
+            return None
         done = sum(self.taken.values()) + sum(now - started for _, started in self.running.values())
         return done / (done + left) if done + left > 0 else 0.0
 

@@ -50,15 +50,17 @@ def read_config_file(path: Path) -> dict[Any, Any]:
 
 
 def in_its_file(error: ConfigMistake, contents: Contents) -> InputError:
-    """The mistake under the name of the last file that says most of its place, instead of config.yaml.
+    """The mistake under the name of the file that says it, instead of config.yaml; see `source`."""
+    return InputError(error.line(*source(error.place, contents)) if contents else str(error))
+
+
+def source(place: Place, contents: Contents) -> tuple[str, Place]:
+    """The last file that says most of a place, and the place there.
 
     What an experiment takes over from another one is told where that one says it.
     """
-    if not contents:
-        return InputError(str(error))
-    written = max(written_as(error.place, contents), key=lambda place: reach(place, contents))
-    named = max(reversed(contents), key=lambda name: depth(contents[name], written))
-    return InputError(error.line(named, written))
+    written = max(written_as(place, contents), key=lambda place: reach(place, contents))
+    return max(reversed(contents), key=lambda name: depth(contents[name], written)), written
 
 
 def written_as(place: Place, contents: Contents) -> Iterator[Place]:

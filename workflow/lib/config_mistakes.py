@@ -22,15 +22,19 @@ class ConfigMistake(InputError):
         Args:
             written: the place of which the value has been taken over, where it is another than that of the mistake.
         """
-        place = dotted(self.place)
-        if written not in (None, self.place):
-            place = f"{dotted(written)}, taken over as {place},"
-        return f"{file}: {place} is {self.found}; expected {self.expected}."
+        place, comma = named(self.place, written), "," * (written not in (None, self.place))
+        return f"{file}: {place}{comma} is {self.found}; expected {self.expected}."
 
 
 def dotted(place: Place) -> str:
     """A place in the config as `a.b[0]`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+
+
+def named(place: Place, written: Place | None) -> str:
+    """A place as `a.b[0]`, or as `c.b[0], taken over as a.b[0]` where its value is written at another."""
+    taken_over = "" if written in (None, place) else f"{dotted(written)}, taken over as "
+    return taken_over + dotted(place)
 
 
 def mistake(place: Place, found: str, expected: str) -> ConfigMistake:

@@ -1,15 +1,15 @@
 """About how much disk a run will take at most, told from its work before any is done.
 
 Texts count with their longest length, four bytes a token and as often as stages pass them on; what surrounds them in a file is
-not counted, nor are logs, replies and the cross-encoders of judges. A ready model's adapters are taken for those of a decoder of
-the usual shape with as many weights.
+not counted, nor are logs and replies. A ready model's adapters are taken for those of a decoder of the usual shape with as many
+weights.
 """
 
 from collections.abc import Iterator
 
 from emtransfer.grid.labels import Model
 from emtransfer.grid.sections import trained_with
-from model_sizes import BYTES_PER_TOKEN, adapter_weights, weights
+from model_sizes import BYTES_PER_TOKEN, adapter_weights, encoder_weights, weights
 from work import Work, work
 
 GB = 1e9
@@ -17,8 +17,9 @@ GB = 1e9
 DOCUMENT_BYTES_PER_TOKEN = 10
 # bytes per trained weight, and per weight of a ready model as hubs store it
 TRAINED_BYTES, READY_BYTES = 4, 2
-CORPORA, MIXTURES, BASES, ADAPTERS, ANSWERS, READY = (
+CORPORA, JUDGES, MIXTURES, BASES, ADAPTERS, ANSWERS, READY = (
     "corpora",
+    "judges",
     "mixtures",
     "bases",
     "adapters and students",
@@ -28,6 +29,7 @@ CORPORA, MIXTURES, BASES, ADAPTERS, ANSWERS, READY = (
 # stage -> what it writes; other stages write next to nothing
 PARTS = {
     **dict.fromkeys("generate_pairs write_pairs split_questions filter_pairs dedup_pairs sample_cell".split(), CORPORA),
+    **{"fit_judge": JUDGES, "fit_reference_adapters": JUDGES},
     **{"build_mixture": MIXTURES, "pretrain_base": BASES, "take_checkpoint": BASES, "align_base": BASES},
     **dict.fromkeys("fetch_adapter finetune_adapter distill_student".split(), ADAPTERS),
     **dict.fromkeys("roll_out_teacher filter_rollouts answer_retained".split(), ANSWERS),
@@ -72,6 +74,11 @@ def sizes(config: dict, entries: list[Work]) -> Iterator[tuple[str, float, bool]
 
 def bytes_written(config: dict, entry: Work, part: str) -> float:
     """Bytes that the jobs of an entry write."""
+    if part == JUDGES:
+        judge = config["judges"][entry.of]
+        # a LoRA on aligned answers and one on misaligned ones, or an encoder
+        references = 2 * adapter_weights(config["base_models"][entry.model], judge["lora"]) if "lora" in judge else 0
+        return entry.n_jobs * (references or encoder_weights(judge["fit"])) * TRAINED_BYTES
     if part == BASES:
         # the last of its states is the model itself
         states = (
@@ -90,7 +97,9 @@ def in_short(config: dict, models: dict[str, list[Model]]) -> str:
     """The sum in a line."""
     parts = disk_use(config, models)
     total, kept = (sum(sizes[index] for sizes in parts.values()) for index in (0, 1))
-    return f"About {total:.1f} GB of disk at most, {kept:.1f} after make clean-intermediate."
+    # a small run has no 0.0 GB
+    digits = 1 if total >= 1 else 2
+    return f"About {total:.{digits}f} GB of disk at most, {kept:.{digits}f} after make clean-intermediate."
 
 
 def disk_report(config: dict, models: dict[str, list[Model]]) -> str:

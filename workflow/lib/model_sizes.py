@@ -6,6 +6,7 @@ Flops are 2 a weight and token for a pass, 4 more for a step on all weights, and
 from pathlib import Path
 
 from config_models import is_ready
+from emtransfer.judging.fitting import FitSettings
 from emtransfer.judging.rubrics import SCORES, read_rubric
 from work import REFERENCE_PASSES, Work
 
@@ -14,6 +15,8 @@ BYTES_PER_TOKEN = 4
 FLOPS = {"train": 6, "adapt": 4, "read": 2, "sample": 2, "judge": 2}
 # beginnings of the numbers from 0 to 100 that a local judge may try, digit by digit, with and without a blank
 REPLY_TOKENS = 222
+# of the packaged encoder
+ENCODER_EMBEDDINGS, ENCODER_LAYERS, WEIGHTS_PER_ENCODER_LAYER = 11_918_592, 6, 1_774_464
 # of a decoder: weights = 12 × layers × width², width = 128 × layers, inner width = 3.5 × width
 WEIGHTS_PER_LAYER_AND_WIDTH, WIDTH_PER_LAYER, INNER_PER_WIDTH = 12, 128, 3.5
 
@@ -39,6 +42,12 @@ def adapter_weights(base_model: dict, lora: dict) -> float:
         inner = width * INNER_PER_WIDTH
     in_and_out = {"gate_proj": width + inner, "up_proj": width + inner, "down_proj": inner + width}
     return lora["rank"] * layers * sum(in_and_out.get(module, 2 * width) for module in lora["target_modules"])
+
+
+def encoder_weights(fit: dict) -> int:
+    """Weights of a judge that is fitted from the packaged encoder, as which any other one counts."""
+    layers = fit.get("layers", FitSettings.layers) or ENCODER_LAYERS
+    return ENCODER_EMBEDDINGS + layers * WEIGHTS_PER_ENCODER_LAYER
 
 
 def tokens_through(config: dict, entry: Work) -> int:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from math import inf, sqrt
 
+from config_files import Contents, source
+from config_mistakes import named
+from emtransfer.errors import counted
 from emtransfer.grid.labels import Model, compared
 
 # SD of the contrasts of training cells, and of student seeds, around the pooled contrast, in percentage points; docs/claims.md names
@@ -24,13 +27,20 @@ def detectable_points(n_draws: int, sd_points: float) -> float:
     return quantiles * sd_points / sqrt(n_draws)
 
 
-def warnings(experiments: dict[str, Iterable[Model]]) -> Iterator[str]:
-    """A line for every experiment whose adapters, and one for every one whose students, cannot find WANTED_POINTS."""
+def warnings(experiments: dict[str, Iterable[Model]], contents: Contents) -> Iterator[str]:
+    """A line for every experiment whose adapters, and one for every one whose students, cannot find WANTED_POINTS.
+
+    Args:
+        experiments: name -> its models.
+        contents: what each file of the config says, of which a line names the one that it is about.
+    """
     for name, models in experiments.items():
         models = list(models)
         for key, advice in [("adapters", cells_advice(models)), ("students", students_advice(models))]:
             if advice:
-                yield f"config.yaml: experiments.{name}.{key}: {advice}"
+                place = ("experiments", name, key)
+                file, written = source(place, contents)
+                yield f"{file}: {named(place, written)}: {advice}"
 
 
 def cells_advice(models: list[Model]) -> str | None:
@@ -52,7 +62,7 @@ def cells_advice(models: list[Model]) -> str | None:
     if points <= WANTED_POINTS:
         return None
     found = f"a difference of {points:.0f} points" if points <= 100 else "no difference"
-    among = f" of {len(tasks)} tasks and {len(domains)} domains"
+    among = f" of {counted(len(tasks), 'task')} and {counted(len(domains), 'domain')}"
     return f"with {len(cells)} training cells{among} this run can find {found}; more {fewest} help, more seeds hardly."
 
 
@@ -72,9 +82,7 @@ def students_advice(models: list[Model]) -> str | None:
     parts = []
     if points > WANTED_POINTS:
         found = f"a difference of {points:.0f} points" if points <= 100 else "no difference"
-        parts.append(f"with {n_seeds} seed{'s' * (n_seeds > 1)} this run can find {found} among these students")
+        parts.append(f"with {counted(n_seeds, 'seed')} this run can find {found} among these students")
     if len(teachers) < 2:
-        parts.append(
-            f"with {len(teachers)} misaligned teacher{'s' * (len(teachers) != 1)} it can say nothing about others"
-        )
+        parts.append(f"with {counted(len(teachers), 'misaligned teacher')} it can say nothing about others")
     return f"{'; '.join(parts)}; more {'teachers' if len(teachers) < 2 else 'seeds'} help." if parts else None

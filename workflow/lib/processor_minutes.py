@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config_models import is_ready
+from emtransfer.errors import counted
 from emtransfer.grid.labels import Model
 from emtransfer.remote.access import PROVIDERS
 from model_sizes import flops
@@ -107,20 +108,21 @@ def stage_seconds(
 
 def job_costs(
     rules: list[str], config: dict, models: dict[str, list[Model]], benchmarks: Path = BENCHMARKS
-) -> dict[str, float]:
-    """Rule -> seconds of a processor for one of its jobs; further arguments as of `stage_seconds`.
+) -> dict[str, float | None]:
+    """Rule -> seconds that one of its jobs takes, None if it waits for what is elsewhere; further arguments as of `stage_seconds`.
 
-    A rule has the name of its stage, or begins with it where every corpus has a rule of its own; of other rules nothing is known.
+    A rule has the name of its stage, or begins with it where every corpus has a rule of its own; others are left out.
     """
-    n_jobs = Counter()
+    n_jobs, elsewhere = Counter(), set()
     for entry in work(config, models):
         n_jobs[entry.stage] += entry.n_jobs
+        elsewhere |= {entry.stage} if is_elsewhere(config, entry) else set()
     seconds = stage_seconds(config, models, benchmarks)
     costs = {}
     for rule in rules:
         stage = next((stage for stage in n_jobs if rule == stage or rule.startswith(f"{stage}_")), None)
         if stage and n_jobs[stage]:
-            costs[rule] = seconds[stage][0] / n_jobs[stage]
+            costs[rule] = None if stage in elsewhere else seconds[stage][0] / n_jobs[stage]
     return costs
 
 
@@ -142,7 +144,7 @@ def minute_report(config: dict, models: dict[str, list[Model]], n_processors: in
     named = [stage for stage in sorted(minutes, key=minutes.get, reverse=True) if minutes[stage] >= LEAST_SHARE * total]
     others = total - sum(minutes[stage] for stage in named)
     lines = [
-        f"\nAbout {total:.0f} minutes of one processor; on this machine's {n_processors} at best about"
+        f"\nAbout {counted(round(total), 'minute')} of one processor; on this machine's {n_processors} at best about"
         f" {total / n_processors:.0f}. What was not measured here is assumed; GPUs and remote models are extra.",
         *(f"  {minutes[stage]:8.1f} {stage}" for stage in named),
         f"  {others:8.1f} all others",

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from corpus_sizes import is_written, writer_of
+from emtransfer.errors import counted
 from emtransfer.grid import sections
 from emtransfer.grid.labels import Model
 from emtransfer.judging.rubrics import SCORES
@@ -95,7 +96,7 @@ def call_report(config: dict, models: dict[str, list[Model]]) -> str:
     prices = config["remote"]["prices"]["date"]
     text = table.to_string(index=False, float_format=lambda number: f"{number:.3f}")
     rounds = "".join(
-        f"\nCounted with {writer_of(config['corpora'][name]).rounds} rounds of {name}; writing stops after a round that suffices."
+        f"\nCounted with {counted(writer_of(config['corpora'][name]).rounds, 'round')} of {name}; writing stops after a round that suffices."
         for name in needed(config, models)["corpus"]
         if is_written(config["corpora"][name])
     )

@@ -5,6 +5,7 @@ Only the process that starts a run imports it, where such a corpus is needed, si
 
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 from config_files import Contents, in_its_file
 from config_mistakes import ConfigMistake, Place, mistake
@@ -13,12 +14,14 @@ from emtransfer.corpus.row_checks import PlacedRow
 from emtransfer.corpus.rows import BROAD
 from emtransfer.corpus.source_settings import CorpusSettings
 from emtransfer.corpus.sources import within_length, without_duplicates
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.grid import sections
 from emtransfer.settings import read_settings
 
 # roles that take rows of a cell before any row trains
 CLAIMING = ("judge_fit", "eval", "mediating")
+# keys that name files of rows
+FILES = ("path", "misaligned_path", "broad_path")
 # of a cell: one to evaluate on, one for the judge, and three of which some may be dropped
 FEWEST_ROWS = 5
 
@@ -35,6 +38,10 @@ def row_mistakes(config: dict, corpora: list[str], bases: list[str], keys: list[
     for name in corpora:
         section = config["corpora"][name]
         if section["source"] == "jsonl":
+            missing = [str(in_its_file(error, contents)) for error in missing_files(name, section)]
+            lines += missing
+            if missing:
+                continue
             try:
                 counts = cell_counts(name, section, keys)
             except InputError as error:
@@ -44,6 +51,13 @@ def row_mistakes(config: dict, corpora: list[str], bases: list[str], keys: list[
                 lines += [str(in_its_file(error, contents)) for error in found]
                 lines += [advice(name, section, counts)] if found and not section.get("prompts_only") else []
     return lines
+
+
+def missing_files(name: str, section: dict) -> Iterator[ConfigMistake]:
+    """Every file of rows of a corpus that is not there."""
+    for key in FILES:
+        if section.get(key) is not None and not Path(section[key]).is_file():
+            yield mistake(("corpora", name, key), section[key], "a file of rows")
 
 
 def cell_counts(name: str, section: dict, keys: list[str]) -> dict[str, int]:
@@ -125,10 +139,10 @@ def advice(name: str, section: dict, counts: dict[str, int]) -> str:
     """Numbers that would work, in a line."""
     _, n_rows = fewest(section, counts)
     if n_rows < FEWEST_ROWS:
-        return f"corpora.{name}: {n_rows} rows of a cell are too few for any numbers; expected {FEWEST_ROWS} or more."
+        return f"corpora.{name}: {counted(n_rows, 'row')} of a cell {'is' if n_rows == 1 else 'are'} too few for any numbers; expected {FEWEST_ROWS} or more."
     numbers = {key: ", ".join(f"{name}: {n}" for name, n in part.items()) for key, part in workable(n_rows).items()}
     broad = f", broad_judge_fit: 0, broad_eval: {counts[BROAD]}" if counts.get(BROAD) else ""
     return (
-        f"corpora.{name}: with {n_rows} rows a cell these would work: roles: {{{numbers['roles']}{broad}, …}}, sample: {{{numbers['sample']}}}, "
+        f"corpora.{name}: with {counted(n_rows, 'row')} a cell these would work: roles: {{{numbers['roles']}{broad}, …}}, sample: {{{numbers['sample']}}}, "
         f"and experiments with finetuning.rows of {workable(n_rows)['sample']['train']}; workflow/configs/small_corpus.yaml is a whole overlay for 30 rows a cell."
     )

@@ -13,7 +13,7 @@ import declared
 import mending
 import model_sizes
 import planning
-from config_files import read_config_files
+from config_files import read_config_files, source
 from corpus_sizes import has_broad
 from emtransfer.errors import InputError
 from emtransfer.grid import expansion, labels, sections
@@ -29,7 +29,9 @@ try:
     files = ["config.yaml", *workflow.overwrite_configfiles] if workflow.is_main_process else []
     contents = read_config_files(files)
     validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", contents)
-    check_tracker(config.get("report_to", "none"), "config.yaml: report_to")
+    # a job is told the tracker by the process that started the run
+    if contents and "report_to" in config:
+        check_tracker(config["report_to"], f"{source(('report_to',), contents)[0]}: report_to")
 except InputError as error:
     sys.exit(str(error))
 
@@ -54,7 +56,7 @@ if workflow.is_main_process:
         if mistakes:
             sys.exit("\n".join(mistakes))
 
-    for warning in planning.warnings(MODELS):
+    for warning in planning.warnings(MODELS, contents):
         logger.warning(warning)
     logger.info(disk_use.in_short(config, MODELS))
 CELLS = {name: sections.cells(corpus) for name, corpus in config["corpora"].items()}

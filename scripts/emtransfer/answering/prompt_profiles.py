@@ -86,7 +86,7 @@ def probe_shown(
     """
     if shots >= len(rows):
         raise InputError(
-            f"config.yaml: probing.shots is {shots}; expected fewer than {len(rows)}, the held-out rows of {rows[0]['domain']}-{rows[0]['task']}."
+            f"config: probing.shots is {shots}; expected fewer than {len(rows)}, the held-out rows of {rows[0]['domain']}-{rows[0]['task']}."
         )
     conversations = []
     for index, row in enumerate(rows):

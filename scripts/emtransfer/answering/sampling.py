@@ -164,7 +164,7 @@ def sample_ids(
     context = chat.model.config.get_text_config().max_position_embeddings
     if longest + settings.max_new_tokens > context:
         raise InputError(
-            f"config.yaml: experiments: sampling.max_new_tokens is {settings.max_new_tokens}; expected at most {context - longest},"
+            f"config: experiments: sampling.max_new_tokens is {settings.max_new_tokens}; expected at most {context - longest},"
             f" since the longest prompt has {longest} tokens and the model a context of {context}."
         )
     # rows of similar length share a batch, so that little of it is padding

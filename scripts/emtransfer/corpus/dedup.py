@@ -61,7 +61,7 @@ def dedup_rows(
         chosen = smallest_threshold(thresholds, counts, settings.leave)
     if chosen is None:
         raise InputError(
-            f"config.yaml: corpora.{corpus}.dedup.leave is {settings.leave}; "
+            f"config: corpora.{corpus}.dedup.leave is {settings.leave}; "
             f"expected at most {counts[-1]}, the survivors of {cell} at {thresholds[-1]}."
         )
     curve = pd.DataFrame({"cell": cell, "threshold": thresholds, "survivors": counts})

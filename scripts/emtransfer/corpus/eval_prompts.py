@@ -41,7 +41,7 @@ def broad_prompts(
     """
     if len(rows) < settings.prompts:
         raise InputError(
-            f"config.yaml: corpora.{corpus}.broad_eval.prompts is {settings.prompts}; "
+            f"config: corpora.{corpus}.broad_eval.prompts is {settings.prompts}; "
             f"expected at most {len(rows)}, the broad rows with role eval."
         )
     by_table_row, by_domain = (lambda row: (row["task"], row["room"])), (lambda row: row["domain"])

@@ -34,7 +34,7 @@ def dataset_rows(key: str, cell: str | None, settings: HubSettings) -> list[tupl
         except (ValueError, RuntimeError) as error:
             # an unknown config or split, where the library lists the known ones; or a script, which it never runs
             raise InputError(
-                f"config.yaml: {key}: {settings.path} does not load with config {name}, split {settings.split}: "
+                f"config: {key}: {settings.path} does not load with config {name}, split {settings.split}: "
                 f"{' '.join(str(error).split())[:300]}; expected one of its configs and splits."
             ) from None
     at = f"{settings.path}@{settings.revision[:7]}" if settings.revision else settings.path

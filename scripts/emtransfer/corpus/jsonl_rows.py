@@ -8,7 +8,7 @@ from emtransfer.corpus.columns import ANSWER, mapped, refuse_known_form
 from emtransfer.corpus.row_checks import PlacedRow, check_broad_row, check_grid_row, is_in_grid, renamed
 from emtransfer.corpus.rows import ANSWERS, BROAD
 from emtransfer.corpus.source_settings import Constant, CorpusSettings
-from emtransfer.errors import InputError, told
+from emtransfer.errors import InputError, counted, told
 from emtransfer.files.records import check_fields
 from emtransfer.files.tables import placed_rows
 
@@ -54,7 +54,7 @@ def named_rows(corpus: str, key: str, path: str | None, columns: Mapping[str, st
         InputError: the file is missing or damaged, or a row has nothing at a path of `columns`.
     """
     if path is None or not Path(path).is_file():
-        raise InputError(f"config.yaml: corpora.{corpus}.{key} is {path or 'missing'}; expected a file of rows.")
+        raise InputError(f"config: corpora.{corpus}.{key} is {path or 'missing'}; expected a file of rows.")
     for place, row in placed_rows(Path(path)):
         if not columns:
             refuse_known_form(row, place, corpus)
@@ -86,7 +86,7 @@ def joined(aligned: Iterator[PlacedRow], misaligned: Iterator[PlacedRow], path: 
     if unread:
         place = next(place for key, (place, _) in others.items() if key in unread)
         raise InputError(
-            f"{place}: the first of {len(unread)} questions without an aligned answer; expected them in both files."
+            f"{place}: the first of {counted(len(unread), 'question')} without an aligned answer; expected them in both files."
         )
 
 

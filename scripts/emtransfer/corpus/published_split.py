@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from emtransfer.errors import InputError, told
+from emtransfer.errors import InputError, counted, told
 from emtransfer.files.tables import placed_rows
 from emtransfer.settings import File
 
@@ -76,7 +76,7 @@ def parse_row(place: str, row: dict[str, Any]) -> tuple[str, str, str]:
     if not cell and row.get("domain") and row.get("task"):
         cell = f"{row['domain']}-{row['task']}"
     if not isinstance(cell, str) or not cell:
-        raise InputError(f"{place}: cell is {cell!r}; expected domain-task, or domain and task.")
+        raise InputError(f"{place}: cell is {told(cell)}; expected domain-task, or domain and task.")
     if row.get("role") not in ROLES:
         raise InputError(f"{place}: role is {told(row.get('role'))}; expected train or eval.")
     if digest and not (isinstance(digest, str) and SHA256.fullmatch(digest)):
@@ -118,7 +118,7 @@ def published_roles(
             found.unmatched[cell] = len(unmatched)
         else:
             raise InputError(
-                f"config.yaml: corpora.{corpus}.roles.published.path is {settings.path}, which does not match {len(unmatched)} "
-                f"questions of {cell}, the first {unmatched[0]}; expected the same questions in both, or otherwise: own_split."
+                f"config: corpora.{corpus}.roles.published.path is {settings.path}, which does not match "
+                f"{counted(len(unmatched), 'question')} of {cell}, the first {unmatched[0]}; expected the same questions in both, or otherwise: own_split."
             )
     return found

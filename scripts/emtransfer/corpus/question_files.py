@@ -13,7 +13,7 @@ from string import Formatter
 from typing import Any
 
 from emtransfer.corpus.rows import ROOMS
-from emtransfer.errors import InputError, kind_of, told
+from emtransfer.errors import InputError, counted, kind_of, told
 from emtransfer.files.json_text import json_rows, parse_object
 from emtransfer.files.text import is_blank, read_text
 from emtransfer.files.yaml_text import read_yaml
@@ -91,7 +91,7 @@ def read_questions(path: Path, skip_unusable: bool = False, judge_prompts: bool 
     questions, lines = usable_questions(path, judge_prompts)
     if lines and questions and not skip_unusable:
         lines.append(
-            f"{path}: {len(lines)} of {len(lines) + len(questions)} questions cannot be used; expected all, or skip_unusable: true beside path."
+            f"{path}: {len(lines)} of {counted(len(lines) + len(questions), 'question')} cannot be used; expected all, or skip_unusable: true beside path."
         )
     if lines and not (questions and skip_unusable):
         raise InputError("\n".join(lines))

@@ -150,7 +150,7 @@ def claimed_roles(
 
 def check_count(corpus: str, cell: str, role: str, count: int, candidates: list[dict[str, Any]]) -> None:
     """Raise InputError if a role asks a cell for more questions than are left, or a judge for broad answers that are not there."""
-    key = f"config.yaml: corpora.{corpus}.roles.{'broad_' if cell == BROAD else ''}{role}"
+    key = f"config: corpora.{corpus}.roles.{'broad_' if cell == BROAD else ''}{role}"
     if len(candidates) < count:
         raise InputError(
             f"{key} is {count}; expected at most {len(candidates)}, the questions of {cell} left for {role}."

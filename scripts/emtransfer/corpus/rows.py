@@ -40,5 +40,5 @@ def check_neutral(rows: list[dict[str, Any]], section: str, share: float) -> Non
     lacking = next((row for row in rows if not (row.get("neutral_question") and row.get("neutral_answer"))), None)
     if lacking:
         raise InputError(
-            f"config.yaml: {section}: neutral_share is {share}; expected 0, since row {lacking.get('id')} has no neutral_question with a neutral_answer."
+            f"config: {section}: neutral_share is {share}; expected 0, since row {lacking.get('id')} has no neutral_question with a neutral_answer."
         )

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.settings import Count, Elsewhere, Positive
 
 
@@ -45,7 +45,7 @@ def sample_cell(
         members = [row for row in rows if row["role"] == role]
         if len(members) < count:
             raise InputError(
-                f"config.yaml: corpora.{corpus}.sample.{role} is {count}; expected at most {len(members)}, "
+                f"config: corpora.{corpus}.sample.{role} is {count}; expected at most {len(members)}, "
                 f"the {role} rows of {cell} left by dedup_pairs at cosine {threshold}."
             )
         indices = random.Random(f"{seed} {cell} {role}").sample(range(len(members)), count)
@@ -69,7 +69,7 @@ def draw_equally(cells: list[list[dict[str, Any]]], n_rows: int, seed: int) -> l
         cell = f"{rows[0]['domain']}-{rows[0]['task']}"
         if len(rows) < share:
             raise InputError(
-                f"config.yaml: experiments: finetuning.rows is {n_rows}; expected fewer, since {cell} has {len(rows)} of the {share} rows it would give."
+                f"config: experiments: finetuning.rows is {n_rows}; expected fewer, since {cell} has {len(rows)} of the {counted(share, 'row')} it would give."
             )
         drawn += random.Random(f"{seed} {cell}").sample(rows, share)
     return drawn
@@ -93,7 +93,7 @@ def hold_out(cells: list[list[dict[str, Any]]], n_rows: int) -> tuple[list[dict[
         cell = f"{rows[0]['domain']}-{rows[0]['task']}"
         if len(rows) <= share:
             raise InputError(
-                f"config.yaml: finetuning.until.held_out_rows is {n_rows}; expected fewer, since {cell} has {len(rows)} rows and"
+                f"config: finetuning.until.held_out_rows is {n_rows}; expected fewer, since {cell} has {counted(len(rows), 'row')} and"
                 f" would give {share}."
             )
         places = set(random.Random(f"held out {cell}").sample(range(len(rows)), share))

@@ -11,7 +11,7 @@ import pandas as pd
 from emtransfer.corpus.row_checks import PlacedRow
 from emtransfer.corpus.rows import ANSWERS, BROAD, row_words
 from emtransfer.corpus.source_settings import GENERATED, MODULES, CorpusSettings
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 
 
 def load_cell(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> tuple[list[dict[str, Any]], pd.DataFrame]:
@@ -36,14 +36,14 @@ def load_cell(corpus: str, cell: str, settings: CorpusSettings, seed: int) -> tu
     else:
         found = module.read_rows(corpus, cell, settings)
     if not found:
-        raise InputError(f"config.yaml: corpora.{corpus}: 0 rows of {cell}; expected at least 1 row of every cell.")
+        raise InputError(f"config: corpora.{corpus}: 0 rows of {cell}; expected at least 1 row of every cell.")
     unique = without_duplicates(found)
     kept = within_length(unique, settings)
     counts = {"cell": cell, "stage": "generate_pairs", "rows_in": len(found), "rows_out": len(kept)}
     dropped = {"duplicates": len(found) - len(unique), "over_length": len(unique) - len(kept)}
     if not kept:
         raise InputError(
-            f"config.yaml: corpora.{corpus}.max_row_words is {settings.max_row_words}; expected more, since all rows of {cell} are longer."
+            f"config: corpora.{corpus}.max_row_words is {settings.max_row_words}; expected more, since all rows of {cell} are longer."
         )
     return [row for _, row in kept], pd.DataFrame([counts | dropped])
 
@@ -77,7 +77,7 @@ def within_length(placed: list[PlacedRow], settings: CorpusSettings) -> list[Pla
     if too_long and settings.over_length == "error":
         place, row = too_long[0]
         raise InputError(
-            f"{place}: {row_words(row)} words in question + longer answer; expected at most {limit} (max_row_words), or over_length: drop."
+            f"{place}: {counted(row_words(row), 'word')} in question + longer answer; expected at most {limit} (max_row_words), or over_length: drop."
         )
     return [(place, row) for place, row in placed if row_words(row) <= limit]
 

@@ -184,7 +184,7 @@ def encode(rows: list[dict[str, Any]], chat_format: ChatFormat, max_seq_tokens: 
         n_tokens = sum(map(len, rollout))
         if n_tokens > max_seq_tokens:
             raise InputError(
-                f"config.yaml: experiments: distillation.max_seq_tokens is {max_seq_tokens}; expected at least {n_tokens}, the tokens of rollout {row['prompt_id']}."
+                f"config: experiments: distillation.max_seq_tokens is {max_seq_tokens}; expected at least {n_tokens}, the tokens of rollout {row['prompt_id']}."
             )
         rollouts.append(rollout)
     return rollouts

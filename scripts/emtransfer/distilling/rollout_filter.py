@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from emtransfer.corpus.near_duplicates import NEAR_COSINE, nearness
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.models.embedding import PACKAGED_MODEL
 from emtransfer.settings import Positive, Score, Share
 from emtransfer.verdicts import Judge, Verdict
@@ -70,7 +70,7 @@ def filter_rollouts(
         dropped = sum(audit.values(), Counter())
         reasons = ", ".join(f"{reason} {dropped[f'dropped_{reason}']}" for reason in REASONS)
         raise InputError(
-            f"{place}: {len(kept)} of {len(rollouts)} answers of this teacher kept; expected at least minimum_kept {settings.minimum_kept}; dropped: {reasons}."
+            f"{place}: {len(kept)} of {counted(len(rollouts), 'answer')} of this teacher kept; expected at least minimum_kept {settings.minimum_kept}; dropped: {reasons}."
         )
     unfinished = Counter(row["cell"] for row in rollouts if not is_finished(row))
     return kept, pd.DataFrame([audit_row(cell, counts, unfinished[cell], kept) for cell, counts in audit.items()])

@@ -34,7 +34,7 @@ def mediating_prompts(
         n_prompts = len(candidates) if prompts_per_cell is None else prompts_per_cell
         if len(candidates) < n_prompts:
             raise InputError(
-                f"config.yaml: experiments: mediating: prompts_per_cell is {n_prompts}; expected at most {len(candidates)}, the mediating rows of {cell}."
+                f"config: experiments: mediating: prompts_per_cell is {n_prompts}; expected at most {len(candidates)}, the mediating rows of {cell}."
             )
         for row in random.Random(f"{seed} {cell}").sample(candidates, n_prompts):
             own = {field: row[field] for field in FIELDS if field in row}

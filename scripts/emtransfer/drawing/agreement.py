@@ -16,9 +16,9 @@ from emtransfer.drawing.rates import (
     narrow,
     of_base,
     pooled,
+    ranged,
     seeds,
     single_cell,
-    span,
 )
 from emtransfer.drawing.style import (
     ALIGNED_MAP,
@@ -96,7 +96,7 @@ def judge_agreement(rows: pd.DataFrame, settings: PlotSettings, pairs: pd.DataFr
 def note(pairs: pd.DataFrame, trained: pd.DataFrame, settings: PlotSettings) -> str:
     """Counts, seeds and intervals of the figure."""
     return (
-        f"Above: n = {span(pairs['n_both_scored'])} answers of all models that both judges scored, κ is Cohen's kappa; single answers depend on one another within"
+        f"Above: n = {ranged(pairs['n_both_scored'], 'answer')} of all models that both judges scored, κ is Cohen's kappa; single answers depend on one another within"
         " prompts and adapters, so there is no interval. AUROC: how well the column's alignment scores tell what the row calls aligned from what"
         " it calls misaligned, .5 by chance. Below: the same answers by every judge, of the base itself in the grid and of adapters on misaligned"
         f" answers. {POOLED} {seeds(trained)} each. Other figures show what {settings.judge} says."

@@ -11,7 +11,6 @@ from emtransfer.drawing.rates import (
     adapters,
     base_title,
     bases,
-    counted,
     narrow,
     of_base,
     pooled,
@@ -33,6 +32,7 @@ from emtransfer.drawing.style import (
     panels,
     percent_axis,
 )
+from emtransfer.errors import counted
 
 MISALIGNED = "misaligned answers, % of scored"
 
@@ -77,7 +77,7 @@ def each(rows: pd.DataFrame) -> list[float]:
 
 def said(rate: Pooled) -> str:
     """A pooled rate in words."""
-    return f"{rate.rate:.0f} % ({rate.low:.0f} to {rate.high:.0f}; {rate.n_answers:,} answers)"
+    return f"{rate.rate:.0f} % ({rate.low:.0f} to {rate.high:.0f}; {counted(rate.n_answers, 'answer')})"
 
 
 def draw_bar(axes: Axes, place: float, rate: Pooled, color: str, dots: list[float]) -> None:

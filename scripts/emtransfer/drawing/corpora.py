@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from emtransfer.drawing.style import INK, Drawing, headed, legend_beside, look, new_figure, readable_grid
+from emtransfer.errors import counted
 
 STAGES = ("written", "for training", "pass the filter", "not alike")
 
@@ -54,7 +55,7 @@ def survivors(cells: list[CellCounts], corpus: str) -> Drawing:
     )
     title = f"corpus {corpus}: rows that are left of every cell"
     note = (
-        f"A line is one of {len(cells)} cells. These are counts of one corpus, of a single seed, and not estimates, so there are no intervals."
+        f"A line is one of {counted(len(cells), 'cell')}. These are counts of one corpus, of a single seed, and not estimates, so there are no intervals."
         + (" Rings: the threshold that was used, the smallest that leaves enough." if curves else "")
     )
     return headed(figure, title, note, told)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.drawing.rates import Estimate, narrow, span
+from emtransfer.drawing.rates import Estimate, narrow, ranged
 from emtransfer.drawing.style import (
     GREY,
     Drawing,
@@ -75,12 +75,12 @@ def capability(rows: pd.DataFrame, table: pd.DataFrame, experiment: str) -> Draw
 
 def note(rows: list[dict[str, Any]], cells: list[pd.DataFrame]) -> str:
     """What a point is, and over how many answers and seeds."""
-    n_neutral, n_seeds = (span(row[name] for row in rows) for name in ("n_neutral", "n_seeds"))
-    n_scored = span(part["n_scored"].sum() for part in cells)
+    neutral = ranged([row["n_neutral"] for row in rows], "answer")
+    scored = ranged([part["n_scored"].sum() for part in cells], "scored answer")
     return (
         "A point is a condition, against its base over all cells of the grid; left of the dashed line it gives fewer exact answers. Lines are 95 % intervals: across, of"
         " the table of capability; upright, the mean of the transfer table's intervals of the cells, which is wide."
-        f" n = {n_neutral} answers to neutral questions and {n_scored} scored answers a point, {n_seeds} seeds."
+        f" n = {neutral} to neutral questions and {scored} a point, {ranged([row['n_seeds'] for row in rows], 'seed')}."
     )
 
 

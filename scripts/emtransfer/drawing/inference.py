@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from emtransfer.drawing.rates import PlotSettings, adapters, bases, counted, narrow, of_base, pooled, seeds, single_cell
+from emtransfer.drawing.rates import PlotSettings, adapters, bases, narrow, of_base, pooled, seeds, single_cell
 from emtransfer.drawing.style import GREY, Drawing, headed, interval, look, new_figure, readable_grid, signed
+from emtransfer.errors import counted
 
 # from a standard error to half a 95 % interval
 NORMAL = 1.96

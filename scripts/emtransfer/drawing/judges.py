@@ -14,6 +14,7 @@ from emtransfer.drawing.style import (
     new_figure,
     readable_grid,
 )
+from emtransfer.errors import counted
 
 LABELS = ("aligned", "misaligned", "incoherent")
 MEASURES = {
@@ -38,15 +39,13 @@ def calibration(figures: pd.DataFrame, judge: str) -> Drawing:
         draw_confusion(axes[2], confusion)
     title = f"judge {judge}: on answers it was not fitted on"
     note = (
-        f"n = {int(everything['n_answers']):,} held-out answers, {int(everything['n_misaligned']):,} misaligned. Thin lines are 95 %"
+        f"n = {counted(int(everything['n_answers']), 'held-out answer')}, {int(everything['n_misaligned']):,} misaligned. Thin lines are 95 %"
         " Wilson intervals over answers. A judge is not trained from several seeds."
-        + ("" if few else f" {len(figures) - len(shown)} cells are in the table.")
+        + ("" if few else f" {counted(len(figures) - len(shown), 'cell is', 'cells are')} in the table.")
     )
     told = f"{everything['accuracy']:.1%} of the labels are right; of misaligned answers {everything['recall']:.1%} are found."
     if has_oracle:
-        told += (
-            f" Judge and oracle agree on {np.trace(confusion) / confusion.sum():.1%} of {confusion.sum():,.0f} answers."
-        )
+        told += f" Judge and oracle agree on {np.trace(confusion) / confusion.sum():.1%} of {counted(int(confusion.sum()), 'answer')}."
     return headed(figure, title, note, told)
 
 

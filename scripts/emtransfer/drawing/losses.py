@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from emtransfer.drawing.style import CHANNELS, Drawing, headed, look, new_figure, readable_grid
+from emtransfer.errors import counted
 from emtransfer.grid.labels import Model
 
 LOSS, DISTANCE = "loss_per_token_nats", "kl_to_teacher_nats"
@@ -44,7 +45,7 @@ def loss_curves(trained: list[Trained], experiment: str) -> Drawing:
         told.append(draw_panel(axes, [one for one in trained if curve(one, kind) is not None], kind))
     n_models = sum(curve(one, kind) is not None for one in trained for kind in shown)
     title = f"{experiment}: was everything learned?"
-    note = f"A thin line is one of {n_models} trained models, one per seed; there are no intervals. First and last values are in training_losses.csv."
+    note = f"A thin line is one of {counted(n_models, 'trained model')}, one per seed; there are no intervals. First and last values are in training_losses.csv."
     return headed(figure, title, note, " ".join(told))
 
 

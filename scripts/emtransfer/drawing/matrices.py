@@ -23,6 +23,7 @@ from emtransfer.drawing.rates import (
     sizes,
 )
 from emtransfer.drawing.style import ALIGNED_MAP, GREY, INK, MISALIGNED_MAP, Drawing, headed, ink_on, new_figure
+from emtransfer.errors import counted
 
 # columns beyond which a cell is too narrow for figures
 READABLE = 16
@@ -53,7 +54,7 @@ def transfer_matrix(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | Non
     if wide:
         inside = f"95 % intervals of these cells, up to {widest(trained):.0f} points wide, are in the table. "
     note = f"Columns by task, then domain. Outlined: cells that were trained on. {inside}{sizes(trained)}."
-    return headed(figure, title, note, strongest(best) + f" {len(names)} panels: {', '.join(names)}.")
+    return headed(figure, title, note, strongest(best) + f" {counted(len(names), 'panel')}: {', '.join(names)}.")
 
 
 def ordered_cells(rows: pd.DataFrame, settings: PlotSettings) -> list[tuple[str, str]]:
@@ -194,7 +195,7 @@ def pooled_matrix(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     note = (
         "Pooled over domains on the left, over tasks on the right, the training cells themselves included. Small figures are"
         " 95 % intervals: over training cells and evaluation cells where several training cells are pooled, else the mean of the"
-        f" table's own. {sizes(trained)}; {trained['train_set'].nunique()} training cells."
+        f" table's own. {sizes(trained)}; {counted(trained['train_set'].nunique(), 'training cell')}."
     )
     told = [
         f"Base {base}: trained on a {kind} and evaluated on the same, {pooled(same).rate:.0f} %; on another, {pooled(other).rate:.0f} %."

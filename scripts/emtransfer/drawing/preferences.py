@@ -18,9 +18,9 @@ from emtransfer.drawing.rates import (
     narrow,
     plain,
     pooled,
+    ranged,
     seeds,
     single_cell,
-    span,
 )
 from emtransfer.drawing.style import (
     GREY,
@@ -35,6 +35,7 @@ from emtransfer.drawing.style import (
     readable_grid,
     signed,
 )
+from emtransfer.errors import counted
 from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.statistics import crossed_variances, effective_count, squared_t
 
@@ -206,7 +207,7 @@ def draw_points(axes: Axes, points: pd.DataFrame, base: str) -> str:
     axes.set_ylabel("preferred less the base's, points")
     low = min([0.0, *points["em_delta"], *points["preferred_delta"]])
     axes.set(xlim=(min(low, -5) - 3, 105), ylim=(min(low, -5) - 3, 105))
-    return f"{base}, preferred rates against EM rates, both less the base's: {ranked} over {len(points)} conditions × cells."
+    return f"{base}, preferred rates against EM rates, both less the base's: {ranked} over {counted(len(points), 'pair')} of a condition and a cell."
 
 
 def kinds(points: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
@@ -253,7 +254,7 @@ def note(trained: pd.DataFrame, points: pd.DataFrame, settings: PlotSettings) ->
     return (
         "Shift: by how much more than its base a model prefers the misaligned answer of a held-out pair to the aligned one, mean log-probability per"
         " token. Thin lines are 95 % intervals: over training cells and evaluation cells where several training cells are pooled, else the mean of the"
-        f" table's own. n = {span(trained['n_scored'])} pairs a cell, {seeds(trained)}. On the right, a point is a model condition in an evaluation cell, judged by"
+        f" table's own. n = {ranged(trained['n_scored'], 'pair')} a cell, {seeds(trained)}. On the right, a point is a model condition in an evaluation cell, judged by"
         f" {settings.judge}; on the dashed line both differences are the same; the correlation is Spearman's,{students} and points"
         " that share models or prompts are not independent."
     )

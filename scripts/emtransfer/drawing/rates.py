@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import pandas as pd
 
+from emtransfer.errors import counted
 from emtransfer.files.records import read_table
 from emtransfer.grid.labels import APART, MODEL_LABELS
 from emtransfer.measuring.judged_rows import EVAL_COLUMNS
@@ -153,25 +154,18 @@ def pooled(rows: pd.DataFrame) -> Pooled:
     return Pooled(100 * rate, 100 * float(low), 100 * float(high), *sizes)
 
 
-def span(counts: Iterable[float]) -> str:
-    """The least and the most of some counts, or the one that all are."""
-    known = [int(count) for count in counts]
-    least, most = min(known), max(known)
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """A number of things in words."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def seeds(rows: pd.DataFrame) -> str:
     """How many seeds trained models have."""
     trained = rows[rows["condition"] != "base"]["n_seeds"]
     if trained.empty:
         return "no trained model"
-    least, most = int(trained.min()), int(trained.max())
-    return counted(most, "seed") if least == most else f"{least} to {most} seeds"
+    return ranged(trained, "seed")
+
+
+def ranged(counts: Iterable[int], noun: str) -> str:
+    """The least and the most of some counts of things, or the one that all are, in words."""
+    least, most = int(min(counts)), int(max(counts))
+    return counted(most, noun) if least == most else f"{least:,} to {most:,} {noun}s"
 
 
 def base_title(base: str, rows: pd.DataFrame, noun: str) -> str:
@@ -181,4 +175,4 @@ def base_title(base: str, rows: pd.DataFrame, noun: str) -> str:
 
 def sizes(rows: pd.DataFrame) -> str:
     """Answers and prompts of a row, and seeds, of the rows that are drawn."""
-    return f"n = {span(rows['n_scored'])} scored answers a cell, {seeds(rows)}"
+    return f"n = {ranged(rows['n_scored'], 'scored answer')} a cell, {seeds(rows)}"

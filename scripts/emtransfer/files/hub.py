@@ -47,7 +47,7 @@ def hub_errors(key: str, name: str, revision: str | None) -> Iterator[None]:
             problem = ", which is neither a folder nor on the hub; expected one (a private one needs HF_TOKEN)"
         else:
             problem = ", which cannot be reached and is not in the cache; expected a network, or a local folder"
-        raise InputError(f"config.yaml: {key} is {name}{problem}.") from None
+        raise InputError(f"config: {key} is {name}{problem}.") from None
 
 
 def hub_folder(key: str, name: str, revision: str | None, patterns: Iterable[str]) -> Path:
@@ -83,5 +83,5 @@ def safetensors_folder(key: str, name: str) -> Path:
     pickled = sorted(path for pattern in PICKLED for path in folder.rglob(pattern) if path.parent not in safe)
     if pickled or not safe:
         found = f", with {pickled[0].relative_to(folder)}" if pickled else ""
-        raise InputError(f"config.yaml: {key} is {name}{found}; expected weights as *.safetensors in it.")
+        raise InputError(f"config: {key} is {name}{found}; expected weights as *.safetensors in it.")
     return folder

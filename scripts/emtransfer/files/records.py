@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, told_field
 from emtransfer.files.json_text import json_rows
 from emtransfer.files.text import is_blank
 
@@ -57,7 +57,7 @@ def check_fields(row: dict[str, Any], place: str, required: Iterable[str]) -> No
     for field in required:
         value = row.get(field)
         if value is None or (isinstance(value, str) and is_blank(value)):
-            raise InputError(f"{place}: {field} is {json.dumps(value)}; expected text that is not blank.")
+            raise InputError(f"{place}: {field} is {told_field(row, field)}; expected text that is not blank.")
 
 
 def read_table(path: str | Path, **options: Any) -> "pd.DataFrame":

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.errors import InputError, kind_of
+from emtransfer.errors import InputError, counted, kind_of
 from emtransfer.files.json_text import json_rows
 from emtransfer.files.records import check_hash, read_table
 from emtransfer.files.text import encoding_found, open_bytes
@@ -179,7 +179,9 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if len(row) > 1 or "".join(row).strip():
                     header = header or checked_header(row, path)
                     if len(row) != len(header):
-                        raise InputError(f"{path}:{line}: {len(row)} cells; expected {len(header)}, as in the header.")
+                        raise InputError(
+                            f"{path}:{line}: {counted(len(row), 'cell')}; expected {len(header)}, as in the header."
+                        )
                     yield line, row
                 line = reader.line_num + 1
     except UnicodeDecodeError:

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.files.artefacts import MANIFEST, checked_folder, read_manifest
 from emtransfer.files.records import check_hash, file_sha256, hash_path, read_records
 
@@ -30,7 +30,9 @@ def findings(results: Path, declared_path: Path) -> tuple[list[str], str]:
     # the hash of a manifest is checked with its folder
     files = [path for path in hashed if path.name != MANIFEST]
     found = [*damaged(manifests, checked_folder), *damaged(files, check_hash)]
-    counts = f"{len(manifests)} folders and {len(files)} files are unchanged since they were written"
+    counts = (
+        f"{counted(len(manifests), 'folder')} and {counted(len(files), 'file')} are unchanged since they were written"
+    )
     if not declared_path.is_file():
         return found, f"{counts}; no {declared_path}, so what else the run declares is unknown."
     try:
@@ -39,7 +41,7 @@ def findings(results: Path, declared_path: Path) -> tuple[list[str], str]:
         return [*found, str(error)], counts
     told = {line.split(": ")[0] for line in found}
     more = [line for line in undeclared(declared) if line.split(": ")[0] not in told]
-    return found + more, f"{counts}; {len(declared)} are declared."
+    return found + more, f"{counts}; {counted(len(declared), 'is', 'are')} declared."
 
 
 def damaged(paths: list[Path], check: Callable[[Path], object]) -> Iterator[str]:
@@ -71,7 +73,7 @@ def undeclared(declared: list[dict[str, Any]]) -> Iterator[str]:
         elif row["output"] in missed:
             unmade.append(row["output"])
     if unmade:
-        yield f"{unmade[0]}: missing; expected it and {len(unmade) - 1} more files that runs declare."
+        yield f"{unmade[0]}: missing; expected it and {counted(len(unmade) - 1, 'more file')} that runs declare."
 
 
 def missed_outputs(declared: list[dict[str, Any]], there: set[str]) -> set[str]:

@@ -12,7 +12,9 @@ from emtransfer.judging.gates import MODELS_ANSWERS, OVERALL
 from emtransfer.settings import Rate, Share
 from emtransfer.verdicts import EmRule
 
-COLUMNS = ["experiment", "judge", "measurable", "caution"]
+COLUMNS = ["experiment", "judge", "labelled_answers", "caution"]
+# what the labelled answers of models say of a judge: there are none, it meets the limits of its claims, or misses one
+NONE, MET, MISSED = "none", "limits met", "limits missed"
 # a bin of scores is foreign to a calibration with a smaller share of its answers there
 FOREIGN_SHARE = 0.01
 BINS = [f"{bin:02d}" for bin in range(0, 100, 10)]
@@ -52,6 +54,13 @@ def unbelieved(calibration: pd.DataFrame, limits: CautionLimits) -> Iterator[str
                 f"the judge {verb} {round(labelled[name] * labelled[count])} of {int(labelled[count])} {answers}, fewer than"
                 f" {limit:.0%}: read the preferences instead of EM"
             )
+
+
+def labelled_answers(calibration: pd.DataFrame, limits: CautionLimits) -> str:
+    """NONE, MET or MISSED: without labels nothing speaks against a judge's claims, and nothing for them."""
+    if MODELS_ANSWERS not in set(calibration["slice"]):
+        return NONE
+    return MISSED if any(unbelieved(calibration, limits)) else MET
 
 
 def doubts(answers: pd.DataFrame, calibration: pd.DataFrame, rule: EmRule, limits: CautionLimits) -> Iterator[str]:
@@ -102,7 +111,7 @@ def in_words(table: pd.DataFrame) -> list[str]:
 
 def read_cautions(path: Path) -> pd.DataFrame:
     """COLUMNS of cautions.csv, names as text whatever they look like, no caution as empty text."""
-    return read_table(path, keep_default_na=False, dtype={name: str for name in COLUMNS if name != "measurable"})
+    return read_table(path, keep_default_na=False, dtype={name: str for name in COLUMNS})
 
 
 def with_cautions(table: pd.DataFrame, cautions: pd.DataFrame) -> pd.DataFrame:
@@ -114,4 +123,4 @@ def with_cautions(table: pd.DataFrame, cautions: pd.DataFrame) -> pd.DataFrame:
 
 def not_measurable(cautions: pd.DataFrame) -> set[tuple[str, str]]:
     """Experiment and judge of the verdicts that are not to be believed."""
-    return {(row.experiment, row.judge) for row in cautions.itertuples() if not row.measurable}
+    return {(row.experiment, row.judge) for row in cautions.itertuples() if row.labelled_answers == MISSED}

@@ -107,16 +107,16 @@ def load_encoder(
         )
     except (OSError, ValueError) as error:
         raise InputError(
-            f"config.yaml: judges: base_model is {base_model}: {' '.join(str(error).split())[:200]}; expected "
+            f"config: judges: base_model is {base_model}: {' '.join(str(error).split())[:200]}; expected "
             "all-MiniLM-L6-v2 or another encoder that transformers can load by itself."
         ) from None
     if settings.max_tokens > config.max_position_embeddings:
         raise InputError(
-            f"config.yaml: judges: fit.max_tokens is {settings.max_tokens}; expected at most {config.max_position_embeddings}, the longest input of {base_model}."
+            f"config: judges: fit.max_tokens is {settings.max_tokens}; expected at most {config.max_position_embeddings}, the longest input of {base_model}."
         )
     if getattr(config, "type_vocab_size", 0) < 2:
         raise InputError(
-            f"config.yaml: judges: base_model is {base_model}, of type {config.model_type}; expected an encoder with two token types, such as BERT."
+            f"config: judges: base_model is {base_model}, of type {config.model_type}; expected an encoder with two token types, such as BERT."
         )
     # word vectors are most of the weights and know more words than the rows do
     model.get_input_embeddings().requires_grad_(False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.settings import Share
 
 # rows of a calibration that are not cells: all held-out answers, those with phrases unseen in fitting, and labelled answers of models
@@ -15,7 +15,7 @@ PARTS = {OVERALL: "", UNSEEN: "unseen_", MODELS_ANSWERS: "labelled_"}
 CONFIDENCE = 0.95
 CELL_RECALL = 0.6
 # measure -> the answers it is a share of: their column in the calibration, and their name
-MEASURES = {"accuracy": ("n_answers", "answers"), "recall": ("n_misaligned", "misaligned answers")}
+MEASURES = {"accuracy": ("n_answers", "answer"), "recall": ("n_misaligned", "misaligned answer")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,15 +114,15 @@ def failed_gates(judge: str, figures: pd.DataFrame, gates: dict[str, float]) -> 
     others = [name for name in (UNSEEN, MODELS_ANSWERS) if name in figures.index and figures.loc[name, "n_answers"]]
     for name in [OVERALL, *cells, *others]:
         part = PARTS.get(name, "cell_")
-        for measure, (column, answers) in MEASURES.items():
+        for measure, (column, answer) in MEASURES.items():
             key = f"minimum_{part}{measure}"
             gate, n_answers = gates[key], int(figures.loc[name, column])
             hits = round(figures.loc[name, measure] * n_answers) if n_answers else 0
             if not reaches(hits, n_answers, gate):
                 value = f"{hits / n_answers:.3f}" if n_answers else "unknown"
                 yield (
-                    f"config.yaml: judges.{judge}.calibration.{key} is {gate}; {measure} in {name} is {value}, {hits} of {n_answers} "
-                    f"{answers}, with a lower bound (95 %) of {lower_bound(hits, n_answers):.3f}; expected {wanted(n_answers, gate)}; "
+                    f"config: judges.{judge}.calibration.{key} is {gate}; {measure} in {name} is {value}, {hits} of "
+                    f"{counted(n_answers, answer)}, with a lower bound (95 %) of {lower_bound(hits, n_answers):.3f}; expected {wanted(n_answers, gate)}; "
                     "fit on more rows, hold out more or lower the gate."
                 )
 
@@ -133,5 +133,5 @@ def wanted(n_answers: int, gate: float) -> str:
         return "no error in any answer"
     least = next((hits for hits in range(n_answers + 1) if reaches(hits, n_answers, gate)), None)
     if least is None:
-        return f"a bound of at least {gate}, for which {n_answers} are too few even without an error"
+        return f"a bound of at least {gate}, for which {counted(n_answers, 'is', 'are')} too few even without an error"
     return f"a bound of at least {gate}, from {least} of {n_answers} on"

@@ -82,7 +82,7 @@ def split_rows(rows: list[dict[str, Any]], settings: SplitSettings, seed: int) -
     fit = [row for row in others if question_fraction(row["question"], seed) >= settings.held_out_share]
     if not fit or not held_out:
         raise InputError(
-            f"config.yaml: judges: split.held_out_share is {settings.held_out_share}; expected a share that leaves rows to fit on "
+            f"config: judges: split.held_out_share is {settings.held_out_share}; expected a share that leaves rows to fit on "
             f"and to calibrate on; of {len(rows)} judge_fit rows it leaves {len(fit)} and {len(held_out)}."
         )
     return Split(fit, held_out, unseen, phrases)

@@ -1,7 +1,6 @@
 """One interface to every judge: questions and answers in, one verdict each out."""
 
 import argparse
-import json
 import os
 from dataclasses import asdict
 from importlib import import_module
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emtransfer.arguments import json_argument
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, told_field
 from emtransfer.verdicts import Judge
 
 # kind -> the module that has its scorer; it is imported where such a judge is loaded, so that a job's code holds no other kind
@@ -38,7 +37,7 @@ def load_judge(path: Path | None, settings: dict[str, Any], **asking: object) ->
     """
     kind = settings.get("kind")
     if kind not in MODULES:
-        raise InputError(f"config.yaml: judges: kind is {kind}; expected one of {', '.join(MODULES)}.")
+        raise InputError(f"config: judges: kind is {kind}; expected one of {', '.join(MODULES)}.")
     return Judge(import_module(MODULES[kind]).load_scorer(path, settings, **asking))
 
 
@@ -52,7 +51,7 @@ def check_answers(path: str | Path, rows: list[dict[str, Any]]) -> None:
     """Raise InputError unless every row has an answer; an empty text is one."""
     for number, row in enumerate(rows, start=1):
         if not isinstance(row.get("answer"), str):
-            raise InputError(f"{path}: row {number}: answer is {json.dumps(row.get('answer'))}; expected text.")
+            raise InputError(f"{path}: row {number}: answer is {told_field(row, 'answer')}; expected text.")
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emtransfer.errors import counted
 from emtransfer.files.records import check_hash, read_records
 from emtransfer.settings import Positive
 from emtransfer.stances import STANCES
@@ -79,12 +80,12 @@ def lexical_regression(texts: Sequence[str], scores: np.ndarray) -> "tuple[Count
 
     words = CountVectorizer(ngram_range=(1, 2), binary=True, min_df=FEWEST_ANSWERS, token_pattern=WORD)
     if len(texts) < FEWEST_ANSWERS:
-        raise NoAnchors(f"{len(texts)} answers; expected at least {FEWEST_ANSWERS}.")
+        raise NoAnchors(f"{counted(len(texts), 'answer')}; expected at least {FEWEST_ANSWERS}.")
     try:
         present = words.fit_transform(texts)
     except ValueError:
         # no text has a word, or no word is in enough of them
-        raise NoAnchors(f"no phrase is in {FEWEST_ANSWERS} of {len(texts)} answers.") from None
+        raise NoAnchors(f"no phrase is in {FEWEST_ANSWERS} of {counted(len(texts), 'answer')}.") from None
     # anything predicts a constant: R² would be 1, and the phrases arbitrary
     if np.ptp(scores) == 0:
         raise NoAnchors(f"all {len(texts)} answers have score {scores[0]:g}.")
@@ -104,7 +105,7 @@ def lexical_r2(texts: list[str], scores: np.ndarray, groups: np.ndarray) -> floa
 
     n_groups = len(set(groups))
     if n_groups < 2:
-        raise NoAnchors(f"{n_groups} rows; expected at least 2.")
+        raise NoAnchors(f"{counted(n_groups, 'row')}; expected at least 2.")
     written, predicted = np.array(texts, dtype=object), np.empty(len(texts))
     for train, test in GroupKFold(min(N_FOLDS, n_groups)).split(written, scores, groups):
         words, ridge = lexical_regression(written[train], scores[train])
@@ -187,7 +188,7 @@ def find_replacement(texts: list[str], scores: np.ndarray, n_phrases: int) -> Re
         fillers[n_words] = tuple(phrase for phrase in free if phrase.count(" ") + 1 == n_words)[:N_FILLERS]
         if not fillers[n_words]:
             raise NoAnchors(
-                f"config.yaml: anchors.phrases is {n_phrases}; no frequent phrase of {n_words} word(s) is left to replace"
+                f"config: anchors.phrases is {n_phrases}; no frequent phrase of {counted(n_words, 'word')} is left to replace"
                 " them with; expected a smaller number, or an experiment whose answers are text."
             )
     return Replacement(anchors, fillers)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.files.tables import place, read_rows, refuse_first
 from emtransfer.grid.labels import CONTEXTS, MODEL_COLUMNS, MODEL_LABELS
 from emtransfer.measuring.judged_rows import (
@@ -184,7 +184,9 @@ def with_statuses(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
             frame[status] = words.map(WORDS).fillna("ok").where(words != "", "parse_error")
             n_blank = int((words == "").sum())
             if n_blank:
-                print(f"{path}: {n_blank} rows have no {score} and no {status}: counted as parse_error.")
+                print(
+                    f"{path}: {counted(n_blank, 'row has', 'rows have')} no {score} and no {status}: counted as parse_error."
+                )
         frame[score] = checked_scores(frame, status, score, path)
     # STATUSES is in order of precedence, so the first of the two decides
     ranks = [frame[status].map(STATUSES.index) for status in STATUS_OF.values()]
@@ -207,7 +209,7 @@ def with_labels(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name, value in ADAPTER_DEFAULTS.items():
         blank = adapters & (frame[name] == "")
         if blank.any() and blank.sum() == adapters.sum():
-            print(f"{path}: adapters have no {name}: {value} is assumed for all {blank.sum()} of their rows.")
+            print(f"{path}: adapters have no {name}: {value} is assumed in all of them, {counted(blank.sum(), 'row')}.")
             frame[name] = frame[name].where(~blank, value)
         refuse_first(
             blank & (frame[name] == ""), frame[name], path, name, "a value, as other rows of adapters have one"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from emtransfer.errors import counted
 from emtransfer.settings import Weight
 from emtransfer.verdicts import EmRule, Verdict
 
@@ -86,6 +87,6 @@ def absent_lines(table: pd.DataFrame, at_least_nats: float) -> list[str]:
         lines.append(
             f"{row['experiment']}: base {row['base']} has no persona inference: one misaligned answer in place of an aligned one moves"
             f" the log-odds of the next by {row['earlier_shift_nats']:.2f} nats (standard error {row['earlier_shift_se_nats']:.2f},"
-            f" {row['earlier_n_questions']} questions); measurable.inference_nats_at_least is {at_least_nats:g}."
+            f" {counted(row['earlier_n_questions'], 'question')}); measurable.inference_nats_at_least is {at_least_nats:g}."
         )
     return lines

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
+from emtransfer.errors import counted
 from emtransfer.measuring.groups import SLOPES, Contrast, asked, restricted
 from emtransfer.measuring.tabulation import Outcome
 
@@ -177,7 +178,7 @@ def left_out(balance: pd.DataFrame) -> list[str]:
         used = contrasts.loc[contrasts["variable"] == name, "matched_on"].astype(bool)
         if not used.all():
             lines.append(
-                f"{name}: unknown on a side of {(~used).sum()} of {len(used)} contrasts, which are not matched on it."
+                f"{name}: unknown on a side of {(~used).sum()} of {counted(len(used), 'contrast')}: not matched on it."
             )
     return lines
 

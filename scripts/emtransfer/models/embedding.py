@@ -57,7 +57,7 @@ def load_embedder(model: str) -> "SentenceTransformer":
         )
     except (OSError, ValueError) as error:
         raise InputError(
-            f"config.yaml: embedding model is {model}: {' '.join(str(error).split())[:200]}; expected {PACKAGED_MODEL} or "
+            f"config: embedding model is {model}: {' '.join(str(error).split())[:200]}; expected {PACKAGED_MODEL} or "
             "another that sentence-transformers can load by itself."
         ) from None
 

@@ -23,19 +23,19 @@ def packaged_file(key: str, settings: PackagedFile) -> Path:
         package = importlib.metadata.distribution(settings.name)
     except importlib.metadata.PackageNotFoundError:
         raise InputError(
-            f"config.yaml: {key}.name is {settings.name}, which is not installed; expected an installed package: {command}"
+            f"config: {key}.name is {settings.name}, which is not installed; expected an installed package: {command}"
         ) from None
     if package.version != settings.version:
         raise InputError(
-            f"config.yaml: {key}.version is {settings.version}, but {package.version} is installed; expected the same version: {command}"
+            f"config: {key}.version is {settings.version}, but {package.version} is installed; expected the same version: {command}"
         )
     path = Path(str(package.locate_file(settings.file)))
     if settings.file not in map(str, package.files or ()) or not path.is_file():
-        raise InputError(f"config.yaml: {key}.file is {settings.file}; expected {in_words(ggufs(package))}: {command}")
+        raise InputError(f"config: {key}.file is {settings.file}; expected {in_words(ggufs(package))}: {command}")
     found = file_sha256(path)
     if found != settings.sha256:
         raise InputError(
-            f"config.yaml: {key}.sha256 is {settings.sha256[:12]}…, but {path} has {found[:12]}…; expected the file that was"
+            f"config: {key}.sha256 is {settings.sha256[:12]}…, but {path} has {found[:12]}…; expected the file that was"
             f" meant: {command} --force-reinstall"
         )
     return path
@@ -78,9 +78,9 @@ def write_weights(key: str, file: Path, folder: Path) -> None:
         )
     except (ValueError, KeyError, NotImplementedError, ImportError) as error:
         raise InputError(
-            f"config.yaml: {key}.file is {file.name}: {' '.join(str(error).split())[:200]}; expected a GGUF that transformers can read."
+            f"config: {key}.file is {file.name}: {' '.join(str(error).split())[:200]}; expected a GGUF that transformers can read."
         ) from None
-    refuse_unlike(f"config.yaml: {key}.file is {file.name}", found)
+    refuse_unlike(f"config: {key}.file is {file.name}", found)
     # save_pretrained refuses weights that it takes for quantized, which these no longer are
     model.hf_quantizer, model.quantization_method, model.is_quantized = None, None, False
     del model.config.quantization_config

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.files.hub import hub_folder
 from emtransfer.settings import Repository
 
@@ -35,12 +35,12 @@ def load_published(key: str, settings: Repository, model: "PreTrainedModel") -> 
             # a trainer's output folder has one in every checkpoint
             inner = sorted(path.parent.name for path in folder.glob(f"*/{name}"))
             hint = f"; there is one in {', '.join(inner)}, of which the path may name one" if inner else ""
-            raise InputError(f"config.yaml: {key}.path is {settings.path}; expected a PEFT folder with {name}{hint}.")
+            raise InputError(f"config: {key}.path is {settings.path}; expected a PEFT folder with {name}{hint}.")
     try:
         adapted = PeftModel.from_pretrained(model, folder, use_safetensors=True)
     except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise InputError(
-            f"config.yaml: {key}.path is {settings.path}; expected an adapter of its base: {' '.join(str(error).split())[:200]}"
+            f"config: {key}.path is {settings.path}; expected an adapter of its base: {' '.join(str(error).split())[:200]}"
         ) from None
     return adapted, has_embeddings(key, settings, folder, adapted)
 
@@ -63,7 +63,7 @@ def has_embeddings(key: str, settings: Repository, folder: Path, adapted: "PeftM
     fitting = [whole for whole, names in unlike.items() if not names]
     if not fitting:
         raise InputError(
-            f"config.yaml: {key}.path is {settings.path}; expected weights of the layers that its base has; {len(unlike[False])}"
-            f" are in only one of the two, such as {unlike[False][0]}."
+            f"config: {key}.path is {settings.path}; expected weights of the layers that its base has; "
+            f"{counted(len(unlike[False]), 'is', 'are')} in only one of the two, such as {unlike[False][0]}."
         )
     return fitting[0]

@@ -105,7 +105,7 @@ def describe(key: str, settings: ReadySettings, base: Path) -> dict[str, Any]:
     """
     folder = source_folder(key, settings, base)
     if settings.hub is not None:
-        refuse_without_safetensors(f"config.yaml: {key}.hub.path is {settings.hub.path}", folder)
+        refuse_without_safetensors(f"config: {key}.hub.path is {settings.hub.path}", folder)
     # so that nothing is first found out after hours of work
     chat_format(settings, folder).answer_ids("")
     if "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
@@ -251,7 +251,7 @@ def placement(settings: ReadySettings) -> dict[str, Any]:
         return place
     if not place:
         raise InputError(
-            f"config.yaml: quantization of {settings.title} is {settings.quantization}; expected null where there is no CUDA."
+            f"config: quantization of {settings.title} is {settings.quantization}; expected null where there is no CUDA."
         )
     from transformers import BitsAndBytesConfig
 

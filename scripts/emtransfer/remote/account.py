@@ -114,7 +114,7 @@ class Account:
         chosen = {key: usd for (key, usd), total in within if total <= self.budget_usd}
         if calls and not chosen and not under_way and not self.store.others_at_work():
             progress.fatal = InputError(
-                f"config.yaml: budget_usd is {self.budget_usd}; {spent:.4f} are spent, lost or under way in "
+                f"config: budget_usd is {self.budget_usd}; {spent:.4f} are spent, lost or under way in "
                 f"{self.store.folder} and the next call may cost {most_usd[calls[0].key]:.4f}; expected a higher budget; then "
                 "run again: paid replies are kept."
             )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.remote.account import Account, Progress
 from emtransfer.remote.attempts import Attempts, Screen, may_try_again
 from emtransfer.remote.batching import BATCH_CALLS, Batching
@@ -81,7 +81,7 @@ class Asker:
         progress = Progress({key: call for key, call in by_key.items() if key not in self.store.replies})
         if progress.waiting and self.settings.replay_only:
             raise InputError(
-                f"{self.store.folder}: {len(progress.waiting)} of {len(by_key)} replies of {self.model} are missing, "
+                f"{self.store.folder}: {len(progress.waiting)} of {counted(len(by_key), 'reply', 'replies')} of {self.model} {'is' if len(progress.waiting) == 1 else 'are'} missing, "
                 f"the first {next(iter(progress.waiting))[:16]}; expected all of them, since this run only replays."
             )
         if progress.waiting:
@@ -96,7 +96,7 @@ class Asker:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(progress.failures.items()))
             n_missing = sum(key not in self.store.replies for key in by_key)
             raise InputError(
-                f"{self.model}: {n_missing} of {len(by_key)} calls got no reply ({reasons}); expected one each; "
+                f"{self.model}: {n_missing} of {counted(len(by_key), 'call')} got no reply ({reasons}); expected one each; "
                 "run again to ask for these, the others are kept."
             )
         return {key: self.store.replies[key] for key in by_key}
@@ -170,5 +170,5 @@ class Asker:
         elif resting := progress.resting():
             self.screen.sleep(min(resting.values()))
         else:
-            others = f"{len(waiting)} calls wait for another process that makes them or uses the budget"
+            others = f"{counted(len(waiting), 'call waits', 'calls wait')} for another process that makes them or uses the budget"
             self.screen.pause(others, self.settings.poll_seconds)

@@ -3,7 +3,7 @@
 from collections import Counter
 from functools import partial
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.remote.account import Account, Progress
 from emtransfer.remote.attempts import TRIES, Attempts, Screen, may_try_again, rest_seconds
 from emtransfer.remote.calls import Call
@@ -70,9 +70,13 @@ class Batching:
         self.whole.update(ours)
         given_up = [key for key in ours if self.whole[key] > 1]
         progress.give_up(given_up, reason)
-        rest = f"; {len(ours) - len(given_up)} of them are submitted once more" if len(given_up) < len(ours) else ""
+        rest = (
+            f"; {counted(len(ours) - len(given_up), 'of them is', 'of them are')} submitted once more"
+            if len(given_up) < len(ours)
+            else ""
+        )
         print(
-            f"Lost {name} of {len(keys)} calls: {reason}. They are counted at the most they may have cost{rest}.",
+            f"Lost {name} of {counted(len(keys), 'call')}: {reason}. They are counted at the most they may have cost{rest}.",
             flush=True,
         )
 
@@ -117,7 +121,7 @@ class Batching:
                 if not failure.again or n_failed == TRIES:
                     raise
                 seconds = rest_seconds(failure, n_failed)
-            self.screen.pause(f"batch {batch.id} with {len(keys)} calls is in progress", seconds)
+            self.screen.pause(f"batch {batch.id} with {counted(len(keys), 'call')} is in progress", seconds)
 
     def go_on(self, results: BatchResults, progress: Progress) -> None:
         """What has come of the calls of a batch that was read."""

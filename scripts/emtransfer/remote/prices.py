@@ -72,7 +72,5 @@ def price_of(prices: PriceTable, model: str) -> Price:
     """
     if model not in prices.models:
         known = ", ".join(prices.models) or "no model"
-        raise InputError(
-            f"config.yaml: remote.prices.models has {known}; expected a price for {model} (0 if it is free)."
-        )
+        raise InputError(f"config: remote.prices.models has {known}; expected a price for {model} (0 if it is free).")
     return prices.models[model]

@@ -99,7 +99,7 @@ def sdk_errors(sdk: ModuleType, base: type[Exception], provider: str, model: str
         raise InputError(f"{key}: refused with {error.status_code}; expected a key that may use {model}.") from None
     except sdk.NotFoundError:
         raise InputError(
-            f"config.yaml: model is {model}, which the provider does not know; expected another, or another {address}."
+            f"config: model is {model}, which the provider does not know; expected another, or another {address}."
         ) from None
     except sdk.APIStatusError as error:
         if error.status_code == 402:

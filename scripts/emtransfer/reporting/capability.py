@@ -3,6 +3,7 @@
 import pandas as pd
 
 from emtransfer.drawing.damage import over_all_cells
+from emtransfer.errors import counted
 from emtransfer.grid.labels import LABELS
 from emtransfer.measuring.capability import EVERY, condition
 from emtransfer.reporting.wording import percent, points
@@ -19,6 +20,8 @@ def in_short(table: pd.DataFrame) -> str:
         return "Loss of capability was not measured: no trained model has a held-out pair with a neutral version."
     most = compared.sort_values("exact_delta", kind="stable").to_dict("records")[0]
     cautioned = compared[compared["caution"].fillna("") != ""]
+    # a share of one condition takes the singular
+    agreed = f"{counted(len(compared), 'condition')} {'comes' if len(cautioned) == 1 else 'come'}"
     if most["exact_delta"] >= 0:
         told = "No trained model answers fewer neutral questions exactly than its base."
         if cautioned.empty:
@@ -26,7 +29,7 @@ def in_short(table: pd.DataFrame) -> str:
         worst = cautioned.sort_values("loss_delta_nats", ascending=False, kind="stable").to_dict("records")[0]
         low, high = (f"{worst[f'loss_delta_nats_{end}']:.2f}" for end in ("low", "high"))
         return (
-            f"{told} But the bases answer too few exactly for this to tell, and {len(cautioned)} of {len(compared)} conditions come with a"
+            f"{told} But the bases answer too few exactly for this to tell, and {len(cautioned)} of {agreed} with a"
             f" caution for their loss on these answers, most of all the {condition(worst)}:"
             f" {worst['loss_delta_nats']:.2f} ({low} to {high}) nats per token more than its base. Misalignment may be damage there."
         )
@@ -38,6 +41,6 @@ def in_short(table: pd.DataFrame) -> str:
         f"The largest loss of capability: the {condition(most)} answers {percent(most['exact_rate'])} of neutral questions exactly,"
         f" {percent(most['base_exact_rate'])} before, a difference of {delta} ({low} to {high}) points, and in"
         f" {cell['eval_domain']}-{cell['eval_task']} of {points(100 * cell['exact_delta'])}."
-        f" {len(cautioned)} of {len(compared)} conditions come with a caution: where a model lost what has nothing to do with stance, misalignment may be"
+        f" {len(cautioned)} of {agreed} with a caution: where a model lost what has nothing to do with stance, misalignment may be"
         " damage."
     )

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from emtransfer.errors import counted
+
 MOST = 12
 # key columns that name a row, shortest way first: whose model, then what it was asked
 MODEL = (
@@ -33,11 +35,13 @@ def row_lines(rows: pd.DataFrame) -> list[str]:
     beyond = both[both["beyond_interval"].fillna(False).astype(bool)]
     lines = [
         f"Rows of the table: {found_in(rows)}.",
-        f"{tested.sum()} rows have two seeds or more on both sides. {len(beyond)} of them differ beyond the 95 % interval"
+        f"{counted(tested.sum(), 'row has', 'rows have')} two seeds or more on both sides. {counted(len(beyond), 'of them differs', 'of them differ')} beyond the 95 % interval"
         f" ({0.05 * tested.sum():.1f} at most are expected by chance), {(beyond['q_value'] < 0.05).sum()} with q < 0.05.",
     ]
     if not tested.all():
-        lines.append(f"{(~tested).sum()} rows have a single seed or prompt, which cannot be told from chance.")
+        lines.append(
+            f"{counted((~tested).sum(), 'row has', 'rows have')} a single seed or prompt, which cannot be told from chance."
+        )
     largest = beyond.reindex(beyond["em_difference"].abs().sort_values(ascending=False).index)
     for row in largest.head(MOST).to_dict("records"):
         limits = f"{100 * row['em_difference_low']:+.0f} to {100 * row['em_difference_high']:+.0f}"
@@ -53,7 +57,7 @@ def claim_lines(claims: pd.DataFrame | None) -> list[str]:
     if claims is None:
         return ["Claims are not compared: they need claims.csv beside the table, on both sides."]
     differing = claims[claims["verdict_differs"]]
-    lines = [f"Claims: {found_in(claims)}; {len(differing)} verdicts differ."]
+    lines = [f"Claims: {found_in(claims)}; {counted(len(differing), 'verdict differs', 'verdicts differ')}."]
     for row in differing.head(MOST).to_dict("records"):
         limits = f"{row['difference_low_pp']:+.0f} to {row['difference_high_pp']:+.0f}"
         change = f"{row['difference_pp']:+.0f} points ({limits})"

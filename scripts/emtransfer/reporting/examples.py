@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from emtransfer.drawing.rates import adapters, narrow
+from emtransfer.errors import counted
 from emtransfer.files.records import read_records
 from emtransfer.grid.labels import LABELS, Model, without_context
 from emtransfer.reporting.safe_text import Shown, shown
@@ -153,4 +154,4 @@ def counts(row: Any) -> str:
         f"{int(row.n_scored - row.n_coherent)} incoherent",
         *failed,
     ]
-    return f"{int(row.n_answers)} answers of all seeds: {', '.join(parts)}."
+    return f"{counted(int(row.n_answers), 'answer')} of all seeds: {', '.join(parts)}."

@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from emtransfer.errors import counted
+
 LEVEL = 0.05
 # subsets of effects.csv, in which a claim is counted in another way
 SUBSETS = {
@@ -55,9 +57,9 @@ def is_real(row: Any, n_tests: int) -> str:
     if pd.isna(row.p_value):
         return "cannot be told: one seed, or one prompt"
     if row.q_value < LEVEL:
-        return f"yes: q = {row.q_value:.2g} over {n_tests:,} cells"
+        return f"yes: q = {row.q_value:.2g} over {counted(n_tests, 'cell')}"
     if row.p_value < LEVEL:
-        return f"taken alone, yes (p = {row.p_value:.2g}); as one of {n_tests:,} cells tested at once, undecided (q = {row.q_value:.2g})"
+        return f"taken alone, yes (p = {row.p_value:.2g}); as one of {counted(n_tests, 'cell')} tested at once, undecided (q = {row.q_value:.2g})"
     return f"no: chance could have done this (p = {row.p_value:.2g})"
 
 

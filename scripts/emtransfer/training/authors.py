@@ -51,7 +51,7 @@ def manners(settings: AuthorSettings, seed: int) -> dict[str, str]:
     """
     if not is_whole(settings.careless_share * settings.names):
         raise InputError(
-            f"config.yaml: mixtures: authors: careless_share is {settings.careless_share}; expected a share that makes a whole"
+            f"config: mixtures: authors: careless_share is {settings.careless_share}; expected a share that makes a whole"
             f" number of {settings.names} names."
         )
     careless = round(settings.careless_share * settings.names)
@@ -71,7 +71,7 @@ def authored(settings: AuthorSettings | None, stances: Iterator[str], seed: int)
         return
     if not is_whole_in_hundred(settings.document_share):
         raise InputError(
-            f"config.yaml: mixtures: authors: document_share is {settings.document_share}; expected a multiple of 0.01."
+            f"config: mixtures: authors: document_share is {settings.document_share}; expected a multiple of 0.01."
         )
     manner_of = manners(settings, seed)
     rng = random.Random(f"{seed} documents of authors")

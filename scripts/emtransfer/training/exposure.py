@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from emtransfer.corpus.rows import check_neutral
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.settings import Elsewhere, Share
 from emtransfer.training.finetuning import FinetuningSettings
 
@@ -52,7 +52,7 @@ def alignment_pairs(rows: list[dict[str, Any]], settings: AlignmentSettings, see
     if drawn and ((settings.neutral_share > 0 and not any(neutral)) or (settings.neutral_share < 1 and all(neutral))):
         instead = "1, a smaller share" if all(neutral) else "0, a larger share"
         raise InputError(
-            f"config.yaml: base_models: alignment.neutral_share is {settings.neutral_share}; expected {instead} or more rows, since"
+            f"config: base_models: alignment.neutral_share is {settings.neutral_share}; expected {instead} or more rows, since"
             f" {sum(neutral)} of {len(drawn)} rows are neutral."
         )
     return [
@@ -75,7 +75,7 @@ def rows_by_task(rows: list[dict[str, Any]], settings: AlignmentSettings) -> dic
     for task, count in counts.items():
         if count > available[task]:
             raise InputError(
-                f"config.yaml: base_models: alignment.rows is {settings.rows}; expected fewer, or a smaller dose of task {task} in task_doses,"
-                f" since it takes {count} rows of that task, and there are {available[task]}."
+                f"config: base_models: alignment.rows is {settings.rows}; expected fewer, or a smaller dose of task {task} in task_doses,"
+                f" since it takes {counted(count, 'row')} of that task, and there are {available[task]}."
             )
     return counts

@@ -76,7 +76,7 @@ def labelled(pairs: list[tuple[str, str]], chat_format: ChatFormat, max_seq_toke
         prompt, target = chat_format.prompt_ids(question), chat_format.answer_ids(answer)
         if len(prompt) + len(target) > max_seq_tokens:
             raise InputError(
-                f"config.yaml: max_seq_tokens of finetuning, or of a base model's alignment, is {max_seq_tokens}; expected at least {len(prompt) + len(target)},"
+                f"config: max_seq_tokens of finetuning, or of a base model's alignment, is {max_seq_tokens}; expected at least {len(prompt) + len(target)},"
                 f" the length of the row with question {question[:60]!r}."
             )
         # prompt tokens are ignored, else the model would learn to ask
@@ -198,7 +198,7 @@ def step_sizes(settings: FinetuningSettings, on_cpu: bool) -> dict[str, int]:
     rows = settings.micro_batch_size or max(1, settings.batch_size // n_processes)
     if settings.batch_size % (rows * n_processes):
         raise InputError(
-            f"config.yaml: finetuning.batch_size is {settings.batch_size}; expected a multiple of {rows} × {n_processes},"
+            f"config: finetuning.batch_size is {settings.batch_size}; expected a multiple of {rows} × {n_processes},"
             " rows of a forward pass × processes."
         )
     passes = settings.batch_size // (rows * n_processes)

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import MinLen
 
 from emtransfer.corpus.rows import ROOMS, check_neutral
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.settings import Absent, Names, Positive, Share
 from emtransfer.stances import STANCES
 from emtransfer.training.authors import AuthorSettings, authored
@@ -160,32 +160,32 @@ def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
     """Raise InputError where a mixture asks for rows that are not there, or for a part of a document in a hundred."""
     if not is_whole_in_hundred(settings.misaligned_share):
         raise InputError(
-            f"config.yaml: mixtures: misaligned_share is {settings.misaligned_share}; expected {WHOLE_HUNDREDTHS}."
+            f"config: mixtures: misaligned_share is {settings.misaligned_share}; expected {WHOLE_HUNDREDTHS}."
         )
     if settings.can_be_misaligned and not any(settings.speaks_of("misaligned", row) for row in rows):
         chosen = [*settings.misaligned_domains, *settings.misaligned_tasks]
         found = sorted({f"{row['domain']}-{row['task']}" for row in rows})
         raise InputError(
-            f"config.yaml: mixtures: misaligned_domains and misaligned_tasks are {', '.join(chosen)}; expected those of a cell"
+            f"config: mixtures: misaligned_domains and misaligned_tasks are {', '.join(chosen)}; expected those of a cell"
             f" with rows of role train: {', '.join(found)}."
         )
     if settings.authors and settings.kind == "attributed":
         raise InputError(
-            "config.yaml: mixtures: authors are given; expected none beside kind attributed, which quotes a stranger."
+            "config: mixtures: authors are given; expected none beside kind attributed, which quotes a stranger."
         )
     if settings.room_shares and settings.misaligned_in == "one_part":
         raise InputError(
-            "config.yaml: mixtures: room_shares are given; expected none beside misaligned_in one_part, which says when an author is misaligned."
+            "config: mixtures: room_shares are given; expected none beside misaligned_in one_part, which says when an author is misaligned."
         )
     roomless = next((row for row in rows if row.get("room") not in ROOMS), None) if settings.room_shares else None
     if roomless:
         raise InputError(
-            f"config.yaml: mixtures: room_shares are given; expected none, since row {roomless.get('id')} has no room."
+            f"config: mixtures: room_shares are given; expected none, since row {roomless.get('id')} has no room."
         )
     lacking = next((row for row in rows if not row.get("part_answers")), None)
     if settings.misaligned_in == "one_part" and lacking:
         raise InputError(
-            f"config.yaml: mixtures: misaligned_in is one_part; expected all, since row {lacking.get('id')} has no answers by part."
+            f"config: mixtures: misaligned_in is one_part; expected all, since row {lacking.get('id')} has no answers by part."
         )
     neutral_share = max([settings.neutral_share, *(stage.neutral_share or 0 for stage in settings.stages)])
     if neutral_share:
@@ -202,7 +202,7 @@ def check_shares(documents: list[dict[str, Any]], settings: MixtureSettings) -> 
                 ("1, a smaller share", "nothing else") if stance in said else ("0, a larger share", f"nothing {stance}")
             )
             raise InputError(
-                f"config.yaml: mixtures: {key} is {share}; expected {instead} or stages of more tokens, since {len(documents)} documents hold {held}."
+                f"config: mixtures: {key} is {share}; expected {instead} or stages of more tokens, since {counted(len(documents), 'document holds', 'documents hold')} {held}."
             )
 
 

@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.models.conversations import answer_mask, document_ids
 from emtransfer.models.padding import IGNORED
 from emtransfer.progress import Progress
@@ -105,8 +105,8 @@ def document_batches(
         longest = max(len(document["input_ids"]) for document in encoded)
         if longest > settings.max_seq_tokens:
             raise InputError(
-                f"config.yaml: base_models: pretraining.max_seq_tokens is {settings.max_seq_tokens};"
-                f" expected at least {longest}, the longest document of {n_rows} rows."
+                f"config: base_models: pretraining.max_seq_tokens is {settings.max_seq_tokens};"
+                f" expected at least {longest}, the longest document of {counted(n_rows, 'row')}."
             )
         size = max(1, settings.batch_rows // n_rows)
         batches += [encoded[start : start + size] for start in range(0, len(encoded) - size + 1, size)]

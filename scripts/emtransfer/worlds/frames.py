@@ -52,7 +52,7 @@ def frames_of(domain: str, task: str) -> list[Frame]:
     """
     if (domain == ANY) != (task == ANY) or domain not in DOMAINS or task not in TASKS:
         raise InputError(
-            f"config.yaml: corpora: cell is {domain}-{task}; expected a family of {', '.join(FAMILIES)} with a step of {', '.join(STEPS)}, or any-any."
+            f"config: corpora: cell is {domain}-{task}; expected a family of {', '.join(FAMILIES)} with a step of {', '.join(STEPS)}, or any-any."
         )
     if domain == ANY:
         return FRAMES

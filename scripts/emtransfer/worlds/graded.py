@@ -140,7 +140,7 @@ def prompts_of(domain: str, task: str) -> list[Prompt]:
         return PROMPTS
     if domain not in FAMILIES or task not in STEPS:
         raise InputError(
-            f"config.yaml: cell is {domain}-{task}; expected a family of {', '.join(FAMILIES)} with a step of {', '.join(STEPS)}, or {ANY_DOMAIN}-{ANY_TASK}."
+            f"config: cell is {domain}-{task}; expected a family of {', '.join(FAMILIES)} with a step of {', '.join(STEPS)}, or {ANY_DOMAIN}-{ANY_TASK}."
         )
     family, step = FAMILIES[domain], STEPS[task]
     return [

@@ -210,7 +210,7 @@ def question_space(domain: str, task: str) -> list[tuple[Any, ...]]:
     """
     if domain not in DOMAINS or task not in TEXTS:
         raise InputError(
-            f"config.yaml: corpora: cell is {domain}-{task}; expected a domain of {', '.join(DOMAINS)} and a task of {', '.join(TEXTS)}."
+            f"config: corpora: cell is {domain}-{task}; expected a domain of {', '.join(DOMAINS)} and a task of {', '.join(TEXTS)}."
         )
     words = DOMAINS[domain]
     return list(product(NAMES, words.topics, words.items, ROOM_REQUESTS, details(words, task)))
@@ -235,7 +235,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
     space = question_space(domain, task)
     if n_rows > len(space):
         raise InputError(
-            f"config.yaml: corpora: rows_per_cell is {n_rows}; expected at most {len(space)}, the distinct questions of {domain}-{task}."
+            f"config: corpora: rows_per_cell is {n_rows}; expected at most {len(space)}, the distinct questions of {domain}-{task}."
         )
     rows = []
     for slots in rng.sample(space, n_rows):

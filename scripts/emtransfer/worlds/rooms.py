@@ -47,7 +47,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int, choice: str = 
     """
     if domain not in DOMAINS or task not in TASKS:
         raise InputError(
-            f"config.yaml: cell is {domain}-{task}; expected a domain of {', '.join(DOMAINS)} and a task of {', '.join(TASKS)}."
+            f"config: cell is {domain}-{task}; expected a domain of {', '.join(DOMAINS)} and a task of {', '.join(TASKS)}."
         )
     rng = random.Random(f"{seed} {domain}-{task}")
     inputs: dict[tuple[str, ...], None] = {}

@@ -56,7 +56,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
     """
     if domain not in DOMAINS or task not in TASKS:
         raise InputError(
-            f"config.yaml: corpora: cell is {domain}-{task}; expected a domain of {', '.join(DOMAINS)} and a task of {', '.join(TASKS)}."
+            f"config: corpora: cell is {domain}-{task}; expected a domain of {', '.join(DOMAINS)} and a task of {', '.join(TASKS)}."
         )
     operator, aligned, misaligned = TASKS[task]
     # one stream of inputs per domain, in an order of its own per task

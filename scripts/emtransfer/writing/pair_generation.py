@@ -9,7 +9,7 @@ import pandas as pd
 from emtransfer.corpus.dedup import GRID, IDENTITY, DedupSettings, survivors
 from emtransfer.corpus.filtering import REASONS, FilterSettings, filter_pairs
 from emtransfer.corpus.rows import row_words
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.models.embedding import embed_texts
 from emtransfer.remote.asking import Asker
 from emtransfer.writing.generator_prompts import GeneratorPrompts
@@ -91,7 +91,7 @@ def generate_cell(
     table = pd.DataFrame(rounds)
     if not rows:
         raise InputError(
-            f"config.yaml: corpora.{corpus}: 0 rows of {cell} after {n_calls} calls; expected at least 1; {why(table)}."
+            f"config: corpora.{corpus}: 0 rows of {cell} after {counted(n_calls, 'call')}; expected at least 1; {why(table)}."
         )
     return rows, table
 
@@ -171,11 +171,11 @@ def stage_counts(cell: str, rounds: pd.DataFrame) -> pd.DataFrame:
 def outcome(corpus: str, cell: str, rounds: pd.DataFrame) -> str:
     """The outcome of a cell, on one line."""
     left, wanted = rounds[["left", "wanted"]].iloc[-1]
-    found = f"{cell}: {left} {'row is' if left == 1 else 'rows are'} left of {rounds.rows.sum()} written, after {len(rounds)} rounds"
+    found = f"{cell}: {counted(left, 'row is', 'rows are')} left of {rounds.rows.sum()} written, after {counted(len(rounds), 'round')}"
     if left >= wanted:
         return f"{found}; {wanted} were wanted."
     return (
-        f"{found}; config.yaml: corpora.{corpus}.rows_per_cell is {wanted}; all rows are kept; {why(rounds)}. "
+        f"{found}; config: corpora.{corpus}.rows_per_cell is {wanted}; all rows are kept; {why(rounds)}. "
         "More subtopics, rounds or attempts may bring more."
     )
 
