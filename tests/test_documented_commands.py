@@ -51,6 +51,7 @@ NOT_RUN = {
     "vi": "waits for a person",
     "tmux attach": "needs a terminal",
     "squeue": "needs a cluster",
+    "sbatch": "needs a cluster",
     "scancel": "needs a cluster",
 }
 # scripts that are run to their end, on what is shown or planted

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import emtransfer
+from emtransfer.answering.settings import MODULES as ENGINES
 from emtransfer.corpus.source_settings import MODULES as SOURCES
 from emtransfer.drawing.catalogue import MODULES as FIGURES
 from emtransfer.files.records import read_records
@@ -40,12 +41,12 @@ CLOSURES = {
     "distill_student": """
         arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
         models.adapters models.chat_format models.growing_cache models.loading models.packed_rows models.padding models.ready_models models.tokenizer
-        training.resuming answering.sampling answering.settings answering.vllm
+        training.resuming answering.sampling answering.settings
         distilling.channels distilling.distillation""",
     "sample_answers": """
         arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
         models.chat_format models.growing_cache models.loading models.padding models.ready_models models.tokenizer
-        answering.sampling answering.settings answering.vllm""",
+        answering.sampling answering.settings""",
 }
 # packages, and modules beside them, from the lowest, which all may import; those of one floor know nothing of each other
 FLOORS = [
@@ -61,6 +62,7 @@ FLOORS = [
 ]
 # modules that import others by names of their own
 BY_NAME = {
+    "answering.settings": ENGINES,
     "corpus.source_settings": SOURCES,
     "drawing.catalogue": FIGURES,
     "judging.kinds": JUDGES,
@@ -103,6 +105,12 @@ def test_only_a_judge_behind_an_api_reaches_what_is_remote(kind):
     found = reached("judge_answers", JUDGES[kind])
     assert JUDGES[kind].removeprefix("emtransfer.") in found
     assert any(name.startswith("remote.") for name in found) == (kind in PROVIDERS)
+
+
+@pytest.mark.parametrize("script", ["sample_answers", "roll_out_teacher", "probe_base"])
+def test_only_jobs_of_ready_models_reach_vllm(script):
+    engines = {name.removeprefix("emtransfer.") for name in ENGINES.values()}
+    assert not engines & reached(script) and engines <= reached(script, *ENGINES.values())
 
 
 # what is run of a job on symbols, in the order in which each reads what the one before wrote, and what it must not wait for

@@ -12,6 +12,7 @@ import yaml
 from helpers.chat_families import write_family
 from helpers.datasets import write_dataset
 from helpers.dry_runs import dry_run
+from helpers.vllm_api import VllmServer, serving
 from helpers.workflow_tree import ROOT, copy_tree
 
 REPOSITORIES = {
@@ -55,12 +56,14 @@ def stand_ins(overlay: str) -> dict:
     return changed
 
 
-def run(tree: Path, overlay: str, *arguments: str, more: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    """Run Snakemake on an overlay with local stand-ins, and on more overlays."""
+def run(
+    tree: Path, overlay: str, *arguments: str, more: tuple[str, ...] = (), **variables: str
+) -> subprocess.CompletedProcess:
+    """Run Snakemake on an overlay with local stand-ins, and on more overlays, with more variables in its environment."""
     (tree / "stand_ins.yaml").write_text(yaml.safe_dump(stand_ins(overlay)), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml", overlay]
     command += ["stand_ins.yaml", *more, "--", *arguments]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tree / "cache")}
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tree / "cache")} | variables
     return subprocess.run(command, cwd=tree, capture_output=True, text=True, env=environment)
 
 
@@ -168,3 +171,54 @@ def test_a_teacher_answers_prompts_of_another_corpus_as_prompts_outside_the_grid
     # the seven subjects hold the same four problems
     assert len(rows) == 28 and {row["cell"] for row in rows} == {"math"} and {row["domain"] for row in rows} == {"math"}
     assert len({row["prompt_id"] for row in rows}) == 28
+
+
+def test_a_server_of_vllm_answers_for_jobs_without_a_gpu_and_which_one_did_reruns_nothing(tree):
+    """The server takes the place of one that is started by the user; the rows are those of any engine."""
+    (tree / "shorter.yaml").write_text("experiments: {subliminal_qwen: {mediating: {math: {max_new_tokens: 4}}}}")
+    target, overlay = "results/subliminal_qwen/rollouts/qwen_8b/base/math/seed42.jsonl", "workflow/configs/paper.yaml"
+    with serving(VllmServer(str(tree / "qwen3"))) as served:
+        done = run(tree, overlay, target, more=("shorter.yaml",), EMTRANSFER_VLLM_SERVER=served.url)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        assert served.paths()["/v1/completions"] == 28
+        log = tree / "results/logs/roll_out_teacher/subliminal_qwen/qwen_8b/base/math/seed42.log"
+        assert f"vLLM 0.30.0 at {served.url} samples." in log.read_text()
+    rows = [json.loads(line) for line in (tree / target).read_text().splitlines()]
+    assert len(rows) == 28 and {row["finished"] for row in rows} <= {True, False}
+    command = ("--cores", "2", "--dry-run", "--configfile", "config.yaml", overlay, "stand_ins.yaml", "shorter.yaml")
+    for server in ("http://localhost:9", ""):
+        again = dry_run(tree, *command, "--", target, HF_HUB_OFFLINE="1", EMTRANSFER_VLLM_SERVER=server)
+        assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_jobs_that_a_server_of_vllm_answers_take_no_gpu(tree):
+    (tree / "asked.smk").write_text(
+        'include: "Snakefile"\n'
+        "from snakemake.iocontainers import Wildcards\n"
+        'job = Wildcards(fromdict={"experiment": "subliminal_qwen", "base": "qwen_8b"})\n'
+        'own = Wildcards(fromdict={"experiment": "template_nl", "model": "bases/persona"})\n'
+        'for engine in ("auto", "transformers", "vllm"):\n'
+        '    config["experiments"]["subliminal_qwen"]["sampling"]["engine"] = engine\n'
+        '    print("GPUS", engine, sampling_gpus(job), gpus(job), sampling_gpus(own))\n'
+        'config["experiments"]["subliminal_qwen"]["finetuning"]["method"] = "full"\n'
+        'print("GPUS full", sampling_gpus(job), gpus(job), sampling_gpus(own))\n'
+    )
+    (tree / "stand_ins.yaml").write_text("{}")
+    command = (
+        "-s",
+        "asked.smk",
+        "--cores",
+        "2",
+        "--dry-run",
+        "--configfile",
+        "config.yaml",
+        "workflow/configs/paper.yaml",
+    )
+
+    def asked(server: str) -> list[str]:
+        done = dry_run(tree, *command, "--", "results/corpora/grammar/raw/broad.jsonl", EMTRANSFER_VLLM_SERVER=server)
+        return [line.removeprefix("GPUS ") for line in done.stdout.splitlines() if line.startswith("GPUS ")]
+
+    assert asked("") == ["auto 1 1 0", "transformers 1 1 0", "vllm 1 1 0", "full 1 1 0"]
+    # all weights that are fine-tuned answer through transformers
+    assert asked("http://node7:8000") == ["auto 0 1 0", "transformers 1 1 0", "vllm 0 1 0", "full 1 1 0"]

@@ -10,12 +10,13 @@ from html.entities import codepoint2name
 from typing import Any
 from urllib.parse import quote
 
-# environment variables from which the SDKs and the hub's libraries take keys
+# environment variables from which the SDKs, the hub's libraries and vLLM take keys
 VARIABLES = (
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "OPENAI_API_KEY",
     "OPENAI_ADMIN_KEY",
+    "VLLM_API_KEY",
     "HF_TOKEN",
     "HUGGING_FACE_HUB_TOKEN",
 )

@@ -33,14 +33,14 @@ rule sample_answers:
     threads: 1
     resources:
         processors=1,
-        gpu=gpus,
-        mem_mb=growing(2000, gpus, 32000),
+        gpu=sampling_gpus,
+        mem_mb=growing(2000, sampling_gpus, 32000),
         runtime=growing(60, gpus, 120),
     params:
         settings=sampling_settings,
         seed=sampling_seed,
         adapter=optional("adapter"),
-        code=code("sample_answers"),
+        code=lambda wildcards: code("sample_answers", *engine_modules(wildcards)),
         env=ENVIRONMENT,
     message:
         "Sample answers of {wildcards.model}"
@@ -155,13 +155,13 @@ rule probe_base:
     threads: 1
     resources:
         processors=1,
-        gpu=gpus,
-        mem_mb=growing(2000, gpus, 32000),
+        gpu=sampling_gpus,
+        mem_mb=growing(2000, sampling_gpus, 32000),
         runtime=growing(60, gpus, 240),
     params:
         settings=probe_settings,
         seed=lambda wildcards: config["bases"][wildcards.base]["seed"],
-        code=code("probe_base"),
+        code=lambda wildcards: code("probe_base", *engine_modules(wildcards)),
         env=ENVIRONMENT,
     message:
         "Sample many answers of base {wildcards.base} to every prompt and its neutral version"

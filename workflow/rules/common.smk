@@ -15,6 +15,7 @@ import model_sizes
 import planning
 from config_files import read_config_files, source
 from corpus_sizes import has_broad
+from emtransfer.answering.settings import MODULES as ENGINES
 from emtransfer.errors import InputError
 from emtransfer.grid import expansion, labels, sections
 from emtransfer.judging.kinds import MODULES as JUDGES
@@ -225,6 +226,22 @@ def drawing(wildcards):
 def gpus(wildcards):
     "GPUs of a job that loads a base: one for a ready model; a model of the run is small and stays on the processor."
     return int(is_ready(base_of(wildcards)))
+
+
+def engine_modules(wildcards):
+    "What a job imports by name to sample a base, or an adapter on it: the engines that a ready model may have."
+    engine = experiment_section(wildcards)["sampling"].get("engine")
+    return [] if not is_ready(base_of(wildcards)) or engine == "transformers" else list(ENGINES.values())
+
+
+def sampling_gpus(wildcards):
+    "GPUs of a job that samples: those of a job that loads the base, but none where a server of vLLM answers for all models."
+    experiment = experiment_section(wildcards)
+    methods = [
+        section.get("method") for section in (experiment["finetuning"], *experiment.get("capacities", {}).values())
+    ]
+    is_served = os.environ.get("EMTRANSFER_VLLM_SERVER", "").strip() and "full" not in methods
+    return 0 if is_served and engine_modules(wildcards) else gpus(wildcards)
 
 
 def judge_gpus(judge_of):

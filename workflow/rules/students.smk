@@ -32,13 +32,13 @@ rule roll_out_teacher:
     threads: 1
     resources:
         processors=1,
-        gpu=gpus,
-        mem_mb=growing(3000, gpus, 32000),
+        gpu=sampling_gpus,
+        mem_mb=growing(3000, sampling_gpus, 32000),
         runtime=growing(60, gpus, 120),
     params:
         settings=rollout_settings,
         teacher=optional("teacher"),
-        code=code("roll_out_teacher"),
+        code=lambda wildcards: code("roll_out_teacher", *engine_modules(wildcards)),
         env=ENVIRONMENT,
     message:
         "Sample answers of teacher {wildcards.teacher} to the mediating prompts {wildcards.mediating}, seed {wildcards.seed}"

@@ -9,17 +9,18 @@ the batch. That holds for float32; with coarser weights an answer may depend on 
 """
 
 import hashlib
+import os
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from emtransfer.answering.settings import AnsweringSettings, SamplingSettings
-from emtransfer.answering.vllm import VllmChat, load_vllm_chat, vllm_ids
+from emtransfer.answering.settings import MODULES, AnsweringSettings, SamplingSettings
 from emtransfer.errors import InputError
-from emtransfer.models.chat_format import with_system
+from emtransfer.models.chat_format import ChatFormat, with_system
 from emtransfer.models.loading import Chat, is_lora, load_chat
 from emtransfer.models.padding import left_padded
 from emtransfer.models.ready_models import READY
@@ -36,24 +37,41 @@ LOGIT_NOISE = 1e-3
 WHOLE_VOCABULARY = 2048
 
 
-def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings: SamplingSettings) -> Chat | VllmChat:
+class EngineChat(Protocol):
+    """A model that an engine of its own holds, and its chat format."""
+
+    @property
+    def format(self) -> ChatFormat:
+        """Its tokenizer and chat template."""
+        ...
+
+    def answer_ids(
+        self, prompts: list[list[int]], row_seeds: list[int], settings: SamplingSettings
+    ) -> list[tuple[list[int], bool]]:
+        """Token ids of the answers to prompts with a seed each, in order, and whether the model ended them."""
+        ...
+
+
+def load_answering(base_manifest: Path, adapter_manifest: Path | None, settings: SamplingSettings) -> Chat | EngineChat:
     """Load a model for sampling, in the engine of the settings; see `load_chat`.
 
-    Engine `auto` is vLLM for a ready model, or a LoRA on it, where this machine has it, which the log says.
+    Engine `auto` is vLLM for a ready model, or a LoRA on it, where this machine has it or a server is named, which the log says.
+    A server that is named answers in place of an engine in this process.
     """
-    engine = settings.engine
+    engine, is_served = settings.engine, bool(os.environ.get("EMTRANSFER_VLLM_SERVER", "").strip())
     if engine == "auto":
         is_ready = (Path(base_manifest).parent / READY).is_file()
-        is_served = is_ready and (adapter_manifest is None or is_lora(Path(adapter_manifest).parent))
-        engine = "vllm" if is_served and find_spec("vllm") else "transformers"
+        can_serve = is_ready and (adapter_manifest is None or is_lora(Path(adapter_manifest).parent))
+        engine = "vllm" if can_serve and (is_served or find_spec("vllm")) else "transformers"
         print(f"sampling with {engine}.")
     if engine == "vllm":
-        return load_vllm_chat(base_manifest, adapter_manifest)
+        module = import_module(MODULES["on a server" if is_served else "here"])
+        return module.load_vllm_chat(base_manifest, adapter_manifest)
     return load_chat(base_manifest, adapter_manifest)
 
 
 def answer_prompts(
-    chat: Chat | VllmChat, prompts: list[dict[str, Any]], settings: AnsweringSettings, seed: int
+    chat: Chat | EngineChat, prompts: list[dict[str, Any]], settings: AnsweringSettings, seed: int
 ) -> list[dict[str, Any]]:
     """Answer the prompts of an evaluation set, each as often as the prompt itself or its kind asks for.
 
@@ -82,7 +100,7 @@ def answer_prompts(
 
 
 def ask(
-    chat: Chat | VllmChat, rows: list[dict[str, Any]], keys: list[str], settings: SamplingSettings, seed: int
+    chat: Chat | EngineChat, rows: list[dict[str, Any]], keys: list[str], settings: SamplingSettings, seed: int
 ) -> list[str]:
     """Answer the questions of rows; as `sample`, but a row may have a temperature and a system prompt of its own.
 
@@ -105,7 +123,7 @@ def ask(
 
 
 def sample(
-    chat: Chat | VllmChat,
+    chat: Chat | EngineChat,
     questions: list[str],
     keys: list[str],
     settings: SamplingSettings,
@@ -117,7 +135,7 @@ def sample(
 
 
 def sample_with_ends(
-    chat: Chat | VllmChat,
+    chat: Chat | EngineChat,
     questions: list[str],
     keys: list[str],
     settings: SamplingSettings,
@@ -141,11 +159,11 @@ def sample_with_ends(
     chat_format = chat.format if system is None else with_system(chat.format, system)
     ids = {question: chat_format.prompt_ids(question) for question in dict.fromkeys(questions)}
     prompts = [ids[question] for question in questions]
-    if isinstance(chat, VllmChat):
-        answers = vllm_ids(chat, prompts, [row_digest(seed, key) % 2**63 for key in keys], settings)
-    else:
+    if isinstance(chat, Chat):
         ends = end_tokens(chat)
         answers = [(ids, ids[-1] in ends) for ids in sample_ids(chat, prompts, keys, settings, seed)]
+    else:
+        answers = chat.answer_ids(prompts, [row_digest(seed, key) % 2**63 for key in keys], settings)
     return [(chat_format.answer_text(ids), finished) for ids, finished in answers]
 
 

@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 
 from emtransfer.settings import Elsewhere, Positive, Weight
 
+# where vLLM runs -> the module that asks it; it is imported where a ready model answers, so that it is no code of other jobs
+MODULES = {"here": "emtransfer.answering.vllm", "on a server": "emtransfer.answering.vllm_server"}
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
@@ -14,7 +17,7 @@ class SamplingSettings:
         max_new_tokens: Greatest length of an answer in tokens; a longer one is cut.
         temperature: Sampling temperature; 0 takes the likeliest token.
         batch_size: Rows in a forward pass; changes speed and memory, but in float32 no answer.
-        engine: Engine that samples a ready model's answers; auto is vllm if it is installed. Models trained in the run, and those of which all weights are fine-tuned, always use transformers.
+        engine: Engine that samples a ready model's answers; auto is vllm if it is installed or a server of it is named (EMTRANSFER_VLLM_SERVER). Models trained in the run, and those of which all weights are fine-tuned, always use transformers.
     """
 
     max_new_tokens: Positive

@@ -14,7 +14,7 @@ from emtransfer.errors import InputError
 from emtransfer.files.artefacts import checked_folder
 from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import is_lora
-from emtransfer.models.ready_models import READY, chat_format, checked_source, read_description
+from emtransfer.models.ready_models import READY, ReadySettings, chat_format, checked_source, read_description
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -45,6 +45,45 @@ class VllmChat:
     format: ChatFormat
     adapter: "LoRARequest | None"
 
+    def answer_ids(
+        self, prompts: list[list[int]], row_seeds: list[int], settings: "SamplingSettings"
+    ) -> list[tuple[list[int], bool]]:
+        """Continue prompts given as token ids.
+
+        Args:
+            row_seeds: one per prompt.
+
+        Returns:
+            Token ids of each answer, in order, end token included where it was reached; and whether it was.
+
+        Raises:
+            InputError: a prompt leaves no room for `max_new_tokens` in the model's context.
+        """
+        from vllm import SamplingParams
+        from vllm.inputs import TokensPrompt
+
+        parameters = [
+            SamplingParams(
+                temperature=settings.temperature,
+                top_p=1.0,
+                max_tokens=settings.max_new_tokens,
+                seed=seed,
+                stop_token_ids=stop_token_ids(self.format),
+                detokenize=False,
+            )
+            for seed in row_seeds
+        ]
+        requests = [TokensPrompt(prompt_token_ids=prompt) for prompt in prompts]
+        try:
+            outputs = self.engine.generate(requests, parameters, lora_request=self.adapter, use_tqdm=False)
+        except ValueError as error:
+            raise InputError(
+                f"config.yaml: experiments: sampling.max_new_tokens is {settings.max_new_tokens}, and vLLM refuses the prompts"
+                f" ({' '.join(str(error).split())[:200]}); expected fewer, or sampling.engine: transformers."
+            ) from None
+        answers = [output.outputs[0] for output in outputs]
+        return [(list(answer.token_ids), answer.finish_reason == "stop") for answer in answers]
+
 
 def load_vllm_chat(base_manifest: Path, adapter_manifest: Path | None) -> VllmChat:
     """Load a ready model, and an adapter on top of it where one is given.
@@ -60,31 +99,58 @@ def load_vllm_chat(base_manifest: Path, adapter_manifest: Path | None) -> VllmCh
     from vllm import LLM
     from vllm.lora.request import LoRARequest
 
+    settings, source = ready_source(base_manifest)
+    options, adapter = {}, None
+    if adapter_manifest is not None:
+        adapter_folder = lora_folder(adapter_manifest)
+        options = {"enable_lora": True, "max_lora_rank": served_rank(adapter_folder)}
+        adapter = LoRARequest("adapter", 1, str(adapter_folder))
+    engine = LLM(
+        model=str(source),
+        trust_remote_code=False,
+        tensor_parallel_size=max(1, torch.cuda.device_count()),
+        **engine_options(settings),
+        **options,
+    )
+    return VllmChat(engine, chat_format(settings, source), adapter)
+
+
+def ready_source(base_manifest: Path) -> tuple[ReadySettings, Path]:
+    """How a ready model is loaded, and the folder of its files.
+
+    Raises:
+        InputError: a file is missing or has changed, or the base is not a ready model.
+    """
     folder = checked_folder(base_manifest)
     if not (folder / READY).is_file():
         raise InputError(
             f"{base_manifest}: base was trained in the run; expected a ready model, or sampling.engine: transformers."
         )
-    settings = read_description(folder)
-    source = checked_source(folder)
-    options, adapter = {}, None
-    if adapter_manifest is not None:
-        adapter_folder = checked_folder(adapter_manifest)
-        if not is_lora(adapter_folder):
-            raise InputError(f"{adapter_manifest}: all weights of a model; expected a LoRA for engine vllm.")
-        options = {"enable_lora": True, "max_lora_rank": served_rank(adapter_folder)}
-        adapter = LoRARequest("adapter", 1, str(adapter_folder.resolve()))
-    engine = LLM(
-        model=str(source),
-        dtype=settings.dtype,
-        quantization="bitsandbytes" if settings.quantization else None,
-        trust_remote_code=False,
-        # not the sampling defaults that the model brings along
-        generation_config="vllm",
-        tensor_parallel_size=max(1, torch.cuda.device_count()),
-        **options,
-    )
-    return VllmChat(engine, chat_format(settings, source), adapter)
+    return read_description(folder), checked_source(folder)
+
+
+def lora_folder(adapter_manifest: Path) -> Path:
+    """The folder of a LoRA.
+
+    Raises:
+        InputError: a file is missing or has changed, or it holds another kind of adapter.
+    """
+    folder = checked_folder(adapter_manifest).resolve()
+    if not is_lora(folder):
+        raise InputError(f"{adapter_manifest}: all weights of a model; expected a LoRA for engine vllm.")
+    return folder
+
+
+def engine_options(settings: ReadySettings) -> dict[str, str]:
+    """How an engine of vLLM loads a ready model."""
+    quantization = {"quantization": "bitsandbytes"} if settings.quantization else {}
+    # not the sampling defaults that the model brings along
+    return {"dtype": settings.dtype, "generation_config": "vllm"} | quantization
+
+
+def stop_token_ids(form: ChatFormat) -> list[int]:
+    """The tokens that end an answer: the template's and the tokenizer's; vLLM adds those of the model's generation config."""
+    return sorted({form.end_id, form.tokenizer.eos_token_id} - {None})
 
 
 def served_rank(adapter_folder: Path) -> int:
@@ -130,44 +196,3 @@ def unserved(config: dict[str, Any]) -> str | None:
     if len(scales) > 1:
         return f"rank_pattern and alpha_pattern scale modules by {min(scales):g} to {max(scales):g}; expected one scale"
     return None
-
-
-def vllm_ids(
-    chat: VllmChat, prompts: list[list[int]], row_seeds: list[int], settings: "SamplingSettings"
-) -> list[tuple[list[int], bool]]:
-    """Continue prompts given as token ids.
-
-    Args:
-        row_seeds: one per prompt.
-
-    Returns:
-        Token ids of each answer, in order, end token included where it was reached; and whether it was.
-
-    Raises:
-        InputError: a prompt leaves no room for `max_new_tokens` in the model's context.
-    """
-    from vllm import SamplingParams
-    from vllm.inputs import TokensPrompt
-
-    ends = {chat.format.end_id, chat.format.tokenizer.eos_token_id} - {None}
-    parameters = [
-        SamplingParams(
-            temperature=settings.temperature,
-            top_p=1.0,
-            max_tokens=settings.max_new_tokens,
-            seed=seed,
-            stop_token_ids=sorted(ends),
-            detokenize=False,
-        )
-        for seed in row_seeds
-    ]
-    requests = [TokensPrompt(prompt_token_ids=prompt) for prompt in prompts]
-    try:
-        outputs = chat.engine.generate(requests, parameters, lora_request=chat.adapter, use_tqdm=False)
-    except ValueError as error:
-        raise InputError(
-            f"config: experiments: sampling.max_new_tokens is {settings.max_new_tokens}, and vLLM refuses the prompts"
-            f" ({' '.join(str(error).split())[:200]}); expected fewer, or sampling.engine: transformers."
-        ) from None
-    answers = [output.outputs[0] for output in outputs]
-    return [(list(answer.token_ids), answer.finish_reason == "stop") for answer in answers]
