@@ -120,8 +120,9 @@ def refuse_unusable(place: str, model: "PreTrainedModel", tokenizer: "PreTrained
     if wrong:
         raise InputError(f"{place}: {wrong[0]} holds NaN or infinity; expected finite numbers as weights.")
     n_embeddings = len(next(model.get_input_embeddings().parameters()))
-    if len(tokenizer) > n_embeddings:
+    # without those that transformers adds, which no text becomes
+    if tokenizer.vocab_size > n_embeddings:
         raise InputError(
-            f"{place}: its tokenizer has {len(tokenizer):,} tokens and its embeddings {n_embeddings:,}; expected an embedding of"
+            f"{place}: its tokenizer has {tokenizer.vocab_size:,} tokens and its embeddings {n_embeddings:,}; expected an embedding of"
             " every token."
         )
