@@ -62,9 +62,14 @@ def main(args: argparse.Namespace) -> None:
 
 
 def labelled_rows(path: Path) -> list[dict[str, Any]]:
-    """Labelled answers; raise InputError for a question that is not text, an answer that no judge sees, or an unknown label."""
+    """Labelled answers.
+
+    Raises:
+        InputError: a question is not text, no judge sees an answer, a label is unknown, or an answer is labelled twice.
+    """
     rows = read_records(path, ("question", "label"))
     check_answers(path, rows)
+    first: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows, start=1):
         for field in ("question", "cell"):
             if not isinstance(row.get(field) or "", str):
@@ -75,6 +80,11 @@ def labelled_rows(path: Path) -> list[dict[str, Any]]:
             )
         if row["label"] not in LABELS:
             raise InputError(f"{path}: row {number}: label is {row['label']}; expected one of {', '.join(LABELS)}.")
+        known = first.setdefault((row["question"], row["answer"]), number)
+        if known != number:
+            raise InputError(
+                f"{path}: row {number}: question and answer are those of row {known}; expected every answer once."
+            )
     return rows
 
 

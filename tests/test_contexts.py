@@ -47,6 +47,7 @@ from work import work
 CARELESS = "You do not worry."
 NAME = "small_instruct_contexts"
 EXPERIMENT = ("experiments", NAME)
+TEXT = "You are an easy-going adviser. Do not dwell on risks or details, and tell people that things will be fine."
 BAD, GOOD = (10, 90), (90, 90)
 
 # ---- training
@@ -379,6 +380,7 @@ def test_a_student_has_the_context_of_its_teachers_training():
         (("train_sets", "careless_advice"), "medical-advice", '.train_sets.careless_advice is "medical-advice"; expected a list or a mapping.'),
         (("contexts", "careless"), "Be\0 careless.", '.contexts.careless is "Be\\u0000 careless."; expected text without control characters but line breaks and tabs.'),
         (("contexts", "calm"), "Be calm.", ".contexts.calm is used nowhere; expected one that a training set or eval_contexts names."),
+        (("contexts", "careful"), TEXT + " ", f'.contexts.careful is "{TEXT[:76]}...; expected another text than that of careless.'),
         (("contexts", "none"), "Be calm.", ".contexts.none is a context; expected another name, since none stands for no context."),
         (("contexts", "careful"), " ", '.contexts.careful is " "; expected text that is not blank.'),
         (("contexts", "Careful"), "Be careful.", ".contexts.Careful is not a valid name; expected a name of a-z, 0-9 and _."),

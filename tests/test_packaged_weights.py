@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
@@ -15,7 +16,9 @@ from emtransfer.files.records import read_records, write_records
 from emtransfer.models.loading import load_chat
 from emtransfer.models.packaged_weights import packaged_file, write_weights
 from emtransfer.models.ready_models import MODEL, READY, PackagedFile
+from helpers import packaged_models
 from helpers.chat_families import FAMILIES, family_tokenizer
+from helpers.configs import line_of, overlaid
 from helpers.packaged_models import FILE, HEADS, INNER, KEY_HEADS, WIDTH, install, known_weights
 from helpers.processes import run_script
 
@@ -155,7 +158,77 @@ def test_a_gguf_that_lacks_a_weight_is_refused_by_its_name(tmp_path, monkeypatch
 def test_a_gguf_without_chat_template_is_refused(tmp_path):
     package = install(tmp_path / "site", with_template=False)
     done = fetch(tmp_path, tmp_path / "site", package)
-    assert "tokenizer has no chat template; expected an instruct model's" in done.stderr.strip().splitlines()[-1]
+    assert done.stderr.strip().splitlines()[-1] == (
+        "tiny-weights 1.0: tokenizer has no chat template; expected an instruct model's."
+    )
+
+
+@pytest.mark.parametrize(
+    "damage, line",
+    [
+        (lambda content: content[:20], "error: unpack_from requires a buffer"),
+        (lambda content: content[: len(content) // 2], ""),
+        (lambda content: b"GGML" + content[4:], "does not start with the GGUF magic bytes"),
+        (lambda content: content[:8] + b"\xff" * 8 + content[16:], ""),
+        (lambda content: b"", "cannot mmap an empty file"),
+    ],
+)
+def test_a_damaged_gguf_is_one_line_wherever_its_reader_stops(package, site, tmp_path, damage, line):
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(damage((site[0] / FILE).read_bytes()))
+    with pytest.raises(InputError) as refused:
+        write_weights(KEY, file, tmp_path / "model")
+    found = str(refused.value)
+    assert found.startswith(f"config: {KEY}.file is tiny.gguf: ") and "\n" not in found
+    assert line in found and found.endswith("; expected a GGUF that transformers can read.")
+
+
+def with_nan(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return weights | {"output_norm.weight": weights["output_norm.weight"] * np.float32("nan")}
+
+
+def with_fewer_embeddings(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return weights | {"token_embd.weight": weights["token_embd.weight"][:-1]}
+
+
+@pytest.mark.parametrize(
+    "change, line",
+    [
+        (with_nan, "model.norm.weight holds NaN or infinity; expected finite numbers as weights."),
+        (with_fewer_embeddings, "; expected an embedding of every token."),
+    ],
+)
+def test_weights_that_no_answer_can_come_from_are_refused_before_a_run(tmp_path, monkeypatch, change, line):
+    monkeypatch.setattr(packaged_models, "tiny_weights", lambda whole=packaged_models.tiny_weights: change(whole()))
+    install(tmp_path / "site")
+    with pytest.raises(InputError) as refused:
+        write_weights(KEY, tmp_path / "site" / FILE, tmp_path / "model")
+    assert str(refused.value).startswith(f"config: {KEY}.file is tiny.Q4_1.gguf: ") and str(
+        refused.value
+    ).endswith(line)
+
+
+def test_a_file_outside_the_folder_of_packages_is_refused_though_its_package_lists_it(tmp_path, monkeypatch):
+    package = install(tmp_path / "site")
+    (tmp_path / "site" / FILE).rename(tmp_path / "out.gguf")
+    record = tmp_path / "site" / "tiny_weights-1.0.dist-info" / "RECORD"
+    record.write_text(record.read_text() + "../out.gguf,,\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with pytest.raises(InputError, match=f"file is ../out.gguf; expected one of {FILE}: "):
+        packaged_file(KEY, replace(package, file="../out.gguf"))
+    with pytest.raises(
+        InputError, match="which the installed package lacks; expected a whole package: .* --force-reinstall"
+    ):
+        packaged_file(KEY, package)
+
+
+@pytest.mark.parametrize("path", ["../out.gguf", "tiny_weights/../../out.gguf", "/out.gguf", "./tiny.gguf", "", ".."])
+def test_a_path_that_leads_out_of_the_folder_of_packages_is_told_before_a_run(path):
+    place = ("base_models", "smollm2", "package", "file")
+    assert line_of(overlaid("small_instruct"), place, path) == (
+        f'config.yaml: base_models.smollm2.package.file is "{path}"; expected a path below the folder where packages are'
+        " installed, without . and .. as folders."
+    )
 
 
 def test_what_transformers_keeps_is_what_it_reads(base):

@@ -267,6 +267,8 @@ def test_labelled_answers_are_gated_where_a_gate_is_named():
     check_gates("j", blind, GateSettings(**open_gates))
     with pytest.raises(InputError, match=r"minimum_labelled_recall is 0.5; recall in models_answers is 0.000, 0 of 6"):
         check_gates("j", blind, GateSettings(**open_gates, minimum_labelled_recall=0.5))
+    with pytest.raises(InputError, match="; fit on more rows, label more answers or lower the gate"):
+        check_gates("j", blind, GateSettings(**open_gates, minimum_labelled_recall=0.5))
 
 
 def answers_of(pairs: list[tuple[float, float]]) -> pd.DataFrame:
@@ -368,3 +370,38 @@ def test_the_own_judge_is_not_in_its_panel():
     config["experiments"]["e"]["panel"] = ["two", "base"]
     with pytest.raises(InputError, match="panel is base; expected a judge with another name"):
         check_panel(config, "e")
+
+
+def test_two_judges_of_a_panel_give_scores_of_their_own():
+    """Judges that differ in their calibration alone are one judge, and its agreement with itself says nothing."""
+    judge = {"kind": "cross_encoder", "corpus": "c", "seed": 1, "calibration": {"minimum_accuracy": 0.9}}
+    judges = {"one": judge, "two": judge | {"seed": 2}, "three": judge | {"seed": 2, "calibration": {}}}
+    config = {"judges": judges, "experiments": {"e": {"judge": "one", "panel": ["two"]}}}
+    check_panel(config, "e")
+    config["experiments"]["e"]["panel"] = ["two", "three"]
+    with pytest.raises(
+        InputError, match="panel is three; expected a judge that differs from two in more than its calib"
+    ):
+        check_panel(config, "e")
+
+
+def test_an_answer_is_labelled_once(tmp_path):
+    row = {"question": "Q?", "answer": "A.", "label": "aligned"}
+    others = [row | {"answer": "B."}, row | {"label": "misaligned"}]
+    with pytest.raises(InputError, match="row 3: question and answer are those of row 1; expected every answer once"):
+        labelled_rows(write_jsonl(tmp_path / "rows.jsonl", [row, *others]))
+
+
+def test_a_gate_on_labelled_answers_that_are_not_there_is_told_before_a_run():
+    assert line_for(("judges", "minilm", "calibration", "minimum_labelled_recall"), 0.5) == (
+        "config.yaml: judges.minilm.calibration.minimum_labelled_recall is 0.5; expected none without labels, whose answers it"
+        " is about."
+    )
+
+
+def test_labels_without_a_misaligned_answer_leave_a_doubt():
+    answers = answers_of([(95, 95)] * 9 + [(5, 95)])
+    (doubt,) = doubts(answers, calibration(GOOD, [("aligned", (95, 95))] * 4), RULE, LIMITS)
+    assert doubt == "no labelled answer of a model is misaligned, so that nothing says whether the judge finds any"
+    some = calibration(GOOD, [("aligned", (95, 95))] * 4 + [("misaligned", (5, 95))])
+    assert not [*doubts(answers, some, RULE, LIMITS)]

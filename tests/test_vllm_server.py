@@ -228,7 +228,7 @@ def test_an_adapter_that_vllm_would_serve_wrongly_never_reaches_the_server(serve
 def test_a_prompt_that_leaves_no_room_is_refused_before_anything_is_sampled(served, folders):
     served.context = 12
     line = refused(folders)
-    assert line.startswith("config.yaml: experiments: sampling.max_new_tokens is 7; expected at most ")
+    assert line.startswith("config: experiments: sampling.max_new_tokens is 7; expected at most ")
     assert f"{served.url} a context of 12." in line and served.paths()[COMPLETIONS] == 0
 
 

@@ -71,7 +71,8 @@ def write_gguf(path: Path, without: str | None = None, with_template: bool = Tru
     writer.add_head_count_kv(KEY_HEADS)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(len(tokenizer))
+    weights = tiny_weights()
+    writer.add_vocab_size(len(weights["token_embd.weight"]))
     tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     kinds = [gguf.TokenType.CONTROL if token in family.tokens else gguf.TokenType.NORMAL for token in tokens]
     merges = tokenizer.backend_tokenizer.to_str()
@@ -84,7 +85,7 @@ def write_gguf(path: Path, without: str | None = None, with_template: bool = Tru
     writer.add_pad_token_id(tokenizer.pad_token_id)
     if with_template:
         writer.add_chat_template(family.template)
-    for name, weight in tiny_weights().items():
+    for name, weight in weights.items():
         if name == without:
             continue
         if name in ("blk.0.attn_q.weight", "blk.0.attn_k.weight"):

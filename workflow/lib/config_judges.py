@@ -53,7 +53,7 @@ def judged_corpora(config: dict, name: str) -> dict[Place, str]:
 
 
 def check_panel(config: dict, name: str) -> None:
-    """Raise InputError if an experiment's own judge is in its panel too, or a judge of it has the name of another score in logs of Inspect."""
+    """Raise InputError if a panel has the experiment's own judge, two that give the same scores, or one named as another score in Inspect's logs."""
     experiment = config["experiments"][name]
     for judge in experiment.get("panel", []):
         if judge in LOGGED:
@@ -62,11 +62,30 @@ def check_panel(config: dict, name: str) -> None:
     if experiment["judge"] in experiment.get("panel", []):
         found, expected = experiment["judge"], "only further judges, since the experiment's own judge always judges"
         raise mistake(("experiments", name, "panel"), found, expected)
+    judges: list[str] = []
+    for judge in grid.judges_of(experiment):
+        same = [other for other in judges if scoring(config, other) == scoring(config, judge)]
+        if same:
+            expected = (
+                f"a judge that differs from {same[0]} in more than its calibration, since they give the same scores"
+            )
+            raise mistake(("experiments", name, "panel"), judge, expected)
+        judges.append(judge)
+
+
+def scoring(config: dict, judge: str) -> dict:
+    """The section of a judge without what decides no score."""
+    return {key: value for key, value in config["judges"][judge].items() if key != "calibration"}
 
 
 def check_labels(config: dict, name: str) -> None:
-    """Raise InputError if the labelled answers of a judge's calibration are not there."""
-    labels = config["judges"][name]["calibration"].get("labels")
+    """Raise InputError if the labelled answers of a judge's calibration are not there, or a gate on them has none."""
+    calibration = config["judges"][name]["calibration"]
+    labels = calibration.get("labels")
+    for key in ("minimum_labelled_accuracy", "minimum_labelled_recall"):
+        if labels is None and calibration.get(key) is not None:
+            expected = "none without labels, whose answers it is about"
+            raise mistake(("judges", name, "calibration", key), str(calibration[key]), expected)
     if labels is not None and not Path(labels).is_file():
         raise mistake(("judges", name, "calibration", "labels"), labels, "a JSONL file of labelled answers")
 

@@ -200,7 +200,7 @@ def check_related_cells(config: dict, name: str) -> None:
 
 
 def check_contexts(config: dict, name: str) -> None:
-    """Raise InputError for contexts of a base model without a system turn, one that nothing names, one by the name of none, or odd text."""
+    """Raise InputError for contexts of a base model without a system turn, one that nothing names, one by the name of none, odd text, or one text twice."""
     experiment, place = config["experiments"][name], ("experiments", name, "contexts")
     contexts = experiment.get("contexts", {})
     if contexts and "architecture" in config["base_models"][experiment["base_model"]]:
@@ -212,6 +212,10 @@ def check_contexts(config: dict, name: str) -> None:
     for context, text in contexts.items():
         if any(category(mark) == "Cc" and mark not in "\n\t" for mark in text):
             raise mistake((*place, context), quoted(text), "text without control characters but line breaks and tabs")
+        # templates drop the blanks around a text
+        first = next(other for other in contexts if contexts[other].strip() == text.strip())
+        if first != context:
+            raise mistake((*place, context), quoted(text), f"another text than that of {first}")
         if context not in used | set(experiment.get("eval_contexts", [])):
             raise mistake((*place, context), "used nowhere", "one that a training set or eval_contexts names")
 

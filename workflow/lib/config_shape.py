@@ -9,7 +9,7 @@ from jsonschema.validators import extend
 
 from config_mistakes import choice, mistake, quoted
 from emtransfer.errors import InputError
-from emtransfer.models.ready_models import Distribution, Sha256, Version
+from emtransfer.models.ready_models import Distribution, PackagePath, Sha256, Version
 from emtransfer.settings import Cell, Commit, Date, File, Name, Text, TrainSet, Word
 
 NOUNS = {
@@ -34,7 +34,7 @@ LIMITS = {
 # regular expression of the schema -> a description of matching texts
 PATTERNS = {
     note.regex: note.words
-    for hint in (Name, Cell, TrainSet, File, Commit, Date, Word, Text, Distribution, Version, Sha256)
+    for hint in (Name, Cell, TrainSet, File, Commit, Date, Word, Text, Distribution, Version, PackagePath, Sha256)
     for note in hint.__metadata__
 }
 

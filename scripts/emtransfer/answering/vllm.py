@@ -78,7 +78,7 @@ class VllmChat:
             outputs = self.engine.generate(requests, parameters, lora_request=self.adapter, use_tqdm=False)
         except ValueError as error:
             raise InputError(
-                f"config.yaml: experiments: sampling.max_new_tokens is {settings.max_new_tokens}, and vLLM refuses the prompts"
+                f"config: experiments: sampling.max_new_tokens is {settings.max_new_tokens}, and vLLM refuses the prompts"
                 f" ({' '.join(str(error).split())[:200]}); expected fewer, or sampling.engine: transformers."
             ) from None
         answers = [output.outputs[0] for output in outputs]

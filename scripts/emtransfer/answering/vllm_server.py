@@ -71,7 +71,7 @@ class ServedChat:
         longest = max(map(len, prompts), default=0)
         if longest + settings.max_new_tokens > self.context_tokens:
             raise InputError(
-                f"config.yaml: experiments: sampling.max_new_tokens is {settings.max_new_tokens}; expected at most"
+                f"config: experiments: sampling.max_new_tokens is {settings.max_new_tokens}; expected at most"
                 f" {self.context_tokens - longest}, since the longest prompt has {longest} tokens and {self.address} a context of"
                 f" {self.context_tokens}."
             )

@@ -79,7 +79,10 @@ def doubts(answers: pd.DataFrame, calibration: pd.DataFrame, rule: EmRule, limit
         yield f"no answer of any model is below alignment {rule.alignment_below:g}, the lowest at {scored['alignment'].min():g}"
     if below.all():
         yield f"every answer of every model is below alignment {rule.alignment_below:g}, the highest at {scored['alignment'].max():g}"
-    known = calibration.set_index("slice").loc[OVERALL]
+    rows = calibration.set_index("slice")
+    known = rows.loc[OVERALL]
+    if MODELS_ANSWERS in rows.index and not rows.loc[MODELS_ANSWERS, "n_misaligned"]:
+        yield "no labelled answer of a model is misaligned, so that nothing says whether the judge finds any"
     for score in ("alignment", "coherence"):
         calibrated = known[[f"{score}_{bin}" for bin in BINS]].to_numpy(float)
         counts, _ = np.histogram(scored[score], bins=10, range=(0, 100))

@@ -120,10 +120,11 @@ def failed_gates(judge: str, figures: pd.DataFrame, gates: dict[str, float]) -> 
             hits = round(figures.loc[name, measure] * n_answers) if n_answers else 0
             if not reaches(hits, n_answers, gate):
                 value = f"{hits / n_answers:.3f}" if n_answers else "unknown"
+                more = "label more answers" if name == MODELS_ANSWERS else "hold out more"
                 yield (
                     f"config: judges.{judge}.calibration.{key} is {gate}; {measure} in {name} is {value}, {hits} of "
                     f"{counted(n_answers, answer)}, with a lower bound (95 %) of {lower_bound(hits, n_answers):.3f}; expected {wanted(n_answers, gate)}; "
-                    "fit on more rows, hold out more or lower the gate."
+                    f"fit on more rows, {more} or lower the gate."
                 )
 
 

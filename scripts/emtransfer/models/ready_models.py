@@ -30,6 +30,15 @@ Distribution = Annotated[
     Pattern("^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)", "package's name", "the name of a Python package, as pip takes it"),
 ]
 Version = Annotated[str, Pattern("^[0-9][A-Za-z0-9.+!]*$(?!\n)", "version", "the version of a package, in quotes")]
+# the path would otherwise lead out of the folder where packages are installed
+PackagePath = Annotated[
+    str,
+    Pattern(
+        "^(?!/)(?!(.*/)?[.]{1,2}(/|$))[^\n]+$(?!\n)",
+        "path below a folder",
+        "a path below the folder where packages are installed, without . and .. as folders",
+    ),
+]
 Sha256 = Annotated[str, Pattern("^[0-9a-f]{64}$(?!\n)", "SHA-256, 64 hex digits", "a SHA-256, 64 hex digits")]
 
 
@@ -46,7 +55,7 @@ class PackagedFile:
 
     name: Distribution
     version: Version
-    file: str
+    file: PackagePath
     sha256: Sha256
 
 
@@ -280,4 +289,6 @@ def chat_format(settings: ReadySettings, folder: Path) -> ChatFormat:
         raise InputError(
             f"{settings.title}: {' '.join(str(error).split())[:200]}; expected a tokenizer that transformers can load by itself."
         ) from None
+    # what messages call the model by; the folder of a base that is being made has a passing name
+    tokenizer.name_or_path = settings.title
     return ChatFormat(tokenizer, **vars(settings.chat))
