@@ -75,7 +75,9 @@ def draw_curves(axes: Axes, cells: list[CellCounts], tasks: list[str]) -> None:
     """Survivors by threshold of similarity."""
     for cell in cells:
         kind, table = tasks.index(cell.task) % 8, cell.survivors
-        axes.plot(table["threshold"], table["survivors"], color=CYCLE[kind], lw=0.9, alpha=0.8)
+        axes.plot(
+            table["threshold"], table["survivors"], color=CYCLE[kind], marker=MARKERS[kind], ms=3.5, lw=0.9, alpha=0.8
+        )
         used = table[table["chosen"]]
         axes.plot(used["threshold"], used["survivors"], ls="", marker="o", ms=6, mfc="none", mec=INK, mew=1)
     axes.set(xlabel="cosine at which two answers are alike", ylabel="rows that survive", title="by threshold")

@@ -1,12 +1,12 @@
 """The training loss of every model of an experiment, and the distance of students to their teacher."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from emtransfer.drawing.style import CHANNELS, CYCLE, LIGHT, Drawing, headed, new_figure
+from emtransfer.drawing.style import CHANNELS, CYCLE, LIGHT, MARKERS, Drawing, headed, new_figure
 from emtransfer.grid import Model
 
 LOSS, DISTANCE = "loss_per_token_nats", "kl_to_teacher_nats"
@@ -67,12 +67,14 @@ def draw_panel(axes: Axes, trained: list[Trained], kind: str) -> str:
         assert known is not None, "only models with a curve are in a panel"
         group = panel.group(one.model.labels)
         look = line_look(kind, one.model.labels, groups.index(group))
-        axes.plot(known["step"], known[panel.column], lw=0.8, alpha=0.75, color=look[0], ls=look[1])
+        # a few markers are enough to tell lines apart, at other steps for every group
+        every = max(1, len(known) // 5)
+        first = groups.index(group) % every
+        axes.plot(known["step"], known[panel.column], lw=0.8, alpha=0.75, ms=3.5, markevery=(first, every), **look)
         ends.append((known[panel.column].iloc[0], known[panel.column].iloc[-1]))
     for place, group in enumerate(groups):
         labels = next(one.model.labels for one in trained if panel.group(one.model.labels) == group)
-        color, line = line_look(kind, labels, place)
-        axes.plot([], [], color=color, ls=line, label=group)
+        axes.plot([], [], ms=3.5, **line_look(kind, labels, place), label=group)
     axes.set(xlabel="optimiser step", ylabel=panel.label, title=panel.title)
     axes.grid(axis="y", color=LIGHT, linewidth=0.5)
     axes.set_ylim(bottom=0)
@@ -81,11 +83,13 @@ def draw_panel(axes: Axes, trained: list[Trained], kind: str) -> str:
     return f"{panel.title}: from {first[0]:.3f} to {first[-1]:.3f} at first, {last[0]:.3f} to {last[-1]:.3f} at last."
 
 
-def line_look(kind: str, labels: dict[str, str], place: int) -> tuple[str, str]:
-    """Colour and line of a model."""
+def line_look(kind: str, labels: dict[str, str], place: int) -> dict[str, Any]:
+    """Colour, marker and line of a model."""
     if kind == "student":
-        return CHANNELS[labels["channel"]][0], "-" if labels["train_set"] else "--"
-    return CYCLE[place % len(CYCLE)], "-" if labels["answers"] != "aligned" else "--"
+        color, marker = CHANNELS[labels["channel"]]
+        return {"color": color, "marker": marker, "ls": "-" if labels["train_set"] else "--"}
+    look = {"color": CYCLE[place % len(CYCLE)], "marker": MARKERS[place % len(MARKERS)]}
+    return look | {"ls": "-" if labels["answers"] != "aligned" else "--"}
 
 
 def adapter_group(labels: dict[str, str]) -> str:

@@ -159,8 +159,11 @@ def seeds(rows: pd.DataFrame) -> str:
 
 
 def sizes(rows: pd.DataFrame) -> str:
-    """Answers and prompts of a row, and seeds, of the rows that are drawn."""
-    answers = f"{int(rows['n_scored'].min())} to {int(rows['n_scored'].max())}"
-    if rows["n_scored"].nunique() == 1:
-        answers = f"{int(rows['n_scored'].iloc[0])}"
-    return f"n = {answers} scored answers a cell, {seeds(rows)}"
+    """Answers of a row, and seeds, of the rows that are drawn."""
+    return f"n = {answers(rows)} scored answers a cell, {seeds(rows)}"
+
+
+def answers(rows: pd.DataFrame) -> str:
+    """Scored answers of a row, the fewest and the most; none without rows."""
+    fewest_most = sorted({*rows["n_scored"].agg(["min", "max"]).astype(int)}) if len(rows) else [0]
+    return " to ".join(map(str, fewest_most))
