@@ -69,8 +69,8 @@ def draw_panel(axes: Axes, trained: list[Trained], kind: str) -> str:
         look = line_look(kind, one.model.labels, groups.index(group))
         # a few markers are enough to tell lines apart, at other steps for every group
         every = max(1, len(known) // 5)
-        first = groups.index(group) % every
-        axes.plot(known["step"], known[panel.column], lw=0.8, alpha=0.75, ms=3.5, markevery=(first, every), **look)
+        start = groups.index(group) % every
+        axes.plot(known["step"], known[panel.column], lw=0.8, alpha=0.75, ms=3.5, markevery=(start, every), **look)
         ends.append((known[panel.column].iloc[0], known[panel.column].iloc[-1]))
     for place, group in enumerate(groups):
         labels = next(one.model.labels for one in trained if panel.group(one.model.labels) == group)
