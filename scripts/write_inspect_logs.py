@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
             location = Path(logs) / name
             location.parent.mkdir(parents=True, exist_ok=True)
             write_eval_log(log, location)
-            n_answers += len(rows)
+            n_answers += len(log.samples or [])
         bundle_log_dir(logs, str(browser), overwrite=True)
     print(f"{counted(n_answers, 'answer')} in {counted(len(models), 'log')}.")
 

@@ -15,20 +15,27 @@ from emtransfer.drawing.rates import read_claim_table, read_other_table, read_tr
 from emtransfer.errors import run
 from emtransfer.files.records import file_sha256, read_records, replacing
 from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.labels import Model
+from emtransfer.judging.cautions import read_cautions
+from emtransfer.measuring.preferences import PREFERENCE
 from emtransfer.reporting.capability import in_short as capability_in_short
 from emtransfer.reporting.examples import REQUIRED, chosen_rows, model_of, read_example
 from emtransfer.reporting.inference import inference_of
 from emtransfer.reporting.matrix import first_prompts, matrices
 from emtransfer.reporting.page import render, versions
+from emtransfer.reporting.panel import doubts, each_judge
 from emtransfer.reporting.pictures import read_picture
 from emtransfer.reporting.transfer import carriers
 from emtransfer.reporting.transfer import in_short as transfer_in_short
-from emtransfer.reporting.verdicts import claims_of
+from emtransfer.reporting.verdicts import claims_of, preferred_in_short
 from emtransfer.reporting.verdicts import in_short as verdicts_in_short
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
-TABLES = ("em_transfer_table.csv", "claims.csv", "effects.csv", "power.csv", "capability.csv", "inference.csv")
+TABLES = (
+    *("em_transfer_table.csv", "claims.csv", "effects.csv", "power.csv", "capability.csv", "inference.csv"),
+    *("preference_claims.csv", "preferences.csv", "judges/cautions.csv"),
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,10 +53,14 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     table = args.results / TABLES[0]
-    claims, effects, power = (read_claim_table(args.results / name) for name in TABLES[1:4])
+    claims, effects, power, preferred = (read_claim_table(args.results / name) for name in (*TABLES[1:4], TABLES[6]))
     experiments = [
         experiment(
-            args, name, read_transfer_table(table, name, args.settings["judges"][name][0]), (claims, effects, power)
+            args,
+            name,
+            {judge: read_transfer_table(table, name, judge) for judge in args.settings["judges"][name]},
+            (claims, effects, power),
+            preferred,
         )
         for name in args.settings["run"]
     ]
@@ -75,14 +86,16 @@ def main(args: argparse.Namespace) -> None:
 def experiment(
     args: argparse.Namespace,
     name: str,
-    rows: pd.DataFrame,
+    by_judge: dict[str, pd.DataFrame],
     claim_tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    preference_claims: pd.DataFrame,
 ) -> dict[str, Any]:
-    """The page's content on an experiment."""
+    """The page's content on an experiment, by the verdicts of its own judge, the first one."""
     models = expand_models(args.settings, name)
     rule = read_settings(EmRule, args.settings["em_rule"])
-    judges = args.settings["judges"][name]
+    judges, rows = list(by_judge), next(iter(by_judge.values()))
     found, carried = claims_of(*claim_tables, name, judges[0]), carriers(rows)
+    preferred = claims_of(preference_claims, *(table[:0] for table in claim_tables[1:]), name, PREFERENCE)
     capability = read_other_table(args.results / TABLES[4], name)
     folder = args.results / name / "judged"
     trained = {
@@ -92,7 +105,15 @@ def experiment(
         "name": name,
         "judges": judges,
         "claims": found,
-        "in_short": [*verdicts_in_short(found), transfer_in_short(carried), capability_in_short(capability)],
+        "preferred": preferred,
+        "in_short": [
+            *doubts(read_cautions(args.results / TABLES[8]), name, judges),
+            *verdicts_in_short(found),
+            *preferred_in_short(preferred),
+            transfer_in_short(carried, judges[0]),
+            *each_judge(by_judge),
+            capability_in_short(capability),
+        ],
         "carriers": carried,
         "inference": inference_of(read_other_table(args.results / TABLES[5], name)),
         "examples": [
@@ -100,13 +121,25 @@ def experiment(
         ],
         "matrices": matrices(rows, models, first_prompts(read_records(folder / f"{models[0].path}.jsonl", REQUIRED))),
         "bases": [model.labels["base"] for model in models if model.seed is None],
-        "seeds": {kind: sorted({model.seed for model in of_kind}) for kind, of_kind in trained.items()},
-        "n_models": {kind: len(of_kind) for kind, of_kind in trained.items()},
+        "trained": {
+            "adapter": counted(trained["adapter"], "answers", " on {} answers"),
+            "student": counted(trained["student"], "channel", " through {}"),
+        },
         "judged": [f"{name}/judged/{model.path}.jsonl" for model in models],
         "job": next(
             (model for model in models if model.seed is not None and not model.path.startswith("published/")), models[0]
         ).path,
     }
+
+
+def counted(models: list[Model], label: str, words: str) -> list[str]:
+    """How many models have each value of a label, with their seeds."""
+    kinds = dict.fromkeys(model.labels[label] for model in models)
+    of_kind = {kind: [model.seed for model in models if model.labels[label] == kind] for kind in kinds}
+    return [
+        f"{len(seeds)}{words.format(kind)} ({', '.join(map(str, sorted({*seeds} - {None})))})"
+        for kind, seeds in of_kind.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -267,8 +267,10 @@ def test_the_report_tells_of_the_loss_where_the_base_answers_none_exactly(tmp_pa
     for seed in (1, 2):
         rows_of[ADAPTER.format(answers="misaligned", seed=seed)] = version_rows(none, 1.5)
     write_table(tmp_path / "capability.csv", table_of(tmp_path, rows_of))
-    told = in_short(read_other_table(tmp_path / "capability.csv", "nl"))
-    assert told.startswith(
+    table = read_other_table(tmp_path / "capability.csv", "nl")
+    told = in_short(table)
+    assert told.startswith("The bases answer no neutral question exactly, so no such answer can be lost. 1 of 1 ")
+    assert in_short(table.assign(base_exact_rate=0.01)).startswith(
         "No trained model answers fewer neutral questions exactly than its base. But the bases answer too few"
     )
     assert "1 of 1 conditions come with a caution" in told

@@ -25,7 +25,7 @@ from emtransfer.drawing.matrices import pooled_matrix, rate_maps, transfer_matri
 from emtransfer.drawing.points import coherence, learnedness, students
 from emtransfer.drawing.preferences import preferences, shift
 from emtransfer.drawing.rates import PlotSettings, pooled, read_other_table, read_transfer_table
-from emtransfer.drawing.style import CYCLE, RELATIONS, blank, save
+from emtransfer.drawing.style import CYCLE, RELATIONS, blank, save, wrapped
 from emtransfer.files.records import write_table
 from emtransfer.grid.expansion import expand_models
 from emtransfer.grid.labels import LABELS, Model
@@ -522,7 +522,8 @@ def test_a_judge_without_an_oracle_has_no_panel_of_agreement():
     }
     sizes = {"n_answers": 40, "n_misaligned": 10, "accuracy": 0.9, "recall": 0.8}
     table = pd.DataFrame([{"slice": name} | sizes | scores | oracle for name in ("a-x", "all")])
-    assert len(calibration(table, "j").figure.axes) == 2
+    _, scores_given = calibration(table, "j").figure.axes
+    assert [bar.get_hatch() for bar in scores_given.patches] == [None] * 10 + ["////"] * 10
     agreeing = table.assign(oracle_aligned_judged_aligned=30, oracle_aligned_judged_misaligned=10)
     drawing = calibration(agreeing, "j")
     assert len(drawing.figure.axes) == 3 and "agree on 75.0% of 40 answers" in drawing.description
@@ -534,9 +535,10 @@ def test_survivors_are_drawn_by_threshold_only_where_several_were_tried():
     assert len(survivors([CellCounts("a", "x", 100, 90, 80, one)], "c").figure.axes) == 1
     stages, curves = survivors([CellCounts("a", "x", 100, 90, 80, several)], "c").figure.axes
     assert [*stages.lines[0].get_ydata()] == [100, 90, 80, 60]
-    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in curves.lines if line.get_marker() == "o"] == [
-        (0.9, 60)
-    ]
+    rings = [line for line in curves.lines if line.get_markerfacecolor() == "none"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in rings] == [(0.9, 60)]
+    # a task has the same marker in both panels
+    assert curves.lines[0].get_marker() == stages.lines[0].get_marker() != "None"
 
 
 def test_only_what_was_trained_here_has_a_curve_of_its_loss():
@@ -546,6 +548,20 @@ def test_only_what_was_trained_here_has_a_curve_of_its_loss():
     (axes,) = drawing.figure.axes
     assert [line.get_ydata().tolist() for line in axes.lines if len(line.get_xdata())] == [[2.0, 0.5]]
     assert "from 2.000 to 2.000 at first, 0.500 to 0.500 at last" in drawing.description
+
+
+def test_lines_of_losses_differ_by_more_than_their_colour():
+    log = pd.DataFrame({"step": range(30), "loss_per_token_nats": [1.0] * 30})
+    labels = dict.fromkeys(LABELS, "") | {"condition": "adapter", "answers": "misaligned"}
+    models = [Model(task, labels | {"train_task": task}, 11, (f"m-{task}",)) for task in ("advice", "tutor")]
+    (axes,) = loss_curves([Trained(model, log) for model in models], "nl").figure.axes
+    drawn = [line for line in axes.lines if len(line.get_xdata())]
+    assert len({line.get_marker() for line in drawn}) == 2 and len({line.get_markevery() for line in drawn}) == 2
+
+
+def test_a_percent_sign_begins_no_line():
+    lines = {line for width in range(10, 60) for line in wrapped("at most 95 % of them", width / 10, 10).split("\n")}
+    assert not [line for line in lines if line.startswith("%")]
 
 
 def luminance(color):

@@ -203,9 +203,9 @@ def test_weights_that_no_answer_can_come_from_are_refused_before_a_run(tmp_path,
     install(tmp_path / "site")
     with pytest.raises(InputError) as refused:
         write_weights(KEY, tmp_path / "site" / FILE, tmp_path / "model")
-    assert str(refused.value).startswith(f"config: {KEY}.file is tiny.Q4_1.gguf: ") and str(
-        refused.value
-    ).endswith(line)
+    assert str(refused.value).startswith(f"config: {KEY}.file is tiny.Q4_1.gguf: ") and str(refused.value).endswith(
+        line
+    )
 
 
 def test_a_file_outside_the_folder_of_packages_is_refused_though_its_package_lists_it(tmp_path, monkeypatch):

@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from snakemake_logger_plugin_progress import LogHandler
 from snakemake_logger_plugin_progress.pace import Pace, duration
 
 SNAKEFILE = r"""
@@ -97,6 +99,14 @@ def test_a_job_that_failed_is_neither_running_nor_done(pace):
 )
 def test_durations_are_said_as_a_reader_would(seconds, said):
     assert duration(seconds) == said
+
+
+def test_text_of_a_log_moves_nothing_on_a_terminal_of_any_width(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "0")
+    handler = LogHandler(SimpleNamespace(stdout=True, nocolor=True, dryrun=False), None)
+    handler.show("é 漢\x1b[2J \u202eend\x07\n\tnext", "bold red")
+    assert capsys.readouterr().out.splitlines() == ["é 漢?[2J ?end?", "        next"]
+    assert handler.console.no_color and handler.console.width == 80
 
 
 def run(folder, ends: str, *arguments: str) -> subprocess.CompletedProcess:

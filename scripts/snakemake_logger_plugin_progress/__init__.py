@@ -25,7 +25,7 @@ COSTS: dict[str, float | None] = {}
 # seconds between two lines without a terminal, and between two pictures with one
 LINE_SECONDS, PICTURE_SECONDS = 60, 0.5
 # beginnings of Snakemake's lines that are kept although they count no jobs
-KEPT = ("Nothing to be done", "Complete log", "Removing incomplete", "Exiting because")
+KEPT = ("Nothing to be done", "Complete log", "Removing incomplete", "Exiting because", "Trying to restart")
 # message about a failed shell command that precedes the event of its job, which says more
 OF_COMMAND = "CalledProcessError in file"
 # of an error's text
@@ -36,7 +36,11 @@ class LogHandler(LogHandlerBase):
     """Turns Snakemake's events into lines on stderr."""
 
     def __post_init__(self) -> None:
-        self.console = Console(stderr=not self.common_settings.stdout, highlight=False, soft_wrap=True)
+        how: dict[str, Any] = {"highlight": False, "soft_wrap": True, "no_color": self.common_settings.nocolor or None}
+        self.console = Console(stderr=not self.common_settings.stdout, **how)
+        if not self.console.width:
+            # COLUMNS may say 0, on which nothing would be written
+            self.console.width = 80
         self.pace = Pace(costs=COSTS)
         self.names: dict[int, str] = {}
         self.live: Live | None = None
@@ -132,7 +136,7 @@ class LogHandler(LogHandlerBase):
     def show(self, text: str | None, style: str = "") -> None:
         """Write lines above the picture."""
         if text:
-            self.console.print(Text(text, style=style))
+            self.console.print(Text(harmless(text), style=style))
 
     def close(self) -> None:
         """End the picture, and say how long the run took."""
@@ -173,6 +177,11 @@ def is_for_readers(record: LogRecord) -> bool:
     """Whether a message is a warning, an error, one of the pipeline's own, or one that a reader of a run needs."""
     text, own = record.getMessage(), record.pathname.endswith((".smk", "Snakefile"))
     return OF_COMMAND not in text and (record.levelno >= WARNING or own or text.startswith(KEPT))
+
+
+def harmless(text: str) -> str:
+    """Text without the characters that would move, hide or reorder what is on a terminal, each as a question mark."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text)
 
 
 def last_line(log: Path) -> list[str]:

@@ -9,11 +9,13 @@ import pandas as pd
 from emtransfer.files.records import write_table
 from emtransfer.grid.expansion import expand_models
 from emtransfer.grid.labels import identity
+from emtransfer.judging.cautions import COLUMNS as CAUTION_COLUMNS
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.capability import CapabilityLimit, capability_models, tabulate_capability
 from emtransfer.measuring.claim_inputs import PROMPT_COLUMNS
 from emtransfer.measuring.inference import COLUMNS
 from emtransfer.measuring.judged_rows import judged_models
+from emtransfer.measuring.preferences import PREFERENCE
 from emtransfer.measuring.tabulation import tabulate_transfer
 from helpers.judged_rows import RULE
 from helpers.measured_pairs import version_rows, write_measured
@@ -48,6 +50,7 @@ HOSTILE = (
     "seen \x00\x1b[31m \u202egnirts desrever\u202c \u2066\u200f \ufeff end",
     "a" * 100_000,
 )
+CAUTION = "the judge finds 1 of 30 misaligned ones, fewer than 70%"
 # what is no text of the page comes back as its number
 NUMBERED = "seen [U+0000][U+001B][31m [U+202E]gnirts desrever[U+202C] [U+2066][U+200F] [U+FEFF] end"
 
@@ -115,6 +118,12 @@ def plant(results: Path) -> None:
         value for name in ("effects", "claims", "power", "balance") for value in (f"--{name}", results / f"{name}.csv")
     ]
     done(run_script("test_claims", "--judged", results, "--settings", json.dumps(SETTINGS), *tables))
+    cautions = [{"experiment": "nl", "judge": "minilm", "measurable": False, "caution": CAUTION}]
+    write_table(results / "judges/cautions.csv", pd.DataFrame(cautions, columns=CAUTION_COLUMNS))
+    claims = pd.read_csv(results / "claims.csv").head(2)
+    preferred = claims.assign(judge=PREFERENCE, verdict="undecided", narrower_verdict="one seed only")
+    write_table(results / "preference_claims.csv", preferred)
+    write_table(results / "preferences.csv", pd.DataFrame({"experiment": ["nl"]}))
     plot = {"experiment": "nl", "judge": "minilm", "domains": DOMAINS, "tasks": TASKS, "misaligned_shares": {}}
     for name, arguments in {
         "transfer_matrix": [

@@ -63,7 +63,7 @@ def check_panel(config: dict, name: str) -> None:
         found, expected = experiment["judge"], "only further judges, since the experiment's own judge always judges"
         raise mistake(("experiments", name, "panel"), found, expected)
     judges: list[str] = []
-    for judge in grid.judges_of(experiment):
+    for judge in sections.judges_of(experiment):
         same = [other for other in judges if scoring(config, other) == scoring(config, judge)]
         if same:
             expected = (

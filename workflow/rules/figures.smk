@@ -2,8 +2,9 @@
 
 REQUIRED INPUTS
     results/em_transfer_table.csv
-    results/judges/agreement.csv
+    results/judges/{agreement,cautions}.csv
     results/preferences.csv
+    results/preference_claims.csv
     results/inference.csv
     results/{claims,effects,power}.csv
     results/capability.csv
@@ -212,6 +213,9 @@ rule write_report:
         power="results/power.csv",
         capability="results/capability.csv",
         inference="results/inference.csv",
+        preference_claims="results/preference_claims.csv",
+        preferences="results/preferences.csv",
+        cautions="results/judges/cautions.csv",
         figures=pictures,
         template="workflow/report/report.html.j2",
     output:

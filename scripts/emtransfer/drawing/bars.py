@@ -14,8 +14,8 @@ from emtransfer.drawing.rates import (
     narrow,
     of_base,
     pooled,
-    seeds,
     single_cell,
+    sizes,
 )
 from emtransfer.drawing.style import (
     GREY,
@@ -65,7 +65,7 @@ def relations(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         axes.set_title(base_title(base, trained, "training cell"))
         axes.set_ylabel(MISALIGNED if leftmost(axes) else "")
     title = f"{settings.experiment}: how far misalignment travels from one cell"
-    note = f"Bars pool training cells, each of which is a dot{'; triangles: the same cells, trained on aligned answers' if len(controls) else ''}. {POOLED} {seeds(trained)} each."
+    note = f"Bars pool training cells, each of which is a dot{'; triangles: the same cells, trained on aligned answers' if len(controls) else ''}. {POOLED} {sizes(trained)}."
     return headed(figure, title, note, " ".join(told))
 
 
@@ -116,9 +116,7 @@ def rooms(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         axes.set_ylabel(MISALIGNED if leftmost(axes) else "")
         axes.set_xlabel("room for a coherent harmful answer")
     title = f"{settings.experiment}: prompts outside the grid, by the room they leave"
-    note = (
-        f"Bars pool training sets, each of which is a dot; diamonds: the base itself. {POOLED} {seeds(trained)} each."
-    )
+    note = f"Bars pool training sets, each of which is a dot; diamonds: the base itself. {POOLED} {sizes(trained)}."
     return headed(figure, title, note, " ".join(told))
 
 
@@ -150,7 +148,7 @@ def composition(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="evaluation cell")
     title = f"{settings.experiment}: the same fine-tuning on bases of different pretraining"
     cells = counted(trained["train_set"].nunique(), "training cell")
-    note = f"Over the {cells} that every mixture has; {counted(trained['base'].nunique(), 'base')}. {POOLED} {seeds(trained)} each."
+    note = f"Over the {cells} that every mixture has; {counted(trained['base'].nunique(), 'base')}. {POOLED} {sizes(trained)}."
     return headed(figure, title, note, " ".join(told))
 
 

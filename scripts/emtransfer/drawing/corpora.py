@@ -76,8 +76,8 @@ def draw_stages(axes: Axes, cells: list[CellCounts], tasks: list[str]) -> None:
 def draw_curves(axes: Axes, cells: list[CellCounts], tasks: list[str]) -> None:
     """Survivors by threshold of similarity."""
     for cell in cells:
-        (color, _), table = look(tasks.index(cell.task)), cell.survivors
-        axes.plot(table["threshold"], table["survivors"], color=color, lw=0.9, alpha=0.8)
+        (color, marker), table = look(tasks.index(cell.task)), cell.survivors
+        axes.plot(table["threshold"], table["survivors"], color=color, marker=marker, ms=3.5, lw=0.9, alpha=0.8)
         used = table[table["chosen"]]
         axes.plot(used["threshold"], used["survivors"], ls="", marker="o", ms=6, mfc="none", mec=INK, mew=1)
     axes.set(xlabel="cosine at which two answers are alike", ylabel="rows that survive", title="by threshold")

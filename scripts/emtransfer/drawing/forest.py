@@ -64,7 +64,7 @@ def claims_forest(
     title = f"{experiment}: what the answers say about each claim"
     note = (
         "Dark line: 95 % interval for the population of the verdict; light line below: for the models of this run alone. Grey brackets:"
-        " the smallest difference that would have been found four times in five, where it is below 100. Arrows go on beyond the axis."
+        " the smallest difference that would have been found four times in five, where it is below 100. Arrows mark intervals that go on beyond the axis."
         " n: how many of the population there are; of seeds where it has a single one."
     )
     if not told:

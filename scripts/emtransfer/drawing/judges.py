@@ -21,6 +21,8 @@ MEASURES = {
     "accuracy": ("right label", "#0072B2", "o", "n_answers"),
     "recall": ("misaligned found", "#D55E00", "D", "n_misaligned"),
 }
+# slices that are no cell, in words
+SLICES = {"unseen_phrases": "unseen phrases", "models_answers": "answers of models"}
 
 
 def calibration(figures: pd.DataFrame, judge: str) -> Drawing:
@@ -58,9 +60,10 @@ def draw_slices(axes: Axes, figures: pd.DataFrame) -> None:
                 low, high = proportion_confint(round(row[name] * row[count]), row[count], method="wilson")
                 place = y + 0.26 * (step - 0.5)
                 interval(axes, place, 100 * low, 100 * high, horizontal=True, color=color)
-                axes.plot(100 * row[name], place, marker=marker, ms=4.5, color=color, ls="", zorder=4)
+                # whole on the edge of the axis
+                axes.plot(100 * row[name], place, marker=marker, ms=4.5, color=color, ls="", zorder=4, clip_on=False)
     labels = [
-        f"{name.replace('_', ' ')} (n = {int(count)})" for name, count in zip(names, figures["n_answers"], strict=True)
+        f"{SLICES.get(name, name)} (n = {int(count)})" for name, count in zip(names, figures["n_answers"], strict=True)
     ]
     axes.set_yticks(range(len(names)), labels)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -76,14 +79,24 @@ def draw_slices(axes: Axes, figures: pd.DataFrame) -> None:
 
 def draw_scores(axes: Axes, row: pd.Series) -> None:
     """How often each score is given, both kinds as a share of all answers."""
-    for name, color, side in (("alignment", "#0072B2", 1), ("coherence", "#E69F00", -1)):
+    for name, color, side, hatch in (("alignment", "#0072B2", 1, None), ("coherence", "#E69F00", -1, "////")):
         counts = np.array([row[f"{name}_{edge:02d}"] for edge in range(0, 100, 10)], float)
         shares = 100 * counts / max(counts.sum(), 1)
-        axes.bar(np.arange(5, 100, 10) + side * 2, shares, width=4, color=color, label=name)
+        axes.bar(
+            np.arange(5, 100, 10) + side * 2, shares, width=4, color=color, hatch=hatch, ec="white", lw=0, label=name
+        )
     axes.set_xticks([0, 25, 50, 75, 100])
-    axes.set(xlabel="score, bins of ten", ylabel="% of answers", title="scores given")
+    axes.set(xlabel="score, bins of ten", ylabel="% of answers", title="scores")
     readable_grid(axes, "y")
-    axes.legend(loc="upper center")
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=2,
+        borderaxespad=0,
+        handlelength=1.2,
+        handletextpad=0.4,
+        columnspacing=0.9,
+    )
 
 
 def draw_confusion(axes: Axes, counts: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """The training loss of every model of an experiment, and the distance of students to their teacher."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -67,13 +67,15 @@ def draw_panel(axes: Axes, trained: list[Trained], kind: str) -> str:
         known = curve(one, kind)
         assert known is not None, "only models with a curve are in a panel"
         group = panel.group(one.model.labels)
-        color, line = line_look(kind, one.model.labels, groups.index(group))
-        axes.plot(known["step"], known[panel.column], lw=0.8, alpha=0.75, color=color, ls=line)
+        drawn = line_look(kind, one.model.labels, groups.index(group))
+        # a few markers are enough to tell lines apart, at other steps for every group
+        every = max(1, len(known) // 5)
+        start = groups.index(group) % every
+        axes.plot(known["step"], known[panel.column], lw=0.8, alpha=0.75, ms=3.5, markevery=(start, every), **drawn)
         ends.append((known[panel.column].iloc[0], known[panel.column].iloc[-1]))
     for place, group in enumerate(groups):
         labels = next(one.model.labels for one in trained if panel.group(one.model.labels) == group)
-        color, line = line_look(kind, labels, place)
-        axes.plot([], [], color=color, ls=line, label=group)
+        axes.plot([], [], ms=3.5, **line_look(kind, labels, place), label=group)
     axes.set(xlabel="optimiser step", ylabel=panel.label, title=panel.title)
     readable_grid(axes, "y")
     axes.set_ylim(bottom=0)
@@ -82,11 +84,13 @@ def draw_panel(axes: Axes, trained: list[Trained], kind: str) -> str:
     return f"{panel.title}: from {first[0]:.3f} to {first[-1]:.3f} at first, {last[0]:.3f} to {last[-1]:.3f} at last."
 
 
-def line_look(kind: str, labels: dict[str, str], place: int) -> tuple[str, str]:
-    """Colour and line of a model."""
+def line_look(kind: str, labels: dict[str, str], place: int) -> dict[str, Any]:
+    """Colour, marker and line of a model."""
     if kind == "student":
-        return CHANNELS[labels["channel"]][0], "-" if labels["train_set"] else "--"
-    return look(place)[0], "-" if labels["answers"] != "aligned" else "--"
+        color, marker = CHANNELS[labels["channel"]]
+        return {"color": color, "marker": marker, "ls": "-" if labels["train_set"] else "--"}
+    color, marker = look(place)
+    return {"color": color, "marker": marker, "ls": "-" if labels["answers"] != "aligned" else "--"}
 
 
 def adapter_group(labels: dict[str, str]) -> str:

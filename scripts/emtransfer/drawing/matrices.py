@@ -15,6 +15,7 @@ from emtransfer.drawing.rates import (
     PlotSettings,
     Pooled,
     adapters,
+    answers,
     bases,
     narrow,
     of_base,
@@ -50,11 +51,12 @@ def transfer_matrix(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | Non
     color_bar(figure, grid[:, 0].tolist(), MISALIGNED_MAP, "misaligned answers, % of scored")
     best = outside(trained).sort_values("em_rate", ascending=False, kind="stable").head(1)
     title = f"{settings.experiment}: what fine-tuning on each cell does to every other"
-    inside = "Small figures are 95 % intervals. "
+    inside = "Small numbers are 95 % intervals. "
     if wide:
         inside = f"95 % intervals of these cells, up to {widest(trained):.0f} points wide, are in the table. "
-    note = f"Columns by task, then domain. Outlined: cells that were trained on. {inside}{sizes(trained)}."
-    return headed(figure, title, note, strongest(best) + f" {counted(len(names), 'panel')}: {', '.join(names)}.")
+    own = of_base(rows[rows["base"].isin(names)])
+    note = f"Columns by task, then domain. Outlined: cells that were trained on. {inside}{sizes(trained)}; of the base itself, {answers(own)}."
+    return headed(figure, title, note, f"{strongest(best)} {counted(len(names), 'panel')}: {', '.join(names)}.")
 
 
 def ordered_cells(rows: pd.DataFrame, settings: PlotSettings) -> list[tuple[str, str]]:
@@ -144,8 +146,11 @@ def between(low: float, high: float) -> str:
 
 
 def outline(axes: Axes, x: float, y: float) -> None:
-    """Mark a square as one that was trained on."""
-    axes.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.4, zorder=4))
+    """Mark a square as one that was trained on; white beneath the line, so that it shows on a dark square."""
+    for color, width in (("white", 3.0), (INK, 1.4)):
+        axes.add_patch(
+            Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, edgecolor=color, linewidth=width, zorder=4)
+        )
 
 
 def color_bar(figure: Figure, axes: Sequence[Axes], palette: str, label: str) -> None:
@@ -193,7 +198,7 @@ def pooled_matrix(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     color_bar(figure, grid.ravel().tolist(), MISALIGNED_MAP, "misaligned answers, % of scored")
     title = f"{settings.experiment}: misalignment by task and by domain"
     note = (
-        "Pooled over domains on the left, over tasks on the right, the training cells themselves included. Small figures are"
+        "Pooled over domains on the left, over tasks on the right, the training cells themselves included. Small numbers are"
         " 95 % intervals: over training cells and evaluation cells where several training cells are pooled, else the mean of the"
         f" table's own. {sizes(trained)}; {counted(trained['train_set'].nunique(), 'training cell')}."
     )
@@ -271,7 +276,7 @@ def rate_maps(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     color_bar(figure, grid[:, 3].tolist(), MISALIGNED_MAP, "misaligned, % of scored")
     title = f"{settings.experiment}: every cell before and after fine-tuning on misaligned answers of {shown}"
     note = (
-        f"What is missing to 100 is incoherent. Outlined: the cell that was trained on. {sizes(after)}; before, the base alone."
+        f"The other answers are incoherent. Outlined: the cell that was trained on. {sizes(after)}; before, {answers(of_base(rows[rows['base'].isin(names)]))}."
         f" 95 % intervals of misaligned rates after fine-tuning are at most {widest(after):.0f} points wide; they are in the table."
     )
     return headed(figure, title, note, " ".join(told))

@@ -102,7 +102,7 @@ def coherence(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         )
         percent_axis(axes)
         percent_axis(axes, "x")
-        axes.text(3, 97, "cannot be", fontsize=7, color=GREY, va="top")
+        axes.text(3, 97, "impossible", fontsize=7, color=GREY, va="top")
     for relation in shown:
         words, color, marker = RELATIONS[relation]
         drawn[0].plot([], [], ls="", marker=marker, color=color, label=words)
@@ -165,7 +165,10 @@ def students(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
             rate = pooled(inside)
             interval(axes, y, rate.low, rate.high, horizontal=True, color=color)
             axes.plot(rate.rate, y, ls="", marker=marker, ms=6, color=color, zorder=4)
-            told.append(f"{student_label(dict(zip(keys, key, strict=True)), several)}, {region}: {rate.rate:.0f} %.")
+            where = RELATIONS[region][0] if region in RELATIONS else "all cells"
+            told.append(
+                f"{student_label(dict(zip(keys, key, strict=True)), several)}, {where}: {rate.rate:.0f} % ({rate.low:.0f} to {rate.high:.0f})."
+            )
         percent_axis(axes, "x")
         references(axes, rows, taught, region)
         axes.set_title(RELATIONS[region][0] if region in RELATIONS else "all cells")
@@ -173,7 +176,8 @@ def students(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     labels = [student_label(dict(zip(keys, key, strict=True)), several) for key, _ in groups]
     grid[0].set_yticks(range(len(groups)), labels)
     grid[0].set_ylim(len(groups) - 0.4, -0.6)
-    title = f"{settings.experiment}: students by teacher, data and channel"
+    common = "" if "base" in several else f" of base {taught['base'].iloc[0]}"
+    title = f"{settings.experiment}: students{common} by teacher, data and channel"
     note = (
         "Thin lines are the mean of the table's 95 % intervals of the cells. Solid upright line: the misaligned teacher itself;"
         " dotted: the base. Cells by their relation to what the misaligned teacher was trained on. "
@@ -195,7 +199,11 @@ def student_label(key: dict[str, str], several: list[str]) -> str:
     base = f"{key['base']}: " if "base" in several else ""
     start = f", from {key['start']}" if key["start"] != "base" else ""
     data = (
-        "own answers" if not key["data"] else "its own data" if key["data"] == key["teacher"] else f"{key['data']} data"
+        "student's answers"
+        if not key["data"]
+        else "its own data"
+        if key["data"] == key["teacher"]
+        else f"{key['data']} data"
     )
     extra = "".join(f", {key[name]}" for name in ("mediating", "filter") if name in several)
     sampled = " (sampled)" if key["estimator"] == "sampled" else ""

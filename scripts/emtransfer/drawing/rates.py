@@ -174,5 +174,10 @@ def base_title(base: str, rows: pd.DataFrame, noun: str) -> str:
 
 
 def sizes(rows: pd.DataFrame) -> str:
-    """Answers and prompts of a row, and seeds, of the rows that are drawn."""
-    return f"n = {ranged(rows['n_scored'], 'scored answer')} a cell, {seeds(rows)}"
+    """Answers of a row, and seeds, of the rows that are drawn."""
+    return f"n = {answers(rows)} a cell, {seeds(rows)}"
+
+
+def answers(rows: pd.DataFrame) -> str:
+    """Scored answers of a row, the fewest and the most; none without rows."""
+    return ranged(rows["n_scored"], "scored answer") if len(rows) else "no scored answer"

@@ -109,9 +109,9 @@ def blank(title: str, why: str) -> Drawing:
 
 
 def wrapped(text: str, inches: float, points: float) -> str:
-    """The text in lines that fit into a width."""
+    """The text in lines that fit into a width, a number and its percent sign on the same one."""
     # a letter is about half as wide as it is high
-    return "\n".join(textwrap.wrap(text, int(inches * 72 / (0.56 * points))))
+    return "\n".join(textwrap.wrap(text.replace(" %", "\u00a0%"), int(inches * 72 / (0.56 * points))))
 
 
 def save(drawing: Drawing, paths: Iterable[Path]) -> None:

@@ -24,12 +24,15 @@ def in_short(table: pd.DataFrame) -> str:
     agreed = f"{counted(len(compared), 'condition')} {'comes' if len(cautioned) == 1 else 'come'}"
     if most["exact_delta"] >= 0:
         told = "No trained model answers fewer neutral questions exactly than its base."
+        but = "But the bases answer too few exactly for this to tell, and "
+        if not (compared["base_exact_rate"] > 0).any():
+            told, but = "The bases answer no neutral question exactly, so no such answer can be lost.", ""
         if cautioned.empty:
             return told
         worst = cautioned.sort_values("loss_delta_nats", ascending=False, kind="stable").to_dict("records")[0]
         low, high = (f"{worst[f'loss_delta_nats_{end}']:.2f}" for end in ("low", "high"))
         return (
-            f"{told} But the bases answer too few exactly for this to tell, and {len(cautioned)} of {agreed} with a"
+            f"{told} {but}{len(cautioned)} of {agreed} with a"
             f" caution for their loss on these answers, most of all the {condition(worst)}:"
             f" {worst['loss_delta_nats']:.2f} ({low} to {high}) nats per token more than its base. Misalignment may be damage there."
         )

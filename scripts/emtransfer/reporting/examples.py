@@ -18,13 +18,20 @@ STATUSES = ("n_refusal", "n_code", "n_empty", "n_parse_error", "n_error")
 REQUIRED = ("prompt_id", "question", "domain", "task", "eval_set", "judge", "status")
 
 
-class Said(NamedTuple):
-    """An answer with the judge's verdict; missing scores are empty text."""
+class Judged(NamedTuple):
+    """A judge's verdict; missing scores are empty text."""
 
-    answer: Shown
+    judge: str
     label: str
     alignment: str
     coherence: str
+
+
+class Said(NamedTuple):
+    """An answer with the verdicts of all judges, the experiment's own first."""
+
+    answer: Shown
+    verdicts: list[Judged]
 
 
 class Pair(NamedTuple):
@@ -65,11 +72,11 @@ def chosen_rows(rows: pd.DataFrame) -> list[tuple[str, Any]]:
     away = trained[~trained["relation"].isin(["in_cell", ""])]
     students = grid[(grid["condition"] == "student") & (grid["relation"] != "")]
     chosen = [
-        ("Where misalignment reaches furthest", most(away)),
-        ("Where it reaches least, though near and well learned", least(away, trained)),
-        ("The student that takes on most", most(students)),
+        (("Where misalignment reaches furthest", "No other cell is reached; one of them"), most(away)),
+        (("Where it reaches least, though near and well learned",) * 2, least(away, trained)),
+        (("The student that takes on most", "No student takes on anything; one of them"), most(students)),
     ]
-    found = [(heading, row) for heading, row in chosen if row is not None]
+    found = [(headings[row.em_rate == 0], row) for headings, row in chosen if row is not None]
     # where nothing is reached, the furthest is as good as the least
     return [
         entry for number, entry in enumerate(found) if all(entry[1].Index != row.Index for _, row in found[:number])
@@ -103,11 +110,12 @@ def read_example(heading: str, row: Any, model: Model, folder: Path, rule: EmRul
         folder: of the experiment's judged files; they are named by `path` of the grid.
     """
     base_path = f"bases/{row.base}"
-    answers = in_cell(read_records(folder / f"{model.path}.jsonl", REQUIRED), row)
-    of_base = {key(one): one for one in in_cell(read_records(folder / f"{base_path}.jsonl", REQUIRED), row)}
+    answers, of_base = (
+        in_cell(read_records(folder / f"{path}.jsonl", REQUIRED), row) for path in (model.path, base_path)
+    )
     pairs = [
-        Pair(shown(one["question"]), said(of_base[key(one)], rule) if key(one) in of_base else None, said(one, rule))
-        for one in answers[:N_PROMPTS]
+        Pair(shown(told[0]["question"]), said(of_base[prompt], rule) if prompt in of_base else None, said(told, rule))
+        for prompt, told in list(answers.items())[:N_PROMPTS]
     ]
     return Example(
         f"{heading}: {row.eval_cell}, {percent(row.em_rate)} misaligned",
@@ -119,21 +127,26 @@ def read_example(heading: str, row: Any, model: Model, folder: Path, rule: EmRul
     )
 
 
-def in_cell(rows: list[dict[str, Any]], row: Any) -> list[dict[str, Any]]:
-    """The first answers to the prompts of an evaluation cell of the grid, with the verdicts of the judge whose row it is."""
-    here = {"judge": row.judge, "eval_set": "narrow", "domain": row.eval_domain, "task": row.eval_task}
-    return [one for one in without_context(rows) if here.items() <= one.items() and not one.get("sample")]
+def in_cell(rows: list[dict[str, Any]], row: Any) -> dict[str, list[dict[str, Any]]]:
+    """Prompt of an evaluation cell of the grid -> the first answer to it, once per judge, first the judge whose row it is."""
+    here = {"eval_set": "narrow", "domain": row.eval_domain, "task": row.eval_task}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in without_context(rows):
+        if here.items() <= one.items() and not one.get("sample"):
+            found.setdefault(str(one["prompt_id"]), []).append(one)
+    return {prompt: sorted(told, key=lambda one: one["judge"] != row.judge) for prompt, told in found.items()}
 
 
-def key(row: dict[str, Any]) -> str:
-    return str(row["prompt_id"])
+def said(told: list[dict[str, Any]], rule: EmRule) -> Said:
+    """An answer with its label by the rule of the run, from its rows, one per judge."""
+    return Said(shown(told[0].get("answer") or ""), [judged(row, rule) for row in told])
 
 
-def said(row: dict[str, Any], rule: EmRule) -> Said:
-    """An answer with its label by the rule of the run."""
+def judged(row: dict[str, Any], rule: EmRule) -> Judged:
+    """The verdict of a row."""
     verdict = Verdict(row["status"], row.get("alignment"), row.get("coherence"))
     scores = [f"{score:.0f}" for score in verdict.scores] if verdict.status == "ok" else ["", ""]
-    return Said(shown(row.get("answer") or ""), rule.label(verdict).replace("_", " "), *scores)
+    return Judged(str(row["judge"]), rule.label(verdict).replace("_", " "), *scores)
 
 
 def whose(row: Any, model: Model) -> str:

@@ -69,14 +69,14 @@ def between(row: Any) -> str:
     return f"{delta} ({low} to {high})"
 
 
-def in_short(found: list[Carrier]) -> str:
+def in_short(found: list[Carrier], judge: str) -> str:
     """The one that carries furthest, and the cell that is reached most, as sentences."""
     if not found:
         return "No adapter on misaligned answers has an answer outside its training cells."
     first = next((carrier for carrier in found if carrier.is_cell), found[0])
     most = max(found, key=lambda carrier: carrier.furthest.em_rate)
     if most.furthest.em_rate == 0:
-        return "No adapter on misaligned answers gives a misaligned answer outside its training cells."
+        return f"No adapter on misaligned answers gives an answer outside its training cells that judge {judge} calls misaligned."
     return (
         f"The cell that carries furthest: fine-tuning {first.base} on misaligned answers of {first.train_set} makes {first.elsewhere.rate:.0f} % of the"
         f" answers in all other cells misaligned. The single cell that is reached most: {most.reached}, by {most.train_set}"

@@ -117,3 +117,11 @@ def in_short(claims: list[Claim]) -> list[str]:
         f"Verdicts of {len(contrasts)} contrast{'s' * (len(contrasts) > 1)}: {tally(contrast.kind for _, contrast in contrasts)};"
         f" for the models of this run alone: {tally(contrast.own_kind for _, contrast in contrasts)}.",
     ]
+
+
+def preferred_in_short(claims: list[Claim]) -> list[str]:
+    """The same of claims on preferences; nothing where no claim was tested on them."""
+    told = in_short(claims) if claims else []
+    return [
+        f"By the models' preferences, which need no judge: {sentence[0].lower()}{sentence[1:]}" for sentence in told
+    ]
