@@ -158,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
     """Answers requests; `self.server.loopback` says how."""
 
     protocol_version = "HTTP/1.1"
+    # the body, written after the headers, would else wait 40 ms for the client to acknowledge them
+    disable_nagle_algorithm = True
 
     def log_message(self, *args):
         """Say nothing."""
