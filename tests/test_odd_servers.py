@@ -34,7 +34,7 @@ ODD = "Answer 1"
 @pytest.fixture
 def loopback(monkeypatch):
     """A server that the SDKs find, and little rest between attempts."""
-    monkeypatch.setattr("emtransfer.remote.attempts.FIRST_REST_SECONDS", 0.001)
+    monkeypatch.setattr("emtransfer.remote.attempts.FIRST_REST_SECONDS", 0.0001)
     with found_by_sdks(Loopback(), monkeypatch) as loopback:
         yield loopback
 

@@ -360,7 +360,7 @@ HARMLESS = (*ERRORS, "timeout", "cut", "malformed_body", "blank", "judge_refusal
 
 def test_faults_and_concurrency_change_no_row_and_nothing_is_paid_twice(loopback, tmp_path, monkeypatch):
     # as many attempts as ever, with less rest in between
-    monkeypatch.setattr("emtransfer.remote.attempts.FIRST_REST_SECONDS", 0.001)
+    monkeypatch.setattr("emtransfer.remote.attempts.FIRST_REST_SECONDS", 0.0001)
     settings = replace(SETTINGS, rows=60, generator=replace(WRITER, attempts=12, rounds=2))
     undisturbed, rounds = generate(tmp_path / "undisturbed", settings, concurrency=1)
     loopback.delivered.clear()

@@ -41,7 +41,7 @@ def loopback(monkeypatch):
 @pytest.fixture
 def quick_retries(monkeypatch):
     """As many attempts as ever, with less rest in between."""
-    monkeypatch.setattr("emtransfer.remote.attempts.FIRST_REST_SECONDS", 0.001)
+    monkeypatch.setattr("emtransfer.remote.attempts.FIRST_REST_SECONDS", 0.0001)
 
 
 def judged(folder: Path, items=ITEMS, judge=SETTINGS, **settings) -> list[Verdict]:
