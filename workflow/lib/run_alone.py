@@ -9,17 +9,17 @@ Run: python workflow/lib/run_alone.py --cores 8 results/em_transfer_table.csv
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from shutil import which
 
 import psutil
 
 from config_files import read_config_files
 from emtransfer.errors import InputError
 
-LOCK = Path(".snakemake/alone.lock")
+LOCK, SNAKEMAKES_LOCKS = Path(".snakemake/alone.lock"), Path(".snakemake/locks")
 SNAKEMAKE = (sys.executable, "-m", "snakemake")
 # options of Python, alone or at the end of a cluster: what it runs follows in place of a script; the value is the next argument
 NO_SCRIPT = re.compile(r"-[^-XWcm]*[cm]|-$")
@@ -45,9 +45,10 @@ def main(arguments: list[str]) -> None:
             f"Jobs of a killed run are still running here: {', '.join(orphans)}; expected them to end first:"
             " wait for them, or stop processes with kill and SLURM jobs with scancel."
         )
-    if any(Path(".snakemake/locks").glob("*")):
+    if any(SNAKEMAKES_LOCKS.glob("*")):
+        # as `snakemake --unlock` does, which reads the whole workflow first
+        shutil.rmtree(SNAKEMAKES_LOCKS)
         print("Removed the lock of a killed run.", file=sys.stderr)
-        subprocess.run([*SNAKEMAKE, *config_arguments(arguments), "--unlock"], check=True, capture_output=True)
     os.execv(sys.executable, [*SNAKEMAKE, *arguments])
 
 
@@ -115,7 +116,7 @@ def is_job_shell(command: list[str]) -> bool:
 
 def slurm_jobs() -> list[str]:
     """The user's jobs that were submitted for a rule from this folder; none where no controller answers."""
-    if not which("squeue"):
+    if not shutil.which("squeue"):
         return []
     listed = subprocess.run(["squeue", "--me", "--noheader", "--format=%A|%Z|%k"], capture_output=True, text=True)
     jobs = [line.split("|", 2) for line in listed.stdout.splitlines()]
@@ -128,7 +129,7 @@ def slurm_jobs() -> list[str]:
 
 
 def config_arguments(arguments: list[str]) -> list[str]:
-    """The arguments that say which config a run has; Snakemake reads it before it unlocks."""
+    """The arguments that say which config a run has."""
     if "--configfile" not in arguments:
         return []
     start = arguments.index("--configfile")
