@@ -59,13 +59,21 @@ def task_against_domain(cells: list[Outcome]) -> dict[str, float] | None:
 
 def one_row_per_answer(cell: Outcome) -> pd.DataFrame:
     """Answers of a cell: event, relation, prompt and adapter."""
-    counts = cell.counts.reset_index()
-    parts = []
-    for event, number in ((1, counts.n_misaligned), (0, counts.n_scored - counts.n_misaligned)):
-        parts.append(counts.loc[counts.index.repeat(number), ["prompt_id", "seed"]].assign(event=event))
-    rows = pd.concat(parts)
-    adapter = "|".join(cell.labels.values()) + "|" + rows.seed
-    return pd.DataFrame({"event": rows.event, "relation": cell.relation, "prompt": rows.prompt_id, "adapter": adapter})
+    n_misaligned, n_scored = (cell.counts[name].to_numpy() for name in ("n_misaligned", "n_scored"))
+    # [answers], the row of the counts that each is of: those with the event, then the others
+    numbers = [n_misaligned, n_scored - n_misaligned]
+    rows = np.concatenate([np.arange(len(cell.counts)).repeat(number) for number in numbers])
+    prompts, seeds = (cell.counts.index.get_level_values(level).to_numpy() for level in ("prompt_id", "seed"))
+    condition = "|".join(cell.labels.values())
+    adapters = np.array([f"{condition}|{seed}" for seed in seeds], object)
+    return pd.DataFrame(
+        {
+            "event": np.repeat([1, 0], [number.sum() for number in numbers]),
+            "relation": cell.relation,
+            "prompt": prompts[rows],
+            "adapter": adapters[rows],
+        }
+    )
 
 
 def least_squares_slope(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
