@@ -116,7 +116,6 @@ test: lint  ## lint, then run the test suite
 lint: setup  ## check style, types and wiring: ruff, mypy, snakefmt, snakemake --lint and a dry run
 	@$(IN_VENV) ruff check
 	@$(IN_VENV) ruff format --check
-	@$(IN_VENV) mypy
-	@$(IN_VENV) snakefmt --check Snakefile workflow/rules
-	@$(IN_VENV) snakemake --lint
-	@$(IN_VENV) snakemake --cores 8 --dry-run --quiet
+	@$(IN_VENV) mypy & types=$$!; \
+	$(IN_VENV) snakefmt --check Snakefile workflow/rules && snakemake --lint && snakemake --cores 8 --dry-run --quiet; \
+	wiring=$$?; wait $$types && exit $$wiring
