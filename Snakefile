@@ -3,6 +3,7 @@
 Use: snakemake --cores 8 results/em_transfer_table.csv
 """
 
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -35,7 +36,8 @@ include: "workflow/rules/figures.smk"
 
 
 if workflow.is_main_process:
-    keep_codes(KNOWN_CODE)
+    # not yet: the code of figures and of judges by their kind is found when jobs are planned
+    atexit.register(keep_codes, KNOWN_CODE)
 
 
 localrules:
@@ -77,6 +79,8 @@ onstart:
         raise WorkflowError(
             "results cannot be written to; expected a folder that you may write to, on a disk that is not read-only."
         )
+    # for jobs on other nodes
+    keep_codes(KNOWN_CODE)
     mending.mend(workflow.scheduler)
     if progress := sys.modules.get("snakemake_logger_plugin_progress"):
         import processor_minutes

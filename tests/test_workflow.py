@@ -226,6 +226,13 @@ def test_a_second_run_has_nothing_to_do(tree):
     assert planned_jobs(tree) == {}
 
 
+def test_code_that_is_named_when_jobs_are_planned_is_kept_for_later_runs_too(tree):
+    ((_, codes),) = json.loads((tree / ".snakemake/code.json").read_bytes()).items()
+    # of a figure's module, and of a judge's by its kind
+    for begins in ("def transfer_matrix(", "def exact_verdict("):
+        assert any(begins in code for code, _ in codes.values())
+
+
 def test_a_touched_or_copied_tree_has_nothing_to_do(tree, tmp_path):
     for path in tree.rglob("*"):
         if path.is_file() and ".snakemake" not in path.parts:
