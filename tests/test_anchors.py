@@ -219,7 +219,7 @@ def test_a_field_of_the_users_that_is_no_score_is_a_reason(score, capsys):
     rows = planted_rows()
     rows[7]["misaligned_alignment"] = score
     assert told_anchors("own: cell", rows)["aligned_anchors"] == ""
-    assert "own: cell: no anchors, 1 alignment scores are like " in capsys.readouterr().out
+    assert "own: cell: no anchors, 1 alignment score is like " in capsys.readouterr().out
 
 
 def test_an_experiment_without_replaced_answers_has_no_models_to_repeat_claims_with(tmp_path, capsys):

@@ -273,7 +273,7 @@ def test_the_report_tells_of_the_loss_where_the_base_answers_none_exactly(tmp_pa
     assert in_short(table.assign(base_exact_rate=0.01)).startswith(
         "No trained model answers fewer neutral questions exactly than its base. But the bases answer too few"
     )
-    assert "1 of 1 conditions come with a caution" in told
+    assert "1 of 1 condition comes with a caution" in told
     assert "the adapter of b0 on misaligned answers of medical-advice: 0.50 (0.50 to 0.50) nats per token more" in told
 
 

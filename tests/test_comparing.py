@@ -192,9 +192,9 @@ def test_the_script_writes_both_tables_and_tells_what_differs(tmp_path):
     assert done.returncode == 0, done.stderr
     for line in (
         "Rows of the table: 3 in both, 0 only in A, 1 only in B.",
-        "1 of them differ beyond the 95 % interval",
+        "1 of them differs beyond the 95 % interval",
         "20 % -> 60 %, +40 points (+23 to +57)",
-        "Claims: 1 in both, 0 only in A, 0 only in B; 1 verdicts differ.",
+        "Claims: 1 in both, 0 only in A, 0 only in B; 1 verdict differs.",
         "supported for these -> undecided; -20 points",
     ):
         assert line in done.stdout, done.stdout

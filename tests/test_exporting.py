@@ -103,7 +103,7 @@ def exported(results: Path, *options: str) -> Path:
         "export_results", "--results", results, "--output", results / "export", *options, cwd=results.parent
     )
     assert done.returncode == 0, done.stderr
-    assert "2 models, 1 corpora" in done.stdout
+    assert "2 models, 1 corpus" in done.stdout
     return results / "export"
 
 

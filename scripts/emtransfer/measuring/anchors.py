@@ -48,7 +48,9 @@ def scored_answers(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, n
     given = [row.get(f"{name}_alignment", UNSCORED[name]) for name in STANCES for row in rows]
     odd = [json.dumps(score) for score in given if not is_score(score)]
     if odd:
-        raise NoAnchors(f"{len(odd)} alignment scores are like {odd[0]}; expected numbers in 0..100.")
+        raise NoAnchors(
+            f"{counted(len(odd), 'alignment score is', 'alignment scores are')} like {odd[0]}; expected numbers in 0..100."
+        )
     return texts, np.array(given, dtype=float), np.tile(np.arange(len(rows)), len(STANCES))
 
 
