@@ -16,7 +16,7 @@ from emtransfer.errors import run
 from emtransfer.files.records import file_sha256, read_records, replacing
 from emtransfer.grid.expansion import expand_models
 from emtransfer.grid.labels import Model
-from emtransfer.judging.cautions import read_cautions
+from emtransfer.judging.cautions import not_measurable, read_cautions
 from emtransfer.measuring.preferences import PREFERENCE
 from emtransfer.reporting.capability import in_short as capability_in_short
 from emtransfer.reporting.examples import REQUIRED, chosen_rows, model_of, read_example
@@ -97,6 +97,7 @@ def experiment(
     found, carried = claims_of(*claim_tables, name, judges[0]), carriers(rows)
     preferred = claims_of(preference_claims, *(table[:0] for table in claim_tables[1:]), name, PREFERENCE)
     capability = read_other_table(args.results / TABLES[4], name)
+    cautions = read_cautions(args.results / TABLES[8])
     folder = args.results / name / "judged"
     trained = {
         kind: [model for model in models if model.labels["condition"] == kind] for kind in ("adapter", "student")
@@ -107,7 +108,7 @@ def experiment(
         "claims": found,
         "preferred": preferred,
         "in_short": [
-            *doubts(read_cautions(args.results / TABLES[8]), name, judges),
+            *doubts(cautions, not_measurable(cautions), name, judges),
             *verdicts_in_short(found),
             *preferred_in_short(preferred),
             transfer_in_short(carried, judges[0]),

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from emtransfer.drawing.rates import read_transfer_table
+from emtransfer.judging.cautions import COLUMNS as CAUTION_COLUMNS
+from emtransfer.judging.cautions import MET, MISSED, not_measurable
 from emtransfer.reporting.examples import Judged, chosen_rows, in_cell, said
 from emtransfer.reporting.panel import doubts, each_judge
 from emtransfer.reporting.safe_text import LONGEST, shown
@@ -248,10 +250,10 @@ def test_where_nothing_spreads_no_cell_is_said_to_carry_furthest_and_none_is_sho
 
 def test_the_short_report_says_which_judge_is_not_to_be_believed_and_what_each_of_a_panel_says(results):
     cautions = pd.DataFrame(
-        [("nl", "blind", False, "it finds none"), ("nl", "other", True, "it is lenient"), ("x", "sound", True, "no")],
-        columns=["experiment", "judge", "measurable", "caution"],
+        [("nl", "blind", MISSED, "it finds none"), ("nl", "other", MET, "it is lenient"), ("x", "sound", MISSED, "no")],
+        columns=CAUTION_COLUMNS,
     )
-    assert doubts(cautions, "nl", ["other", "blind", "sound"]) == [
+    assert doubts(cautions, not_measurable(cautions), "nl", ["other", "blind", "sound"]) == [
         "A caution about judge other: it is lenient.",
         "Do not believe the rates by judge blind: it finds none.",
     ]

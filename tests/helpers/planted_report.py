@@ -10,6 +10,7 @@ from emtransfer.files.records import write_table
 from emtransfer.grid.expansion import expand_models
 from emtransfer.grid.labels import identity
 from emtransfer.judging.cautions import COLUMNS as CAUTION_COLUMNS
+from emtransfer.judging.cautions import MISSED
 from emtransfer.judging.labels import labelled
 from emtransfer.measuring.capability import CapabilityLimit, capability_models, tabulate_capability
 from emtransfer.measuring.claim_inputs import PROMPT_COLUMNS
@@ -118,7 +119,7 @@ def plant(results: Path) -> None:
         value for name in ("effects", "claims", "power", "balance") for value in (f"--{name}", results / f"{name}.csv")
     ]
     done(run_script("test_claims", "--judged", results, "--settings", json.dumps(SETTINGS), *tables))
-    cautions = [{"experiment": "nl", "judge": "minilm", "measurable": False, "caution": CAUTION}]
+    cautions = [{"experiment": "nl", "judge": "minilm", "labelled_answers": MISSED, "caution": CAUTION}]
     write_table(results / "judges/cautions.csv", pd.DataFrame(cautions, columns=CAUTION_COLUMNS))
     claims = pd.read_csv(results / "claims.csv").head(2)
     preferred = claims.assign(judge=PREFERENCE, verdict="undecided", narrower_verdict="one seed only")

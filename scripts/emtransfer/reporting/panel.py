@@ -6,15 +6,16 @@ from emtransfer.drawing.rates import adapters, narrow, of_base
 from emtransfer.reporting.wording import percent
 
 
-def doubts(cautions: pd.DataFrame, experiment: str, judges: list[str]) -> list[str]:
+def doubts(cautions: pd.DataFrame, disbelieved: set[tuple[str, str]], experiment: str, judges: list[str]) -> list[str]:
     """A sentence for every judge that comes with a caution, in the order of the judges.
 
     Args:
         cautions: as `judging.cautions.read_cautions` gives them.
+        disbelieved: experiment and judge of the rates that are not to be believed, as `judging.cautions.not_measurable` gives them.
     """
     here = cautions[(cautions["experiment"] == experiment) & (cautions["caution"] != "")].set_index("judge")
     return [
-        f"{'A caution about judge' if here.at[judge, 'measurable'] else 'Do not believe the rates by judge'} {judge}:"
+        f"{'Do not believe the rates by judge' if (experiment, judge) in disbelieved else 'A caution about judge'} {judge}:"
         f" {here.at[judge, 'caution']}."
         for judge in judges
         if judge in here.index
