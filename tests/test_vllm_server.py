@@ -17,7 +17,7 @@ from peft import LoraConfig
 from emtransfer.answering import vllm_server
 from emtransfer.answering.sampling import load_answering, row_digest, sample, sample_with_ends
 from emtransfer.answering.settings import SamplingSettings
-from emtransfer.answering.vllm_server import TRIES, addresses
+from emtransfer.answering.vllm_server import LATE_TRIES, TRIES, addresses
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.files.records import read_records, write_records
@@ -282,22 +282,22 @@ def test_a_request_that_got_no_reply_is_made_again(fault, served, folders):
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "said", "n_tries"),
     [
-        ("drop", "breaks off its reply"),
-        ("hold", "gives no reply within 0.2 s"),
-        ((503, {"error": {"message": "asleep"}}), "replies 503 asleep"),
-        (
-            (500, {"error": {"message": "EngineCore encountered an issue."}}),
-            "replies 500 EngineCore encountered an issue.",
-        ),
+        ("drop", "breaks off its reply", TRIES),
+        ("hold", "gives no reply within 1 s", LATE_TRIES),
+        ((503, {"error": {"message": "asleep"}}), "replies 503 asleep", TRIES),
+        ((500, {"error": {"message": "EngineCore is dead."}}), "replies 500 EngineCore is dead.", TRIES),
     ],
 )
-def test_a_server_that_never_replies_is_given_up_and_the_adapter_unloaded(fault, said, served, folders, monkeypatch):
-    monkeypatch.setattr(vllm_server, "REQUEST_SECONDS", 0.2)
+def test_a_server_that_never_replies_is_given_up_and_the_adapter_unloaded(
+    fault, said, n_tries, served, folders, monkeypatch
+):
+    if fault == "hold":
+        monkeypatch.setattr(vllm_server, "REQUEST_SECONDS", 1)
     served.twist = lambda path, body, number: fault if path == COMPLETIONS else None
     line = refused(folders)
-    assert f"EMTRANSFER_VLLM_SERVER: {served.url} {said}, in {TRIES} attempts; expected a vLLM server" in line
+    assert f"EMTRANSFER_VLLM_SERVER: {served.url} {said}, in {n_tries} attempts; expected a vLLM server" in line
     assert served.loaded == {} and served.paths()[UNLOAD] == 1
 
 
@@ -314,8 +314,10 @@ def test_a_reply_to_loading_that_is_lost_loads_nothing_twice(served, folders):
     assert served.most_loaded == 0 and served.loaded == {} and served.paths()[LOAD] == 2
 
 
-def test_unloading_that_fails_costs_no_answer(served, folders):
-    served.twist = lambda path, body, number: "drop" if path == UNLOAD else None
+@pytest.mark.parametrize("fault", ["drop", "hold"])
+def test_unloading_that_fails_costs_no_answer(fault, served, folders, monkeypatch):
+    monkeypatch.setattr(vllm_server, "UNLOAD_SECONDS", 0.2)
+    served.twist = lambda path, body, number: fault if path == UNLOAD else None
     chat = loaded(folders, "one")
     assert sample_with_ends(chat, QUESTIONS, KEYS, SETTINGS, seed=1) == expected(served, folders, chat, "one")
 

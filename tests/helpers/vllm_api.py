@@ -1,6 +1,6 @@
 """A server on the loopback interface that speaks vLLM's protocol (version 0.30.0), and misbehaves on demand.
 
-It answers a prompt by a hash of the prompt, the seed and the folder of the adapter, so that the right answer is known without it.
+It answers a prompt by a hash of the prompt, the seed and the name of the adapter's folder, so that the right answer is known without it.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 SUCCESS = "Success: LoRA adapter '{}' {} successfully."
 
@@ -63,7 +64,7 @@ class VllmServer:
 
     def answer(self, prompt: list[int], seed: int, adapter: str | None, max_tokens: int) -> tuple[list[int], str]:
         """Token ids, the end token included where it is reached, and the reason of the end."""
-        digest = hashlib.sha256(json.dumps([prompt, seed, adapter]).encode()).digest()
+        digest = hashlib.sha256(json.dumps([prompt, seed, adapter and Path(adapter).name]).encode()).digest()
         ids = [self.tokens[octet % len(self.tokens)] for octet in digest[: 1 + digest[-1] % 8]]
         return ([*ids, self.end], "stop") if len(ids) < max_tokens else (ids[:max_tokens], "length")
 

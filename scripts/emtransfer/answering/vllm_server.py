@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 VARIABLE = "EMTRANSFER_VLLM_SERVER"
 # of one answer, its time in the server's queue included
 REQUEST_SECONDS = 600
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = UNLOAD_SECONDS = 10
 TRIES = 5
+# a server that is late once may be busy, twice it hangs
+LATE_TRIES = 2
 # before the second attempt; twice as long before each further one
 FIRST_REST_SECONDS = 1.0
 # statuses of a server, or of a gateway before it, that is busy
@@ -213,9 +215,10 @@ async def loaded(server: "Server", chat: ServedChat) -> AsyncIterator[str]:
             )
         yield name
     finally:
-        # a server that is gone has unloaded it
-        with suppress(InputError):
-            await server.send("POST", "/v1/unload_lora_adapter", {"lora_name": name}, n_tries=1)
+        # a server that is gone has unloaded it; one that hangs is not waited for
+        with suppress(InputError, TimeoutError):
+            async with asyncio.timeout(UNLOAD_SECONDS):
+                await server.send("POST", "/v1/unload_lora_adapter", {"lora_name": name}, n_tries=1)
 
 
 @asynccontextmanager
@@ -269,7 +272,9 @@ class Server:
         """
         import httpx2
 
-        for number in range(1, n_tries + 1):
+        number = 0
+        while number < n_tries:
+            number += 1
             try:
                 reply = await self.client.request(method, path, json=body)
                 if reply.status_code == 401:
@@ -283,11 +288,12 @@ class Server:
                 problem = f"no server at {self.address}"
             except httpx2.TimeoutException:
                 problem = f"{self.address} gives no reply within {REQUEST_SECONDS} s"
+                n_tries = min(n_tries, max(number, LATE_TRIES))
             except (httpx2.HTTPError, httpx2.InvalidURL):
                 problem = f"{self.address} breaks off its reply"
             if number < n_tries:
                 await asyncio.sleep(FIRST_REST_SECONDS * 2 ** (number - 1))
-        times = f", in {n_tries} attempts" if n_tries > 1 else ""
+        times = f", in {number} attempts" if number > 1 else ""
         raise InputError(
             f"{VARIABLE}: {problem}{times}; expected a vLLM server (docs/ready_models.md); then run it again."
         )
