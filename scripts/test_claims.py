@@ -14,7 +14,7 @@ from emtransfer.grid.sections import checkpoints_of
 from emtransfer.judging.cautions import not_measurable, read_cautions, with_cautions
 from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
-from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
+from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts, without_contrast
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.inference_slope import read_inferences
@@ -103,7 +103,7 @@ def main(args: argparse.Namespace) -> None:
         kept = read_table(args.kept, dtype=dict.fromkeys(IDENTITY, str), keep_default_na=False)
         claims = with_sft_cautions(claims, sft_cautions(found, kept, measurable.kept_answer_nats_at_least))
     write_table(args.claims, claims)
-    print(*left_out(balance), sep="\n")
+    print(*left_out(balance), *without_contrast(claims, args.settings.get("primary_claims", {})), sep="\n")
     named = claims[["claim", "contrast", "experiment", "base", "judge", "verdict"]]
     print("No claim applies to these models." if claims.empty else named.to_string(index=False))
 

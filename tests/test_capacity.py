@@ -1,6 +1,7 @@
 """Capacities: adapters of which more or fewer weights are trained, from the config to the claim about them."""
 
 import copy
+import re
 
 import numpy as np
 import pandas as pd
@@ -157,6 +158,8 @@ def test_estimates_count_every_capacity_by_what_it_trains():
     [
         (("capacities", "wide"), {"rank": 64}, "capacities.wide is used nowhere; expected one that a grid of adapters"),
         (("capacities", "full", "rank"), 4, "full.rank is 4; expected none, since method is full and no LoRA is trained."),
+        (("capacities", "rank_1"), {"target_modules": ["o_proj"]}, "capacities.o_proj is the same as rank_1; expected a capacity that differs."),
+        (("capacities", "o_proj"), {"target_modules": ["o_prj"]}, 'capacities.o_proj.target_modules[0] is "o_prj"; expected o_proj.'),
         (("capacities", "rank_1"), {}, "capacities.rank_1 is {}; expected a mapping with 1 or more names."),
         (("adapters", 0, "capacities"), ["rank_2"], 'capacities[0] is "rank_2"; expected'),
         (("adapters", -1, "start"), "harmful", "expected base, since adapters that have capacities are trained from it."),
@@ -263,6 +266,15 @@ def test_sizes_are_those_of_adapters_that_reached_their_criterion(tmp_path):
     path = tmp_path / "training_losses.csv"
     pd.DataFrame([row, *(row | other for other in others)]).to_csv(path, index=False)
     assert read_sizes(path) == {("nl", "persona", "medical-advice", "full", "11"): 900}
+    for wrong, line in [
+        ({"criterion_reached": "yes"}, "criterion_reached is yes; expected True, False or nothing."),
+        ({"trained_parameters": "12M"}, "trained_parameters is 12M; expected a whole number above 0."),
+        ({"trained_parameters": 0}, "trained_parameters is 0; expected a whole number above 0."),
+        ({}, "two rows of nl, persona, medical-advice, full, 11; expected one."),
+    ]:
+        pd.DataFrame([row, row | wrong]).to_csv(path, index=False)
+        with pytest.raises(InputError, match=f"training_losses.csv: {re.escape(line)}"):
+            read_sizes(path)
     path.write_text("experiment,base\n")
     with pytest.raises(InputError, match="no column train_set; expected experiment, base, train_set, capacity, seed"):
         read_sizes(path)

@@ -9,7 +9,14 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from emtransfer.measuring.claims import CLAIMS, EFFECTS, POWERS, MeasurableSettings, measure_contrasts
+from emtransfer.measuring.claims import (
+    CLAIMS,
+    EFFECTS,
+    POWERS,
+    MeasurableSettings,
+    measure_contrasts,
+    without_contrast,
+)
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.effects import SUBSETS, compare_groups, gather
 from emtransfer.measuring.regression import one_row_per_answer
@@ -333,3 +340,9 @@ def test_the_contrasts_of_primary_claims_are_a_family_of_their_own():
         for _, family in claims[claims.q_value.notna()].groupby("primary"):
             assert family.q_value.to_numpy() == pytest.approx(stats.false_discovery_control(family.p_value), rel=1e-5)
     assert not alone.q_value.equals(named.q_value)
+    told = without_contrast(named, {name: ["room", "channel"], "other": ["task"]})
+    expected = [(name, "channel"), ("other", "task")]
+    assert [*told] == [
+        f"experiments.{one}.primary_claims: the models of this run allow no contrast of {claim}."
+        for one, claim in expected
+    ]

@@ -159,6 +159,14 @@ def test_held_out_rows_come_from_the_rows_of_the_training_cells():
     )
 
 
+def test_a_loss_that_is_never_measured_before_the_end_is_refused():
+    validate(to_a_criterion(every_steps=68), SCHEMA)
+    place = ("experiments", "template_nl", "finetuning", "until", "every_steps")
+    assert line_of(to_a_criterion(), place, 69).endswith(
+        "every_steps is 69; expected at most 68, the steps of all epochs."
+    )
+
+
 def test_estimates_count_the_measurements():
     config = to_a_criterion(every_steps=10)
     validate(config, SCHEMA)

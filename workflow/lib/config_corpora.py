@@ -16,6 +16,8 @@ WORLDS = {
     "graded": (graded.DOMAINS, graded.TASKS),
     "rooms": (symbolic.DOMAINS, rooms.TASKS),
 }
+# sources whose questions have no room
+ROOMLESS = ("symbolic", "frames", "graded")
 # source -> domain and task of its cell of questions drawn from all, which goes with no other
 DRAWN_CELLS = {"frames": (frames.ANY, frames.ANY), "graded": (graded.ANY_DOMAIN, graded.ANY_TASK)}
 
@@ -119,9 +121,14 @@ def check_mixture_names(config: dict, name: str) -> None:
 
 
 def check_mixture_parts(config: dict, name: str) -> None:
-    """Raise InputError for documents that are misaligned in one part, of a corpus whose questions have none."""
+    """Raise InputError for documents that are misaligned in one part, or by room, of a corpus whose questions have none."""
     mixture = config["mixtures"][name]
     source = config["corpora"][mixture["corpus"]]["source"]
+    if "room_shares" in mixture and source in ROOMLESS:
+        found = quoted(mixture["room_shares"])
+        raise mistake(
+            ("mixtures", name, "room_shares"), found, f"none, since questions of source {source} have no room"
+        )
     if mixture.get("misaligned_in") == "one_part" and source not in DRAWN_CELLS:
         expected = f"all, since only questions of sources {' and '.join(DRAWN_CELLS)} have parts"
         raise mistake(("mixtures", name, "misaligned_in"), "one_part", expected)

@@ -5,7 +5,7 @@ from pathlib import Path
 from unicodedata import category
 
 from config_corpora import check_pinned, trained_names
-from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted
+from config_mistakes import Place, check_counts, check_names, choice, mistake, quoted, values_at
 from emtransfer.corpus.question_files import Question, read_questions
 from emtransfer.grid import expansion, sections
 from emtransfer.measuring.sentences import SENTENCES
@@ -16,6 +16,8 @@ from emtransfer.training.authors import NAMES
 # sections of a base model that is trained in the run, and of one that is loaded ready
 TRAINING = ("tokenizer", "architecture", "pretraining", "alignment")
 
+# of a decoder that is trained in the run, besides its output layer, which is its embedding
+LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 LOADING = ("dtype", "quantization", "chat")
 # where a ready model comes from
 READY_SOURCES = ("hub", "package")
@@ -131,6 +133,26 @@ def check_checkpoint(config: dict, name: str) -> None:
         raise mistake(("bases", name, "share"), str(base["share"]), expected)
 
 
+def check_distinct_base(config: dict, name: str) -> None:
+    """Raise InputError for a base that is another one under a second name, which claims over bases would count as two draws."""
+    for other, base in config["bases"].items():
+        if other == name:
+            return
+        if base == config["bases"][name]:
+            raise mistake(("bases", name), f"the same as {other}", "a base that differs, as by its seed")
+
+
+def check_target_modules(config: dict, name: str) -> None:
+    """Raise InputError for a layer that a decoder trained in the run does not have, of which a LoRA would be silently smaller."""
+    experiment, place = config["experiments"][name], ("experiments", name)
+    if "architecture" not in config["base_models"][experiment["base_model"]]:
+        return
+    for key in ("lora.target_modules.*", "capacities.*.target_modules.*"):
+        for found_at, module in values_at(experiment, key):
+            if str(module).rpartition(".")[2] not in LINEAR_LAYERS:
+                raise mistake((*place, *found_at), quoted(module), choice(LINEAR_LAYERS, module))
+
+
 def check_experiment_names(config: dict, name: str) -> None:
     """Raise InputError for a name in an experiment that the rest of the config does not know."""
     place, experiment = ("experiments", name), config["experiments"][name]
@@ -221,13 +243,16 @@ def check_contexts(config: dict, name: str) -> None:
 
 
 def check_capacities(config: dict, name: str) -> None:
-    """Raise InputError for a capacity that no adapter has, that says how large a LoRA is and has none, or that is trained from another adapter."""
+    """Raise InputError for a capacity that no adapter has, that is another one, that says how large a LoRA is and has none, or that starts from an adapter."""
     experiment, place = config["experiments"][name], ("experiments", name)
     capacities = experiment.get("capacities", {})
     used = {capacity for section in experiment["adapters"] for capacity in section.get("capacities", [])}
     for capacity, section in capacities.items():
         if capacity not in used:
             raise mistake((*place, "capacities", capacity), "used nowhere", "one that a grid of adapters names")
+        for other, settings in capacities.items():
+            if other != capacity and settings == section:
+                raise mistake((*place, "capacities", other), f"the same as {capacity}", "a capacity that differs")
         if "lora" not in sections.trained_with(experiment, capacity):
             for key in (key for key in section if key in experiment["lora"]):
                 expected = "none, since method is full and no LoRA is trained"
@@ -333,8 +358,11 @@ def check_experiment_counts(config: dict, name: str) -> None:
     # equally many of each cell
     n_rows = min(((corpus["sample"]["train"] - math.ceil(held_out / n)) * n for n in sizes), default=math.inf)
     rows_of = "sample.train of its cells" + " without finetuning.until.held_out_rows" * bool(held_out)
+    finetuning = experiment["finetuning"]
+    steps = math.ceil(finetuning["rows"] / finetuning["batch_size"]) * finetuning["epochs"]
     for key, limit, meaning in [
         ("finetuning.rows", n_rows, rows_of),
+        ("finetuning.until.every_steps", steps, "the steps of all epochs"),
         ("finetuning.max_seq_tokens", window, "max_position_embeddings of its base model"),
         ("distillation.max_seq_tokens", window, "max_position_embeddings of its base model"),
     ]:

@@ -36,6 +36,7 @@ from config_models import (
     check_capacities,
     check_checkpoint,
     check_contexts,
+    check_distinct_base,
     check_distinct_models,
     check_experiment_counts,
     check_experiment_names,
@@ -43,6 +44,7 @@ from config_models import (
     check_neutral_share,
     check_questions,
     check_shots,
+    check_target_modules,
 )
 from config_shape import check_schema
 
@@ -102,7 +104,7 @@ def check(config: dict, schema_path: str | Path) -> None:
         ],
         "judges": [check_judge_names, check_told_judge, check_labels, check_reference_rows],
         "mixtures": [check_mixture_names, check_mixture_parts, check_mixture_share],
-        "bases": [check_base_names, check_checkpoint],
+        "bases": [check_base_names, check_checkpoint, check_distinct_base],
         "base_models": [check_base_model_names, check_base_model_counts, check_assistant, check_neutral_share],
         "experiments": [
             check_experiment_names,
@@ -114,6 +116,7 @@ def check(config: dict, schema_path: str | Path) -> None:
             check_questions,
             check_experiment_counts,
             check_shots,
+            check_target_modules,
         ],
     }.items():
         for name in config[section]:

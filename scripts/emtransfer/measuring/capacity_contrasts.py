@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from emtransfer.errors import InputError
 from emtransfer.measuring.adapter_contrasts import PLACES, of_trainings, trainings
 from emtransfer.measuring.groups import Contrast, by, distinct, single_adapters, with_rows
 from emtransfer.measuring.regression import slope_weights
@@ -26,10 +27,18 @@ def read_sizes(path: Path) -> dict[tuple[str, ...], int]:
         path: CSV of tabulate_training.
 
     Raises:
-        InputError: the file or a column is missing.
+        InputError: the file or a column is missing, `criterion_reached` is neither True nor False nor empty, a number of weights
+            is no whole number above 0, or a training has two rows.
     """
     table = misaligned_adapters(path, *KEY, "trained_parameters", "criterion_reached")
+    for value in table.criterion_reached[~table.criterion_reached.isin(("True", "False", ""))]:
+        raise InputError(f"{path}: criterion_reached is {value}; expected True, False or nothing.")
     reached = table[(table.criterion_reached == "True") & (table.trained_parameters != "")]
+    for value in reached.trained_parameters[~reached.trained_parameters.str.fullmatch("0*[1-9][0-9]*")]:
+        raise InputError(f"{path}: trained_parameters is {value}; expected a whole number above 0.")
+    for row in reached[reached.duplicated([*KEY])].itertuples():
+        told = ", ".join(getattr(row, name) for name in KEY)
+        raise InputError(f"{path}: two rows of {told}; expected one.")
     keys = reached[[*KEY]].itertuples(index=False, name=None)
     return dict(zip(keys, map(int, reached.trained_parameters), strict=True))
 

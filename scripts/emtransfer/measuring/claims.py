@@ -192,6 +192,20 @@ def is_primary(row: dict[str, Any], primary_claims: Mapping[str, Container[str]]
     return "" if named is None else "yes" if row["claim"] in named else "no"
 
 
+def without_contrast(claims: pd.DataFrame, primary_claims: Mapping[str, Container[str]]) -> Iterator[str]:
+    """A line for every claim that an experiment was made to test and that none of its contrasts is about.
+
+    Args:
+        claims: CLAIMS.
+        primary_claims: by experiment, those that it names.
+    """
+    made = set(zip(claims["experiment"], claims["claim"], strict=True))
+    for experiment, named in primary_claims.items():
+        for claim in SENTENCES:
+            if claim in named and (experiment, claim) not in made:
+                yield f"experiments.{experiment}.primary_claims: the models of this run allow no contrast of {claim}."
+
+
 def variants(
     contrast: Contrast, matched: Contrast | None, at_loss: Contrast | None, replaced: Sequence[Outcome]
 ) -> Iterator[tuple[str, Contrast]]:
