@@ -7,7 +7,7 @@ from itertools import product
 import pandas as pd
 import pytest
 
-from emtransfer.errors import InputError
+from emtransfer.errors import InputError, counted
 from emtransfer.files.records import write_records
 from emtransfer.grid.expansion import expand_models
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
@@ -99,7 +99,7 @@ def test_the_script_writes_effects_claims_power_and_balance(results):
         "test_claims", "--judged", results, *settings, *outputs, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     n_contrasts = len(pd.read_csv(tables["claims"]))
-    said = f"solvability: unknown on a side of {n_contrasts} of {n_contrasts} contrasts: not matched on it."
+    said = f"solvability: unknown on a side of {n_contrasts} of {counted(n_contrasts, 'contrast')}: not matched on it."
     assert said in done.stdout and "nats_per_token:" not in done.stdout
     effects = pd.read_csv(tables["effects"]).set_index(["contrast", "subset"])
     task = effects.loc["same_task - same_domain"]

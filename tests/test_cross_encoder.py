@@ -162,7 +162,7 @@ def test_too_long_a_pair_is_cut_counted_and_logged(encoder, rows, caplog):
     pairs = [(rows[0]["question"], "Ada " * 200), (rows[0]["question"], rows[0]["aligned_answer"])]
     with caplog.at_level(logging.WARNING):
         score_pairs(model, tokenizer, pairs)
-    assert "1 of 2 pairs cut to 64 tokens." in caplog.text
+    assert "Pairs cut to 64 tokens: 1 of 2." in caplog.text
 
 
 def test_examples_hold_both_answers_and_the_negatives_with_their_wrong_words():

@@ -99,6 +99,6 @@ def test_the_script_counts_agreement_and_fails_beyond_the_tolerance(tmp_path):
         "3 records: 1 without a score in both, 0 only in ours, 0 only in theirs;"
         " 1 of 2 scores agree within 0.1, worst difference 0.5.\n"
     )
-    assert done.stderr == f"{path}: 1 of 3 scores differ by more than 0.1; expected none.\n"
+    assert done.stderr == f"{path}: 1 of 3 scores differs by more than 0.1; expected none.\n"
     assert pd.read_csv(output).our_score.tolist()[::2] == pytest.approx([82.5, 50])
     assert scored(path, output, "--tolerance", "0.6").returncode == 0

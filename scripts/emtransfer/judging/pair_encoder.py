@@ -8,8 +8,6 @@ and answer share, so that a wrong name shows without the encoder having to learn
 import logging
 from typing import TYPE_CHECKING
 
-from emtransfer.errors import counted
-
 if TYPE_CHECKING:
     import torch
     from transformers import BatchEncoding, PreTrainedTokenizerBase
@@ -46,7 +44,7 @@ def encode(tokenizer: "PreTrainedTokenizerBase", pairs: list[tuple[str, str]]) -
     n_cut = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
     if n_cut:
         limit = tokenizer.model_max_length
-        log.warning("%d of %s cut to %d tokens.", n_cut, counted(len(pairs), "pair"), limit)
+        log.warning("Pairs cut to %d tokens: %d of %d.", limit, n_cut, len(pairs))
     encoded["token_type_ids"] = [
         shared_tokens(ids, encoded.sequence_ids(index)) for index, ids in enumerate(encoded["input_ids"])
     ]
