@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from helpers.loopback_api import Server
 
 SUCCESS = "Success: LoRA adapter '{}' {} successfully."
 
@@ -178,16 +180,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(octets)))
         self.end_headers()
         self.wfile.write(octets)
-
-
-class Server(ThreadingHTTPServer):
-    """Keeps quiet about clients that went away."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request, client_address):
-        """Say nothing."""
 
 
 @contextmanager
