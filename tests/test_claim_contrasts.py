@@ -220,6 +220,20 @@ def test_teachers_that_share_a_training_set_or_a_base_are_no_independent_draws(b
     assert (claim.verdict, claim.population) == ("undecided", population)
 
 
+def test_teachers_of_one_task_are_no_independent_draws():
+    """Six teachers agree that a difference is there, but it is that of their task, of which there are two."""
+    cells = []
+    for (task, points), domain in product({"advice": 20, "tutor": 10}.items(), "abc"):
+        where = {"train_task": task, "train_domain": domain}
+        taught = {("persona", f"{domain}-{task}"): 0.5}
+        cells += of_channel("optd", taught, **where) + of_channel("opd", less(taught, points), "full", **where)
+    effects, claims = of_channels(cells)
+    claim = claims.loc["persona", "optd - opd-full"]
+    assert (claim.verdict, claim.population, claim.n_units) == ("undecided", "training tasks like these", 2)
+    assert claim.narrower_verdict == "supported for these teachers"
+    assert effects.loc["persona", "optd - opd-full", "teachers like these"].p_value < 0.01
+
+
 def test_on_policy_students_that_take_over_more_contradict_the_claim():
     cells = of_channel("optd", less(TAUGHT, 30)) + of_channel("opd", TAUGHT, "full")
     assert set(of_channels(cells)[1].verdict.map(decision)) == {"contradicted"}

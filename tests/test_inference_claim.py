@@ -206,6 +206,11 @@ def test_a_base_without_a_shift_after_the_aligned_phase_is_left_out(tmp_path):
         (lambda rows: rows.drop(columns="pretraining"), "no column pretraining"),
         (lambda rows: rows.assign(earlier_shift_nats="many"), "earlier_shift_nats is many; expected a number"),
         (lambda rows: pd.concat([rows, rows]), "two rows of nl, p2, pretrained; expected one"),
+        (
+            lambda rows: rows.assign(phase=rows.phase.replace("aligned", "alined")),
+            "phase is alined; expected pretrained or aligned",
+        ),
+        (lambda rows: rows.assign(pretraining=""), "pretraining of p2 is blank; expected a name"),
     ],
 )
 def test_a_wrong_table_of_inference_is_named(tmp_path, wrong, message):

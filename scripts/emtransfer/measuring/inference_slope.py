@@ -32,7 +32,8 @@ def read_inferences(path: Path) -> dict[tuple[str, str], Inference]:
     """How strongly every base infers, from a table of tabulate_inference, by experiment and base; without those of which it is not known after the aligned phase.
 
     Raises:
-        InputError: the file or a column is missing, a shift is no number, or a base has two rows for a phase.
+        InputError: the file or a column is missing, a shift is no number, a phase or pretraining is not
+            told, or a base has two rows for a phase.
     """
     shift = "earlier_shift_nats"
     key = ["experiment", "base", "phase"]
@@ -44,6 +45,10 @@ def read_inferences(path: Path) -> dict[tuple[str, str], Inference]:
     numbers = pd.to_numeric(table[shift], errors="coerce").astype(float)
     for value in table[shift][~np.isfinite(numbers)]:
         raise InputError(f"{path}: {shift} is {value}; expected a number.")
+    for value in table["phase"][~table["phase"].isin((PRETRAINED, ALIGNED))]:
+        raise InputError(f"{path}: phase is {value}; expected {PRETRAINED} or {ALIGNED}.")
+    for row in table[table["pretraining"] == ""].itertuples():
+        raise InputError(f"{path}: pretraining of {row.base} is blank; expected a name, which its checkpoints share.")
     found = {}
     for (experiment, base), rows in table.assign(nats=numbers).groupby(["experiment", "base"]):
         nats = dict(zip(rows["phase"], rows["nats"], strict=True))

@@ -12,6 +12,8 @@ from emtransfer.measuring.tabulation import Outcome
 
 FACTORS = ("start", "teacher", "data", "mediating", "filter", "channel", "estimator")
 BY_SEED: dict[str, Any] = {"method": "replicates", "levels": ("seed",)}
+# teachers were trained on cells, which share tasks and domains
+TEACHER_LEVELS = ("teacher", "train_task", "train_domain")
 # pairs of channels, the one that should transmit more first
 CHANNELS = (("optd", "opd"), ("optd", "sft"), ("opd", "sft"))
 
@@ -136,14 +138,14 @@ def channel_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> It
                 shared = set.intersection(*(set(map(taught_by, side)) for side in sides))
                 groups = tuple(by(side, lambda outcome, shared=shared: taught_by(outcome) in shared) for side in sides)
                 name = ": ".join(filter(None, (setting, " - ".join(names))))
-                yield Contrast("channel", name, groups, names, method="replicates", levels=("teacher",))
+                yield Contrast("channel", name, groups, names, method="replicates", levels=TEACHER_LEVELS)
 
 
 def channel_over_bases(outcomes: list[Outcome]) -> Iterator[Contrast]:
-    """The same over the teachers of all bases, where there are several; teachers share training sets and bases."""
+    """The same over the teachers of all bases, where there are several; teachers share training sets and bases too."""
     for contrast in channel_contrasts(outcomes, None):
         if len({outcome.labels["base"] for outcome in contrast.groups[0]}) > 1:
-            yield replace(contrast, base="*", levels=("teacher", "training_set", "base"))
+            yield replace(contrast, base="*", levels=(*TEACHER_LEVELS, "training_set", "base"))
 
 
 def channel_of(labels: dict[str, str]) -> str:
