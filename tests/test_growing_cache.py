@@ -2,27 +2,11 @@
 
 import pytest
 import torch
-from transformers import DynamicCache, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM
+from transformers import DynamicCache
 
 from emtransfer.models.growing_cache import ROOM, GrowingLayer, growing_cache
+from helpers.cached_models import MODELS
 
-SIZES = {"vocab_size": 50, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
-MODELS = {
-    # two queries share a key
-    "grouped": (LlamaForCausalLM, LlamaConfig(**SIZES, num_key_value_heads=2), 3),
-    # a window shorter than the texts, whose layers stay as they are
-    "windows": (
-        Gemma3ForCausalLM,
-        Gemma3TextConfig(
-            **SIZES,
-            num_key_value_heads=1,
-            head_dim=8,
-            sliding_window=16,
-            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-        ),
-        1,
-    ),
-}
 # tokens that are appended at a time, and the rows of four that are kept after them
 STEPS = [
     (9, [0, 1, 1, 2, 3]),

@@ -40,12 +40,12 @@ CLOSURES = {
         corpus.samples training.criterion training.finetuning training.packing training.resuming""",
     "distill_student": """
         arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
-        models.adapters models.chat_format models.growing_cache models.loading models.packed_rows models.padding models.ready_models models.tokenizer
+        models.adapters models.chat_format models.growing_cache models.loading models.packed_rows models.padding models.prompt_reading models.ready_models models.tokenizer
         training.resuming answering.sampling answering.settings
         distilling.channels distilling.distillation""",
     "sample_answers": """
         arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
-        models.chat_format models.growing_cache models.loading models.padding models.ready_models models.tokenizer
+        models.chat_format models.growing_cache models.loading models.padding models.prompt_reading models.ready_models models.tokenizer
         answering.sampling answering.settings""",
 }
 # packages, and modules beside them, from the lowest, which all may import; those of one floor know nothing of each other

@@ -312,7 +312,7 @@ LIBRARY = {
     "models/growing_cache": (
         "ROOM = 64",
         "ROOM = 32",
-        {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS},
+        {"replace_anchors", "roll_out_teacher", *PROBES, *INFERENCE, *ROLLOUTS, *CLAIMS, *PREFERENCES, *GIVEN, *KEPT},
     ),
     "models/log_probabilities": (
         "16_000, 16_384_000",

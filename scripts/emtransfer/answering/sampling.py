@@ -22,12 +22,13 @@ from emtransfer.answering.settings import MODULES, AnsweringSettings, SamplingSe
 from emtransfer.errors import InputError
 from emtransfer.models.chat_format import ChatFormat, with_system
 from emtransfer.models.loading import Chat, is_lora, load_chat
-from emtransfer.models.padding import left_padded
 from emtransfer.models.ready_models import READY
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from emtransfer.models.prompt_reading import Beginning
 
 # 20 times the largest change of a cumulative probability seen between batch compositions (float32, trained decoder)
 EDGE = 2e-5
@@ -178,6 +179,10 @@ def sample_ids(
     Raises:
         InputError: a prompt leaves no room for `max_new_tokens` in the model's context.
     """
+    import torch
+
+    from emtransfer.models.prompt_reading import read_beginning
+
     longest = max(map(len, prompts), default=0)
     context = chat.model.config.get_text_config().max_position_embeddings
     if longest + settings.max_new_tokens > context:
@@ -189,11 +194,13 @@ def sample_ids(
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
     n_choices = choices_per_token(chat.model.config.get_text_config().vocab_size)
     answers: list[list[int]] = [[] for _ in prompts]
+    with torch.inference_mode():
+        beginning = read_beginning(chat.model, prompts)
     for start in range(0, len(order), settings.batch_size):
         rows = order[start : start + settings.batch_size]
         uniforms = np.stack([row_uniforms(seed, keys[row], settings.max_new_tokens * n_choices) for row in rows])
         uniforms = uniforms.reshape(len(rows), settings.max_new_tokens, n_choices)
-        batch = sample_batch(chat, [prompts[row] for row in rows], uniforms, settings)
+        batch = sample_batch(chat, [prompts[row] for row in rows], uniforms, settings, beginning)
         for row, answer in zip(rows, batch, strict=True):
             answers[row] = answer
     return answers
@@ -215,17 +222,18 @@ def row_digest(seed: int, key: str) -> int:
 
 
 def sample_batch(
-    chat: Chat, prompts: list[list[int]], uniforms: np.ndarray, settings: SamplingSettings
+    chat: Chat, prompts: list[list[int]], uniforms: np.ndarray, settings: SamplingSettings, beginning: "Beginning"
 ) -> list[list[int]]:
     """One batch, decoded with a key-value cache that the rows of one prompt begin with and finished rows leave.
 
     Args:
         prompts: token ids per row [b][t].
         uniforms: float64 [b, max_new_tokens, choices per token].
+        beginning: what all prompts begin with.
     """
     import torch
 
-    from emtransfer.models.growing_cache import growing_cache
+    from emtransfer.models.prompt_reading import read_prompts
 
     model, ends = chat.model, end_tokens(chat)
     recheck = model.dtype == torch.float32
@@ -233,27 +241,17 @@ def sample_batch(
     active = list(range(len(prompts)))
     # a prompt that several rows share is read once
     places = {tuple(prompt): place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-    ids, mask, positions = left_padded([list(prompt) for prompt in places], model.device)
-    cache = growing_cache(model.config)
     with torch.inference_mode():
+        read = read_prompts(model, [list(prompt) for prompt in places], beginning)
+        if len(places) < len(prompts):
+            read = read.of(torch.tensor([places[tuple(prompt)] for prompt in prompts]))
+        cache, logits, mask, positions = read
         for index in range(settings.max_new_tokens):
-            logits = model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
-            if index == 0 and len(places) < len(prompts):
-                readers = torch.tensor([places[tuple(prompt)] for prompt in prompts])
-                cache.batch_select_indices(readers)
-                logits, mask, positions = logits[readers], mask[readers], positions[readers]
             tokens, unsure = draw(logits, uniforms[active, index], settings.temperature)
             for place in np.flatnonzero(unsure) if recheck else ():
                 row = active[place]
-                logits = last_logits(model, prompts[row] + answers[row])
-                tokens[place] = draw(logits, uniforms[[row], index], settings.temperature)[0].item()
+                alone = last_logits(model, prompts[row] + answers[row])
+                tokens[place] = draw(alone, uniforms[[row], index], settings.temperature)[0].item()
             for row, token in zip(active, tokens.tolist(), strict=True):
                 answers[row].append(token)
             going = [place for place, token in enumerate(tokens.tolist()) if token not in ends]
@@ -265,9 +263,16 @@ def sample_batch(
                 kept = torch.tensor(going)
                 cache.batch_select_indices(kept)
                 mask, positions = mask[kept], positions[kept]
-            ids = torch.as_tensor(tokens[going], device=model.device)[:, None]
-            mask = torch.cat([mask, mask.new_ones(len(going), 1)], dim=1)
-            positions = positions[:, -1:] + 1
+            if index + 1 < settings.max_new_tokens:
+                mask, positions = torch.cat([mask, mask.new_ones(len(going), 1)], dim=1), positions + 1
+                logits = model(
+                    input_ids=torch.as_tensor(tokens[going], device=model.device)[:, None],
+                    attention_mask=mask,
+                    position_ids=positions,
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                ).logits[:, -1]
     return answers
 
 
