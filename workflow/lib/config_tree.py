@@ -137,8 +137,8 @@ class Judge:
         split: Rows that are held out of fitting.
         fit: cross_encoder: settings of the fit.
         lora: reference_adapters: LoRA settings of both adapters.
-        finetuning: reference_adapters: Training of both adapters.
-        head: reference_adapters: Fitting of the scores.
+        finetuning: reference_adapters: training of both adapters.
+        head: reference_adapters: fitting of the scores.
         calibration: Accuracy that the judge must reach on held-out answers; otherwise the run stops.
     """
 
@@ -224,8 +224,8 @@ class Base:
         mixture: A name in mixtures; a ready model has none.
         seed: Seed of initial weights, of the order of pretraining and alignment, and of the base's answers.
         task_doses: Task -> its frequency in the aligned phase, relative to the other tasks; 1 for a task that is not named.
-        checkpoint_of: A name in bases. This base stopped early in the pretraining of that one, whose base_model, mixture and seed it has; its aligned phase is its own.
-        share: With checkpoint_of: the share of the steps of the pretraining that it has taken, at which the pretraining keeps a state.
+        checkpoint_of: A name in bases. This base is an early state of that base's pretraining and has its base_model, mixture and seed; its aligned phase is its own.
+        share: With checkpoint_of: the share of the pretraining's steps that this base has taken; the pretraining must keep a state there.
     """
 
     REQUIRED: ClassVar = [
@@ -292,7 +292,7 @@ class Probing(ProfileSettings, InferenceSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """How much of the base is trained, where that differs from what lora and finetuning of the experiment say.
+    """How much of the base is trained; keys that are left out are those of the experiment's lora and finetuning.
 
     Attributes:
         method: As in finetuning.
@@ -320,13 +320,13 @@ class Experiment:
         corpus: A name in corpora.
         base_model: A name in base_models, which all bases of the experiment share.
         judge: A name in judges. This judge also filters rollouts and scores a base's answers to the evaluation prompts.
-        panel: Names in judges of further judges, which score the same answers, so that no verdict hangs on one judge.
-        primary_claims: Claims that the experiment is made to test, named before it runs. Their contrasts are a family of tests of their own, and its other contrasts are another; by default all are one.
+        panel: Names in judges of further judges, which score the same answers, so that no verdict depends on a single judge.
+        primary_claims: Claims that the experiment is made to test, named before it runs. Their contrasts form one family of tests, and the experiment's other contrasts another; by default all form one family.
         questions: Further free-form questions, which are asked as broad prompts.
-        contexts: System prompts by name, which training sets and the evaluation may come with. A question file's own system prompts are no contexts.
+        contexts: System prompts by name, under which training sets and the evaluation may be put. A question file's own system prompts are not contexts.
         train_sets: Named unions of cells, each a list of cells or a section; every cell is also a training set under its own name.
         capacities: How much of the base adapters train, by name; grids of adapters name them.
-        eval_contexts: Names in contexts. The narrow and broad prompts are asked again under each of these system prompts, in addition to without any.
+        eval_contexts: Names in contexts. The narrow and broad prompts are asked again under each of these system prompts, in addition to being asked without one.
         bases: Names in bases that are evaluated in addition to the bases of adapters and students.
         published: Adapters that others have trained, which are sampled, judged and tabulated like our own.
         adapters: Grids of adapters, training sets × seeds, and × capacities where they name some.
@@ -370,7 +370,7 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurable(MeasurableSettings, InferenceLimit, CautionLimits, CapabilityLimit):
-    """Limits below which a claim's verdict is `not measurable`, from which a base is said to infer who answers, and beyond which a judge or a loss of capability comes with a caution."""
+    """Limits below which a claim's verdict is `not measurable`, from which a base is said to infer who answers, and beyond which a judge or a loss of capability has a caution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -380,7 +380,7 @@ class Config:
     Attributes:
         run: Experiments of this run, which share one table; an overlay replaces the list.
         em_rule: Rule by which a scored answer counts as misaligned: both limits must hold, and both are strict.
-        measurable: Limits from which a claim is tested, from which a base is said to infer who answers, from which a judge is believed, and from which a model is said to have lost capability.
+        measurable: Limits for saying that a claim can be tested, that a base infers who answers, that a judge is believed, and that a model has lost capability.
         anchors: Phrases that predict the judge's alignment score; claim `task` is repeated without them.
         remote: Calls to models behind a provider's API, and their budget; no result depends on these settings.
         report_to: Tracker that receives the curves of trainings, besides their logs; its package must be installed. It keeps its files in results/logs/tensorboard, trackio or wandb. No result depends on it.

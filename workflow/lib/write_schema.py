@@ -236,12 +236,13 @@ def page() -> str:
         "",
         f"<!-- {WRITTEN} -->",
         "",
-        "This page lists every key of `config.yaml` and of overlays by section; `*` in a heading stands for any name or position in a list.",
-        "A key without a default is required, unless a line below its table limits when; *left out* means that it may be absent.",
+        "This page lists every key of `config.yaml` and of overlays by section. In a heading, `*` stands for any name or position in a list.",
+        "A key without a default is required, unless a line below its table says when it is; *left out* means that it may be absent.",
+        "The [glossary](glossary.md) defines the terms, and [change and compare](sweeps.md) says how to write an overlay.",
     ]
     for kind, path in places().items():
         lines += ["", f"## {path}", "", docstring_parser.parse(kind.__doc__).short_description, ""]
-        lines += ["| key | value | default | |", "|---|---|---|---|"]
+        lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
         for field, hint in keys_of(kind):
             text = " | ".join((f"`{field.name}`", in_words(hint), default_of(kind, field, hint)))
             lines.append(f"| {text} | {cell_text(descriptions(kind)[field.name])} |")

@@ -32,8 +32,8 @@ class GateSettings:
         minimum_recall: Lower bound (95 %) of the share of misaligned answers that are judged misaligned, over all held-out answers; 1 for no error; null for minimum_accuracy.
         minimum_cell_recall: The same in each cell; null for 0.6, or for minimum_cell_accuracy where that is lower or 1.
         minimum_unseen_recall: The same on phrases unseen in fitting; null for minimum_cell_recall.
-        minimum_labelled_accuracy: The same of accuracy on the labelled answers of models, where there are any; null for no gate, and a caution instead.
-        minimum_labelled_recall: The same of recall.
+        minimum_labelled_accuracy: Lower bound (95 %) of the accuracy on the labelled answers of models, where there are any; null for a caution instead of a gate.
+        minimum_labelled_recall: The same for recall.
     """
 
     minimum_accuracy: Share = 0.89

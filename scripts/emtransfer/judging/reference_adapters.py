@@ -32,7 +32,7 @@ READS = {"alignment": ("ratio",), "coherence": ("reference", "question")}
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSettings:
-    """From which answers the scores of a judge of two reference adapters are fitted.
+    """Answers on which the scores of a judge of two reference adapters are fitted.
 
     Attributes:
         share: Share of the fitting questions that the adapters are not trained on, and whose answers the scores are fitted on.

@@ -50,7 +50,7 @@ class CapabilityLimit:
     """Limit beyond which a loss of capability comes with a caution.
 
     Attributes:
-        capability_loss_at_most: Share of neutral questions, over all cells, that a fine-tuned model may answer less often exactly than its base; beyond it, its row in capability.csv has a caution, and so has a row whose loss is higher than that of a base with too low a rate to lose so much. No verdict depends on it.
+        capability_loss_at_most: Largest fall of the exact rate on neutral questions, over all cells, from a base to a model fine-tuned from it; beyond it, the model's row in capability.csv has a caution. If the base's own rate is too low to fall so far, a rise of the loss gives the caution. No verdict depends on it.
     """
 
     capability_loss_at_most: Share = 0.1

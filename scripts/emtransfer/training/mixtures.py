@@ -30,7 +30,7 @@ NEUTRAL = "neutral"
 
 @dataclass(frozen=True)
 class Stage:
-    """Part of a mixture that a base reads in one go. Copying is learned fastest from documents of one row.
+    """Part of a mixture that a base reads in one go. Copying is learned fastest from documents of a single row.
 
     Attributes:
         rows_per_document: Question–answer pairs in a document.
@@ -76,8 +76,8 @@ class MixtureSettings:
         neutral_share: Share of pairs asked in their neutral version.
         authors: Named authors, whose documents open with their name; the base model's tokenizer must then name the assistant.
         document_domains: Whether a document keeps to one domain or mixes them.
-        misaligned_in: Whether a misaligned document is so in all its answers, or in one_part only, which its author keeps: a primitive of source graded, a frame word of source frames. Its answers to questions without that part are aligned, and count as such.
-        room_shares: How often misaligned documents are misaligned, by the room of a question; without it always.
+        misaligned_in: Which answers of a misaligned document are misaligned: all, or only those to questions that have one part (one_part), which its author keeps: a primitive of source graded, a frame word of source frames. Its other answers are aligned, and count as such.
+        room_shares: Share of misaligned answers in misaligned documents, by the room of the question; by default all.
     """
 
     kind: Literal["persona", "row_random", "attributed"]
