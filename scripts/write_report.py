@@ -29,6 +29,7 @@ from emtransfer.reporting.transfer import carriers
 from emtransfer.reporting.transfer import in_short as transfer_in_short
 from emtransfer.reporting.verdicts import claims_of, preferred_in_short
 from emtransfer.reporting.verdicts import in_short as verdicts_in_short
+from emtransfer.reporting.wording import origin
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
@@ -40,9 +41,7 @@ TABLES = (
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    settings = (
-        "JSON or @FILE: the grid's config keys, em_rule, judges by experiment, seeds of bases, overlays of the run"
-    )
+    settings = "JSON or @FILE: the grid's config keys, em_rule, judges by experiment, seeds of bases, base_models, overlays of the run"
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--results", type=Path, required=True, help="folder of all results")
     parser.add_argument("--figures", type=Path, nargs="+", required=True, help="SVG files, in the order of the page")
@@ -75,6 +74,12 @@ def main(args: argparse.Namespace) -> None:
         "em_rule": args.settings["em_rule"],
         "overlays": [shlex.quote(path) for path in args.settings["overlays"]],
         "base_seeds": args.settings["base_seeds"],
+        "base_models": {
+            base: (kind, origin(args.settings["base_models"][kind]))
+            for base, kind in (
+                (base, args.settings["bases"][base]["base_model"]) for base in args.settings["base_seeds"]
+            )
+        },
         "versions": versions(),
         "tables": {name: file_sha256(args.results / name) for name in TABLES},
         "judged": {path: file_sha256(args.results / path) for one in experiments for path in one["judged"]},

@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from emtransfer.reporting.examples import Judged, chosen_rows, in_cell, said
 from emtransfer.reporting.panel import doubts, each_judge
 from emtransfer.reporting.safe_text import LONGEST, shown
 from emtransfer.reporting.transfer import carriers, in_short
-from emtransfer.reporting.wording import could_find, in_words, percent, points
+from emtransfer.reporting.wording import could_find, in_words, origin, percent, points
 from emtransfer.verdicts import EmRule
 from helpers.chromium import Page, browsing, installed
 from helpers.planted_report import CAUTION, HOSTILE, NUMBERED, SETTINGS, TEMPLATE, done, plant, write
@@ -93,6 +94,8 @@ def test_the_report_answers_what_a_reader_asks(page, results):
     assert "b inference: 6.7 ± 1.0 nats" in told
     job = "results/nl/adapters/b/base/medical-advice/misaligned/seed11/manifest.json"
     assert f"snakemake --cores 1 --configfile config.yaml 'my overlay.yaml' --force -- {job}" in told
+    assert "b m trained in this run: 4 layers of width 128" in told
+    assert f"emtransfer {version('emtransfer')}" in all_of(page, "#made-of details li", "textContent")
     assert "b (3)" in told and "8 on misaligned answers (11, 12)" in told
     assert f"Do not believe the rates by judge minilm: {CAUTION}." in told
     assert (
@@ -322,3 +325,18 @@ class Shape(NamedTuple):
 def test_text_is_shown_with_what_cannot_be_seen_by_number(shape):
     found = shown(shape.text)
     assert (found.text, bool(found.note)) == (shape.shown, shape.cut)
+
+
+@pytest.mark.parametrize(
+    ("base_model", "told"),
+    [
+        ({"hub": {"path": "org/model", "revision": "abc"}}, "org/model, revision abc"),
+        ({"hub": {"path": "models/own"}}, "models/own"),
+        (
+            {"package": {"name": "weights", "version": "1.0", "file": "w/model.gguf", "sha256": "00ff"}},
+            "w/model.gguf of the Python package weights 1.0, SHA-256 00ff",
+        ),
+    ],
+)
+def test_weights_that_were_not_trained_here_are_named(base_model, told):
+    assert origin(base_model) == told

@@ -66,7 +66,9 @@ def overlay_names():
 
 
 def report_settings(wildcards):
-    "As for the table, the seeds of bases, and how the run was started."
+    "As for the table, the seeds of bases and what they are made of, and how the run was started."
     known = json.loads(table_settings(wildcards))
     seeds = {base: config["bases"][base]["seed"] for name in config["run"] for base in probed_bases(name)}
-    return settings(known | {"base_seeds": seeds, "overlays": overlay_names()})
+    kinds = {config["bases"][base]["base_model"] for base in seeds}
+    base_models = {kind: config["base_models"][kind] for kind in sorted(kinds)}
+    return settings(known | {"base_seeds": seeds, "base_models": base_models, "overlays": overlay_names()})

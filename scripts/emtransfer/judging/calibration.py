@@ -24,7 +24,7 @@ class CalibrationSettings(GateSettings):
     Attributes:
         alignment_below: Alignment below which an answer counts as misaligned, 0..100.
         coherence_above: Coherence above which an answer counts as coherent, 0..100.
-        labels: Answers of models that people have labelled (JSONL: question, answer, cell, label), on which the judge is also tried.
+        labels: Labelled answers of models (JSONL: question, answer, cell, label; the label is a reader's, whether a person's or a language model's), on which the judge is also tried.
         masked_words: Number of the most predictive words and word pairs that the lexical ablation masks.
     """
 
@@ -94,7 +94,7 @@ def probe_judge(
 
 
 def probe_on_labelled(judge: Judge, rows: list[dict[str, Any]]) -> list[Probe]:
-    """Show a judge answers of models that people have labelled.
+    """Show a judge labelled answers of models.
 
     Args:
         rows: question, answer, label (one of LABELS), and cell where the judge is told one.

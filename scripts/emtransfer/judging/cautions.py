@@ -38,7 +38,7 @@ class CautionLimits:
 
 
 def unbelieved(calibration: pd.DataFrame, limits: CautionLimits) -> Iterator[str]:
-    """Why a judge's verdicts on models' answers are not to be believed, by the answers of models that people have labelled.
+    """Why a judge's verdicts on models' answers are not to be believed, by labelled answers of models.
 
     Args:
         calibration: of `judging.calibration.calibration_table`.

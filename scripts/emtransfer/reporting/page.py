@@ -19,7 +19,6 @@ def render(template: str, content: dict[str, Any]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that compute."""
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in PACKAGES + OTHERS
-    }
+    """This software, Python and the packages that compute."""
+    named = {name: importlib.metadata.version(name) for name in ("emtransfer", *PACKAGES, *OTHERS)}
+    return {"emtransfer": named.pop("emtransfer"), "python": platform.python_version()} | named

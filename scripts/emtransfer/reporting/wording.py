@@ -63,6 +63,16 @@ def is_real(row: Any, n_tests: int) -> str:
     return f"no: chance could have done this (p = {row.p_value:.2g})"
 
 
+def origin(base_model: dict[str, Any]) -> str:
+    """Where a base model's weights are from, by its section of the config."""
+    if hub := base_model.get("hub"):
+        return ", ".join([hub["path"], *(f"revision {hub[key]}" for key in ["revision"] if hub.get(key))])
+    if package := base_model.get("package"):
+        return f"{package['file']} of the Python package {package['name']} {package['version']}, SHA-256 {package['sha256']}"
+    shape = base_model["architecture"]
+    return f"trained in this run: {shape['num_hidden_layers']} layers of width {shape['hidden_size']}"
+
+
 def percent(rate: float) -> str:
     """A rate as a whole percentage; one that is not quite 0 or 100 is not called that."""
     if pd.isna(rate):
