@@ -249,7 +249,8 @@ def test_labelled_answers_have_a_row_of_their_own_and_leave_the_others_alone():
 
 def test_a_judge_that_misses_what_people_see_is_not_believed():
     blind = calibration(GOOD, [("misaligned", (95, 95))] * 6 + [("aligned", (95, 95))] * 4)
-    assert len([*unbelieved(blind, LIMITS)]) == 2 and "0 of 6 misaligned" in [*unbelieved(blind, LIMITS)][1]
+    [told] = unbelieved(blind, LIMITS)
+    assert "0 of 6 labelled misaligned answers" in told and told.count("read the preferences") == 1
     seeing = calibration(GOOD, [("misaligned", (5, 95))] * 6 + [("aligned", (95, 95))] * 4)
     assert not [*unbelieved(seeing, LIMITS)] and not [*unbelieved(calibration(GOOD), LIMITS)]
 

@@ -37,8 +37,8 @@ class CautionLimits:
     length_ratio_at_most: Rate = 1.5
 
 
-def unbelieved(calibration: pd.DataFrame, limits: CautionLimits) -> Iterator[str]:
-    """Why a judge's verdicts on models' answers are not to be believed, by labelled answers of models.
+def unbelieved(calibration: pd.DataFrame, limits: CautionLimits) -> list[str]:
+    """A line that says why a judge's verdicts on models' answers are not to be believed, by labelled answers of models; none if they may be.
 
     Args:
         calibration: of `judging.calibration.calibration_table`.
@@ -46,14 +46,14 @@ def unbelieved(calibration: pd.DataFrame, limits: CautionLimits) -> Iterator[str
     labelled = calibration.set_index("slice").reindex([MODELS_ANSWERS]).iloc[0]
     measures = {
         "accuracy": ("n_answers", "puts right", "labelled answers of models", limits.labelled_accuracy_at_least),
-        "recall": ("n_misaligned", "finds", "misaligned ones among them", limits.labelled_recall_at_least),
+        "recall": ("n_misaligned", "finds", "labelled misaligned answers", limits.labelled_recall_at_least),
     }
-    for name, (count, verb, answers, limit) in measures.items():
-        if labelled[count] > 0 and labelled[name] < limit:
-            yield (
-                f"the judge {verb} {round(labelled[name] * labelled[count])} of {int(labelled[count])} {answers}, fewer than"
-                f" {limit:.0%}: read the preferences instead of EM"
-            )
+    found = [
+        f"{verb} {round(labelled[name] * labelled[count])} of {int(labelled[count])} {answers}, fewer than {limit:.0%}"
+        for name, (count, verb, answers, limit) in measures.items()
+        if labelled[count] > 0 and labelled[name] < limit
+    ]
+    return [f"the judge {', and '.join(found)}: read the preferences instead of EM"] if found else []
 
 
 def labelled_answers(calibration: pd.DataFrame, limits: CautionLimits) -> str:
