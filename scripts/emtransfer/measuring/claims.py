@@ -316,7 +316,8 @@ def verdicts(row: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
 def with_agreement(claims: list[dict[str, Any]], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """The claims with the number of judges of the same answers, and how many of them come to the same decision.
 
-    A judge that has no claim, since it scored none of a group's answers, counts among them and agrees with nobody.
+    A judge that has no claim, since it scored none of a group's answers, counts among them and agrees with nobody. `not measurable` is
+    no decision, and nobody agrees on it.
 
     Args:
         outcomes: all cells, whoever judged them.
@@ -330,7 +331,7 @@ def with_agreement(claims: list[dict[str, Any]], outcomes: Sequence[Outcome]) ->
     found = []
     for row in claims:
         of_answers = [judges[answers_of(outcome)] for group in row["of"].groups for outcome in group]
-        n_agree = decisions[of_any_judge(row)].count(decision(row))
+        n_agree = decisions[of_any_judge(row)].count(decision(row)) if decision(row) != "not measurable" else 0
         found.append(row | {"n_judges": len(set().union(*of_answers)), "n_judges_agree": n_agree})
     return found
 

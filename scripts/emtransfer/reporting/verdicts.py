@@ -81,7 +81,9 @@ def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
         narrower.split(" ")[0],
         in_words(row["verdict"]),
         in_words(narrower) + (limits[0] if limits and narrower else ""),
-        f"{row['n_judges_agree']} of {row['n_judges']} judges say so" if row["n_judges"] > 1 else "",
+        f"{row['n_judges_agree']} of {row['n_judges']} judges say so"
+        if row["n_judges"] > 1 and row["n_judges_agree"]
+        else "",
         [(SUBSETS[one["subset"]], difference(one)) for one in here.to_dict("records") if one["subset"] in SUBSETS],
     )
 
