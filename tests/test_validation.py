@@ -724,3 +724,10 @@ def test_reference_adapters_on_more_rows_than_their_corpus_leaves_them_are_refus
     validate(copy.deepcopy(config), SCHEMA)
     line = line_of(config, place, limit + 1)
     assert f"finetuning.rows is {limit + 1}; expected at most {limit}, the judge_fit rows of grammar without" in line
+
+
+def test_a_corpus_without_rows_for_its_judge_is_refused():
+    config = copy.deepcopy(CONFIG)
+    config["corpora"]["grammar"]["roles"]["broad_judge_fit"] = 0
+    line = line_of(config, ("corpora", "grammar", "roles", "judge_fit"), 0)
+    assert "corpora.grammar.roles.judge_fit is 0; expected a whole number > 0, since judge minilm is fitted" in line

@@ -90,6 +90,15 @@ def check_labels(config: dict, name: str) -> None:
         raise mistake(("judges", name, "calibration", "labels"), labels, "a JSONL file of labelled answers")
 
 
+def check_fit_rows(config: dict, name: str) -> None:
+    """Raise InputError if a judge is to be fitted or calibrated on rows of which its corpus leaves none."""
+    judge = config["judges"][name]
+    corpus = judge["corpus"]
+    if "split" in judge and "roles" in config["corpora"][corpus] and not judge_rows(config["corpora"][corpus]):
+        expected = f"a whole number > 0, since judge {name} is fitted or calibrated on these rows"
+        raise mistake(("corpora", corpus, "roles", "judge_fit"), "0", expected)
+
+
 def check_reference_rows(config: dict, name: str) -> None:
     """Raise InputError if reference adapters are to be trained on more rows than their corpus leaves them."""
     judge = config["judges"][name]
