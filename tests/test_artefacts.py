@@ -336,3 +336,10 @@ def test_the_losses_of_a_model_are_read_only_as_they_were_written(tmp_path):
         done = losses_tabulated(tmp_path)
         assert done.returncode == 1 and done.stderr.count("\n") == 1
         assert f"{folder}/{line}" in done.stderr
+
+
+def test_a_folder_whose_making_fails_leaves_nothing(tmp_path):
+    with pytest.raises(InputError), new_folder(tmp_path / "model") as folder:
+        (folder / "config.json").write_text("{}")
+        raise InputError("model: config.json is {}; expected a model.")
+    assert list(tmp_path.iterdir()) == []

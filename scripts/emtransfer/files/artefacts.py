@@ -5,7 +5,7 @@ import json
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,18 @@ PACKAGES = ("torch", "transformers", "tokenizers", "peft", "trl", "sentence-tran
 
 @contextmanager
 def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Yield an empty `<folder>.tmp`; when the block succeeds it takes the place of `folder`."""
+    """Yield an empty `<folder>.tmp`; it takes the place of `folder` when the block succeeds, and goes when it fails."""
     folder = Path(folder)
     temporary = folder.with_name(folder.name + ".tmp")
     remove(temporary)
     with written_to(folder):
         temporary.mkdir(parents=True)
-        yield temporary
+        try:
+            yield temporary
+        except Exception:
+            with suppress(OSError):
+                remove(temporary)
+            raise
         # Snakemake deletes only the declared manifest of an outdated artefact, so the rest is removed here
         remove(folder)
         temporary.rename(folder)
