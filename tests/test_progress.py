@@ -103,7 +103,7 @@ def test_durations_are_said_as_a_reader_would(seconds, said):
 
 def test_text_of_a_log_moves_nothing_on_a_terminal_of_any_width(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "0")
-    handler = LogHandler(SimpleNamespace(stdout=True, nocolor=True, dryrun=False), None)
+    handler = LogHandler(SimpleNamespace(stdout=True, nocolor=True, dryrun=False, quiet=None), None)
     handler.show("é 漢\x1b[2J \u202eend\x07\n\tnext", "bold red")
     assert capsys.readouterr().out.splitlines() == ["é 漢?[2J ?end?", "        next"]
     assert handler.console.no_color and handler.console.width == 80
@@ -134,3 +134,10 @@ def test_a_run_that_has_nothing_to_do_says_so(tmp_path):
 
 def test_a_dry_run_is_told_as_snakemake_tells_it(tmp_path):
     assert "Job stats" in run(tmp_path, "touch {output}", "--dry-run").stdout
+
+
+@pytest.mark.parametrize("kind", ["all", "progress"])
+def test_a_quiet_run_tells_what_failed_and_no_progress(tmp_path, kind):
+    lines = run(tmp_path, "exit 1", "--quiet", kind).stderr.splitlines()
+    assert "bad failed: config.yaml: a is 1; expected 2." in lines
+    assert not [line for line in lines if re.search(r"of \d jobs|of work", line)]

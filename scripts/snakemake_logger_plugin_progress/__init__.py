@@ -1,11 +1,12 @@
 """Snakemake's plugin `--logger progress`: a line for every stage that runs, and how long everything will take.
 
 On a terminal the lines stay where they are; elsewhere one is written every minute and at the end of every stage. A job that fails shows
-the last line of its log first. Snakemake's own account of every job is in `.snakemake/log` as always.
+the last line of its log first. With `--quiet progress` only messages are left, with `--quiet all` only what failed. Snakemake's own
+account of every job is in `.snakemake/log` as always.
 """
 
 import time
-from logging import INFO, WARNING, LogRecord
+from logging import ERROR, INFO, WARNING, LogRecord
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -41,6 +42,8 @@ class LogHandler(LogHandlerBase):
         if not self.console.width:
             # COLUMNS may say 0, on which nothing would be written
             self.console.width = 80
+        quiet = {kind.name for kind in self.common_settings.quiet or ()}
+        self.is_quiet, self.tells_failures_alone = bool(quiet & {"ALL", "PROGRESS"}), "ALL" in quiet
         self.pace = Pace(costs=COSTS)
         self.names: dict[int, str] = {}
         self.live: Live | None = None
@@ -71,6 +74,8 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_ERROR:
             self.pace.fail(record.jobid)
             self.show_failure(record)
+        elif self.tells_failures_alone and record.levelno < ERROR:
+            return
         elif event in (None, LogEvent.ERROR) and is_for_readers(record):
             self.show(
                 record.getMessage(), "red" if record.levelno > WARNING else "yellow" if record.levelno > INFO else ""
@@ -78,7 +83,7 @@ class LogHandler(LogHandlerBase):
 
     def begin(self) -> None:
         """Show lines from now on."""
-        if self.ticker:
+        if self.ticker or self.is_quiet:
             return
         if self.console.is_terminal:
             self.live = Live(console=self.console, auto_refresh=False, transient=True)
@@ -121,7 +126,7 @@ class LogHandler(LogHandlerBase):
 
     def finished(self, rule: str | None, now: float) -> None:
         """Say that the last job of a stage is done."""
-        if rule and self.pace.finished[rule] == self.pace.totals.get(rule):
+        if rule and self.pace.finished[rule] == self.pace.totals.get(rule) and not self.is_quiet:
             jobs = counted(self.pace.finished[rule], "job")
             self.show(f"{rule}: {jobs} in {duration(self.pace.taken[rule])} of work; {self.total_line(now)}")
 
@@ -144,7 +149,7 @@ class LogHandler(LogHandlerBase):
         with self.lock:
             if self.live:
                 self.live.stop()
-            if self.pace.began is not None:
+            if self.pace.began is not None and not self.is_quiet:
                 n_done = sum(self.pace.finished.values())
                 seconds = time.monotonic() - self.pace.began
                 n_jobs = counted(sum(self.pace.totals.values()), "job")
