@@ -42,8 +42,9 @@ def main() -> None:
     # what stands beside this file is none of a run's modules
     del sys.path[0]
     import jsonschema  # noqa: F401
+    import smart_open  # noqa: F401
     import yaml  # noqa: F401
-    from snakemake import cli, workflow  # noqa: F401
+    from snakemake import benchmark, cli, storage, workflow  # noqa: F401
 
     # imports all plugins
     cli.get_argument_parser()
