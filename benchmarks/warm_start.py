@@ -30,6 +30,7 @@ KINDS = {
     "judging": ("judge_answers", "import torch; from transformers import AutoModelForTokenClassification, AutoTokenizer, BertModel"),
     "deduplication": ("dedup_pairs", "from sentence_transformers import SentenceTransformer"),
     "table": ("tabulate_transfer", ""),
+    "figure": ("plot_transfer", "from matplotlib.backends import backend_agg, backend_pdf, backend_svg"),
 }  # fmt: skip
 # prints the processor seconds of this process alone; those of the shell and the client are added by the one who waits
 JOB = """import sys, time

@@ -34,7 +34,7 @@ from emtransfer.verdicts import Judge, Verdict
 from figure_plan import transfer_figures
 from helpers.chat_families import family_tokenizer, write_family
 from helpers.configs import SCHEMA, line_of, overlaid
-from helpers.dry_runs import dry_run
+from helpers.forked_runs import dry_run
 from helpers.judged_rows import RULE, judged, model
 from helpers.planted_cells import planted_cell, seeded
 from helpers.ready_bases import settings_of, write_base

@@ -31,7 +31,7 @@ from emtransfer.measuring.tabulation import tabulate_transfer
 from helpers import planted_report
 from helpers.configs import CONFIG, SCHEMA
 from helpers.documents import PAGES, Command, Snippet, commands, files_shown, read, snippets
-from helpers.dry_runs import dry_run
+from helpers.forked_runs import dry_run
 from helpers.judged_rows import RULE
 from helpers.page_checks import PROFILE, Checked, Page, run_for_real
 from helpers.paths import ROOT

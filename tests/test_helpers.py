@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from helpers import processes
-from helpers.dry_runs import dry_run
+from helpers.forked_runs import dry_run
 from helpers.paths import ROOT
 from helpers.workflow_tree import SMOKE, copy_tree
 

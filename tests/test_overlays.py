@@ -1,17 +1,16 @@
 """The overlays for real models, planned as they are and, on local stand-ins for everything of the hub, run in part."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from helpers import forked_runs
 from helpers.chat_families import write_family
 from helpers.datasets import write_dataset
-from helpers.dry_runs import dry_run
+from helpers.forked_runs import dry_run
 from helpers.vllm_api import VllmServer, serving
 from helpers.workflow_tree import ROOT, copy_tree
 
@@ -61,10 +60,9 @@ def run(
 ) -> subprocess.CompletedProcess:
     """Run Snakemake on an overlay with local stand-ins, and on more overlays, with more variables in its environment."""
     (tree / "stand_ins.yaml").write_text(yaml.safe_dump(stand_ins(overlay)), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml", overlay]
-    command += ["stand_ins.yaml", *more, "--", *arguments]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tree / "cache")} | variables
-    return subprocess.run(command, cwd=tree, capture_output=True, text=True, env=environment)
+    options = ("--cores", "2", "--configfile", "config.yaml", overlay, "stand_ins.yaml", *more)
+    hub = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tree / "cache")}
+    return forked_runs.run(tree, *options, "--", *arguments, **(hub | variables))
 
 
 def planned(tree: Path, *overlays: str) -> dict[str, int]:

@@ -35,7 +35,8 @@ REQUESTS = (
 )
 
 # what is added to a module of the run: the plugin looks at its jobs every 2 seconds, not 10 later after each look that found none done,
-# which is written into the plugin; only the first interval is a setting
+# which is written into the plugin; only the first interval, of 20 seconds in the profile, is a setting
+SOON = ("--slurm-init-seconds-before-status-checks", "2")
 OFTEN = """
 
 mend_arrays = mend
@@ -164,7 +165,7 @@ def run(cluster, tmp_path_factory) -> Run:
     tree, faults = copy_tree(folder / "tree"), Faults(folder / "tree")
     with open(tree / "workflow/lib/slurm_arrays.py", "a") as module:
         module.write(OFTEN)
-    profile = ["--workflow-profile", "workflow/profiles/slurm"]
+    profile = ["--workflow-profile", "workflow/profiles/slurm", *SOON]
     command = [sys.executable, "workflow/lib/run_alone.py", *profile, "--set-resources", *REQUESTS]
     command += [*SMOKE, FEWER_MODELS, "--", TABLE]
     launch = {"EMTRANSFER_LAUNCH": f"{ROOT}/tests/slurm/hang_once.sh {folder}/hung"}

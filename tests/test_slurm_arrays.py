@@ -1,10 +1,12 @@
-"""What the run mends in the submission of arrays, on the plugin's own executor without a cluster, and its profile."""
+"""What the run mends in the submission of jobs and arrays, on the plugin's own executor without a cluster, and its profile."""
 
 import base64
 import json
 import logging
+import os
 import random
 import re
+import subprocess
 import zlib
 from types import SimpleNamespace
 
@@ -13,14 +15,16 @@ import snakemake_executor_plugin_slurm as plugin
 import yaml
 
 from helpers.paths import ROOT
-from slurm_arrays import PAYLOAD_BYTES, mend, payload_bytes
+from slurm_arrays import JOBSTEP, PAYLOAD_BYTES, mend, payload_bytes
+from slurm_step import TASKS
 
 PROFILE = ROOT / "workflow/profiles/slurm/config.yaml"
 
 
 def job(name: str, rule: str = "judge_answers", **resources) -> SimpleNamespace:
     """A job that is no group."""
-    return SimpleNamespace(name=name, rule=SimpleNamespace(name=rule), resources=resources, is_group=lambda: False)
+    own = {"name": name, "rule": SimpleNamespace(name=rule), "resources": resources, "threads": 1}
+    return SimpleNamespace(**own, is_group=lambda: False)
 
 
 @pytest.fixture
@@ -85,6 +89,53 @@ def test_a_command_that_alone_is_too_long_stands_alone(executor):
     mend(executor)
     executor.run_jobs([job("a"), job("b"), job("c"), job("d")])
     assert executor.submitted == [["a"], ["b"], ["c", "d"]]
+
+
+@pytest.fixture
+def commands(executor, tmp_path):
+    """A function that gives the command of a job, as the plugin writes it, mended; srun then only tells what it is given."""
+    tells = tmp_path / "srun"
+    tells.write_text("#!/bin/sh\necho \"$@\"\nenv | grep -o '^S[LRB][^=]*' | sort\n")
+    tells.chmod(0o700)
+    executor.workflow.executor_settings = SimpleNamespace(pass_command_as_script=False)
+    added = executor.additional_general_args
+    executor.format_job_exec = lambda one: f"python -m snakemake --cores 1 {one.name} {added()} --mode remote"
+    mend(executor)
+    return executor.format_job_exec
+
+
+def told(command: str, folder, **variables: str) -> list[str]:
+    """What srun in a folder is given, and the names of the variables that it might take for options."""
+    environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"} | variables
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_a_job_starts_snakemake_once_in_a_step_that_asks_for_what_the_job_asks_for(commands, tmp_path):
+    given = {"SLURM_JOB_ID": "5", "SLURM_CPUS_PER_TASK": "7", "SRUN_CPUS_PER_TASK": "7", "SBATCH_GPUS": "2"}
+    started = "--nodes=1 python -m snakemake --cores 1 a --mode remote"
+    assert told(commands(job("a")), tmp_path, **given) == [
+        f"-n1 --cpu-bind=q --cpus-per-task=1 {started}",
+        "SLURM_JOB_ID",
+    ]
+    assert told(commands(job("a", gpu=2)), tmp_path) == [f"-n1 --cpu-bind=q --cpus-per-task=1 --gpus=2 {started}"]
+
+
+def test_every_task_of_an_array_does_its_own_work_in_one_step(commands, tmp_path):
+    of = {str(number): commands(job(name)) for number, name in enumerate("abc", start=1)}
+    others = {task: zlib.compress(command.encode()).hex() for task, command in of.items() if task != "1"}
+    array = f"{of['1']} {TASKS}'{base64.b64encode(json.dumps(others).encode()).decode()}'"
+    for task, name in zip(of, "abc", strict=True):
+        variables = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_MIN": "1"}
+        line, *left = told(array, tmp_path, **variables)
+        assert line.endswith(f"python -m snakemake --cores 1 {name} --mode remote") and left == list(variables)
+
+
+def test_jobs_that_start_their_own_steps_and_commands_that_are_more_stay_as_they_are(executor, commands):
+    assert JOBSTEP in commands(job("a", mpi="srun")) and JOBSTEP not in commands(job("a"))
+    assert JOBSTEP in commands(job("a && python -m snakemake a"))
+    executor.workflow.executor_settings.pass_command_as_script = True
+    assert JOBSTEP in commands(job("a"))
 
 
 def test_the_profile_names_rules_that_exist_each_in_an_array_or_a_group():

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from helpers.dry_runs import dry_run
+from helpers.forked_runs import dry_run, run
 from helpers.paths import ROOT
 
 PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "resources", "profiles", "envs")
@@ -38,8 +37,7 @@ def copy_tree(folder: Path) -> Path:
 
 def snakemake(tree: Path, *arguments: str, overlays: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     """Run Snakemake on the smoke config in a copied tree."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *SMOKE, *overlays, "--", *arguments]
-    return subprocess.run(command, cwd=tree, capture_output=True, text=True)
+    return run(tree, "--cores", "2", *SMOKE, *overlays, "--", *arguments)
 
 
 def smoke_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,9 +1,19 @@
-"""Arrays as snakemake-executor-plugin-slurm 2.8.0 submits them lose jobs, or starve or mistake them; mended before a run starts."""
+"""Arrays as snakemake-executor-plugin-slurm 2.8.0 submits them lose jobs, or starve or mistake them; mended before a run starts.
 
+Every job, of an array or not, starts Snakemake once on its node, and not twice or three times.
+"""
+
+import shlex
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from snakemake_executor_plugin_slurm_jobstep import get_cpu_setting, get_gpu_setting, get_node_setting
+
+STEP = Path(__file__).resolve().parent / "slurm_step.py"
+# what has Snakemake start Snakemake in a step of its job
+JOBSTEP, AS_SCRIPT = " --executor slurm-jobstep --jobs 1 ", " --slurm-jobstep-pass-command-as-script "
 # resources that a job asks for and SLURM is not told
 UNTOLD = ("tmpdir", "disk", "disk_mb", "disk_mib")
 # bytes of all commands of an array: they share one argument, limited to 128 KiB by Linux, with the submission's own command
@@ -19,6 +29,7 @@ def mend(executor) -> None:
     """
     plugin = sys.modules[type(executor).__module__]
     plugin.pending_jobs_for_rule = lambda dag, rule_name: 0
+    executor.format_job_exec = in_one_step(executor.format_job_exec)
     executor.run_jobs = alike_at_a_time(executor.run_jobs, lambda job: payload_bytes(executor.format_job_exec(job)))
 
 
@@ -38,6 +49,25 @@ def alike_at_a_time(run_jobs: Callable[[list], None], size: Callable[..., int]) 
                 run_jobs(part)
 
     return run
+
+
+def in_one_step(format_job_exec: Callable[..., str]) -> Callable[..., str]:
+    """As `format_job_exec`, which writes the command that a job is submitted with, but that slurm_step.py starts the job.
+
+    Jobs that start their own steps (`mpi`), and commands that go to srun as a script or run something first, stay as the plugin
+    has them.
+    """
+
+    def format_step(job) -> str:
+        command = format_job_exec(job)
+        if JOBSTEP not in command or AS_SCRIPT in command or " && " in command or job.resources.get("mpi"):
+            return command
+        has_gpu = bool(job.resources.get("gpu") or "gpu" in job.resources.get("gres", ""))
+        options = (get_cpu_setting(job, has_gpu), get_gpu_setting(job), get_node_setting(job))
+        start = (shlex.quote(sys.executable), shlex.quote(str(STEP)), *filter(None, options), "--")
+        return " ".join((*start, command.replace(JOBSTEP, " ", 1)))
+
+    return format_step
 
 
 def payload_bytes(command: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emtransfer.measuring.effects import SUBSETS, measure
+from emtransfer.measuring.effects import SUBSETS, gather, measure
 from emtransfer.measuring.groups import (
     POPULATIONS,
     SLOPES,
@@ -148,15 +148,19 @@ def effect_rows(contrast: Contrast, subsets: Iterator[tuple[str, Contrast]]) -> 
     Those of subset `all` in the order of `measure`, `rank` counting from the population of the verdict, of the others that alone; `of`,
     the contrast; `level` and `parts` of the effect.
     """
+    rows = None if contrast.method in SLOPES else gather(contrast)
+    sizes = cluster_sizes(contrast)
     for subset, variant in subsets:
-        found = measure(variant, subset if subset in SUBSETS else "all")
+        is_own = variant is contrast
+        found = measure(variant, subset if subset in SUBSETS else "all", rows if is_own else None)
+        variant_sizes = sizes if is_own else cluster_sizes(variant)
         for rank, effect in enumerate(found if subset == "all" else found[:1]):
             yield {
                 **identity(variant),
                 **{"subset": subset, "method": variant.method},
                 **{"population": effect.population, "n_units": effect.n_units},
                 **effect.values,
-                **cluster_sizes(variant),
+                **variant_sizes,
                 **{"of": contrast, "rank": rank, "level": effect.level, "parts": effect.parts},
             }
 

@@ -57,11 +57,15 @@ class Effect(NamedTuple):
     parts: list[Part]
 
 
-def measure(contrast: Contrast, subset: str = "all") -> list[Effect]:
+def measure(contrast: Contrast, subset: str = "all", rows: pd.DataFrame | None = None) -> list[Effect]:
     """The effect for each population: that of the verdict first, then those of other levels, the models of this run last.
 
     The population of the verdict is that of the level with the largest p. Where the first level has a single replicate, only the
     models of this run can be spoken of.
+
+    Args:
+        subset: of SUBSETS.
+        rows: what `gather` finds, which is the same for all subsets; without it, it is gathered, but for a slope.
 
     Returns:
         Empty if a group has no answer to count.
@@ -69,7 +73,7 @@ def measure(contrast: Contrast, subset: str = "all") -> list[Effect]:
     names = SUBSETS[subset]
     if contrast.method in SLOPES:
         return measure_slope(contrast, names)
-    rows = gather(contrast)
+    rows = gather(contrast) if rows is None else rows
     if contrast.method == "replicates":
         first = rows.groupby(contrast.levels[0])["group"].nunique()
         rows = rows[rows[contrast.levels[0]].isin(first.index[first == len(contrast.groups)])]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
 # 1 - confidence of the widest interval tried, so also the smallest p
@@ -145,12 +145,13 @@ def small_sample(n_clusters: np.ndarray) -> np.ndarray:
 def squared_t(alpha: float | np.ndarray, n_clusters: np.ndarray) -> np.ndarray:
     """Square of the two-sided t quantile with n_clusters - 1 degrees of freedom; of a single cluster, with 1."""
     n_clusters = np.asarray(n_clusters)
-    return stats.t.isf(np.asarray(alpha) / 2, np.where(n_clusters > 1, n_clusters - 1, 1)) ** 2
+    # what scipy.stats evaluates after it has looked at its arguments, which takes thirty times as long
+    return special.stdtrit(np.where(n_clusters > 1, n_clusters - 1, 1), np.asarray(alpha) / 2) ** 2
 
 
 def squared_normal(alpha: float | np.ndarray) -> np.ndarray:
     """Square of the two-sided normal quantile."""
-    return stats.norm.isf(np.asarray(alpha) / 2) ** 2
+    return special.ndtri(np.asarray(alpha) / 2) ** 2
 
 
 def squared_margin(rates: Rates, alpha: float | np.ndarray) -> np.ndarray:

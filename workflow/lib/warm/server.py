@@ -29,10 +29,14 @@ from typing import NamedTuple
 from inheritance import OF_SHELLS, differences, environment, surroundings
 from interpreter import draw_anew, run_script, show_as
 
-# what jobs that compute import; the project's own modules a job imports itself, as they are by then
+# what jobs that compute or draw import; the project's own modules a job imports itself, as they are by then
 PACKAGES = {
     "scipy.stats": (),
     "pandas": (),
+    # one for each format of a figure
+    "matplotlib.backends.backend_svg": (),
+    "matplotlib.backends.backend_pdf": (),
+    "matplotlib.backends.backend_agg": (),
     "torch": (),
     "transformers": ("AutoModelForCausalLM", "AutoModelForTokenClassification", "LlamaForCausalLM", "BertModel", "Trainer"),
     "datasets": ("Dataset",),

@@ -1,8 +1,8 @@
-"""Dry runs of Snakemake without its imports, which take longer than to plan: a process that has imported them once, and forks.
+"""Runs of Snakemake without its imports, which take longer than to plan: a process that has imported them once, and forks.
 
 The fork is what `python -m snakemake` would be in the folder: modules of the pipeline it imports from there itself.
 
-Run: python tests/helpers/dry_runs.py, which answers each line of standard input, a request, with one
+Run: python tests/helpers/forked_runs.py, which answers each line of standard input, a request, with one
 """
 
 import atexit
@@ -16,20 +16,25 @@ from pathlib import Path
 
 
 def dry_run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
-    """Run `snakemake --dry-run` in a folder to its end, with more variables in its environment."""
+    """As `run`, of `snakemake --dry-run`."""
     assert {"--dry-run", "--lint"} & set(arguments)
+    return run(folder, *arguments, **variables)
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run Snakemake in a folder to its end, with more variables in its environment; one run at a time."""
     environment = dict(os.environ) | variables
     planner = started()
     planner.stdin.write(json.dumps([str(folder), arguments, environment]) + "\n")
     planner.stdin.flush()
     answer = planner.stdout.readline()
-    assert answer, "The process that starts dry runs is gone."
+    assert answer, "The process that forks is gone."
     return subprocess.CompletedProcess(["snakemake", *arguments], *json.loads(answer))
 
 
 @cache
 def started() -> subprocess.Popen:
-    """The process that starts dry runs; it ends with this one, whose end closes its standard input."""
+    """The process that forks; it ends with this one, whose end closes its standard input."""
     return subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -37,8 +42,9 @@ def main() -> None:
     # what stands beside this file is none of a run's modules
     del sys.path[0]
     import jsonschema  # noqa: F401
+    import smart_open  # noqa: F401
     import yaml  # noqa: F401
-    from snakemake import cli, workflow  # noqa: F401
+    from snakemake import benchmark, cli, storage, workflow  # noqa: F401
 
     # imports all plugins
     cli.get_argument_parser()
