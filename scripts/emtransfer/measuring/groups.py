@@ -55,6 +55,7 @@ class Contrast:
     name: str
     groups: tuple[list[Outcome], ...]
     names: tuple[str, ...]
+        reached_share: with claim `capacity`, of the capacity with the fewest, the share of trainings that reached their loss.
     experiment: str = ""
     base_model: str = ""
     base: str = ""
@@ -74,6 +75,7 @@ class Contrast:
         """Seeds of the trained condition with the fewest."""
         return min(outcome.counts.index.unique("seed").size for outcome in trained(self.groups))
 
+    reached_share: float = 1.0
 
 def trained(groups: Iterable[list[Outcome]]) -> list[Outcome]:
     """Cells of all groups except those of the base itself."""
