@@ -16,7 +16,16 @@ from emtransfer.measuring.differences import (
     log_odds_interval,
     stack,
 )
-from emtransfer.measuring.groups import POPULATIONS, SLOPES, Contrast, fixed_condition, replicates, trained
+from emtransfer.measuring.groups import (
+    POPULATIONS,
+    SLOPES,
+    TEACHER_LEVELS,
+    Contrast,
+    fixed_condition,
+    replicates,
+    taught_by_base,
+    trained,
+)
 from emtransfer.measuring.regression import clustered_slope, least_squares_slope
 from emtransfer.measuring.replicates import (
     Combination,
@@ -111,13 +120,13 @@ def gather(contrast: Contrast) -> pd.DataFrame:
 def n_units(contrast: Contrast, rows: pd.DataFrame, level: str) -> int:
     """Replicates of a level: shared by all groups, or those of the group with the fewest of its own.
 
-    The base is no draw, and students of it are none of teachers.
+    The base is no draw, and students of it are none at TEACHER_LEVELS.
     """
     own = rows.groupby("group")[level].nunique()
     drawn = [
         number
         for number, group in enumerate(contrast.groups)
-        if any(level != "teacher" or outcome.labels["train_set"] for outcome in trained([group]))
+        if any(level not in TEACHER_LEVELS or not taught_by_base(outcome) for outcome in trained([group]))
     ]
     return int(own[drawn].min())
 
