@@ -17,6 +17,7 @@ from emtransfer.measuring.differences import (
     stack,
 )
 from emtransfer.measuring.groups import (
+    EVAL_LEVELS,
     POPULATIONS,
     SLOPES,
     TEACHER_LEVELS,
@@ -164,11 +165,15 @@ def compare_groups(rows: pd.DataFrame, names: tuple[str, str] = SUBSETS["all"], 
 def measure_replicates(
     contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, counts: dict[str, int]
 ) -> Effect:
-    """Groups that share their replicates; those of a task vary by domain too, those of a training set by base, and the reverse."""
+    """Groups that share their replicates; those of a task vary by domain too, those of a training set by base, and the reverse.
+
+    Replicates of EVAL_LEVELS are made of prompts, so what they are crossed with is what the first level draws.
+    """
     weights = np.array(contrast.weights)
+    other = contrast.levels[0] if level in EVAL_LEVELS else "prompt_id"
 
     def combined(combine: Callable[..., Combination], at: str) -> Combination:
-        events, answers = tally(rows, names, at)
+        events, answers = tally(rows, names, at, other)
         return combine(events[None], answers[None], weights)
 
     sums = []
@@ -273,19 +278,22 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> list[Effect]:
     return [Effect(level, like_these(level), n_units, values, [part])]
 
 
-def tally(rows: pd.DataFrame, names: tuple[str, str], level: str) -> tuple[np.ndarray, np.ndarray]:
+def tally(
+    rows: pd.DataFrame, names: tuple[str, str], level: str, other: str = "prompt_id"
+) -> tuple[np.ndarray, np.ndarray]:
     """Count every group over the prompts and replicates of all.
 
     Args:
         rows: of `gather`.
         names: columns of counts that hold events and answers.
         level: a column of rows, what a replicate is.
+        other: a column of rows, what takes the place of a prompt.
 
     Returns:
         Events and answers, float64 [g groups, p prompts, r replicates], 0 where one does not answer, replicates in the order of
         their names.
     """
-    prompts, prompt_ids = pd.factorize(rows["prompt_id"], sort=True)
+    prompts, prompt_ids = pd.factorize(rows[other], sort=True)
     columns, column_names = pd.factorize(rows[level], sort=True)
     groups = rows["group"].to_numpy()
     counted = np.zeros((2, groups.max() + 1, len(prompt_ids), len(column_names)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from emtransfer.measuring.judged_rows import EVAL_COLUMNS
 from emtransfer.measuring.tabulation import Outcome
 
 # what a claim draws anew -> its plural, and what stays fixed in a verdict on the models of this run alone
@@ -16,6 +17,8 @@ POPULATIONS = {
     "train_cells": ("training cells", "these training cells"),
     "train_task": ("training tasks", "these training cells"),
     "train_domain": ("training domains", "these training cells"),
+    "eval_task": ("evaluation tasks", "these training cells"),
+    "eval_domain": ("evaluation domains", "these training cells"),
     "base": ("bases", "these bases"),
     "pretraining": ("pretrainings", "these bases"),
     "teacher": ("teachers", "these teachers"),
@@ -26,6 +29,8 @@ POPULATIONS = {
 CELL_LEVELS = ("train_set", "train_task", "train_domain")
 # likewise one about teachers, whose training sets share tasks and domains
 TEACHER_LEVELS = ("teacher", "train_task", "train_domain")
+# what prompts share; a claim about prompts has to hold over these too
+EVAL_LEVELS = ("eval_task", "eval_domain")
 # methods by which an effect is a slope over groups, each of them one point
 SLOPES = ("ols", "clustered_ols")
 
@@ -191,7 +196,8 @@ def replicates(outcome: Outcome, level: str) -> np.ndarray:
     if level == "train_cells":
         return np.repeat(np.array([trained_cells(outcome)], object), len(seeds))
     names = {"teacher": ("base", "train_set"), "training_set": ("train_set",)}.get(level, (level,))
-    return np.repeat(np.array(["|".join(outcome.labels[name] for name in names)], object), len(seeds))
+    known = outcome.labels | dict(zip(EVAL_COLUMNS, outcome.eval_cell, strict=True))
+    return np.repeat(np.array(["|".join(known[name] for name in names)], object), len(seeds))
 
 
 def taught_by_base(outcome: Outcome) -> bool:
