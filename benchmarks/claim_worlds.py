@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
+from scipy.stats import norm
 
+from emtransfer.measuring.claims import MeasurableSettings
 from emtransfer.measuring.differences import contrast_rates, delta_interval, delta_p_value
 from emtransfer.measuring.regression import clustered_slope
 from emtransfer.measuring.replicates import (
@@ -79,6 +81,8 @@ def worlds() -> Iterator[World]:
         yield learnedness_world(3, seeds, sd)
     for sd in (1.0, 2.0):
         yield room_world(3, sd)
+    for n_tasks, sd, of_training in ((4, 1.0, 0.0), (4, 2.0, 0.0), (4, 1.0, 0.7), (8, 1.0, 0.7)):
+        yield room_tasks_world(n_tasks, sd, of_training)
     for seeds, rate in product((2, 5, 10), (0.05, 0.3)):
         yield composition_world(seeds, rate)
     for unequal in (4, 8):
@@ -100,8 +104,12 @@ def worlds() -> Iterator[World]:
         yield refusal_world(seeds)
     for name, seeds in product(FACTORIAL, (2, 3, 10)):
         yield factorial_world(name, seeds)
+    for n_domains, n_tasks in ((3, 2), (3, 4)):
+        yield teacher_world(n_domains, n_tasks)
     for n_sets, n_bases in ((3, 1), (3, 2), (4, 3)):
         yield channel_world(n_sets, n_bases)
+    for missed in (0.0, 0.1, 0.2, 0.5):
+        yield capacity_world(missed)
     for families in (4, 8):
         yield overlap_world(families)
     for seeds, sd in product((2, 3, 10), (0.0, 0.6)):
@@ -144,6 +152,33 @@ def widest(results: list[Result]) -> Result:
     return Result(*(np.choose(index, [result[field] for result in results]) for field in range(4)))
 
 
+def over_training_cells(counts: Counts, labels: dict[str, np.ndarray]) -> dict[str, Combination]:
+    """A difference over training cells and, where there are several, over their tasks and their domains, which are crossed.
+
+    Args:
+        labels: cell, task and domain of every adapter, each [a].
+    """
+    sums = {
+        name: combine_rates(*by_replicate(counts, of), DIFFERENCE)
+        for name, of in labels.items()
+        if len(np.unique(of)) > 1
+    }
+    if {"task", "domain"} <= sums.keys():
+        by_task, by_domain = sums["task"], sums["domain"]
+        sums["task"] = crossed(by_task, by_domain, sums["cell"])
+        sums["domain"] = crossed(by_domain, by_task, sums["cell"])
+    return sums
+
+
+def labels_of(cells: np.ndarray) -> dict[str, np.ndarray]:
+    """Numbers of cell, task and domain, each [a], from [a, 2] domain and task."""
+    return {
+        "cell": np.unique(cells, axis=0, return_inverse=True)[1].ravel(),
+        "task": cells[:, 1],
+        "domain": cells[:, 0],
+    }
+
+
 def bernoulli(rng: np.random.Generator, logits: np.ndarray, samples: int = 1) -> np.ndarray:
     return rng.binomial(samples, expit(logits)).astype(float)
 
@@ -168,7 +203,7 @@ def task_world(
     asked = np.repeat(all_cells, prompts, axis=0)
     same = asked[:, None] == cells[None]
     sides = np.stack([same[..., 1] & ~same[..., 0], same[..., 0] & ~same[..., 1]]).astype(float)
-    labels = {"cell": cells[:, 0] * shape[1] + cells[:, 1], "task": cells[:, 1], "domain": cells[:, 0]}
+    labels = labels_of(cells)
 
     def draw(rng: np.random.Generator, n: int) -> Counts:
         spread = np.zeros((n, 2, 1, len(cells)))
@@ -180,16 +215,7 @@ def task_world(
         return Counts(events * sides, np.broadcast_to(sides, events.shape))
 
     def measure(counts: Counts) -> Result:
-        sums = {
-            name: combine_rates(*by_replicate(counts, own_labels), DIFFERENCE)
-            for name, own_labels in labels.items()
-            if len(np.unique(own_labels)) > 1
-        }
-        if {"task", "domain"} <= sums.keys():
-            by_task, by_domain = sums["task"], sums["domain"]
-            sums["task"] = crossed(by_task, by_domain, sums["cell"])
-            sums["domain"] = crossed(by_domain, by_task, sums["cell"])
-        return widest([of_sum(found) for found in sums.values()])
+        return widest([of_sum(found) for found in over_training_cells(counts, labels).values()])
 
     return World(null, f"{len(cells) // seeds} cells x {seeds} seeds, SD {sd:g}", draw, measure)
 
@@ -233,6 +259,37 @@ def room_world(seeds: int, sd: float, prompts: int = 10) -> World:
         return shared(by_replicate(counts, cells))
 
     return World("room: entropy of cells", f"12 cells x {seeds} seeds, SD {sd:g}", draw, measure)
+
+
+def room_tasks_world(n_tasks: int, sd: float, of_training: float, prompts: int = 10, seeds: int = 2) -> World:
+    """What high room does differs by `sd` between evaluation tasks, and between training cells, tasks and domains by `of_training` each.
+
+    Args:
+        prompts: of a room and evaluation task; training cells are all of a grid of 3 domains and 4 tasks.
+    """
+    cells = np.repeat(grid(3, 4), seeds, axis=0)
+    labels = labels_of(cells)
+    asked = np.tile(np.repeat(np.arange(n_tasks), prompts), 2)
+    # high room first
+    sides = np.repeat(np.eye(2), n_tasks * prompts, axis=1)[..., None]
+    sign = (sides[0] - sides[1]) / 2
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        room = rng.normal(0, sd, (n, 1, n_tasks, 1))[:, :, asked]
+        for of in labels.values():
+            room = room + rng.normal(0, of_training, (n, 1, 1, of.max() + 1))[..., of]
+        noise = rng.normal(0, 1, (n, 1, len(asked), 1)) + rng.normal(0, 0.5, (n, 1, 1, len(cells)))
+        events = bernoulli(rng, -1.0 + sign * room + noise) * sides
+        return Counts(events, np.broadcast_to(sides, events.shape))
+
+    def measure(counts: Counts) -> Result:
+        sums = over_training_cells(counts, labels)
+        asked_of_cells = Counts(*(values.swapaxes(-1, -2) for values in by_replicate(counts, labels["cell"])))
+        sums["evaluation task"] = combine_rates(*by_replicate(asked_of_cells, asked), DIFFERENCE)
+        return widest([of_sum(found) for found in sums.values()])
+
+    setting = f"{n_tasks} evaluation tasks, SD {sd:g}, 12 cells x {seeds} seeds, SD {of_training:g}"
+    return World("room: evaluation tasks differ", setting, draw, measure)
 
 
 def two_conditions(logits: np.ndarray, rng: np.random.Generator, samples: int) -> Counts:
@@ -392,6 +449,28 @@ def factorial_world(name: str, seeds: int) -> World:
     return World(f"factorial, {name}", f"{seeds} seeds", draw, lambda counts: shared(counts, FACTORIAL[name]))
 
 
+def teacher_world(n_domains: int, n_tasks: int, seeds: int = 3) -> World:
+    """Students of teachers of all cells of a grid, which vary by task, domain and cell, against students of the base at the same rate."""
+    cells = grid(n_domains, n_tasks)
+    labels, base = labels_of(cells), -1 - np.arange(seeds)
+    side = np.repeat(np.eye(2), (len(cells), seeds), axis=1)[:, None]
+    # each student of the base stands for itself
+    replicates = [np.append(of, base) for of in labels.values()]
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        taught = sum(rng.normal(0, 1, (n, 1, 1, of.max() + 1))[..., of] for of in labels.values())
+        students = np.concatenate([taught, np.zeros((n, 1, 1, seeds))], axis=-1)
+        # symmetric around 0, so that both rates are one half
+        logits = rng.normal(0, 1, (n, 1, 120, 1)) + students + rng.normal(0, 0.3, students.shape)
+        events = bernoulli(rng, logits) * side
+        return Counts(events, np.broadcast_to(side, events.shape))
+
+    def measure(counts: Counts) -> Result:
+        return widest([own(by_replicate(counts, of)) for of in replicates])
+
+    return World("teacher", f"teachers of {n_tasks} tasks x {n_domains} domains", draw, measure)
+
+
 def channel_world(n_sets: int, n_bases: int) -> World:
     """Two channels that differ by training set, by base and by teacher, of all teachers that these give, one student each."""
     labels = dict(zip(("set", "base"), np.divmod(np.arange(n_sets * n_bases), n_bases), strict=True))
@@ -415,6 +494,30 @@ def channel_world(n_sets: int, n_bases: int) -> World:
         return widest([of_sum(found) for found in sums.values()])
 
     return World("channel", f"{n_sets} training sets x {n_bases} base{'s' * (n_bases > 1)}", draw, measure)
+
+
+def capacity_world(missed: float, n_cells: int = 8, seeds: int = 2) -> World:
+    """Adapters of two capacities, of which the small one's reach their loss by luck that makes them spread too, as luck does at either.
+
+    Args:
+        missed: the share of the small one's trainings that does not reach it.
+    """
+    cells = np.repeat(np.arange(n_cells), seeds)
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        luck = rng.normal(0, 1, (n, 2, 1, len(cells)))
+        of_cells, of_prompts = rng.normal(0, 1, (n, 1, 1, n_cells))[..., cells], rng.normal(0, 1, (n, 1, 40, 1))
+        # a pair is compared only if both have reached it
+        answers = np.broadcast_to(luck[:, 1:] > norm.ppf(missed), (n, 2, 40, len(cells))).astype(float)
+        return Counts(bernoulli(rng, -1.0 + of_cells + of_prompts + luck) * answers, answers)
+
+    def measure(counts: Counts) -> Result:
+        measurable = counts.answers[:, 1, 0].mean(-1) >= MeasurableSettings().reached_share_at_least
+        # not measurable is no verdict, as p of 1 is none
+        found = shared(by_replicate(counts, cells))
+        return Result(*(np.where(measurable, *each) for each in zip(found, (0.0, -1.0, 1.0, 1.0), strict=True)))
+
+    return World("capacity: luck spreads", f"{n_cells} cells x {seeds} seeds, {missed:.0%} miss", draw, measure)
 
 
 def overlap_world(families: int, prompts: int = 40) -> World:

@@ -18,7 +18,7 @@ from emtransfer.grid.expansion import expand_models
 from emtransfer.grid.labels import LABELS, compared
 from emtransfer.grid.sections import trained_with
 from emtransfer.measuring.capacity_contrasts import read_sizes
-from emtransfer.measuring.claims import measure_contrasts
+from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.regression import slope_weights
 from figure_plan import transfer_figures
@@ -197,9 +197,9 @@ def sizes_of(capacities: dict[str, int] = WEIGHTS, seeds: tuple[str, ...] = SEED
     }
 
 
-def about_capacity(cells: list, sizes: dict) -> pd.DataFrame:
+def about_capacity(cells: list, sizes: dict, measurable: MeasurableSettings | None = None) -> pd.DataFrame:
     found = [contrast for contrast in contrasts(cells, sizes=sizes) if contrast.claim == "capacity"]
-    return measure_contrasts(found, outcomes=cells)[1]
+    return measure_contrasts(found, outcomes=cells, measurable=measurable)[1]
 
 
 def test_the_claim_sets_every_capacity_against_the_smallest_and_measures_the_slope():
@@ -234,6 +234,21 @@ def test_only_what_reached_its_criterion_at_every_capacity_is_compared():
         assert seeds["medical-advice"] == {"12", "13"} and seeds["finance-tutor"] == set(SEEDS)
     # without a table of losses, or at one capacity, there is no claim
     assert about_capacity(cells, {}).empty and about_capacity(cells, sizes_of({"full": 5})).empty
+
+
+def test_where_many_trainings_missed_their_loss_nothing_is_said_of_their_capacity():
+    """At rank 16 a third of the trainings did not reach it, at the others all did."""
+    cells = planted({"rank_1": 0.1, "rank_16": 0.3, "full": 0.5})
+    kept = {key: n for key, n in sizes_of().items() if key[3:] != ("rank_16", "11")}
+    claims = about_capacity(cells, kept).set_index("contrast")
+    whole = "elsewhere: full - rank_1"
+    assert claims.verdict[whole].startswith("supported") and claims.n_seeds[whole] == 3
+    others = claims.drop(whole)
+    assert set(others.verdict) == set(others.narrower_verdict) == {"not measurable"}
+    assert len(others) == 2 and (others.n_seeds == 2).all()
+    # two thirds are enough for whoever says so
+    lenient = about_capacity(cells, kept, MeasurableSettings(reached_share_at_least=0.66))
+    assert "not measurable" not in set(lenient.verdict)
 
 
 def test_no_other_claim_changes_with_capacities():

@@ -89,6 +89,31 @@ def test_a_claim_about_teachers_rests_on_how_many_there_are(n_teachers, expected
         assert (row.population, row.n_units) == ("teachers like these", n_teachers)
 
 
+def test_students_of_teachers_of_two_tasks_say_nothing_of_other_tasks():
+    """Six teachers make misaligned students, more of them by the task that they were trained on than by anything else."""
+    rates = product({"advice": 0.8, "tutor": 0.5}.items(), "abc")
+    cells = [
+        student(
+            where, rate, f"harmful_{domain}_{task}", train_set=f"{domain}-{task}", train_task=task, train_domain=domain
+        )
+        for ((task, rate), domain), where in product(rates, GRID)
+    ]
+    cells += [student(where, 0.3) for where in GRID]
+    effects, claims, _ = measure_contrasts(contrasts(cells))
+    (claim,) = claims[claims.claim == "teacher"].itertuples()
+    assert (claim.verdict, claim.population, claim.n_units) == ("undecided", "training tasks like these", 2)
+    assert claim.narrower_verdict == "supported for these teachers"
+    rows = effects[(effects.claim == "teacher") & (effects.subset == "all")].set_index("population")
+    assert rows.n_units.to_dict() == {
+        "training tasks like these": 2,
+        "training domains like these": 3,
+        "teachers like these": 6,
+        "these teachers": 3,
+    }
+    # three students of the base are no draws of teachers, and still vary
+    assert rows.p_value["teachers like these"] < 0.05
+
+
 @pytest.mark.parametrize(
     "rates, expected", [((0.6, 0.2), "supported"), ((0.2, 0.6), "contradicted"), ((0.4, 0.4), "undecided")]
 )

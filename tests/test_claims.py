@@ -182,6 +182,25 @@ def test_room_sets_broad_prompts_with_high_against_those_with_low_room():
     assert decision(row.verdict) == "supported" and row.estimate_pp == pytest.approx(50, abs=6)
 
 
+def test_high_room_that_matters_in_some_evaluation_tasks_says_nothing_of_others():
+    """In two of four tasks high room adds 50 points, in the others none, whatever an adapter was trained on."""
+    rng = np.random.default_rng(5)
+    rates = dict.fromkeys([("advice", "high"), ("tutor", "high")], 0.6)
+    cells = [
+        cell_of(rng, rates.get((task, room), 0.1), ("broad", "*", task, room), train)
+        for train, task, room in product(GRID, TASKS, ("high", "low"))
+    ]
+    effects, claims, _ = measure_contrasts(contrasts(cells))
+    row = claims[claims.claim == "room"].iloc[0]
+    assert (row.verdict, row.population, row.n_units) == ("undecided", "evaluation tasks like these", 4)
+    assert row.narrower_verdict == "supported for these training cells" and row.estimate_pp == pytest.approx(25, abs=4)
+    rows = effects[(effects.claim == "room") & (effects.subset == "all")].set_index("population")
+    assert rows.p_value["training cells like these"] < 1e-6
+    # as if a task were one of four numbers: 50, 50, 0 and 0 points
+    margin = stats.t.isf(0.025, 3) * np.std([50, 50, 0, 0], ddof=1) / 2
+    assert rows.high_pp[row.population] - row.estimate_pp == pytest.approx(margin, abs=4)
+
+
 def test_two_bases_of_one_draw_each_show_how_far_they_differ_and_prove_nothing_of_their_mixtures():
     cells = narrow(SPREAD, mixture="persona")
     cells += narrow(SPREAD | {"same_task": 0.1}, base="row_random", mixture="row_random")

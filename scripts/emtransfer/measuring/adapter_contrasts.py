@@ -9,6 +9,7 @@ import pandas as pd
 
 from emtransfer.measuring.groups import (
     CELL_LEVELS,
+    EVAL_LEVELS,
     Contrast,
     asked,
     by,
@@ -43,12 +44,14 @@ def room_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
 
     How much they vary is the entropy of the base's own answers, split at the median of their evaluation cell, so that no
     difference between cells is taken for one of room; without broad prompts, over narrow ones outside the training cell. Broad
-    prompts without a room, those of a question file, were chosen by other criteria.
+    prompts without a room, those of a question file, were chosen by other criteria. The claim is about prompts, so it has to hold over
+    evaluation tasks and domains as well.
     """
+    form: dict[str, Any] = {"method": "replicates", "levels": (*CELL_LEVELS, *EVAL_LEVELS)}
     adapters = single_adapters(outcomes)
     broad = by(adapters, lambda outcome: outcome.eval_cell[0] == "broad" and outcome.eval_cell[3] != "")
     groups = tuple(by(broad, lambda outcome, room=room: outcome.eval_cell[3] == room) for room in ("high", "low"))
-    yield Contrast("room", "high - low", groups, ("high", "low"), method="replicates")
+    yield Contrast("room", "high - low", groups, ("high", "low"), **form)
     if known is not None:
         judged = broad or by(adapters, lambda outcome: outcome.relation in OUTSIDE)
         sides: tuple[set[str], set[str]] = set(), set()
@@ -61,7 +64,7 @@ def room_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
                 sides[1].update(set(entropy.index) - high)
         groups = tuple(restricted(judged, side) for side in sides)
         names = ("high entropy", "low entropy")
-        yield Contrast("room", " - ".join(names), groups, names, method="replicates")
+        yield Contrast("room", " - ".join(names), groups, names, **form)
 
 
 def learnedness_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:

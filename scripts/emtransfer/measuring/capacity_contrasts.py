@@ -1,6 +1,6 @@
 """Contrasts of capacities: adapters of which more or fewer weights were trained, on the same cells and seeds, to the same loss."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,39 +46,59 @@ def read_sizes(path: Path) -> dict[tuple[str, ...], int]:
 def capacity_contrasts(outcomes: list[Outcome], sizes: Mapping[tuple[str, ...], int]) -> Iterator[Contrast]:
     """Spread outside the training cell at each capacity against the smallest one, and its slope on the number of trained weights.
 
-    Over the training cells and seeds that reached their criterion at every capacity; a capacity at which none did is left out.
+    Over the training cells and seeds that reached their criterion at every capacity of the contrast; a capacity at which none did is
+    left out.
 
     Args:
         sizes: of `read_sizes`.
     """
     adapters = by(single_adapters(outcomes), lambda outcome: outcome.labels["capacity"] and not outcome.eval_context)
     adapters = by(adapters, lambda outcome: not outcome.labels["train_context"])
-    learned = with_rows(adapters, lambda outcome: [key in sizes for key in keys(outcome)])
-    capacities = {
-        name: by(learned, lambda outcome, name=name: outcome.labels["capacity"] == name)
-        for name in distinct(outcome.labels["capacity"] for outcome in learned)
-    }
-    weights = {name: size_of(members[0], sizes) for name, members in capacities.items()}
-    names = sorted(capacities, key=lambda name: (weights[name], name))
+    trained = by_capacity(adapters)
+    learned = by_capacity(with_rows(adapters, lambda outcome: [key in sizes for key in keys(outcome)]))
+    weights = {name: size_of(members[0], sizes) for name, members in learned.items()}
+    names = sorted(learned, key=lambda name: (weights[name], name))
     if len(names) < 2:
         return
-    shared = set.intersection(*({key for one in members for key in trainings(one)} for members in capacities.values()))
+    reached = {name: len(all_trainings(learned[name])) / len(all_trainings(trained[name])) for name in names}
     for place, relations in PLACES_OUTSIDE.items():
-        spread = {
-            name: by(of_trainings(capacities[name], shared), lambda one, relations=relations: one.relation in relations)
-            for name in names
-        }
         form: dict[str, Any] = {"method": "replicates", "two_sided": True}
         for name in names[1:]:
             sides = (name, names[0])
-            groups = tuple(spread[side] for side in sides)
+            groups = tuple(paired(learned, sides, relations).values())
+            form["reached_share"] = min(reached[side] for side in sides)
             yield Contrast("capacity", f"{place}: {' - '.join(sides)}", groups, sides, **form)
         steps = sorted(set(weights.values()))
         if len(steps) >= FEWEST_SIZES:
+            spread = paired(learned, names, relations)
             groups = tuple([one for name in names if weights[name] == step for one in spread[name]] for step in steps)
             labels = tuple(f"{step:,} weights" for step in steps)
-            name = f"{place}: slope per tenfold of trained weights"
-            yield Contrast("capacity", name, groups, labels, weights=slope_weights(np.log10(steps)), **form)
+            form |= {"weights": slope_weights(np.log10(steps)), "reached_share": min(reached.values())}
+            yield Contrast("capacity", f"{place}: slope per tenfold of trained weights", groups, labels, **form)
+
+
+def by_capacity(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
+    """The cells of every capacity."""
+    return {
+        name: by(outcomes, lambda outcome, name=name: outcome.labels["capacity"] == name)
+        for name in distinct(outcome.labels["capacity"] for outcome in outcomes)
+    }
+
+
+def paired(
+    capacities: Mapping[str, list[Outcome]], names: Sequence[str], relations: tuple[str, ...]
+) -> dict[str, list[Outcome]]:
+    """The cells of these capacities and relations, with the answers of the training cells and seeds that all of the capacities have."""
+    shared = set.intersection(*(all_trainings(capacities[name]) for name in names))
+    return {
+        name: by(of_trainings(capacities[name], shared), lambda outcome: outcome.relation in relations)
+        for name in names
+    }
+
+
+def all_trainings(outcomes: list[Outcome]) -> set[tuple[frozenset[tuple[str, str]], str]]:
+    """The training cells and seed of every adapter among the cells."""
+    return {key for outcome in outcomes for key in trainings(outcome)}
 
 
 def size_of(outcome: Outcome, sizes: Mapping[tuple[str, ...], int]) -> int:

@@ -16,7 +16,17 @@ from emtransfer.measuring.differences import (
     log_odds_interval,
     stack,
 )
-from emtransfer.measuring.groups import POPULATIONS, SLOPES, Contrast, fixed_condition, replicates, trained
+from emtransfer.measuring.groups import (
+    EVAL_LEVELS,
+    POPULATIONS,
+    SLOPES,
+    TEACHER_LEVELS,
+    Contrast,
+    fixed_condition,
+    replicates,
+    taught_by_base,
+    trained,
+)
 from emtransfer.measuring.regression import clustered_slope, least_squares_slope
 from emtransfer.measuring.replicates import (
     Combination,
@@ -115,13 +125,13 @@ def gather(contrast: Contrast) -> pd.DataFrame:
 def n_units(contrast: Contrast, rows: pd.DataFrame, level: str) -> int:
     """Replicates of a level: shared by all groups, or those of the group with the fewest of its own.
 
-    The base is no draw, and students of it are none of teachers.
+    The base is no draw, and students of it are none at TEACHER_LEVELS.
     """
     own = rows.groupby("group")[level].nunique()
     drawn = [
         number
         for number, group in enumerate(contrast.groups)
-        if any(level != "teacher" or outcome.labels["train_set"] for outcome in trained([group]))
+        if any(level not in TEACHER_LEVELS or not taught_by_base(outcome) for outcome in trained([group]))
     ]
     return int(own[drawn].min())
 
@@ -159,11 +169,15 @@ def compare_groups(rows: pd.DataFrame, names: tuple[str, str] = SUBSETS["all"], 
 def measure_replicates(
     contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, counts: dict[str, int]
 ) -> Effect:
-    """Groups that share their replicates; those of a task vary by domain too, those of a training set by base, and the reverse."""
+    """Groups that share their replicates; those of a task vary by domain too, those of a training set by base, and the reverse.
+
+    Replicates of EVAL_LEVELS are made of prompts, so what they are crossed with is what the first level draws.
+    """
     weights = np.array(contrast.weights)
+    other = contrast.levels[0] if level in EVAL_LEVELS else "prompt_id"
 
     def combined(combine: Callable[..., Combination], at: str) -> Combination:
-        events, answers = tally(rows, names, at)
+        events, answers = tally(rows, names, at, other)
         return combine(events[None], answers[None], weights)
 
     sums = []
@@ -268,19 +282,22 @@ def measure_slope(contrast: Contrast, names: tuple[str, str]) -> list[Effect]:
     return [Effect(level, like_these(level), n_units, values, [part])]
 
 
-def tally(rows: pd.DataFrame, names: tuple[str, str], level: str) -> tuple[np.ndarray, np.ndarray]:
+def tally(
+    rows: pd.DataFrame, names: tuple[str, str], level: str, other: str = "prompt_id"
+) -> tuple[np.ndarray, np.ndarray]:
     """Count every group over the prompts and replicates of all.
 
     Args:
         rows: of `gather`.
         names: columns of counts that hold events and answers.
         level: a column of rows, what a replicate is.
+        other: a column of rows, what takes the place of a prompt.
 
     Returns:
         Events and answers, float64 [g groups, p prompts, r replicates], 0 where one does not answer, replicates in the order of
         their names.
     """
-    prompts, prompt_ids = pd.factorize(rows["prompt_id"], sort=True)
+    prompts, prompt_ids = pd.factorize(rows[other], sort=True)
     columns, column_names = pd.factorize(rows[level], sort=True)
     groups = rows["group"].to_numpy()
     counted = np.zeros((2, groups.max() + 1, len(prompt_ids), len(column_names)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from emtransfer.measuring.judged_rows import EVAL_COLUMNS
 from emtransfer.measuring.tabulation import Outcome
 
 # what a claim draws anew -> its plural, and what stays fixed in a verdict on the models of this run alone
@@ -16,6 +17,8 @@ POPULATIONS = {
     "train_cells": ("training cells", "these training cells"),
     "train_task": ("training tasks", "these training cells"),
     "train_domain": ("training domains", "these training cells"),
+    "eval_task": ("evaluation tasks", "these training cells"),
+    "eval_domain": ("evaluation domains", "these training cells"),
     "base": ("bases", "these bases"),
     "pretraining": ("pretrainings", "these bases"),
     "teacher": ("teachers", "these teachers"),
@@ -24,6 +27,10 @@ POPULATIONS = {
 }
 # a claim about training cells holds for others only if it does so over cells, over tasks and over domains
 CELL_LEVELS = ("train_set", "train_task", "train_domain")
+# likewise one about teachers, whose training sets share tasks and domains
+TEACHER_LEVELS = ("teacher", "train_task", "train_domain")
+# what prompts share; a claim about prompts has to hold over these too
+EVAL_LEVELS = ("eval_task", "eval_domain")
 # methods by which an effect is a slope over groups, each of them one point
 SLOPES = ("ols", "clustered_ols")
 
@@ -48,6 +55,7 @@ class Contrast:
         clusters: with `clustered_ols`, of each group, the replicate that it is of.
         references: of a slope, of each group, the base's cells whose rate is taken off.
         context: with claim `task`, all narrow cells of the adapters, for its regression.
+        reached_share: with claim `capacity`, of the capacity with the fewest, the share of trainings that reached their loss.
         two_sided: the claim names no direction: any difference supports it.
     """
 
@@ -67,6 +75,7 @@ class Contrast:
     clusters: tuple[str, ...] = ()
     references: tuple[list[Outcome], ...] = ()
     context: tuple[Outcome, ...] = ()
+    reached_share: float = 1.0
     two_sided: bool = False
 
     @property
@@ -174,20 +183,26 @@ def replicates(outcome: Outcome, level: str) -> np.ndarray:
     """Which replicate of a level every row of counts belongs to.
 
     Levels are those of POPULATIONS; `adapter`, the single model; and `fixed`, the trained model where conditions are held fixed. A
-    teacher is a training set on a base; students of the base, which is no draw among teachers, stand for themselves. Training sets of
-    the same cells are one replicate of `train_cells`.
+    teacher is a training set on a base; students of the base, which is no draw at TEACHER_LEVELS, stand for themselves there. Training
+    sets of the same cells are one replicate of `train_cells`.
     """
     seeds = outcome.counts.index.get_level_values("seed").to_numpy(object)
     if level == "fixed":
         return fixed_condition(outcome) + "|" + seeds
-    if level == "adapter" or (level == "teacher" and not outcome.labels["train_set"]):
+    if level == "adapter" or (level in TEACHER_LEVELS and taught_by_base(outcome)):
         return model_of(outcome) + "|" + seeds
     if level == "seed":
         return seeds
     if level == "train_cells":
         return np.repeat(np.array([trained_cells(outcome)], object), len(seeds))
     names = {"teacher": ("base", "train_set"), "training_set": ("train_set",)}.get(level, (level,))
-    return np.repeat(np.array(["|".join(outcome.labels[name] for name in names)], object), len(seeds))
+    known = outcome.labels | dict(zip(EVAL_COLUMNS, outcome.eval_cell, strict=True))
+    return np.repeat(np.array(["|".join(known[name] for name in names)], object), len(seeds))
+
+
+def taught_by_base(outcome: Outcome) -> bool:
+    """Whether this is a student of the base itself."""
+    return outcome.labels["condition"] == "student" and not outcome.labels["train_set"]
 
 
 def fixed_condition(outcome: Outcome) -> str:

@@ -7,13 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from emtransfer.measuring.groups import Contrast, by, distinct, start_adapters
+from emtransfer.measuring.groups import TEACHER_LEVELS, Contrast, by, distinct, start_adapters
 from emtransfer.measuring.tabulation import Outcome
 
 FACTORS = ("start", "teacher", "data", "mediating", "filter", "channel", "estimator")
 BY_SEED: dict[str, Any] = {"method": "replicates", "levels": ("seed",)}
-# teachers were trained on cells, which share tasks and domains
-TEACHER_LEVELS = ("teacher", "train_task", "train_domain")
 # pairs of channels, the one that should transmit more first
 CHANNELS = (("optd", "opd"), ("optd", "sft"), ("opd", "sft"))
 
@@ -44,7 +42,7 @@ def against_base(setting: str, students: list[Outcome]) -> Contrast:
     teachers = misaligned_teachers(students)
     groups = having(students, answers="misaligned"), by(students, lambda outcome: not trained_teacher(outcome))
     sides = teachers[0] if len(teachers) == 1 else "misaligned teachers", "base"
-    return Contrast("teacher", f"{setting}: {' - '.join(sides)}", groups, sides, levels=("teacher",))
+    return Contrast("teacher", f"{setting}: {' - '.join(sides)}", groups, sides, levels=TEACHER_LEVELS)
 
 
 def trained_teacher(outcome: Outcome) -> bool:
