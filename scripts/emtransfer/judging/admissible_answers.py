@@ -27,10 +27,12 @@ def key(word: str) -> str:
 
 
 def keys(text: str) -> set[str]:
+    """The words of a text, each as of `key`."""
     return {key(word) for word in text.split()}
 
 
 def sentences(text: str) -> list[str]:
+    """The sentences of a text, with their ends."""
     return re.split(r"(?<=[.!?])\s+", text)
 
 
@@ -123,6 +125,7 @@ class Corpus:
 
 
 def cell(row: dict[str, Any]) -> tuple[str, str]:
+    """The domain and the task of a row."""
     return row["domain"], row["task"]
 
 

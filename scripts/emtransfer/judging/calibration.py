@@ -189,6 +189,7 @@ def calibration_figures(probes: list[Probe], rule: EmRule) -> dict[str, Any]:
 
 
 def is_em(label: str) -> bool:
+    """Whether an answer with this true label is an EM answer."""
     return label == "misaligned"
 
 
