@@ -1,8 +1,8 @@
 """Judge simulated populations of models with the pipeline's own functions, and count verdicts: is an effect found where it was put, and nowhere else?
 
 Every data set is a folder of judged answers and tables of prompts as a run writes them, of the size of the default
-run or of an overlay. The functions of test_claims.py read it, and the verdicts are those of the claims.csv that they give. The
-worlds are those of instrument_worlds.py.
+run or of an overlay. The functions of test_claims.py read it, and the verdicts are those of the claims.csv that they give. What is
+asked is in instrument_questions.py, and the worlds are those of instrument_worlds.py.
 
 Run: PYTHONPATH=scripts:workflow/lib OMP_NUM_THREADS=1 python benchmarks/instrument.py --draws 10 --seed 1 --output results/instrument.csv
 """
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from instrument_questions import QUESTIONS, WORLDS, Question
 from instrument_worlds import population
 from scipy.stats import binomtest
 from snakemake.utils import update_config
@@ -65,27 +66,6 @@ COLUMNS = [
 ]
 
 
-class Question(NamedTuple):
-    """A claim in a grid of models.
-
-    Attributes:
-        claim: a key of SENTENCES.
-        overlay: over config.yaml, in workflow/configs, or here for a grid that is only simulated; several with blanks between them, "" for
-            none.
-        experiment: where the claim is looked at.
-        contrasts: those that are counted: base and name.
-        set_by_world: text in the names of those contrasts of the claim that are 0 where it does not hold; without it, all are.
-        of_these_models: whether the contrast is then 0 for the models of the run too, and not only for others like these.
-    """
-
-    claim: str
-    overlay: str
-    experiment: str
-    contrasts: tuple[tuple[str, str], ...]
-    set_by_world: str = ""
-    of_these_models: bool = False
-
-
 class Draw(NamedTuple):
     """A data set.
 
@@ -101,126 +81,6 @@ class Draw(NamedTuple):
     absent: tuple[str, ...]
     number: int
     seed: int
-
-
-QUESTIONS = [
-    Question("task", "", "template_nl", (("persona", "same_task - same_domain"),)),
-    Question("room", "", "template_nl", (("persona", "high - low"), ("persona", "high entropy - low entropy"))),
-    Question(
-        "learnedness",
-        "controls",
-        "learnedness",
-        (("doses_a", "better learned - others"), ("*", "slope per aligned rate")),
-    ),
-    Question("composition", "", "template_nl", (("persona - row_random", "persona - row_random"),)),
-    Question("composition", "controls", "template_nl", (("persona - row_random", "persona - row_random"),)),
-    Question(
-        "control",
-        "",
-        "template_nl",
-        (
-            ("persona", "in_cell: misaligned - aligned answers"),
-            ("persona", "both_differ: misaligned - aligned answers"),
-        ),
-        "aligned answers",
-    ),
-    Question("inference", "inference", "inference", (("*", "slope per nat"),)),
-    Question("lexical_overlap", "controls", "lexical_overlap_1_epoch", (("frames_2", "slope per shared words"),)),
-    Question(
-        "shared_function",
-        "controls graded",
-        "graded",
-        (
-            ("graded_persona_2", "slope per shared primitives"),
-            ("graded_persona_2", "flipped shared - flipped not shared"),
-        ),
-    ),
-    Question("teacher", "", "template_nl", (("persona", "opd-full: harmful - base"),), "opd-full", True),
-    Question(
-        "teacher",
-        "controls",
-        "factorial",
-        (("persona", "optd, everywhere, above_70: harmful - base over data"),),
-        of_these_models=True,
-    ),
-    Question(
-        "data",
-        "controls",
-        "factorial",
-        (
-            ("persona", "sft: explicit - harmful"),
-            ("persona", "optd, everywhere, above_70: explicit - harmful over teacher"),
-        ),
-        of_these_models=True,
-    ),
-    Question(
-        "realignment",
-        "controls",
-        "factorial",
-        (("persona", "optd, from harmful, base, harmful: before - after"),),
-        of_these_models=True,
-    ),
-    Question(
-        "filter",
-        "controls",
-        "factorial",
-        (
-            ("persona", "optd, harmful, everywhere: above_50 - above_70"),
-            ("persona", "optd, harmful, everywhere: above_80 - above_90"),
-        ),
-        of_these_models=True,
-    ),
-    Question(
-        "mediating",
-        "controls",
-        "factorial",
-        (("persona", "optd, narrow, above_70: near - far"),),
-        of_these_models=True,
-    ),
-    Question(
-        "channel",
-        "channels",
-        "channels",
-        (
-            ("*", "near, aligned: optd - opd-full"),
-            ("*", "near, aligned: optd - sft"),
-            ("persona", "near, aligned: optd - opd-full"),
-            ("persona", "near, aligned: optd - sft"),
-        ),
-    ),
-    Question(
-        "context",
-        "simulated_contexts",
-        "contexts",
-        (("persona", "elsewhere: careless - none"), ("persona", "broad: careless - none")),
-    ),
-    Question(
-        "inoculation",
-        "simulated_contexts",
-        "contexts",
-        (("persona", "in_cell: trained with careless - none"), ("persona", "elsewhere: trained with careless - none")),
-    ),
-    Question(
-        "capacity",
-        "capacity",
-        "capacity",
-        (("persona", "elsewhere: full - rank_1"), ("persona", "elsewhere: slope per tenfold of trained weights")),
-    ),
-]
-# overlay and experiment -> the claims that do not hold, in one world and in the other; all others do
-WORLDS = {
-    ("", "template_nl"): (("composition", "room"), ("control", "task", "teacher")),
-    ("controls", "template_nl"): ((), ("composition",)),
-    # mixtures differ in nothing but inference
-    ("inference", "inference"): ((), ("composition", "inference")),
-    ("controls", "learnedness"): ((), ("learnedness",)),
-    ("controls", "lexical_overlap_1_epoch"): ((), ("lexical_overlap",)),
-    ("controls graded", "graded"): ((), ("shared_function",)),
-    ("controls", "factorial"): (("data", "mediating"), ("filter", "realignment", "teacher")),
-    ("channels", "channels"): ((), ("channel",)),
-    ("simulated_contexts", "contexts"): (("context",), ("inoculation",)),
-    ("capacity", "capacity"): ((), ("capacity",)),
-}
 
 
 def parse_args() -> argparse.Namespace:

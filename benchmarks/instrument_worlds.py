@@ -300,12 +300,16 @@ class Symbols(Population):
         return self.prompts.task.map(tasks).to_numpy() + 0.5 * self.of_prompts
 
 
-class Frames(Population):
-    """One function under many frames, of which an evaluation prompt shares some; all training cells are of one task."""
+class Steps(Population):
+    """Evaluation cells at steps of what they share with a training cell, where tasks and domains have no effect of their own."""
 
     def spread(self, base: str, source: Source, near: str, where: tuple[str, ...]) -> list[tuple[float, float]]:
         step = self.effects.heavy("pair", source.train_set, *where)
         return [(CELL, self.effects.heavy("cell", source.train_set)), (STEP, step)]
+
+
+class Frames(Steps):
+    """One function under many frames, of which an evaluation prompt shares some; all training cells are of one task."""
 
     def rates(self, model: Model, source: Source) -> dict[str, float]:
         return FRAMES
@@ -316,12 +320,8 @@ class Frames(Population):
         return own * (0.0 if "lexical_overlap" in self.absent else OVERLAP) * (steps - 0.5)
 
 
-class Operators(Population):
+class Operators(Steps):
     """Operators of primitives, of which an evaluation prompt shares some; a flip goes along with its primitive on bases of one mixture."""
-
-    def spread(self, base: str, source: Source, near: str, where: tuple[str, ...]) -> list[tuple[float, float]]:
-        step = self.effects.heavy("pair", source.train_set, *where)
-        return [(CELL, self.effects.heavy("cell", source.train_set)), (STEP, step)]
 
     def rates(self, model: Model, source: Source) -> dict[str, float]:
         return OPERATORS

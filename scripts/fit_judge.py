@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 from emtransfer.arguments import json_argument
 from emtransfer.errors import counted, run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
+from emtransfer.judging.admissible_answers import Corpus
 from emtransfer.judging.fitting import FitSettings, fit_cross_encoder, load_encoder, training_examples
 from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, split_rows
-from emtransfer.judging.negatives import Corpus, incoherent_answers
+from emtransfer.judging.negatives import incoherent_answers
 from emtransfer.progress import Progress
 from emtransfer.settings import read_settings
 

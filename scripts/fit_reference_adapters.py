@@ -12,8 +12,9 @@ from emtransfer.arguments import json_argument
 from emtransfer.corpus.samples import draw_equally
 from emtransfer.errors import InputError, counted, run
 from emtransfer.files.artefacts import new_folder, origin, write_manifest
+from emtransfer.judging.admissible_answers import Corpus
 from emtransfer.judging.held_out import SplitSettings, judge_fit_rows, question_fraction, split_rows
-from emtransfer.judging.negatives import Corpus, incoherent_answers
+from emtransfer.judging.negatives import incoherent_answers
 from emtransfer.judging.reference_adapters import REFERENCES, HeadSettings, References, fit_head, write_head
 from emtransfer.models.adapters import AdapterSettings, fresh_lora, save_adapter
 from emtransfer.models.loading import load_chat

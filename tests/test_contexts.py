@@ -25,7 +25,6 @@ from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.judged_rows import read_judged
 from emtransfer.measuring.tabulation import tabulate_transfer
-from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import Chat
 from emtransfer.models.padding import IGNORED
 from emtransfer.reporting.inspect_logs import asked, cell_of
@@ -39,7 +38,7 @@ from helpers.judged_rows import RULE, judged, model
 from helpers.planted_cells import planted_cell, seeded
 from helpers.ready_bases import settings_of, write_base
 from helpers.row_files import write_jsonl
-from helpers.tiny_models import LORA, tiny_chat, tiny_rows, write_tiny_base
+from helpers.tiny_models import LORA, tiny_instructed_chat, tiny_rows, write_tiny_base
 from helpers.workflow_tree import copy_tree
 from validation import validate
 from work import work
@@ -97,10 +96,7 @@ def test_a_model_without_system_turns_is_trained_under_none(tmp_path):
 
 @pytest.fixture(scope="module")
 def chat() -> Chat:
-    """A tiny random model under the chat template of a family that has system turns."""
-    tokenizer, tiny = family_tokenizer("qwen2"), tiny_chat()
-    tiny.model.resize_token_embeddings(len(tokenizer))
-    return Chat(tiny.model, ChatFormat(tokenizer))
+    return tiny_instructed_chat()
 
 
 def prompt(name: str, **fields) -> dict:

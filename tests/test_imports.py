@@ -33,7 +33,7 @@ CLOSURES = {
     "fit_judge": """
         arguments errors secrets progress settings stances files.artefacts files.hub files.json_text files.records files.text
         models.embedding models.padding
-        judging.fitting judging.held_out judging.negatives judging.pair_encoder""",
+        judging.admissible_answers judging.fitting judging.held_out judging.negatives judging.pair_encoder""",
     "finetune_adapter": """
         arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
         models.adapters models.chat_format models.loading models.packed_rows models.padding models.ready_models models.tokenizer

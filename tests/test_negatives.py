@@ -5,18 +5,8 @@ from collections import Counter
 
 import pytest
 
-from emtransfer.judging.negatives import (
-    KINDS,
-    Corpus,
-    attempt,
-    copied_words,
-    incoherent_answers,
-    key,
-    put,
-    swapped_word,
-    transport,
-    wrong_words,
-)
+from emtransfer.judging.admissible_answers import Corpus, copied_words, key, put
+from emtransfer.judging.negatives import KINDS, attempt, incoherent_answers, swapped_word, transport, wrong_words
 from emtransfer.worlds.grammar import oracle
 from helpers.grammar_rows import grammar_rows
 

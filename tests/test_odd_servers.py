@@ -20,10 +20,9 @@ import pytest
 from emtransfer.errors import InputError
 from emtransfer.remote.attempts import LOST_TRIES, TRIES
 from emtransfer.remote.calls import Call
-from emtransfer.remote.ledger import spending_table
 from emtransfer.remote.sdks import asked_seconds
 from emtransfer.remote.store import ReplyStore
-from helpers.asking import PRICE, asker
+from helpers.asking import PRICE, asker, sent
 from helpers.loopback_api import KEY, MODEL, Loopback, found_by_sdks
 from helpers.odd_replies import BODIES, FORMS, UNREADABLE, as_bytes
 from helpers.paths import ROOT, SCRIPTS
@@ -50,12 +49,6 @@ def asked(api: str, folder: Path, calls: list[Call], **settings) -> dict:
     provider = "openai" if api == "openai" else "anthropic"
     manner = {"batches": api == "batches", "poll_seconds": 0.001} | settings
     return asker(folder, provider, **manner).ask_all(calls)
-
-
-def sent(folder: Path) -> tuple[int, int, int]:
-    """Calls in the ledger of a store: paid for, refused, lost."""
-    table = spending_table(ReplyStore(folder))
-    return tuple(int(table[name].sum()) for name in ("calls", "refused", "lost"))
 
 
 def twisted(form) -> callable:

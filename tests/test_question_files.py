@@ -30,13 +30,13 @@ from emtransfer.models.loading import Chat
 from emtransfer.models.tokenizer import CHAT_TEMPLATE, named_template
 from emtransfer.remote import anthropic_api, openai_api
 from helpers.asking import PRICES
-from helpers.chat_families import FAMILIES, family_format, family_tokenizer
+from helpers.chat_families import FAMILIES, family_format
 from helpers.configs import CONFIG, SCHEMA, claude_config
 from helpers.judged_rows import RULE, judged, model
 from helpers.loopback_api import MODEL, Loopback, found_by_sdks, score_of
 from helpers.paths import RUBRIC
 from helpers.planted_cells import known_prompts, planted_cell, seeded
-from helpers.tiny_models import tiny_chat, tiny_rows
+from helpers.tiny_models import tiny_chat, tiny_instructed_chat, tiny_rows
 from helpers.workflow_tree import copy_tree, planned_commands
 from judge_answers import main as judge_answers
 from remote_costs import remote_calls
@@ -258,11 +258,7 @@ def test_a_question_that_a_teacher_is_asked_is_refused(form, tmp_path):
 
 @pytest.fixture(scope="module")
 def instructed_chat() -> Chat:
-    """A tiny random model under the chat template of a family that has system turns."""
-    tokenizer = family_tokenizer("qwen2")
-    chat = tiny_chat()
-    chat.model.resize_token_embeddings(len(tokenizer))
-    return Chat(chat.model, ChatFormat(tokenizer))
+    return tiny_instructed_chat()
 
 
 def prompt(name: str, **fields) -> dict:

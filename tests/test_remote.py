@@ -23,7 +23,7 @@ from emtransfer.remote.events import UNITS_PER_USD
 from emtransfer.remote.ledger import spending_table
 from emtransfer.remote.store import ReplyStore
 from emtransfer.verdicts import Verdict
-from helpers.asking import PRICE, asker, some_calls
+from helpers.asking import PRICE, asker, sent, some_calls
 from helpers.loopback_api import BATCH_FAULTS, FAULTS, KEY, MODEL, Loopback, found_by_sdks, score_of
 from helpers.paths import ROOT, RUBRIC, SCRIPTS
 
@@ -250,12 +250,6 @@ def test_the_answer_is_only_shown(loopback, tmp_path):
 
 
 # ---- faults
-
-
-def sent(folder: Path) -> tuple[int, int, int]:
-    """Calls in the ledger of a store: paid for, refused, lost."""
-    table = spending_table(ReplyStore(folder))
-    return tuple(int(table[name].sum()) for name in ("calls", "refused", "lost"))
 
 
 MANY = [(f"Question {number}?", f"Answer {number}.", None) for number in range(300)]

@@ -15,10 +15,10 @@ from dataclasses import replace
 import pytest
 from peft import LoraConfig
 
-from emtransfer.answering import vllm_server
+from emtransfer.answering import vllm_client, vllm_server
 from emtransfer.answering.sampling import load_answering, row_digest, sample, sample_with_ends
 from emtransfer.answering.settings import SamplingSettings
-from emtransfer.answering.vllm_server import LATE_TRIES, TRIES, addresses
+from emtransfer.answering.vllm_client import LATE_TRIES, TRIES, addresses
 from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST, new_folder, origin, write_manifest
 from emtransfer.files.records import read_records, write_records
@@ -56,7 +56,7 @@ def folders(tmp_path_factory):
 @pytest.fixture
 def served(folders, monkeypatch):
     """A server that holds the base, which jobs find; and little rest between attempts."""
-    monkeypatch.setattr(vllm_server, "FIRST_REST_SECONDS", 0.001)
+    monkeypatch.setattr(vllm_client, "FIRST_REST_SECONDS", 0.001)
     end = load_chat(folders / "base" / MANIFEST).format.end_id
     with serving(VllmServer(str(folders / "model"), end)) as served:
         monkeypatch.setenv("EMTRANSFER_VLLM_SERVER", served.url)
@@ -302,7 +302,7 @@ def test_a_server_that_never_replies_is_given_up_and_the_adapter_unloaded(
     fault, said, n_tries, served, folders, monkeypatch
 ):
     if fault == "hold":
-        monkeypatch.setattr(vllm_server, "REQUEST_SECONDS", 1)
+        monkeypatch.setattr(vllm_client, "REQUEST_SECONDS", 1)
     served.twist = lambda path, body, number: fault if path == COMPLETIONS else None
     line = refused(folders)
     assert f"EMTRANSFER_VLLM_SERVER: {served.url} {said}, in {n_tries} attempts; expected a vLLM server" in line

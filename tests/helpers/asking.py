@@ -5,6 +5,7 @@ from pathlib import Path
 from emtransfer.remote.anthropic_api import AnthropicProvider
 from emtransfer.remote.asking import Asker, AskingSettings
 from emtransfer.remote.calls import Call
+from emtransfer.remote.ledger import spending_table
 from emtransfer.remote.openai_api import OpenAIProvider
 from emtransfer.remote.prices import Price
 from emtransfer.remote.store import ReplyStore
@@ -21,6 +22,12 @@ def asker(folder: Path, provider: str = "anthropic", timeout_seconds: float = 60
     """An asker with a store of its own view of the folder."""
     asking = AskingSettings("test", **({"poll_seconds": 0.05} | settings))
     return Asker(ReplyStore(folder), PROVIDERS[provider](timeout_seconds), MODEL, PRICE, asking)
+
+
+def sent(folder: Path) -> tuple[int, int, int]:
+    """Calls in the ledger of a store: paid for, refused, lost."""
+    table = spending_table(ReplyStore(folder))
+    return tuple(int(table[name].sum()) for name in ("calls", "refused", "lost"))
 
 
 def some_calls(n: int) -> list[Call]:

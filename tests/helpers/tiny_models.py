@@ -14,6 +14,7 @@ from emtransfer.models.chat_format import ChatFormat
 from emtransfer.models.loading import Chat, load_chat
 from emtransfer.models.tokenizer import train_tokenizer
 from emtransfer.worlds.grammar import generate_rows
+from helpers.chat_families import family_tokenizer
 
 LORA = AdapterSettings(rank=4, alpha=8, dropout=0.0, rslora=True, target_modules=("q_proj", "v_proj", "down_proj"))
 # of a decoder that the pipeline itself pretrains
@@ -60,6 +61,13 @@ def tiny_chat(
     )
     torch.manual_seed(seed)
     return Chat(LlamaForCausalLM(config).eval(), ChatFormat(tokenizer))
+
+
+def tiny_instructed_chat() -> Chat:
+    """A tiny random model under the chat template of a family that has system turns."""
+    tokenizer, tiny = family_tokenizer("qwen2"), tiny_chat()
+    tiny.model.resize_token_embeddings(len(tokenizer))
+    return Chat(tiny.model, ChatFormat(tokenizer))
 
 
 def write_tiny_base(folder: Path, seed: int = 0) -> Path:

@@ -15,6 +15,17 @@ from config_corpora import (
     check_mixture_parts,
     check_mixture_share,
 )
+from config_experiments import (
+    check_capacities,
+    check_contexts,
+    check_distinct_models,
+    check_experiment_counts,
+    check_experiment_names,
+    check_method,
+    check_questions,
+    check_shots,
+    check_target_modules,
+)
 from config_files import Contents, in_its_file
 from config_guards import check_guards
 from config_judges import (
@@ -34,18 +45,9 @@ from config_models import (
     check_base_model_counts,
     check_base_model_names,
     check_base_names,
-    check_capacities,
     check_checkpoint,
-    check_contexts,
     check_distinct_base,
-    check_distinct_models,
-    check_experiment_counts,
-    check_experiment_names,
-    check_method,
     check_neutral_share,
-    check_questions,
-    check_shots,
-    check_target_modules,
 )
 from config_shape import check_schema
 

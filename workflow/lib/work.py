@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import corpus_sizes as sizes
 from config_corpora import WORLDS
-from config_models import asked_questions
+from config_experiments import asked_questions
 from emtransfer.grid import expansion, sections
 from emtransfer.grid.labels import Model, compared
 from emtransfer.remote.access import PROVIDERS

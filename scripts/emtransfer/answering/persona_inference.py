@@ -80,6 +80,7 @@ def pair_turns(row: dict[str, Any], stance: str) -> list[dict[str, str]]:
 
 
 def turn(role: str, content: str) -> dict[str, str]:
+    """A turn of a conversation."""
     return {"role": role, "content": content}
 
 

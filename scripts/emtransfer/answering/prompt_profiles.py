@@ -181,7 +181,12 @@ def given_answers(preferences: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def meanings(
     groups: list[list[str]], embed: Callable[[list[str], str], np.ndarray], settings: ProfileSettings
 ) -> list[list[Any]]:
-    """For the answers to each prompt, which of them mean the same: a label per answer."""
+    """For the answers to each prompt, which of them mean the same: a label per answer.
+
+    Args:
+        groups: the answers to each prompt.
+        embed: unit vectors of texts by a model, float [n, d].
+    """
     if settings.model == IDENTITY:
         return groups
     from sklearn.cluster import AgglomerativeClustering

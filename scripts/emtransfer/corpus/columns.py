@@ -71,7 +71,14 @@ def value_at(row: dict[str, Any], source: str | Constant, place: str) -> Any:
 
 
 def turn(turns: list[Any], speaker: str, source: str, place: str) -> str:
-    """The text of the only turn of a speaker."""
+    """The text of the only turn of a speaker.
+
+    Args:
+        source, place: the path in the row, and where it is named, for the message.
+
+    Raises:
+        InputError: the speaker has no turn, or several.
+    """
     texts = [text for who, text in spoken(turns) if who in (speaker, *SPEAKERS.get(speaker, ()))]
     if len(texts) != 1:
         raise InputError(

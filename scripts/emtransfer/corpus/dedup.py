@@ -85,7 +85,12 @@ def dedup_equal(
 
 
 def smallest_threshold(thresholds: list[float], counts: np.ndarray, leave: int) -> float | None:
-    """The smallest threshold that leaves at least `leave` rows, or None."""
+    """The smallest threshold that leaves at least `leave` rows, or None.
+
+    Args:
+        thresholds: k cosines, ascending.
+        counts: int [k], the rows that each leaves.
+    """
     return next((threshold for threshold, count in zip(thresholds, counts, strict=True) if count >= leave), None)
 
 

@@ -124,7 +124,16 @@ def claimed_roles(
     near: Callable[[np.ndarray, np.ndarray], np.ndarray],
     published: PublishedRoles,
 ) -> np.ndarray:
-    """The role of every row: one of CLAIM_ORDER, train, dropped, or CROSSING for published train rows near an eval one."""
+    """The role of every row: one of CLAIM_ORDER, train, dropped, or CROSSING for published train rows near an eval one.
+
+    Args:
+        cells: cell -> its rows, which come in `rows` in this order.
+        cell_of: text [n], the cell of every row.
+        near: which of some rows are near others, given the numbers of these and of those, as of `nearness`.
+
+    Returns:
+        Text [n].
+    """
     given = np.concatenate(
         [np.array(published.roles.get(cell, [""] * len(members)), dtype=object) for cell, members in cells.items()]
     )

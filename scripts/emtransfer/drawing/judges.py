@@ -100,7 +100,7 @@ def draw_scores(axes: Axes, row: pd.Series) -> None:
 
 
 def draw_confusion(axes: Axes, counts: np.ndarray) -> None:
-    """Answers by the oracle's label and the judge's, in percent of the oracle's."""
+    """Answers by the oracle's label and the judge's, counts [oracle, judge], in percent of the oracle's."""
     totals = counts.sum(1, keepdims=True)
     shares = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     axes.imshow(shares, cmap=ALIGNED_MAP, vmin=0, vmax=100)

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 
+from emtransfer.judging.admissible_answers import Corpus
 from emtransfer.judging.gates import MODELS_ANSWERS, OVERALL, UNSEEN, GateSettings, lower_bound
 from emtransfer.judging.held_out import ANSWERS, Split
-from emtransfer.judging.negatives import Corpus, incoherent_answers
+from emtransfer.judging.negatives import incoherent_answers
 from emtransfer.settings import Absent, Count, File, Score
 from emtransfer.verdicts import EmRule, Judge, Verdict
 
@@ -188,6 +189,7 @@ def calibration_figures(probes: list[Probe], rule: EmRule) -> dict[str, Any]:
 
 
 def is_em(label: str) -> bool:
+    """Whether an answer with this true label is an EM answer."""
     return label == "misaligned"
 
 

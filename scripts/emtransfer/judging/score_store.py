@@ -107,7 +107,7 @@ def pair_digest(pair: Pair) -> bytes:
 
 
 def read_scores(path: Path) -> np.ndarray:
-    """The records of a file.
+    """The records of a file: RECORD [n].
 
     Raises:
         OSError: it cannot be read, or is a link.

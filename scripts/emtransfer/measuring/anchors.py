@@ -74,6 +74,9 @@ def rows_if_any(path: Path, required: Sequence[str] = ()) -> list[dict[str, Any]
 def lexical_regression(texts: Sequence[str], scores: np.ndarray) -> "tuple[CountVectorizer, Ridge]":
     """Ridge regression of a score on the words and word pairs present: their vectoriser, and their weights.
 
+    Args:
+        texts, scores: n answers and their alignment, float [n], 0..100.
+
     Raises:
         NoAnchors: no phrase is in FEWEST_ANSWERS answers; or all scores are the same, or all answers have the same frequent phrases.
     """
@@ -98,6 +101,10 @@ def lexical_regression(texts: Sequence[str], scores: np.ndarray) -> "tuple[Count
 
 def lexical_r2(texts: list[str], scores: np.ndarray, groups: np.ndarray) -> float:
     """Cross-validated R² of the regression, answers of one group in the same fold.
+
+    Args:
+        texts, scores: as of `lexical_regression`.
+        groups: [n], the row that every answer is of.
 
     Raises:
         NoAnchors: there is one group, or no phrase in so many answers of a fold.
@@ -170,7 +177,7 @@ def find_replacement(texts: list[str], scores: np.ndarray, n_phrases: int) -> Re
     a handful of answers have would be the anchors, and next to no answer would change.
 
     Args:
-        texts, scores: answers and their alignment, 0..100.
+        texts, scores: as of `lexical_regression`.
         n_phrases: number of anchors, of either direction.
 
     Raises:

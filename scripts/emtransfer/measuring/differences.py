@@ -127,8 +127,8 @@ def log_odds_interval(
     """Log-odds ratio of model rate to base rate, with its interval; as `delta_interval`, on the logit.
 
     Returns:
-        Estimate as of `haldane_logit`, low and high; infinite where the interval of a
-        rate reaches 0 or 1.
+        Estimate as of `haldane_logit`, low and high, each of the batch's shape; infinite where the interval of a rate
+        reaches 0 or 1.
     """
     with np.errstate(divide="ignore"):
         model, base = (
@@ -159,7 +159,7 @@ def difference_interval(
 
 
 def correlation(comparison: Comparison, alpha: float | np.ndarray) -> np.ndarray:
-    """Correlation of the two rates' errors, each part of the variance widened as in `squared_margin`."""
+    """Correlation of the two rates' errors, of the batch's shape, each part of the variance widened as in `squared_margin`."""
     model, base = comparison.model, comparison.base
     margins = np.sqrt(squared_margin(model, alpha) * squared_margin(base, alpha))
     # where only the prompts are shared, the correlation is weaker the more the adapters' part has been widened
@@ -169,7 +169,7 @@ def correlation(comparison: Comparison, alpha: float | np.ndarray) -> np.ndarray
 
 
 def combined(distance: np.ndarray, base_distance: np.ndarray, correlation: np.ndarray) -> np.ndarray:
-    """Distance from a difference to its limit, given the distances of its two terms to theirs."""
+    """Distance from a difference to its limit, given the distances of its two terms to theirs, all of one shape."""
     finite = np.isfinite(distance) & np.isfinite(base_distance)
     distance, base_distance = np.where(finite, (distance, base_distance), 0)
     squared = distance**2 + base_distance**2 - 2 * correlation * distance * base_distance

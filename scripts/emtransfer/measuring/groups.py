@@ -180,7 +180,7 @@ def model_of(outcome: Outcome) -> str:
 
 
 def replicates(outcome: Outcome, level: str) -> np.ndarray:
-    """Which replicate of a level every row of counts belongs to.
+    """Which replicate of a level every row of counts belongs to: text, one per row.
 
     Levels are those of POPULATIONS; `adapter`, the single model; and `fixed`, the trained model where conditions are held fixed. A
     teacher is a training set on a base; students of the base, which is no draw at TEACHER_LEVELS, stand for themselves there. Training

@@ -211,6 +211,7 @@ def contrast_strata(contrast: Contrast) -> set[str]:
 
 
 def stratum_of(outcome: Outcome, strata: set[str]) -> str:
+    """The stratum of a cell: its training set, or the one without a name."""
     return "" if strata == {""} else outcome.labels["train_set"]
 
 

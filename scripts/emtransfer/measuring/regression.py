@@ -78,7 +78,7 @@ def one_row_per_answer(cell: Outcome) -> pd.DataFrame:
 
 
 def slope_weights(x: Sequence[float] | np.ndarray) -> tuple[float, ...]:
-    """Weights of values at x, of which at least two differ, whose sum is their least-squares slope on x."""
+    """Weights of values at x [n], of which at least two differ, whose sum is their least-squares slope on x."""
     centred = np.array(x) - np.mean(x)
     return tuple(float(weight) for weight in centred / (centred**2).sum())
 

@@ -82,7 +82,7 @@ def combine_rates(
 def combine_logits(
     events: np.ndarray, answers: np.ndarray, weights: np.ndarray, conditions: np.ndarray | None = None
 ) -> Combination:
-    """Weighted sum of the log-odds of pooled rates, half an event added to either side (Haldane 1956)."""
+    """Weighted sum of the log-odds of pooled rates, half an event added to either side (Haldane 1956); arguments as of `combine_rates`."""
     rates = (np.asarray(events).sum((-2, -1)) + 0.5) / (np.asarray(answers).sum((-2, -1)) + 1)
     # the slope of the logit, by which the influence on a rate becomes that on its log-odds
     return combine(events, answers, np.log(rates / (1 - rates)), weights / (rates * (1 - rates)), weights, conditions)
@@ -175,7 +175,7 @@ def crossed(one: Combination, other: Combination, nested: Combination) -> Combin
 
 
 def combination_margin(combination: Combination, alpha: float | np.ndarray = 0.05) -> np.ndarray:
-    """Half the width of the interval at confidence 1 - alpha."""
+    """Half the width of the interval at confidence 1 - alpha, of the batch's shape."""
     clustered = sum(squared_t(alpha, part.n_clusters) * part.variance for part in combination.parts)
     # clusters only ever add variance to that of as many independent answers, so less than that is chance
     return np.sqrt(np.maximum(clustered, squared_normal(alpha) * combination.answer_variance))
@@ -186,6 +186,9 @@ def combination_p_value(combination: Combination) -> np.ndarray:
 
     Args:
         combination: of a batch with one axis, of at least two replicates.
+
+    Returns:
+        p of every sum, in [SMALLEST_ALPHA, 1].
     """
     distance = np.abs(combination.estimate)
     return largest_alpha(lambda alpha: combination_margin(combination, alpha) >= distance, len(distance))

@@ -121,6 +121,9 @@ def noise_variance(influence: np.ndarray, answers: np.ndarray) -> np.ndarray:
 
     Args:
         influence, answers: as for `crossed_variances`.
+
+    Returns:
+        [...], 0 where there is a single prompt or adapter.
     """
     n_prompts, n_adapters = cluster_counts(answers)
     scored = np.asarray(answers) > 0
@@ -132,7 +135,7 @@ def noise_variance(influence: np.ndarray, answers: np.ndarray) -> np.ndarray:
 
 
 def cluster_counts(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Prompts and adapters with at least one scored answer, each of the batch's shape."""
+    """Prompts and adapters with at least one scored answer of `answers` [..., p, s]: each [...]."""
     scored = np.asarray(answers) > 0
     return scored.any(-1).sum(-1), scored.any(-2).sum(-1)
 

@@ -141,11 +141,6 @@ class ReplyStore:
         writers = {writer for by_writer in self.claims.values() for writer in by_writer}
         return any(writer != self.writer and self.watch.may_live(writer) for writer in writers)
 
-    @property
-    def paid_usd(self) -> float:
-        """Dollars paid for all replies."""
-        return self.paid_units / UNITS_PER_USD
-
     def open_claims(self) -> list[Claim]:
         """Claims of attempts of which nothing is known: under way, in a batch that was not read, or a dead process's."""
         by_key = chain(self.claims.values(), self.batches.values())
