@@ -90,6 +90,7 @@ def test_a_written_corpus_cannot_wait_for_a_judge_that_waits_for_it():
     config = written(judges__claude__corpus="second")
     config["judges"]["other"] = config["judges"]["claude"] | {"corpus": "generated"}
     generated = config["corpora"]["generated"]
+    generated["roles"] = generated["roles"] | {"judge_fit": 1}
     config["corpora"]["second"] = generated | {"filter": generated["filter"] | {"judge": "other"}}
     with pytest.raises(InputError, match="corpora.second.filter.judge is other, whose corpus is generated; expected"):
         validate(config, SCHEMA)
@@ -118,7 +119,8 @@ def test_a_written_corpus_cannot_wait_for_a_judge_on_a_base_that_waits_for_it(pa
 def test_a_written_corpus_without_a_judge_is_named_whichever_comes_first(first):
     config = written(judges__claude__corpus="second")
     generated = config["corpora"].pop("generated")
-    both = {"generated": generated, "second": generated | {"filter": None}}
+    roles = generated["roles"] | {"judge_fit": 1}
+    both = {"generated": generated, "second": generated | {"filter": None, "roles": roles}}
     config["corpora"] = {first: both[first]} | both | config["corpora"]
     with pytest.raises(InputError) as caught:
         validate(config, SCHEMA)
