@@ -65,7 +65,8 @@ def test_rows_that_share_a_prompt_answer_as_each_does_alone_and_read_it_once(cha
         chat.model, "forward", lambda **given: read.append(given["input_ids"].shape[0]) or forward(**given)
     )
     assert sample(chat, questions, keys, settings, seed=1) == alone
-    assert len(set(alone)) > 3 and read[0] == 3 and max(read[1:]) == 12
+    # what all begin with, every prompt once, then a token of every row
+    assert len(set(alone)) > 3 and read[:2] == [1, 3] and max(read[2:]) == 12
 
 
 def test_a_longer_limit_continues_the_same_answers(chat):
