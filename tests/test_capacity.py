@@ -70,7 +70,7 @@ def test_the_shipped_overlay_trains_five_capacities_to_one_loss():
     update_config(config, yaml.safe_load((ROOT / "workflow/configs/capacity.yaml").read_text(encoding="utf-8")))
     validate(config, SCHEMA)
     models = expand_models(config, "capacity")
-    assert len(models) == 1 + 3 * 5 * 2 and {model.labels["condition"] for model in models} == {"base", "adapter"}
+    assert len(models) == 1 + 6 * 5 * 2 and {model.labels["condition"] for model in models} == {"base", "adapter"}
     untils = {name: trained_with(config["experiments"]["capacity"], name)["finetuning"]["until"] for name in CAPACITIES}
     assert len({tuple(until.items()) for until in untils.values()}) == 1
 
