@@ -18,41 +18,41 @@ from work import Work, work
 
 BENCHMARKS = Path("results/benchmarks")
 # all tables: measured on the default run, two jobs at a time on two processors, rounded up by about a fifth; busy processors take
-# twice as long. Seconds of a job: Python's start, and the same with the import of torch and the loading of models
-START_SECONDS, MODEL_SECONDS = 1, 6
+# twice as long. Seconds of a job before its work: of any job, and of one that loads models in a process that has imported torch
+START_SECONDS, MODEL_SECONDS = 1, 1.5
 # work, or the kind of the judge that does it, for which no model is loaded
 WITHOUT_MODEL = ("", "exact", *PROVIDERS)
 # GFLOP/s of base models. Texts count with their greatest length, of which most have about a third; those of mixtures count with
 # their own
 GFLOPS = {
-    "pretrain_base": 36,
-    "align_base": 110,
-    "finetune_adapter": 70,
-    "distill_student": 120,
-    "sample_answers": 60,
-    "roll_out_teacher": 60,
-    "probe_base": 60,
-    "measure_preferences": 60,
-    "measure_rollouts": 60,
-    "probe_inference": 60,
+    "pretrain_base": 44,
+    "align_base": 180,
+    "finetune_adapter": 120,
+    "distill_student": 170,
+    "sample_answers": 100,
+    "roll_out_teacher": 100,
+    "probe_base": 130,
+    "measure_preferences": 140,
+    "measure_rollouts": 200,
+    "probe_inference": 150,
     "fit_reference_adapters": 60,
 }
 # GFLOP/s of a base model that judges here
 JUDGING_GFLOPS = 36
 # kind of a judge, what an encoder does, or a stage -> seconds per thousand tokens; for tables, per thousand rows
 SECONDS = {
-    "cross_encoder": 0.035,
+    "cross_encoder": 0.025,
     "exact": 0.001,
-    "fit": 0.09,
+    "fit": 0.13,
     "embed": 0.015,
-    "generate_pairs": 0.0002,
-    "split_questions": 0.0005,
+    "generate_pairs": 0.0003,
+    "split_questions": 0.0003,
     "train_tokenizer": 0.0004,
-    "build_mixture": 0.007,
-    "tabulate_transfer": 0.1,
-    "tabulate_preferences": 0.5,
-    "tabulate_capability": 0.5,
-    "test_claims": 0.5,
+    "build_mixture": 0.004,
+    "tabulate_transfer": 0.15,
+    "tabulate_preferences": 0.35,
+    "tabulate_capability": 0.2,
+    "test_claims": 0.4,
     "tabulate_confounds": 200,
 }
 # stages with less than this share of all minutes are summed up
