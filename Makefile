@@ -20,7 +20,7 @@ INSTALLED := .venv/requirements.txt
 IN_VENV := . .venv/bin/activate &&
 RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --logger progress --configfile config.yaml
 CHROMIUM := chromium --headless $$([ "$$(id -u)" = 0 ] && echo --no-sandbox) --hide-scrollbars
-MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/preferences.csv results/capability.csv results/inference.csv
+MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/preferences.csv results/capability.csv results/inference.csv results/confounds.csv
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
 .PHONY: help setup quick table real controls estimate beside compare instrument export inspect setup-inspect view ledger verify clean-intermediate images schema test lint
