@@ -232,6 +232,9 @@ def test_a_judge_that_is_not_believed_decides_nothing():
     claims = claims_of({"one": 0.8, "two": 0.8}, {("nl", "two")})
     assert (claims.loc[["two"], "verdict"] == "not measurable").all()
     assert (claims.loc[["one"], "verdict"] != "not measurable").any()
+    assert set(claims.loc[["two"], "not_measurable_because"]) == {
+        "the judge misses a limit on labelled answers of models"
+    }
 
 
 def calibration(scores: dict[str, list[tuple[float, float]]], labelled: list[tuple[str, tuple[float, float]]] = ()):
