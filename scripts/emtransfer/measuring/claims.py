@@ -22,7 +22,7 @@ from emtransfer.measuring.groups import (
 )
 from emtransfer.measuring.regression import task_against_domain
 from emtransfer.measuring.replicates import detectable_difference
-from emtransfer.measuring.sentences import SENTENCES
+from emtransfer.measuring.sentences import SENTENCES, TWO_SIDED
 from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import Outcome, six_digits
 from emtransfer.settings import Share, Weight
@@ -372,7 +372,7 @@ def decided(row: dict[str, Any]) -> str:
     """The outcome of a test, and its population."""
     if not row["q_value"] < LEVEL:
         return "undecided"
-    agrees = row["of"].two_sided or row["estimate_pp"] > 0
+    agrees = row["claim"] in TWO_SIDED or row["estimate_pp"] > 0
     return f"{'supported' if agrees else 'contradicted'} for {row['population']}"
 
 
