@@ -132,8 +132,17 @@ def test_a_run_that_has_nothing_to_do_says_so(tmp_path):
     assert again.returncode == 0 and "Nothing to be done" in again.stderr
 
 
-def test_a_dry_run_is_told_as_snakemake_tells_it(tmp_path):
-    assert "Job stats" in run(tmp_path, "touch {output}", "--dry-run").stdout
+@pytest.mark.parametrize("arguments", [["--quiet", "rules"], ["--quiet", "all"]])
+def test_a_dry_run_is_told_as_snakemake_tells_it(arguments, tmp_path):
+    """Lines without blank ones and times of day."""
+    ours = run(tmp_path, "touch {output}", "--dry-run", *arguments).stdout
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going", "--dry-run", *arguments]
+    theirs = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120).stdout
+    one, other = (
+        [line.rstrip() for line in text.splitlines() if line.strip() and not re.match(r"\[.*\]$", line)]
+        for text in (ours, theirs)
+    )
+    assert one == other
 
 
 @pytest.mark.parametrize("kind", ["all", "progress"])
