@@ -277,10 +277,10 @@ def unmeasurable(
     """Why a contrast cannot be measured: too few trainings reached their loss, too few answers are coherent or fine-tuning had too little effect; else empty."""
     if contrast.reached_share < limits.reached_share_at_least:
         return f"{contrast.reached_share:.1%} of the trainings at a capacity reached their loss, fewer than {limits.reached_share_at_least:.0%}"
-    for name, group in zip(contrast.names, contrast.groups, strict=True):
+    for side, group in zip(contrast.names, contrast.groups, strict=True):
         coherent, scored = (sum(outcome.counts[name].sum() for outcome in group) for name in ("n_coherent", "n_scored"))
         if coherent < limits.coherent_rate_at_least * scored:
-            return f"{coherent:.0f} of {scored:.0f} scored answers of {name} are coherent, fewer than {limits.coherent_rate_at_least:.0%}"
+            return f"{coherent:.0f} of {scored:.0f} scored answers of {side} are coherent, fewer than {limits.coherent_rate_at_least:.0%}"
     # in the training cell itself, whether it took is the claim
     outside = [
         outcome
