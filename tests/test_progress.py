@@ -26,6 +26,10 @@ rule bad:
 """
 
 
+# lines of Snakemake's that no two runs share
+OF_THIS_RUN = re.compile(r"\[.*\]$|  (Date|Workflow ID|Command): ")
+
+
 @pytest.fixture
 def pace():
     """Ten short jobs and two that are expected to take a hundred times as long."""
@@ -134,12 +138,12 @@ def test_a_run_that_has_nothing_to_do_says_so(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--quiet", "rules"], ["--quiet", "all"]])
 def test_a_dry_run_is_told_as_snakemake_tells_it(arguments, tmp_path):
-    """Lines without blank ones and times of day."""
+    """But for blank lines, times of day and the line that names the command."""
     ours = run(tmp_path, "touch {output}", "--dry-run", *arguments).stdout
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going", "--dry-run", *arguments]
     theirs = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120).stdout
     one, other = (
-        [line.rstrip() for line in text.splitlines() if line.strip() and not re.match(r"\[.*\]$", line)]
+        [line.rstrip() for line in text.splitlines() if line.strip() and not OF_THIS_RUN.match(line)]
         for text in (ours, theirs)
     )
     assert one == other
