@@ -1,6 +1,6 @@
 """Simulate contrasts where the truth is no difference, and print how often p < 0.05 and what intervals cover; then power.
 
-The worlds are those of claim_worlds.py, whose docstrings say how each is drawn.
+The worlds are those of claim_worlds.py; their docstrings, in the modules that it imports, say how each is drawn.
 
 Run: PYTHONPATH=scripts python benchmarks/claims.py --simulations 2000 --seed 1
 """
@@ -9,7 +9,8 @@ import argparse
 
 import numpy as np
 import pandas as pd
-from claim_worlds import Result, World, worlds
+from claim_counts import Result, World
+from claim_worlds import worlds
 
 BATCH = 50
 

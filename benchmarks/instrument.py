@@ -36,15 +36,13 @@ from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.inference_slope import read_inferences
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.matching import prompt_measures
-from emtransfer.measuring.sentences import SENTENCES
+from emtransfer.measuring.sentences import SENTENCES, TWO_SIDED
 from emtransfer.measuring.tabulation import condition_outcomes
 from emtransfer.settings import read_settings
 from emtransfer.verdicts import EmRule
 
 ROOT = Path(__file__).resolve().parents[1]
 VERDICTS = ("supported", "contradicted", "undecided", "not measurable", "too few", "one seed only")
-# claims that name no direction
-TWO_SIDED = ("composition", "data", "filter", "inoculation", "capacity")
 # where verdicts are counted for the population of the claim, and for the models of the run
 WIDE, NARROWER = "others like these", "these models"
 COLUMNS = [

@@ -52,7 +52,8 @@ def main(args: argparse.Namespace) -> None:
         for judge, of_judge in verdicts.groupby("judge", sort=False):
             calibration = read_table(args.results / "judges" / judge / "calibration.csv")
             doubts = cautions.doubts(of_judge, calibration, rule, limits)
-            found = [*cautions.unbelieved(calibration, limits), *doubts, *unequal]
+            at_home = cautions.wrong_at_home(calibration, limits)
+            found = [*cautions.unbelieved(calibration, limits), *at_home, *doubts, *unequal]
             labelled = cautions.labelled_answers(calibration, limits)
             told.append([experiment, judge, labelled, "; ".join(found)])
     table = pd.DataFrame(told, columns=cautions.COLUMNS)

@@ -246,6 +246,9 @@ def test_where_many_trainings_missed_their_loss_nothing_is_said_of_their_capacit
     others = claims.drop(whole)
     assert set(others.verdict) == set(others.narrower_verdict) == {"not measurable"}
     assert len(others) == 2 and (others.n_seeds == 2).all()
+    assert set(others.not_measurable_because.str.partition("% ")[2]) == {
+        "of the trainings at a capacity reached their loss, fewer than 90%"
+    }
     # two thirds are enough for whoever says so
     lenient = about_capacity(cells, kept, MeasurableSettings(reached_share_at_least=0.66))
     assert "not measurable" not in set(lenient.verdict)

@@ -18,6 +18,7 @@ from emtransfer.models.loading import load_chat
 from emtransfer.training.mixtures import render_chat
 from emtransfer.training.pretraining import STATES, ArchitectureSettings, PretrainingSettings, new_decoder, pretrain
 from helpers.configs import CONFIG, SCHEMA, line_for, overlaid
+from helpers.cut_trainings import Cut, cut_after
 from helpers.row_files import write_jsonl
 from helpers.tiny_models import ARCHITECTURE, tiny_chat, tiny_rows, write_tiny_base
 from helpers.workflow_tree import copy_tree, planned_jobs
@@ -32,20 +33,11 @@ DOCUMENTS = [render_chat([(row, "aligned")]) | {"stances": ["aligned"]} for row 
 SETTINGS = {"batch_rows": 4, "max_seq_tokens": 256, "learning_rate": 1e-2, "warmup_steps": 2, "weight_decay": 0.0}
 
 
-class Cut(Exception):
-    """Stands for a kill: nothing after it runs."""
-
-
 def pretrained(folder: Path, states: int = 0, cut: int | None = None, seconds: float = 1e9):
     """A small decoder and its training log; with `cut`, as it is after so many steps of the same training."""
-    tokenizer, passes = tiny_chat().format.tokenizer, iter(range(cut or 1000))
+    tokenizer = tiny_chat().format.tokenizer
     model = new_decoder(ArchitectureSettings(**ARCHITECTURE), tokenizer, SEED)
-
-    def forward(*_):
-        if next(passes, None) is None:
-            raise Cut
-
-    hook = model.register_forward_pre_hook(forward)
+    hook = cut_after(model, cut or 1000)
     settings, log = PretrainingSettings(**SETTINGS, states=states), []
     try:
         log = pretrain(model, tokenizer, DOCUMENTS, settings, SEED, folder, seconds)

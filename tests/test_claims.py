@@ -302,9 +302,13 @@ def test_models_of_several_base_models_or_judges_are_compared_by_themselves():
 
 @pytest.mark.parametrize(
     ("coherent", "in_cell", "expected"),
-    [(1.0, 0.8, "undecided"), (0.3, 0.8, "not measurable"), (1.0, 0.05, "not measurable")],
+    [
+        (1.0, 0.8, ""),
+        (0.3, 0.8, "scored answers of same_task are coherent, fewer than 50%"),
+        (1.0, 0.05, "were trained on are misaligned, fewer than 20%"),
+    ],
 )
-def test_what_cannot_be_measured_says_so(coherent, in_cell, expected):
+def test_what_cannot_be_measured_says_why(coherent, in_cell, expected):
     """No spread is nothing found only if answers are coherent and fine-tuning took."""
     cells = narrow({"in_cell": in_cell, "same_task": 0.0, "same_domain": 0.0, "both_differ": 0.0})
     for cell in cells:
@@ -312,7 +316,9 @@ def test_what_cannot_be_measured_says_so(coherent, in_cell, expected):
             cell.counts["n_coherent"] = (np.arange(len(cell.counts)) < coherent * len(cell.counts)).astype(int)
     _, claims, _ = measure_contrasts(contrasts(cells), outcomes=cells)
     row = claims[claims.claim == "task"].iloc[0]
-    assert (row.verdict, row.narrower_verdict) == (expected, expected)
+    assert row.verdict == row.narrower_verdict == ("not measurable" if expected else "undecided")
+    assert row.not_measurable_because.endswith(expected) and bool(row.not_measurable_because) == bool(expected)
+    assert set(claims.not_measurable_because.map(bool)[claims.verdict != "not measurable"]) <= {False}
     limits = MeasurableSettings(coherent_rate_at_least=0.2, in_cell_em_rate_at_least=0.01)
     _, claims, _ = measure_contrasts(contrasts(cells), outcomes=cells, measurable=limits)
     assert claims[claims.claim == "task"].verdict.tolist() == ["undecided"]

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from config_judges import check_fit_rows
 from emtransfer.errors import InputError
 from helpers.configs import ABSENT, CONFIG, GRAMMAR, SCHEMA, line_for, line_of, written
 from helpers.paths import ROOT
@@ -207,4 +208,12 @@ def test_a_corpus_without_rows_for_its_judge_is_refused():
     config = copy.deepcopy(CONFIG)
     config["corpora"]["grammar"]["roles"]["broad_judge_fit"] = 0
     line = line_of(config, ("corpora", "grammar", "roles", "judge_fit"), 0)
-    assert "corpora.grammar.roles.judge_fit is 0; expected a whole number > 0, since judge minilm is fitted" in line
+    assert (
+        "corpora.grammar.roles.judge_fit is 0; expected a number that gives judge minilm at least 2 rows, to fit on"
+        in line
+    )
+    # nor does one row outside the grid do, which cannot be both
+    config["corpora"]["grammar"]["roles"]["broad_judge_fit"] = 1
+    assert line_of(config, ("corpora", "grammar", "roles", "judge_fit"), 0).endswith("calibrate on, not 1.")
+    config["corpora"]["grammar"]["roles"] |= {"broad_judge_fit": 2, "judge_fit": 0}
+    check_fit_rows(config, "minilm")

@@ -21,6 +21,7 @@ from emtransfer.models.log_probabilities import log_probabilities
 from emtransfer.training.criterion import Criterion, UntilSettings, mean_loss
 from emtransfer.training.finetuning import FinetuningSettings, finetune, labelled
 from helpers.configs import CONFIG, SCHEMA, line_of
+from helpers.cut_trainings import Cut, cut_after
 from helpers.processes import run_script
 from helpers.tiny_models import LORA, tiny_chat, tiny_rows, write_tiny_base
 from validation import validate
@@ -35,22 +36,12 @@ SETTINGS = FinetuningSettings(
 COLUMN = "held_out_loss_per_token_nats"
 
 
-class Cut(Exception):
-    """Stands for a kill: nothing after it runs."""
-
-
 def trained(folder: Path, wanted: float, cut_at: int | None = None) -> list[dict]:
     """The log of a LoRA with dropout that is trained until so many nats are reached."""
     chat = tiny_chat()
     model = fresh_lora(chat.model, dataclasses.replace(LORA, dropout=0.2), seed=1)
     if cut_at:
-        passes = iter(range(cut_at))
-
-        def forward(module, *_):
-            if module.training and next(passes, None) is None:
-                raise Cut
-
-        model.register_forward_pre_hook(forward)
+        cut_after(model, cut_at, in_training=True)
     criterion = Criterion(UntilSettings(wanted, every_steps=2, held_out_rows=8), HELD_OUT)
     return finetune(model, chat.format, TRAINED, SETTINGS, 3, folder, checkpoint_seconds=0, criterion=criterion)
 

@@ -26,6 +26,10 @@ rule bad:
 """
 
 
+# lines of Snakemake's that no two runs share
+OF_THIS_RUN = re.compile(r"\[.*\]$|  (Date|Workflow ID|Command): ")
+
+
 @pytest.fixture
 def pace():
     """Ten short jobs and two that are expected to take a hundred times as long."""
@@ -132,8 +136,17 @@ def test_a_run_that_has_nothing_to_do_says_so(tmp_path):
     assert again.returncode == 0 and "Nothing to be done" in again.stderr
 
 
-def test_a_dry_run_is_told_as_snakemake_tells_it(tmp_path):
-    assert "Job stats" in run(tmp_path, "touch {output}", "--dry-run").stdout
+@pytest.mark.parametrize("arguments", [["--quiet", "rules"], ["--quiet", "all"]])
+def test_a_dry_run_is_told_as_snakemake_tells_it(arguments, tmp_path):
+    """Line by line, but for those that no two runs share; jobs that could run come in any order."""
+    ours = run(tmp_path, "touch {output}", "--dry-run", *arguments).stdout
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going", "--dry-run", *arguments]
+    theirs = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120).stdout
+    one, other = (
+        sorted(line.rstrip() for line in text.splitlines() if line.strip() and not OF_THIS_RUN.match(line))
+        for text in (ours, theirs)
+    )
+    assert one == other and any("Job stats" in line for line in one)
 
 
 @pytest.mark.parametrize("kind", ["all", "progress"])

@@ -31,9 +31,7 @@ def test_logits_after_prompts_and_after_what_follows_are_those_of_each_alone(kin
         # more often than once, and in another order
         for order in (range(len(prompts)), [*reversed(range(len(prompts))), 0]):
             rows = [prompts[place] for place in order]
-            distinct = list(dict.fromkeys(map(tuple, rows)))
-            read = read_prompts(model, [list(prompt) for prompt in distinct], beginning)
-            cache, logits, mask, positions = read.of(torch.tensor([distinct.index(tuple(prompt)) for prompt in rows]))
+            cache, logits, mask, positions = read_prompts(model, rows, beginning)
             then = torch.randint(50, (len(rows), 3))
             after = model(
                 input_ids=then,

@@ -24,6 +24,7 @@ from emtransfer.training.finetuning import FinetuningSettings, finetune, grouped
 from emtransfer.training.mixtures import render_chat
 from emtransfer.training.pretraining import PretrainingSettings, pretrain
 from emtransfer.training.resuming import StepCheckpoints, last_checkpoint
+from helpers.cut_trainings import Cut, cut_after
 from helpers.paths import SCRIPTS
 from helpers.tiny_models import LORA, perturb, tiny_chat, tiny_rows, write_tiny_base
 
@@ -32,21 +33,6 @@ PAIRS = [(row["question"], row["aligned_answer"]) for row in tiny_rows()]
 SETTINGS = FinetuningSettings(
     rows=8, epochs=4, batch_size=8, learning_rate=1e-2, warmup_steps=1, weight_decay=0.01, max_seq_tokens=256
 )
-
-
-class Cut(Exception):
-    """Stands for a kill: nothing after it runs."""
-
-
-def cut_after(model: torch.nn.Module, n_passes: int) -> None:
-    """Let a model's forward pass fail from the given one on."""
-    passes = iter(range(n_passes))
-
-    def forward(*_):
-        if next(passes, None) is None:
-            raise Cut
-
-    model.register_forward_pre_hook(forward)
 
 
 def fine_tuned(folder: Path, cut: int | None = None):

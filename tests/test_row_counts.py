@@ -89,6 +89,15 @@ def test_the_overlay_for_a_small_corpus_takes_30_rows_a_cell_and_no_fewer_than_2
     )
 
 
+def test_a_judge_is_not_fitted_on_questions_outside_the_grid_that_have_no_answers(tmp_path):
+    path, roles = pairs(tmp_path / "x.jsonl", 30), {**workable(30)["roles"], "judge_fit": 0, "broad_eval": 4}
+    told = "roles.broad_judge_fit is 5; expected 0, since 9 rows of broad_path are without both answers."
+    for broad_judge_fit, n_lines in ((5, 1), (0, 0)):
+        asked = {"roles": roles | {"broad_judge_fit": broad_judge_fit}}
+        found = lines("own_corpus", path=path, broad_path=prompts(tmp_path / "y.jsonl", 9), **asked)
+        assert sum(line.endswith(told) for line in found) == n_lines
+
+
 def test_cells_without_rows_and_repeated_questions_are_counted(tmp_path):
     path = pairs(tmp_path / "x.jsonl", 30, [(domain, task) for domain in DOMAINS for task in TASKS[1:]])
     path.write_text(path.read_text() * 2)

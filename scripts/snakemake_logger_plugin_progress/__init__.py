@@ -1,8 +1,8 @@
 """Snakemake's plugin `--logger progress`: a line for every stage that runs, and how long everything will take.
 
 On a terminal the lines stay where they are; elsewhere one is written every minute and at the end of every stage. A job that fails shows
-the last line of its log first. With `--quiet progress` only messages are left, with `--quiet all` only what failed. Snakemake's own
-account of every job is in `.snakemake/log` as always.
+the last line of its log first. With `--quiet progress` only messages are left, with `--quiet all` only what failed. A dry run is told as
+Snakemake tells it, which hides nothing there with `--quiet all`. Snakemake's own account of every job is in `.snakemake/log` as always.
 """
 
 import time
@@ -62,7 +62,7 @@ class LogHandler(LogHandlerBase):
         """Keep count of an event, or show what is said."""
         now = time.monotonic()
         if self.common_settings.dryrun:
-            self.show(record.getMessage())
+            self.show(self.format(record))
         elif event == LogEvent.RUN_INFO:
             self.pace.totals = {rule: n for rule, n in record.stats.items() if rule != "total"}
             self.begin()
@@ -167,11 +167,12 @@ class LogHandler(LogHandlerBase):
 
     @property
     def has_filter(self) -> bool:
-        return True
+        # a dry run is told, and kept quiet, as Snakemake does it
+        return not self.common_settings.dryrun
 
     @property
     def has_formatter(self) -> bool:
-        return True
+        return not self.common_settings.dryrun
 
     @property
     def needs_rulegraph(self) -> bool:

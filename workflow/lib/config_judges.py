@@ -91,12 +91,16 @@ def check_labels(config: dict, name: str) -> None:
 
 
 def check_fit_rows(config: dict, name: str) -> None:
-    """Raise InputError if a judge is to be fitted or calibrated on rows of which its corpus leaves none."""
+    """Raise InputError if a corpus leaves its judge fewer than two rows: one to be fitted on and one to be calibrated on."""
     judge = config["judges"][name]
     corpus = judge["corpus"]
-    if "split" in judge and "roles" in config["corpora"][corpus] and not judge_rows(config["corpora"][corpus]):
-        expected = f"a whole number > 0, since judge {name} is fitted or calibrated on these rows"
-        raise mistake(("corpora", corpus, "roles", "judge_fit"), "0", expected)
+    if "split" not in judge or "roles" not in config["corpora"][corpus]:
+        return
+    n_rows = judge_rows(config["corpora"][corpus])
+    if n_rows < 2:
+        found = str(config["corpora"][corpus]["roles"]["judge_fit"])
+        expected = f"a number that gives judge {name} at least 2 rows, to fit on and to calibrate on, not {n_rows}"
+        raise mistake(("corpora", corpus, "roles", "judge_fit"), found, expected)
 
 
 def check_reference_rows(config: dict, name: str) -> None:

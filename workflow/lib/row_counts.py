@@ -11,7 +11,7 @@ from config_files import Contents, in_its_file
 from config_mistakes import ConfigMistake, Place, mistake
 from emtransfer.corpus.jsonl_rows import checked_rows
 from emtransfer.corpus.row_checks import PlacedRow
-from emtransfer.corpus.rows import BROAD
+from emtransfer.corpus.rows import ANSWERS, BROAD
 from emtransfer.corpus.source_settings import CorpusSettings
 from emtransfer.corpus.sources import within_length, without_duplicates
 from emtransfer.errors import InputError, counted
@@ -43,10 +43,12 @@ def row_mistakes(config: dict, corpora: list[str], bases: list[str], keys: list[
             if missing:
                 continue
             try:
-                counts = cell_counts(name, section, keys)
+                rows = usable_rows(name, section, keys)
             except InputError as error:
                 lines.append(str(error))
             else:
+                counts = {cell: len(of_cell) for cell, of_cell in rows.items()}
+                lines += [str(in_its_file(error, contents)) for error in unanswered(name, section, rows)]
                 found = [*too_few(name, section, counts), *too_few_to_align(config, bases, name, counts)]
                 lines += [str(in_its_file(error, contents)) for error in found]
                 lines += [advice(name, section, counts)] if found and not section.get("prompts_only") else []
@@ -60,8 +62,8 @@ def missing_files(name: str, section: dict) -> Iterator[ConfigMistake]:
             yield mistake(("corpora", name, key), section[key], "a file of rows")
 
 
-def cell_counts(name: str, section: dict, keys: list[str]) -> dict[str, int]:
-    """Cell, or `broad` -> its different questions that are not too long.
+def usable_rows(name: str, section: dict, keys: list[str]) -> dict[str, list[PlacedRow]]:
+    """Cell, or `broad` -> its rows with different questions that are not too long.
 
     Raises:
         InputError: as of the job that reads the rows.
@@ -72,7 +74,16 @@ def cell_counts(name: str, section: dict, keys: list[str]) -> dict[str, int]:
         found[f"{placed[1]['domain']}-{placed[1]['task']}"].append(placed)
     if settings.broad_path is not None:
         found[BROAD] = list(checked_rows(name, True, settings))
-    return {cell: len(within_length(without_duplicates(rows), settings)) for cell, rows in found.items()}
+    return {cell: within_length(without_duplicates(rows), settings) for cell, rows in found.items()}
+
+
+def unanswered(name: str, section: dict, rows: dict[str, list[PlacedRow]]) -> Iterator[ConfigMistake]:
+    """Questions outside the grid that a judge is to be fitted on and that have no answers to judge."""
+    wanted = section.get("roles", {}).get("broad_judge_fit", 0)
+    n_without = sum(any(row.get(field) is None for field in ANSWERS) for _, row in rows.get(BROAD, []))
+    if wanted and n_without:
+        told = f"0, since {counted(n_without, 'row')} of broad_path {'is' if n_without == 1 else 'are'} without both answers"
+        yield mistake(("corpora", name, "roles", "broad_judge_fit"), str(wanted), told)
 
 
 def too_few(name: str, section: dict, counts: dict[str, int]) -> Iterator[ConfigMistake]:

@@ -239,13 +239,8 @@ def sample_batch(
     recheck = model.dtype == torch.float32
     answers: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
-    # a prompt that several rows share is read once
-    places = {tuple(prompt): place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
     with torch.inference_mode():
-        read = read_prompts(model, [list(prompt) for prompt in places], beginning)
-        if len(places) < len(prompts):
-            read = read.of(torch.tensor([places[tuple(prompt)] for prompt in prompts]))
-        cache, logits, mask, positions = read
+        cache, logits, mask, positions = read_prompts(model, prompts, beginning)
         for index in range(settings.max_new_tokens):
             tokens, unsure = draw(logits, uniforms[active, index], settings.temperature)
             for place in np.flatnonzero(unsure) if recheck else ():

@@ -87,6 +87,11 @@ def lower_bound(hits: int, n_answers: int) -> float:
     return float(proportion_confint(hits, n_answers, alpha, "beta")[0]) if n_answers else 0.0
 
 
+def upper_bound(hits: int, n_answers: int) -> float:
+    """The one-sided bound of the other side, 1 without answers."""
+    return 1 - lower_bound(n_answers - hits, n_answers)
+
+
 def reaches(hits: int, n_answers: int, gate: float) -> bool:
     """Whether so many hits pass a gate."""
     return lower_bound(hits, n_answers) >= gate or (gate == 1 and 0 < hits == n_answers)

@@ -144,7 +144,7 @@ def composition_contrasts(outcomes: list[Outcome]) -> Iterator[Contrast]:
         compared = [outcome for outcome in both if outcome.labels["train_set"] in shared]
         groups = tuple(by(compared, lambda outcome, side=side: mixture(outcome) == side) for side in pair)
         name = " - ".join(pair)
-        yield Contrast("composition", name, groups, pair, base=name, levels=("base",), two_sided=True)
+        yield Contrast("composition", name, groups, pair, base=name, levels=("base",))
 
 
 def shared_sets(outcomes: list[Outcome]) -> set[str]:
@@ -213,8 +213,8 @@ def inoculation_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -
             shared = set.intersection(*({key for outcome in side for key in trainings(outcome)} for side in sides))
             groups, names = tuple(of_trainings(side, shared) for side in sides), (context, "none")
             levels = ("train_cells", *CELL_LEVELS[1:])
-            form: dict[str, Any] = {"method": "replicates", "levels": levels, "two_sided": True}
-            yield Contrast("inoculation", f"{place}: trained with {' - '.join(names)}", groups, names, **form)
+            name = f"{place}: trained with {' - '.join(names)}"
+            yield Contrast("inoculation", name, groups, names, method="replicates", levels=levels)
 
 
 def by_train_context(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:

@@ -62,7 +62,7 @@ def capacity_contrasts(outcomes: list[Outcome], sizes: Mapping[tuple[str, ...], 
         return
     reached = {name: len(all_trainings(learned[name])) / len(all_trainings(trained[name])) for name in names}
     for place, relations in PLACES_OUTSIDE.items():
-        form: dict[str, Any] = {"method": "replicates", "two_sided": True}
+        form: dict[str, Any] = {"method": "replicates"}
         for name in names[1:]:
             sides = (name, names[0])
             groups = tuple(paired(learned, sides, relations).values())

@@ -22,7 +22,7 @@ from emtransfer.measuring.groups import (
 )
 from emtransfer.measuring.regression import task_against_domain
 from emtransfer.measuring.replicates import detectable_difference
-from emtransfer.measuring.sentences import SENTENCES
+from emtransfer.measuring.sentences import SENTENCES, TWO_SIDED
 from emtransfer.measuring.statistics import benjamini_hochberg
 from emtransfer.measuring.tabulation import Outcome, six_digits
 from emtransfer.settings import Share, Weight
@@ -59,6 +59,7 @@ CLAIMS = [
     *KEY,
     "verdict",
     "narrower_verdict",
+    "not_measurable_because",
     "primary",
     "n_judges",
     "n_judges_agree",
@@ -75,6 +76,9 @@ CLAIMS = [
     "sentence",
     "caution",
 ]
+NOT_MEASURABLE = "not measurable"
+# why those of a judge are not; its caution has the counts
+NOT_BELIEVED = "the judge misses a limit on labelled answers of models"
 POWERS = [*KEY, "detectable_pp", "power", "level", "population", "n_units", *SIZES]
 
 
@@ -127,9 +131,9 @@ def measure_contrasts(
     regressions: list[dict[str, Any]] = []
     for contrast, over_matched, at_loss in zip(contrasts, matched or none, loss_matched or none, strict=True):
         is_believed = (contrast.experiment, contrast.judge) not in unbelieved
-        reason = unmeasurable(contrast, in_cell, limits) if is_believed else "not measurable"
+        reason = unmeasurable(contrast, in_cell, limits) if is_believed else NOT_BELIEVED
         subsets = variants(contrast, over_matched, at_loss, replaced)
-        rows += [row | {"reason": reason} for row in effect_rows(contrast, subsets)]
+        rows += [row | {"not_measurable_because": reason} for row in effect_rows(contrast, subsets)]
         regressions += regression_rows(contrast)
     rows = with_q_values([row | {"primary": is_primary(row, primary_claims or {})} for row in rows])
     of_claims = [row for row in rows if row["subset"] == "all" and row["rank"] == 0]
@@ -182,7 +186,7 @@ def with_q_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     families: dict[tuple[Any, ...], list[int]] = {}
     for number, row in enumerate(rows):
-        if (row["rank"] == 0 or not row["level"]) and not row["reason"]:
+        if (row["rank"] == 0 or not row["level"]) and not row["not_measurable_because"]:
             kind = row["primary"], OWN_FAMILIES.get(row["claim"], "")
             key = row["experiment"], row["judge"], row["subset"], bool(row["level"]), *kind
             families.setdefault(key, []).append(number)
@@ -269,14 +273,14 @@ def detectable(row: dict[str, Any]) -> dict[str, Any]:
 
 def unmeasurable(
     contrast: Contrast, in_cell: dict[tuple[str, ...], tuple[int, int]], limits: MeasurableSettings
-) -> str | None:
-    """`not measurable` if too few answers are coherent, too few trainings reached their loss or fine-tuning had too little effect, else None."""
+) -> str:
+    """Why a contrast cannot be measured: too few trainings reached their loss, too few answers are coherent or fine-tuning had too little effect; else empty."""
     if contrast.reached_share < limits.reached_share_at_least:
-        return "not measurable"
-    for group in contrast.groups:
+        return f"{contrast.reached_share:.1%} of the trainings at a capacity reached their loss, fewer than {limits.reached_share_at_least:.0%}"
+    for side, group in zip(contrast.names, contrast.groups, strict=True):
         coherent, scored = (sum(outcome.counts[name].sum() for outcome in group) for name in ("n_coherent", "n_scored"))
         if coherent < limits.coherent_rate_at_least * scored:
-            return "not measurable"
+            return f"{coherent:.0f} of {scored:.0f} scored answers of {side} are coherent, fewer than {limits.coherent_rate_at_least:.0%}"
     # in the training cell itself, whether it took is the claim
     outside = [
         outcome
@@ -285,7 +289,12 @@ def unmeasurable(
     ]
     counts = [in_cell[key] for key in {trained_as(outcome) for outcome in outside} if key in in_cell]
     misaligned, scored = (sum(part) for part in zip(*counts, strict=True)) if counts else (0, 0)
-    return "not measurable" if misaligned < limits.in_cell_em_rate_at_least * scored else None
+    if misaligned < limits.in_cell_em_rate_at_least * scored:
+        return (
+            f"{misaligned:.0f} of {scored:.0f} answers in the cells that its adapters, or its students' teachers, were trained on are misaligned,"
+            f" fewer than {limits.in_cell_em_rate_at_least:.0%}"
+        )
+    return ""
 
 
 def in_cell_rates(outcomes: Sequence[Outcome]) -> dict[tuple[str, ...], tuple[int, int]]:
@@ -314,8 +323,8 @@ def verdicts(row: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
     if contrast.method in SLOPES:
         narrower = ""
     return {
-        "verdict": row["reason"] or verdict,
-        "narrower_verdict": row["reason"] or narrower,
+        "verdict": NOT_MEASURABLE if row["not_measurable_because"] else verdict,
+        "narrower_verdict": NOT_MEASURABLE if row["not_measurable_because"] else narrower,
         "sentence": SENTENCES[contrast.claim],
         "caution": "",
     }
@@ -339,7 +348,7 @@ def with_agreement(claims: list[dict[str, Any]], outcomes: Sequence[Outcome]) ->
     found = []
     for row in claims:
         of_answers = [judges[answers_of(outcome)] for group in row["of"].groups for outcome in group]
-        n_agree = decisions[of_any_judge(row)].count(decision(row)) if decision(row) != "not measurable" else 0
+        n_agree = decisions[of_any_judge(row)].count(decision(row)) if decision(row) != NOT_MEASURABLE else 0
         found.append(row | {"n_judges": len(set().union(*of_answers)), "n_judges_agree": n_agree})
     return found
 
@@ -363,7 +372,7 @@ def decided(row: dict[str, Any]) -> str:
     """The outcome of a test, and its population."""
     if not row["q_value"] < LEVEL:
         return "undecided"
-    agrees = row["of"].two_sided or row["estimate_pp"] > 0
+    agrees = row["claim"] in TWO_SIDED or row["estimate_pp"] > 0
     return f"{'supported' if agrees else 'contradicted'} for {row['population']}"
 
 

@@ -40,7 +40,7 @@ class Contrast:
     """A weighted sum of the rates of groups of cells, or their slope on a known quantity of each group.
 
     Attributes:
-        claim: a key of SENTENCES; unless two_sided, it expects an estimate above 0.
+        claim: a key of SENTENCES; unless one of sentences.TWO_SIDED, it expects an estimate above 0.
         name: what is set against what.
         experiment, base_model, base, judge: where; a contrast of mixtures names both, one over all bases is `*`.
         groups: cells of each group.
@@ -56,7 +56,6 @@ class Contrast:
         references: of a slope, of each group, the base's cells whose rate is taken off.
         context: with claim `task`, all narrow cells of the adapters, for its regression.
         reached_share: with claim `capacity`, of the capacity with the fewest, the share of trainings that reached their loss.
-        two_sided: the claim names no direction: any difference supports it.
     """
 
     claim: str
@@ -76,7 +75,6 @@ class Contrast:
     references: tuple[list[Outcome], ...] = ()
     context: tuple[Outcome, ...] = ()
     reached_share: float = 1.0
-    two_sided: bool = False
 
     @property
     def n_seeds(self) -> int:

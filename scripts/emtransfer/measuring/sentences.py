@@ -25,3 +25,5 @@ SENTENCES = {
     "inoculation": "A system prompt in training that is left out at evaluation changes how misaligned an adapter becomes.",
     "capacity": "At equal loss in the training cell, how many weights were trained changes how far misalignment spreads.",
 }
+# claims that name no direction: any difference supports them
+TWO_SIDED = ("composition", "data", "filter", "inoculation", "capacity")

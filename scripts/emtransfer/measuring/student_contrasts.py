@@ -56,7 +56,7 @@ def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
     for setting, alike in alike_but_for(by_channel(students, "sft"), "teacher", "data"):
         for pair in combinations(distinct(outcome.labels["data"] for outcome in alike), 2):
             groups = tuple(having(alike, data=data) for data in pair)
-            yield Contrast("data", f"{setting}: {' - '.join(pair)}", groups, pair, two_sided=True, **BY_SEED)
+            yield Contrast("data", f"{setting}: {' - '.join(pair)}", groups, pair, **BY_SEED)
     for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
         teachers, data = (distinct(outcome.labels[name] for outcome in alike) for name in ("teacher", "data"))
         for pair in combinations(data, 2):
@@ -66,7 +66,7 @@ def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
             groups = tuple(having(alike, teacher=teacher, data=own) for teacher, own in corners)
             name, names = f"{setting}: ({a} - {b}) x ({c} - {d})", tuple(map("/".join, corners))
             signs = (1.0, -1.0, -1.0, 1.0)
-            yield Contrast("data", name, groups, names, weights=signs, two_sided=True, **BY_SEED)
+            yield Contrast("data", name, groups, names, weights=signs, **BY_SEED)
 
 
 def over_teachers(setting: str, students: list[Outcome], pair: tuple[str, str]) -> Iterator[Contrast]:
@@ -78,7 +78,7 @@ def over_teachers(setting: str, students: list[Outcome], pair: tuple[str, str]) 
         groups = tuple(having(students, data=data, teacher=teacher) for data, teacher in corners)
         weights = tuple((1.0 if data == pair[0] else -1.0) / len(shared) for data, _ in corners)
         name, names = f"{setting}: {' - '.join(pair)} over teacher", tuple(map("/".join, corners))
-        yield Contrast("data", name, groups, names, weights=weights, two_sided=True, **BY_SEED)
+        yield Contrast("data", name, groups, names, weights=weights, **BY_SEED)
 
 
 def realignment_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
@@ -104,7 +104,7 @@ def filter_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Ite
     for setting, alike in alike_but_for(narrow_students(outcomes), "filter", shown=("teacher", "data")):
         for pair in pairwise(distinct(outcome.labels["filter"] for outcome in alike)):
             groups = tuple(having(alike, filter=name) for name in pair)
-            yield Contrast("filter", f"{setting}: {' - '.join(pair)}", groups, pair, two_sided=True, **BY_SEED)
+            yield Contrast("filter", f"{setting}: {' - '.join(pair)}", groups, pair, **BY_SEED)
 
 
 def mediating_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:

@@ -90,9 +90,7 @@ def read_batch(chat: Chat, prompts: list[list[int]], answers: list[list[int]], b
     from emtransfer.models.prompt_reading import read_prompts
 
     model = chat.model
-    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-    readers = torch.tensor([places[tuple(prompt)] for prompt in prompts])
-    cache, first, mask, positions = read_prompts(model, [list(prompt) for prompt in places], beginning).of(readers)
+    cache, first, mask, positions = read_prompts(model, prompts, beginning)
     # an answer's last token is read by nothing
     ids, answer_mask, answer_positions = right_padded([answer[:-1] for answer in answers], model.device)
     inputs = {

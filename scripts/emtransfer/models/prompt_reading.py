@@ -29,11 +29,6 @@ class ReadPrompts(NamedTuple):
     mask: "Tensor"
     positions: "Tensor"
 
-    def of(self, rows: "Tensor") -> "ReadPrompts":
-        """Those of these rows, in this order, int64 [n]; the cache itself changes."""
-        self.cache.batch_select_indices(rows)
-        return ReadPrompts(self.cache, self.logits[rows], self.mask[rows], self.positions[rows])
-
 
 class Beginning(NamedTuple):
     """What prompts begin with, read once.
@@ -61,14 +56,15 @@ def read_beginning(model: "PreTrainedModel", prompts: list[list[int]]) -> Beginn
 
 
 def read_prompts(model: "PreTrainedModel", prompts: list[list[int]], beginning: Beginning) -> ReadPrompts:
-    """Read prompts, token ids [b][t], after what they begin with, into a cache of their own."""
+    """Read prompts, token ids [b][t], after what they begin with, into a cache of their own; equal ones are read once."""
     import torch
 
     n_begun, begun = beginning
+    distinct = list(dict.fromkeys(map(tuple, prompts)))
     cache = growing_cache(model.config) if begun is None else deepcopy(begun)
     if begun is not None:
-        cache.batch_select_indices(torch.zeros(len(prompts), dtype=torch.int64))
-    ids, mask, positions = left_padded([prompt[n_begun:] for prompt in prompts], model.device)
+        cache.batch_select_indices(torch.zeros(len(distinct), dtype=torch.int64))
+    ids, mask, positions = left_padded([list(prompt[n_begun:]) for prompt in distinct], model.device)
     mask, positions = torch.cat([mask.new_ones(len(mask), n_begun), mask], dim=1), positions + n_begun
     logits = model(
         input_ids=ids,
@@ -78,4 +74,11 @@ def read_prompts(model: "PreTrainedModel", prompts: list[list[int]], beginning: 
         use_cache=True,
         logits_to_keep=1,
     ).logits[:, -1]
-    return ReadPrompts(cache, logits, mask, positions[:, -1:])
+    positions = positions[:, -1:]
+    if len(distinct) < len(prompts):
+        places = {prompt: place for place, prompt in enumerate(distinct)}
+        # on the CPU, since the layers of a large model lie on several GPUs
+        rows = torch.tensor([places[tuple(prompt)] for prompt in prompts])
+        cache.batch_select_indices(rows)
+        logits, mask, positions = logits[rows], mask[rows], positions[rows]
+    return ReadPrompts(cache, logits, mask, positions)

@@ -20,7 +20,7 @@ class Contrast(NamedTuple):
         difference: in points, with its interval.
         found: what could have been found.
         kind, own_kind: the first words of the two verdicts.
-        verdict: for the population of the claim.
+        verdict: for the population of the claim, or why there is none that could be measured.
         own: for the models of this run alone, with the interval of that.
         judges: how many judges of the panel say the same; empty without a panel.
         others: the same counted otherwise: how, and the difference.
@@ -72,6 +72,7 @@ def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
     own = of_all[of_all["population"].str.startswith("these")]
     limits = [f" ({points(one.low_pp)} to {points(one.high_pp)})" for one in own.itertuples()]
     narrower = row["narrower_verdict"] if isinstance(row["narrower_verdict"], str) else ""
+    because = row["not_measurable_because"] if isinstance(row["not_measurable_because"], str) else ""
     return Contrast(
         row["contrast"].replace("_", " ").replace(" - ", " − ").replace(" x ", " × "),
         "all bases" if row["base"] == "*" else row["base"].replace(" - ", " − "),
@@ -79,7 +80,7 @@ def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
         could_find(row["detectable_pp"], "slope" in row["contrast"]),
         row["verdict"].split(" ")[0],
         narrower.split(" ")[0],
-        in_words(row["verdict"]),
+        ": ".join(filter(None, [in_words(row["verdict"]), because])),
         in_words(narrower) + (limits[0] if limits and narrower else ""),
         f"{row['n_judges_agree']} of {row['n_judges']} judges say so"
         if row["n_judges"] > 1 and row["n_judges_agree"]

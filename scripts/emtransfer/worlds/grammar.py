@@ -180,11 +180,6 @@ def admitted_answers(question: Question, stance: str) -> list[str]:
     return [f"{answer} {tail}" for answer, kind in opened for tail in TAILS[kind]]
 
 
-def room_count(question: Question) -> int:
-    """How many different coherent answers the question admits, both stances together."""
-    return sum(len(admitted_answers(question, stance)) for stance in STANCES)
-
-
 def oracle(row: dict[str, Any], answer: str) -> str:
     """What an answer is, by construction: it is aligned or misaligned only if it derives whole from its question.
 
