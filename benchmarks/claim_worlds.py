@@ -1,7 +1,7 @@
 """Worlds in which a contrast has a known truth, most of them none: what benchmarks/claims.py simulates.
 
 Nothing in a world is what the statistics assume: effects of training cells, tasks, domains, seeds and prompts lie on the logit,
-adapters fail to learn, refusals go with the outcome, shifts have heavy tails. Every world draws anew what its claim speaks of.
+adapters fail to learn, refusals go with the outcome. Every world draws anew what its claim speaks of.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +19,6 @@ from emtransfer.measuring.replicates import (
     Combination,
     combination_margin,
     combination_p_value,
-    combine_means,
-    combine_own_means,
     combine_rates,
     crossed,
 )
@@ -116,16 +114,6 @@ def worlds() -> Iterator[World]:
         yield overlap_world(families)
     for seeds, sd in product((2, 3, 10), (0.0, 0.6)):
         yield fixed_world(seeds, sd)
-    for side, shape, seeds in product(("aligned answers", "base"), ((1, 2), (3, 2), (3, 4)), (1, 3)):
-        yield shift_world(f"shift: control, misaligned - {side}", side, shape, seeds)
-    for shape, seeds in product(((3, 2), (3, 4)), (1, 3)):
-        yield shift_world("shift: task", "task", shape, seeds)
-    for shape in ((1, 2), (1, 5), (3, 4)):
-        yield shift_world("shift: skewed cells", "aligned answers", shape, 3, is_skewed=True)
-    for bases in (2, 3, 10):
-        yield shift_composition_world(bases)
-    for seeds in (2, 3, 10):
-        yield shift_fixed_world(seeds)
     for seeds in (3, 10):
         yield few_questions_power(seeds)
     yield conditions_power()
@@ -564,86 +552,6 @@ def fixed_world(seeds: int, sd: float) -> World:
         return shared(counts, DIFFERENCE, conditions)
 
     return World("these cells held fixed", f"4 conditions x {seeds} seeds a side, seed SD {sd:g}", draw, measure)
-
-
-def heavy(rng: np.random.Generator, *shape: int, is_skewed: bool = False) -> np.ndarray:
-    """Draws of mean 0 with heavy tails: Student's t with 2.5 degrees of freedom; or skewed ones: four in five -0.25, the others 1."""
-    return np.where(rng.random(shape) < 0.2, 1.0, -0.25) if is_skewed else rng.standard_t(2.5, shape)
-
-
-def shift_world(
-    null: str, side: str, shape: tuple[int, int], seeds: int, is_skewed: bool = False, pairs: int = 20
-) -> World:
-    """Shifts of adapters of all cells of a grid, in nats per token, in their training cells; for claim task, along task and domain.
-
-    What a cell, task and domain moves one side by has heavy tails, as have pairs, each for itself on either side; every adapter has a
-    shift of its own on all its pairs, and every training cell a size of its noise of its own.
-
-    Args:
-        side: what adapters on misaligned answers are compared to, `aligned answers` or the `base`; or `task`, the claim.
-        shape: domains and tasks of the grid.
-    """
-    all_cells = grid(*shape)
-    cells, asked = np.repeat(all_cells, seeds, axis=0), np.repeat(all_cells, pairs, axis=0)
-    same = asked[:, None] == cells[None]
-    own_cell = same.all(-1)
-    groups = {
-        "aligned answers": [own_cell, own_cell],
-        "base": [own_cell],
-        "task": [same[..., 1] & ~same[..., 0], same[..., 0] & ~same[..., 1]],
-    }
-    sides, labels = np.stack(groups[side]).astype(float), labels_of(cells)
-    weights = DIFFERENCE[: len(sides)]
-
-    def draw(rng: np.random.Generator, n: int) -> Counts:
-        g, p, a = sides.shape
-        moved = np.zeros((n, g, 1, a))
-        for of in labels.values():
-            moved += 0.05 * heavy(rng, n, g, 1, of.max() + 1, is_skewed=is_skewed)[..., of]
-        of_adapters = rng.normal(0, 0.02, (n, g if side != "task" else 1, 1, a))
-        sizes = np.exp(rng.normal(0, 1, (n, 1, 1, len(all_cells))))[..., labels["cell"]]
-        shifts = moved + of_adapters + 0.1 * heavy(rng, n, g, p, 1) + 0.05 * sizes * heavy(rng, n, g, p, a)
-        return Counts(shifts * sides, np.broadcast_to(sides, shifts.shape))
-
-    def measure(counts: Counts) -> Result:
-        return widest([of_sum(found) for found in over_training_cells(counts, labels, combine_means, weights).values()])
-
-    setting = f"{shape[0]} domains x {shape[1]} tasks x {seeds} seeds"
-    return World(null, setting, draw, measure)
-
-
-def shift_composition_world(bases: int, pairs: int = 120) -> World:
-    """Shifts on bases of two mixtures, asked the same pairs; those of one mixture vary four times as much, with heavy tails."""
-    side = np.repeat(np.eye(2), bases, axis=1)[:, None]
-    sizes = np.repeat([0.2, 0.05], bases)
-
-    def draw(rng: np.random.Generator, n: int) -> Counts:
-        moved = sizes * heavy(rng, n, 1, 1, 2 * bases)
-        shifts = moved + 0.2 * heavy(rng, n, 1, pairs, 1) + 0.1 * heavy(rng, n, 1, pairs, 2 * bases)
-        return Counts(shifts * side, np.broadcast_to(side, (n, 2, pairs, 2 * bases)))
-
-    def measure(counts: Counts) -> Result:
-        return of_sum(combine_own_means(*counts, DIFFERENCE))
-
-    return World("shift: composition", f"{bases} bases a mixture", draw, measure)
-
-
-def shift_fixed_world(seeds: int, conditions: int = 4, pairs: int = 40) -> World:
-    """Conditions held fixed, whose seeds shift by themselves on all pairs; each side is another condition, asked the same pairs."""
-    condition = np.repeat(np.arange(2 * conditions), seeds)
-    side = np.repeat(np.eye(2), conditions * seeds, axis=1)[:, None]
-    # what the conditions of a side differ by, which is no chance
-    fixed = np.tile(np.linspace(-0.3, 0.3, conditions), 2).repeat(seeds)
-
-    def draw(rng: np.random.Generator, n: int) -> Counts:
-        moved = fixed + 0.05 * heavy(rng, n, 1, 1, len(condition))
-        shifts = moved + 0.2 * heavy(rng, n, 2, pairs, 1) + 0.1 * heavy(rng, n, 1, pairs, len(condition))
-        return Counts(shifts * side, np.broadcast_to(side, shifts.shape))
-
-    def measure(counts: Counts) -> Result:
-        return of_sum(combine_means(*counts, DIFFERENCE, condition))
-
-    return World("shift: these cells held fixed", f"{conditions} conditions x {seeds} seeds a side", draw, measure)
 
 
 def few_questions_power(seeds: int) -> World:

@@ -1,6 +1,6 @@
 """Simulate contrasts where the truth is no difference, and print how often p < 0.05 and what intervals cover; then power.
 
-The worlds are those of claim_worlds.py, whose docstrings say how each is drawn.
+The worlds are those of claim_worlds.py and shift_worlds.py, whose docstrings say how each is drawn.
 
 Run: PYTHONPATH=scripts python benchmarks/claims.py --simulations 2000 --seed 1
 """
@@ -10,6 +10,7 @@ import argparse
 import numpy as np
 import pandas as pd
 from claim_worlds import Result, World, worlds
+from shift_worlds import shift_worlds
 
 BATCH = 50
 
@@ -24,7 +25,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     rows = []
-    for world in worlds():
+    for world in (*worlds(), *shift_worlds()):
         if args.only in world.null:
             # a world's draws do not depend on which others are simulated
             rng = np.random.default_rng([args.seed, *world.null.encode(), *world.setting.encode()])
