@@ -20,6 +20,8 @@ def shift_worlds() -> Iterator[World]:
             yield shift_world(contrast, shape, seeds, kind)
     for shape in ((1, 2), (1, 5), (3, 4)):
         yield shift_world("in_cell: misaligned - base", shape, 3, "skewed")
+    for shape, seeds in product(((3, 2), (3, 4)), (2, 3)):
+        yield teacher_world(shape, seeds)
     for bases in (2, 3, 10):
         yield composition_world(bases)
     for seeds in (2, 3, 10):
@@ -83,6 +85,31 @@ def shift_world(contrast: str, shape: tuple[int, int], seeds: int, kind: str, pa
 
     setting = f"{shape[0]} domains x {shape[1]} tasks x {seeds} seeds, {kind}"
     return World(f"shift: {contrast}{', skewed' * (kind == 'skewed')}", setting, draw, measure)
+
+
+def teacher_world(shape: tuple[int, int], seeds: int, pairs: int = 120) -> World:
+    """Students of teachers of all cells of a grid, one each, which vary by task, domain and cell, against some of the base; all asked the same pairs."""
+    cells = grid(*shape)
+    side = np.repeat(np.eye(2), (len(cells), seeds), axis=1)[:, None]
+    # each student of the base stands for itself
+    labels = {name: np.append(of, -1 - np.arange(seeds)) for name, of in labels_of(cells).items()}
+
+    def draw(rng: np.random.Generator, n: int) -> Counts:
+        moved = rng.normal(0, 0.02, (n, 1, 1, side.shape[-1]))
+        for of in labels.values():
+            moved[..., : len(cells)] += 0.05 * rng.normal(0, 1, (n, 1, 1, of.max() + 1))[..., of[: len(cells)]]
+        shifts = moved + 0.1 * heavy(rng, n, 1, pairs, 1) + 0.1 * heavy(rng, n, 1, pairs, side.shape[-1])
+        return Counts(shifts * side, np.broadcast_to(side, shifts.shape[:1] + (2,) + shifts.shape[2:]))
+
+    def measure(counts: Counts) -> Result:
+        return widest([of_sum(found) for found in over_training_cells(counts, labels, combine_own_means).values()])
+
+    return World(
+        "shift: teacher",
+        f"teachers of {shape[1]} tasks x {shape[0]} domains, {seeds} students of the base",
+        draw,
+        measure,
+    )
 
 
 def composition_world(bases: int, pairs: int = 120) -> World:

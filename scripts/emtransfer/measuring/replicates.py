@@ -202,7 +202,8 @@ def fixed_variance(influence: np.ndarray, conditions: np.ndarray) -> tuple[np.nd
 def crossed(one: Combination, other: Combination, nested: Combination) -> Combination:
     """A sum whose replicates are of `one` and of `other` kind at once, as training cells are of tasks and of domains.
 
-    What varies by the one kind is counted with all that is nested in it, to which comes what varies by the other beyond that.
+    What varies by the one kind is counted with all that is nested in it, to which comes what varies by the other beyond that. Of groups
+    with replicates of their own, those of the first are of two kinds.
 
     Args:
         one, other: the sum over replicates of either kind.

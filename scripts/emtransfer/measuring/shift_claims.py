@@ -34,7 +34,6 @@ from emtransfer.measuring.effects import (
     of_populations,
     over_replicates,
     parts_of,
-    tally,
 )
 from emtransfer.measuring.groups import Contrast, trained
 from emtransfer.measuring.preferences import SHIFT
@@ -128,12 +127,9 @@ def measure_shift(contrast: Contrast) -> list[Effect]:
 def at_level(
     contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str], level: str, counts: dict[str, int]
 ) -> Effect:
-    """The difference over the replicates of a level, which the groups share or each has its own of."""
-    if contrast.method == "replicates":
-        found = over_replicates(contrast, rows, names, level, counts, combine_means)
-    else:
-        totals, answers = tally(rows, names, level)
-        found = combine_own_means(totals[None], answers[None], np.array(contrast.weights))
+    """The difference over the replicates of a level, which the groups share or each has its own of; what these are crossed with counts of the first."""
+    combine = combine_means if contrast.method == "replicates" else combine_own_means
+    found = over_replicates(contrast, rows, names, level, counts, combine)
     return Effect(level, like_these(level), counts[level], values_of(found), parts_of(found))
 
 
