@@ -14,12 +14,12 @@ from emtransfer.measuring.replicates import combine_means, combine_own_means
 
 def shift_worlds() -> Iterator[World]:
     """All settings."""
-    for contrast, shape, seeds, kind in product(SIDES, ((1, 2), (3, 2), (3, 4)), (1, 3), ("normal", "heavy")):
+    for contrast, shape, seeds, kind in product(SIDES, ((1, 2), (3, 2), (3, 4)), (1, 3), ("no", "normal", "heavy")):
         # what lies along a domain, or outside it, needs several
         if shape[0] > 1 or contrast.startswith("in_cell"):
             yield shift_world(contrast, shape, seeds, kind)
-    for shape in ((1, 2), (1, 5), (3, 4)):
-        yield shift_world("in_cell: misaligned - base", shape, 3, "skewed")
+    for contrast, shape, kind in product([*SIDES][:2], ((1, 2), (1, 5), (3, 4)), ("normal", "skewed")):
+        yield shift_world(contrast, shape, 3, kind, of=("cell",))
     for shape, seeds in product(((3, 2), (3, 4)), (2, 3)):
         yield teacher_world(shape, seeds)
     for bases in (2, 3, 10):
@@ -33,11 +33,12 @@ def heavy(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.standard_t(2.5, shape)
 
 
-# kinds of effects of cells, tasks and domains, of mean 0; `skewed`: one in five has them
+# kinds of effects of cells, tasks and domains, nats per token, of mean 0; `skewed`: one in five carries the whole of it
 EFFECTS: dict[str, Callable[..., np.ndarray]] = {
-    "normal": lambda rng, *shape: rng.normal(0, 1, shape),
-    "heavy": heavy,
-    "skewed": lambda rng, *shape: np.where(rng.random(shape) < 0.2, 2.0, -0.5),
+    "no": lambda rng, *shape: np.zeros(shape),
+    "normal": lambda rng, *shape: rng.normal(0, 0.05, shape),
+    "heavy": lambda rng, *shape: 0.05 * heavy(rng, *shape),
+    "skewed": lambda rng, *shape: np.where(rng.random(shape) < 0.2, 0.4, -0.1),
 }
 
 
@@ -51,16 +52,24 @@ SIDES: dict[str, Callable[[np.ndarray, np.ndarray], list[np.ndarray]]] = {
 }
 
 
-def shift_world(contrast: str, shape: tuple[int, int], seeds: int, kind: str, pairs: int = 20) -> World:
+def shift_world(
+    contrast: str,
+    shape: tuple[int, int],
+    seeds: int,
+    kind: str,
+    of: tuple[str, ...] = ("cell", "task", "domain"),
+    pairs: int = 20,
+) -> World:
     """Shifts, in nats per token, of adapters of all cells of a grid.
 
-    Either side is moved by what a cell, a task and a domain do to it. Pairs have heavy tails, each for itself on either side; every
+    Either side is moved by what every cell, task and domain, or cell alone, does to it. Pairs have heavy tails, each for itself on either side; every
     adapter has a shift of its own on all its pairs, and every training cell a size of its noise of its own. The base has no shift.
 
     Args:
         contrast: of SIDES.
         shape: domains and tasks of the grid.
         kind: of EFFECTS.
+        of: what has them.
     """
     all_cells = grid(*shape)
     cells, asked = np.repeat(all_cells, seeds, axis=0), np.repeat(all_cells, pairs, axis=0)
@@ -71,10 +80,10 @@ def shift_world(contrast: str, shape: tuple[int, int], seeds: int, kind: str, pa
     def draw(rng: np.random.Generator, n: int) -> Counts:
         g, p, a = sides.shape
         moved = np.zeros((n, g, 1, a))
-        for of in labels.values():
+        for numbers in map(labels.get, of):
             # a single domain is no draw, so that the verdict is about it alone
-            if of.max():
-                moved += 0.05 * EFFECTS[kind](rng, n, g, 1, of.max() + 1)[..., of]
+            if numbers.max():
+                moved += EFFECTS[kind](rng, n, g, 1, numbers.max() + 1)[..., numbers]
         of_adapters = rng.normal(0, 0.02, (n, g if "misaligned" in contrast else 1, 1, a))
         sizes = np.exp(rng.normal(0, 1, (n, 1, 1, len(all_cells))))[..., labels["cell"]]
         shifts = moved + of_adapters + 0.1 * heavy(rng, n, g, p, 1) + 0.05 * sizes * heavy(rng, n, g, p, a)
@@ -83,8 +92,9 @@ def shift_world(contrast: str, shape: tuple[int, int], seeds: int, kind: str, pa
     def measure(counts: Counts) -> Result:
         return widest([of_sum(found) for found in over_training_cells(counts, labels, combine_means, weights).values()])
 
-    setting = f"{shape[0]} domains x {shape[1]} tasks x {seeds} seeds, {kind}"
-    return World(f"shift: {contrast}{', skewed' * (kind == 'skewed')}", setting, draw, measure)
+    carried = ", one cell in five" * (kind == "skewed")
+    setting = f"{shape[0]} domains x {shape[1]} tasks x {seeds} seeds, {kind} effects of {' and '.join(of)}"
+    return World(f"shift: {contrast}{carried}", setting, draw, measure)
 
 
 def teacher_world(shape: tuple[int, int], seeds: int, pairs: int = 120) -> World:
