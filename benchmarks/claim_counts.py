@@ -23,7 +23,7 @@ class Counts(NamedTuple):
     """Simulated counts.
 
     Attributes:
-        events, answers: [n data sets, g groups, p prompts, a adapters].
+        events, answers: [n data sets, g groups, p prompts, a adapters]; of shifts, their totals in nats in the place of events.
     """
 
     events: np.ndarray
@@ -90,17 +90,20 @@ def widest(results: list[Result]) -> Result:
     return Result(*(np.choose(index, [result[field] for result in results]) for field in range(4)))
 
 
-def over_training_cells(counts: Counts, labels: dict[str, np.ndarray]) -> dict[str, Combination]:
+def over_training_cells(
+    counts: Counts,
+    labels: dict[str, np.ndarray],
+    combine: Callable[..., Combination] = combine_rates,
+    weights: np.ndarray = DIFFERENCE,
+) -> dict[str, Combination]:
     """A difference over training cells and, where there are several, over their tasks and their domains, which are crossed.
 
     Args:
         labels: cell, task and domain of every adapter, each [a].
+        combine: of rates, or of means.
+        weights: of the groups, [g].
     """
-    sums = {
-        name: combine_rates(*by_replicate(counts, of), DIFFERENCE)
-        for name, of in labels.items()
-        if len(np.unique(of)) > 1
-    }
+    sums = {name: combine(*by_replicate(counts, of), weights) for name, of in labels.items() if len(np.unique(of)) > 1}
     if {"task", "domain"} <= sums.keys():
         by_task, by_domain = sums["task"], sums["domain"]
         sums["task"] = crossed(by_task, by_domain, sums["cell"])

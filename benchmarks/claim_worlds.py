@@ -28,6 +28,7 @@ from claim_worlds_conditions import (
     refusal_world,
     skewed_effect_world,
 )
+from claim_worlds_shifts import shift_worlds
 from claim_worlds_students import FACTORIAL, channel_world, factorial_world, teacher_world
 
 
@@ -81,3 +82,4 @@ def worlds() -> Iterator[World]:
     for seeds in (3, 10):
         yield few_questions_power(seeds)
     yield conditions_power()
+    yield from shift_worlds()

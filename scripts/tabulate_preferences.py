@@ -1,6 +1,6 @@
 """Tabulate the preferences of a run's models on held-out pairs, and test the claims about transfer on them.
 
-Run: python scripts/tabulate_preferences.py --preferences results --settings '{"run": ["template_nl"], …}' --table preferences.csv --claims preference_claims.csv
+Run: python scripts/tabulate_preferences.py --preferences results --settings '{"run": ["template_nl"], …}' --table preferences.csv --claims preference_claims.csv --shift-claims shift_claims.csv
 """
 
 import argparse
@@ -18,6 +18,7 @@ from emtransfer.measuring.preferences import (
     preference_outcomes,
     tabulate_preferences,
 )
+from emtransfer.measuring.shift_claims import shift_claims
 from emtransfer.settings import read_settings
 
 
@@ -31,6 +32,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--settings", type=json_argument, required=True, help=settings)
     parser.add_argument("--table", type=Path, required=True, help="CSV, a row per model condition and evaluation cell")
     parser.add_argument("--claims", type=Path, required=True, help="CSV, a row per contrast with its verdict")
+    shifts = "CSV, a row per contrast with its verdict by shifts in nats per token"
+    parser.add_argument("--shift-claims", type=Path, required=True, help=shifts)
     return parser.parse_args()
 
 
@@ -39,15 +42,15 @@ def main(args: argparse.Namespace) -> None:
     cells = preference_outcomes(models)
     sizes = read_sizes(args.losses) if args.losses else None
     measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
-    _, claims, _ = measure_contrasts(
+    contrasts, primary = (
         preference_contrasts(cells, checkpoints_of(args.settings), sizes),
-        outcomes=cells,
-        measurable=measurable,
-        primary_claims=args.settings.get("primary_claims"),
+        args.settings.get("primary_claims"),
     )
+    _, claims, _ = measure_contrasts(contrasts, outcomes=cells, measurable=measurable, primary_claims=primary)
     table = tabulate_preferences(models)
     write_table(args.table, table)
     write_table(args.claims, claims)
+    write_table(args.shift_claims, shift_claims(contrasts, measurable, primary))
     print(f"{counted(len(table), 'row')} from {counted(table['n_pairs'].sum(), 'pair')}, each measured on one model.")
 
 

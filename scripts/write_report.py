@@ -27,7 +27,7 @@ from emtransfer.reporting.panel import doubts, each_judge
 from emtransfer.reporting.pictures import read_picture
 from emtransfer.reporting.transfer import carriers
 from emtransfer.reporting.transfer import in_short as transfer_in_short
-from emtransfer.reporting.verdicts import claims_of, preferred_in_short
+from emtransfer.reporting.verdicts import claims_of, preferred_in_short, shifted_in_short, shifts_of
 from emtransfer.reporting.verdicts import in_short as verdicts_in_short
 from emtransfer.reporting.wording import origin
 from emtransfer.settings import read_settings
@@ -35,7 +35,7 @@ from emtransfer.verdicts import EmRule
 
 TABLES = (
     *("em_transfer_table.csv", "claims.csv", "effects.csv", "power.csv", "capability.csv", "inference.csv"),
-    *("preference_claims.csv", "preferences.csv", "judges/cautions.csv"),
+    *("preference_claims.csv", "preferences.csv", "judges/cautions.csv", "shift_claims.csv"),
 )
 
 
@@ -52,7 +52,9 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     table = args.results / TABLES[0]
-    claims, effects, power, preferred = (read_claim_table(args.results / name) for name in (*TABLES[1:4], TABLES[6]))
+    claims, effects, power, preferred, shifted = (
+        read_claim_table(args.results / name) for name in (*TABLES[1:4], TABLES[6], TABLES[9])
+    )
     experiments = [
         experiment(
             args,
@@ -60,6 +62,7 @@ def main(args: argparse.Namespace) -> None:
             {judge: read_transfer_table(table, name, judge) for judge in args.settings["judges"][name]},
             (claims, effects, power),
             preferred,
+            shifted,
         )
         for name in args.settings["run"]
     ]
@@ -94,6 +97,7 @@ def experiment(
     by_judge: dict[str, pd.DataFrame],
     claim_tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
     preference_claims: pd.DataFrame,
+    shift_claims: pd.DataFrame,
 ) -> dict[str, Any]:
     """The page's content on an experiment, by the verdicts of its own judge, the first one."""
     models = expand_models(args.settings, name)
@@ -101,6 +105,7 @@ def experiment(
     judges, rows = list(by_judge), next(iter(by_judge.values()))
     found, carried = claims_of(*claim_tables, name, judges[0]), carriers(rows)
     preferred = claims_of(preference_claims, *(table[:0] for table in claim_tables[1:]), name, PREFERENCE)
+    shifted = shifts_of(shift_claims, name)
     capability = read_other_table(args.results / TABLES[4], name)
     cautions = read_cautions(args.results / TABLES[8])
     folder = args.results / name / "judged"
@@ -112,10 +117,12 @@ def experiment(
         "judges": judges,
         "claims": found,
         "preferred": preferred,
+        "shifted": shifted,
         "in_short": [
             *doubts(cautions, not_measurable(cautions), name, judges),
             *verdicts_in_short(found),
             *preferred_in_short(preferred),
+            *shifted_in_short(shifted),
             transfer_in_short(carried, judges[0]),
             *each_judge(by_judge),
             capability_in_short(capability),

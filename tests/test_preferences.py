@@ -144,7 +144,9 @@ def test_a_damaged_row_is_one_line_that_names_it(tmp_path, field, value, expecte
     assert "pairs.jsonl:3" in str(error.value) and expected in str(error.value)
 
 
-@pytest.mark.parametrize("script, outputs", [("preferences", ("--table", "--claims")), ("capability", ("--output",))])
+@pytest.mark.parametrize(
+    "script, outputs", [("preferences", ("--table", "--claims", "--shift-claims")), ("capability", ("--output",))]
+)
 @pytest.mark.parametrize(
     "changed, line",
     [

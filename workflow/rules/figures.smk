@@ -5,6 +5,7 @@ REQUIRED INPUTS
     results/judges/{agreement,cautions}.csv
     results/preferences.csv
     results/preference_claims.csv
+    results/shift_claims.csv
     results/inference.csv
     results/{claims,effects,power}.csv
     results/capability.csv
@@ -214,6 +215,7 @@ rule write_report:
         capability="results/capability.csv",
         inference="results/inference.csv",
         preference_claims="results/preference_claims.csv",
+        shift_claims="results/shift_claims.csv",
         preferences="results/preferences.csv",
         cautions="results/judges/cautions.csv",
         figures=pictures,

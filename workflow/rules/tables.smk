@@ -14,6 +14,7 @@ OUTPUTS
     results/inference.csv
     results/preferences.csv
     results/preference_claims.csv
+    results/shift_claims.csv
     results/capability.csv
     results/effects.csv
     results/claims.csv
@@ -184,6 +185,7 @@ rule tabulate_preferences:
     output:
         table="results/preferences.csv",
         claims="results/preference_claims.csv",
+        shift_claims="results/shift_claims.csv",
     log:
         "results/logs/tabulate_preferences.log",
     benchmark:
@@ -204,7 +206,7 @@ rule tabulate_preferences:
     shell:
         "OMP_NUM_THREADS=1 python scripts/tabulate_preferences.py"
         " --settings {params.settings:q} --preferences results --losses {input.losses}"
-        " --table {output.table} --claims {output.claims}"
+        " --table {output.table} --claims {output.claims} --shift-claims {output.shift_claims}"
         " > {log} 2>&1"
 
 

@@ -315,11 +315,15 @@ def trained_as(outcome: Outcome) -> tuple[str, ...]:
     return tuple(outcome.labels[name] for name in names)
 
 
-def verdicts(row: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
-    """The rule of docs/claims.md: for the population of the claim, and for the models of this run, whose row is `own`."""
+def verdicts(row: dict[str, Any], own: dict[str, Any], estimate: str = "estimate_pp") -> dict[str, str]:
+    """The rule of docs/claims.md: for the population of the claim, and for the models of this run, whose row is `own`.
+
+    Args:
+        estimate: key of the estimate in both rows.
+    """
     contrast: Contrast = row["of"]
-    verdict = decided(row) if row["level"] else f"too few {POPULATIONS[contrast.levels[0]][0]}"
-    narrower = decided(own) if contrast.n_seeds > 1 else "one seed only"
+    verdict = decided(row, estimate) if row["level"] else f"too few {POPULATIONS[contrast.levels[0]][0]}"
+    narrower = decided(own, estimate) if contrast.n_seeds > 1 else "one seed only"
     if contrast.method in SLOPES:
         narrower = ""
     return {
@@ -368,11 +372,11 @@ def decision(row: dict[str, Any]) -> str:
     return str(row["verdict"]).partition(" for ")[0]
 
 
-def decided(row: dict[str, Any]) -> str:
+def decided(row: dict[str, Any], estimate: str) -> str:
     """The outcome of a test, and its population."""
     if not row["q_value"] < LEVEL:
         return "undecided"
-    agrees = row["claim"] in TWO_SIDED or row["estimate_pp"] > 0
+    agrees = row["claim"] in TWO_SIDED or row[estimate] > 0
     return f"{'supported' if agrees else 'contradicted'} for {row['population']}"
 
 

@@ -1,6 +1,6 @@
 """The effect of a contrast, computed from the counts of its groups, with interval, p and parts of its variance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -84,28 +84,52 @@ def measure(contrast: Contrast, subset: str = "all", rows: pd.DataFrame | None =
     if contrast.method in SLOPES:
         return measure_slope(contrast, names)
     rows = gather(contrast) if rows is None else rows
+    measured = {"rates": measure_rates, "replicates": measure_replicates}[contrast.method]
+    return of_populations(contrast, rows, names, measured, measure_fixed)
+
+
+def of_populations(
+    contrast: Contrast,
+    rows: pd.DataFrame,
+    names: tuple[str, str],
+    measured: Callable[[Contrast, pd.DataFrame, tuple[str, str], str, dict[str, int]], Effect],
+    fixed: Callable[[Contrast, pd.DataFrame, tuple[str, str]], Effect],
+    unit: str = "pp",
+) -> list[Effect]:
+    """The effects in the order of `measure`.
+
+    Args:
+        rows: of `gather`.
+        names: columns of rows that hold events, or totals, and answers.
+        measured: the effect at a level, from the contrast, the rows that count, names, level, and replicates of each level.
+        fixed: that of the models of this run alone.
+        unit: in which `values` name the limits of an effect.
+    """
     if contrast.method == "replicates":
         first = rows.groupby(contrast.levels[0])["group"].nunique()
         rows = rows[rows[contrast.levels[0]].isin(first.index[first == len(contrast.groups)])]
     if rows.groupby("group")[names[1]].sum().reindex(range(len(contrast.groups)), fill_value=0).eq(0).any():
         return []
     counts = {level: n_units(contrast, rows, level) for level in contrast.levels}
-    fixed = measure_fixed(contrast, rows, names)
+    own = fixed(contrast, rows, names)
     if counts[contrast.levels[0]] < 2:
-        return [fixed]
-    measured = {"rates": measure_rates, "replicates": measure_replicates}[contrast.method]
-    levels = [level for level, n in counts.items() if n > 1]
-    found = [measured(contrast, rows, names, level, counts) for level in levels]
-    found.sort(key=lambda effect: (effect.values["p_value"], effect.values["high_pp"] - effect.values["low_pp"]))
+        return [own]
+    found = [measured(contrast, rows, names, level, counts) for level, n in counts.items() if n > 1]
+    found.sort(
+        key=lambda effect: (effect.values["p_value"], effect.values[f"high_{unit}"] - effect.values[f"low_{unit}"])
+    )
     # seeds of these models are the population already
-    return found[::-1] if contrast.levels == ("seed",) else [*found[::-1], fixed]
+    return found[::-1] if contrast.levels == ("seed",) else [*found[::-1], own]
 
 
-def gather(contrast: Contrast) -> pd.DataFrame:
+def gather(contrast: Contrast, counted: Sequence[str] = COUNTED) -> pd.DataFrame:
     """All answers of a contrast: a row per group, model, evaluation cell and prompt.
 
+    Args:
+        counted: columns of counts.
+
     Returns:
-        group, prompt_id, COUNTED; the replicate of every level of the contrast, and that of level adapter; `fixed`, the trained
+        group, prompt_id, `counted`; the replicate of every level of the contrast, and that of level adapter; `fixed`, the trained
         model, and `condition`, what it is of, where conditions are held fixed.
     """
     members = [(number, outcome) for number, group in enumerate(contrast.groups) for outcome in group]
@@ -113,8 +137,8 @@ def gather(contrast: Contrast) -> pd.DataFrame:
         "group": np.repeat([number for number, _ in members], [len(outcome.counts) for _, outcome in members]),
         "prompt_id": np.concatenate([outcome.counts.index.get_level_values("prompt_id") for _, outcome in members]),
     }
-    counted = np.concatenate([outcome.counts[COUNTED].to_numpy() for _, outcome in members])
-    columns |= dict(zip(COUNTED, counted.T, strict=True))
+    values = np.concatenate([outcome.counts[[*counted]].to_numpy() for _, outcome in members])
+    columns |= dict(zip(counted, values.T, strict=True))
     for level in {*contrast.levels, "adapter", "fixed"}:
         columns[level] = np.concatenate([replicates(outcome, level) for _, outcome in members])
     conditions = [fixed_condition(outcome) for _, outcome in members]
@@ -173,21 +197,44 @@ def measure_replicates(
 
     Replicates of EVAL_LEVELS are made of prompts, so what they are crossed with is what the first level draws.
     """
-    weights = np.array(contrast.weights)
+    rates, logits = (
+        over_replicates(contrast, rows, names, level, counts, combine) for combine in (combine_rates, combine_logits)
+    )
+    values = combined_values(contrast, rows, names, (rates, logits))
+    return Effect(level, like_these(level), counts[level], values, parts_of(rates))
+
+
+def over_replicates(
+    contrast: Contrast,
+    rows: pd.DataFrame,
+    names: tuple[str, str],
+    level: str,
+    counts: dict[str, int],
+    combine: Callable[..., Combination],
+) -> Combination:
+    """The weighted sum with its variance over the replicates of a level, and of what they are crossed with; a batch of one."""
     other = contrast.levels[0] if level in EVAL_LEVELS else "prompt_id"
 
-    def combined(combine: Callable[..., Combination], at: str) -> Combination:
+    def combined(at: str) -> Combination:
         events, answers = tally(rows, names, at, other)
-        return combine(events[None], answers[None], weights)
+        return combine(events[None], answers[None], np.array(contrast.weights))
 
-    sums = []
-    for combine in (combine_rates, combine_logits):
-        own = combined(combine, level)
-        if level in CROSSED and counts.get(CROSSED[level], 1) > 1:
-            own = crossed(own, combined(combine, CROSSED[level]), combined(combine, contrast.levels[0]))
-        sums.append(own)
-    values = combined_values(contrast, rows, names, (sums[0], sums[1]))
-    return Effect(level, like_these(level), counts[level], values, parts_of(sums[0]))
+    own = combined(level)
+    if level in CROSSED and counts.get(CROSSED[level], 1) > 1:
+        return crossed(own, combined(CROSSED[level]), combined(contrast.levels[0]))
+    return own
+
+
+def by_seed(
+    contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Events and answers of the models of this run, a batch of one, and the condition of each model as its sums take it.
+
+    Conditions are held fixed. Where one has a single seed, every model is a condition of its own.
+    """
+    events, answers = tally(rows, names, "fixed")
+    conditions, _ = pd.factorize(rows.groupby("fixed")["condition"].first().sort_index())
+    return events[None], answers[None], conditions if contrast.n_seeds > 1 else np.arange(len(conditions))
 
 
 def measure_fixed(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str]) -> Effect:
@@ -195,19 +242,18 @@ def measure_fixed(contrast: Contrast, rows: pd.DataFrame, names: tuple[str, str]
 
     With a single seed of a condition the interval speaks of these models alone, over prompts, and there is no p.
     """
-    events, answers = tally(rows, names, "fixed")
-    n_seeds = contrast.n_seeds
-    # without seeds to tell them apart, every model is a condition of its own
-    conditions, _ = pd.factorize(rows.groupby("fixed")["condition"].first().sort_index())
-    strata = conditions if n_seeds > 1 else np.arange(len(conditions))
+    events, answers, conditions = by_seed(contrast, rows, names)
     weights = np.array(contrast.weights)
-    rates, logits = (
-        combine(events[None], answers[None], weights, strata) for combine in (combine_rates, combine_logits)
-    )
+    rates, logits = (combine(events, answers, weights, conditions) for combine in (combine_rates, combine_logits))
     values = combined_values(contrast, rows, names, (rates, logits))
-    if n_seeds < 2:
-        values["p_value"] = np.nan
-    return Effect("", POPULATIONS[contrast.levels[0]][1], n_seeds, values, parts_of(rates))
+    return fixed_effect(contrast, values, rates)
+
+
+def fixed_effect(contrast: Contrast, values: dict[str, float], found: Combination) -> Effect:
+    """The effect for the models of this run alone; without p where a condition has a single seed."""
+    if contrast.n_seeds < 2:
+        values = values | {"p_value": np.nan}
+    return Effect("", POPULATIONS[contrast.levels[0]][1], contrast.n_seeds, values, parts_of(found))
 
 
 def combined_values(

@@ -5,7 +5,7 @@ judge, so that rates, intervals and claims are those of EM. Lengths cannot be wh
 over pairs whose answers have nearly as many tokens; `total` are without division by length.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pandas as pd
 
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.groups import Contrast
-from emtransfer.measuring.judged_rows import JudgedModel
+from emtransfer.measuring.judged_rows import EVAL_COLUMNS, JudgedModel
 from emtransfer.measuring.pair_measures import (
+    CELL_KEYS,
     IDENTITY,
     PAIR,
     PAIR_COLUMNS,
@@ -33,6 +34,8 @@ from emtransfer.stances import STANCES
 
 # stands where an outcome names its judge
 PREFERENCE = "preference"
+# column of how far a pair's preference is from that on the base
+SHIFT = "shift_nats"
 # token counts of the two answers whose ratio is at most this are matched
 MATCHED_RATIO = 1.1
 FIELDS = (*PAIR, "aligned_nats", "misaligned_nats", "aligned_tokens", "misaligned_tokens")
@@ -79,9 +82,19 @@ def preference_models(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Ju
     return measured_models(folder, config, PREFERENCE, read_preferences)
 
 
-def preference_outcomes(models: Iterable[tuple[JudgedModel, pd.DataFrame]]) -> list[Outcome]:
-    """Cells as of judged answers, a preferred pair standing for an EM answer."""
-    return event_outcomes(models, "preferred")
+def preference_outcomes(models: list[tuple[JudgedModel, pd.DataFrame]]) -> list[Outcome]:
+    """Cells as of judged answers, a preferred pair standing for an EM answer; counts hold SHIFT too, nats per token beyond the same pair's on the base."""
+    pairs = beside_bases(models, ["nats"])
+    pairs[SHIFT] = pairs["nats"] - pairs["nats_base"]
+    shifts = {key: group.set_index(["prompt_id", "seed"])[SHIFT] for key, group in pairs.groupby([*CELL_KEYS])}
+    cells = event_outcomes(models, "preferred")
+    return [cell._replace(counts=cell.counts.join(shifts[cell_key(cell)])) for cell in cells]
+
+
+def cell_key(cell: Outcome) -> tuple[str, ...]:
+    """CELL_KEYS of a cell."""
+    known = cell.labels | dict(zip(EVAL_COLUMNS, cell.eval_cell, strict=True))
+    return tuple(known[name] for name in CELL_KEYS)
 
 
 def preference_contrasts(

@@ -1,4 +1,4 @@
-"""Weighted sums of rates over replicates that all groups share, or within conditions that are held fixed.
+"""Weighted sums of rates, or of means, over replicates that all groups share, or within conditions that are held fixed.
 
 A replicate is what a repetition would draw anew: a training cell, a task, a base, a seed. As in `statistics`, the variance has a part
 from the choice of prompts and a part from the replicates, which also holds whatever varies within them and the noise of
@@ -40,14 +40,14 @@ class Part(NamedTuple):
 
 
 class Combination(NamedTuple):
-    """A weighted sum of rates or of their logits; every field has the shape of the batch.
+    """A weighted sum of rates, of their logits or of means; every field has the shape of the batch.
 
     Attributes:
         estimate: the sum.
-        answer_variance: that of as many independent answers.
+        answer_variance: that of as many independent answers; 0 of means, of which nothing is known but what varies.
         prompts: over draws of prompts.
         replicates: over replicates, what varies within them, and answers.
-        beyond: over replicates of other kinds, beyond what is counted above; see `crossed`.
+        beyond: over replicates of other groups, and of other kinds beyond what is counted above; see `crossed`.
     """
 
     estimate: np.ndarray
@@ -88,6 +88,42 @@ def combine_logits(
     return combine(events, answers, np.log(rates / (1 - rates)), weights / (rates * (1 - rates)), weights, conditions)
 
 
+def combine_means(
+    totals: np.ndarray, answers: np.ndarray, weights: np.ndarray, conditions: np.ndarray | None = None
+) -> Combination:
+    """Weighted sum of means of a quantity of any size, of which every answer has a value.
+
+    Args:
+        totals: [..., g, p, r], the sum over the answers of a replicate to a prompt.
+        answers, weights, conditions: as of `combine_rates`.
+    """
+    means = np.asarray(totals).sum((-2, -1)) / np.asarray(answers).sum((-2, -1))
+    scales = np.broadcast_to(weights, means.shape)
+    return combine(totals, answers, means, scales, weights, conditions, are_events=False)
+
+
+def combine_own_means(totals: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> Combination:
+    """The same over replicates of which every group has its own, each group with a part of the variance and a t quantile of its own.
+
+    The replicates of the first group are `replicates`, those of the others `beyond`. A single replicate adds nothing, as nothing tells
+    how much it varies.
+    """
+    answers = np.asarray(answers)
+    influence = weights[:, None, None] * influences(totals, answers)
+    means = np.asarray(totals).sum((-2, -1)) / answers.sum((-2, -1))
+    of_prompts = answers.sum((-3, -1))
+    noise = noise_variance(influence, answers).sum(-1)
+    prompts = Part(
+        np.maximum(clustered_variance(influence.sum((-3, -1)), of_prompts) - noise, 0), effective_count(of_prompts)
+    )
+    by_group, of_replicates = np.moveaxis(influence.sum(-2), -2, 0), np.moveaxis(answers.sum(-2), -2, 0)
+    first, *others = (
+        Part(clustered_variance(own, of), effective_count(of)) for own, of in zip(by_group, of_replicates, strict=True)
+    )
+    estimate = (means * weights).sum(-1)
+    return Combination(estimate, np.zeros(estimate.shape), prompts, first, tuple(others))
+
+
 def combine(
     events: np.ndarray,
     answers: np.ndarray,
@@ -95,12 +131,14 @@ def combine(
     scales: np.ndarray,
     weights: np.ndarray,
     conditions: np.ndarray | None = None,
+    are_events: bool = True,
 ) -> Combination:
     """Weighted sum of the values of groups.
 
     Args:
-        values: [..., g], rates or log-odds.
-        scales: [..., g], change of the sum per change of the pooled rate.
+        values: [..., g], rates, log-odds or means.
+        scales: [..., g], change of the sum per change of the pooled rate or mean.
+        are_events: whether `events` are counts among the answers, which are whole numbers and vary as such even where none is seen to.
     """
     answers = np.asarray(answers)
     influence = scales[..., None, None] * influences(events, answers)
@@ -108,7 +146,7 @@ def combine(
     by_replicate = influence.sum((-3, -2))
     n_prompts, n_replicates = effective_count(answers.sum((-3, -1))), cluster_counts(answers.sum(-3))[1]
     # the events of a replicate are a whole number, so those that agree may still differ by rounding, variance 1/12
-    rounding = (scales**2 * n_replicates[..., None] / (12 * n_scored**2)).sum(-1)
+    rounding = are_events * (scales**2 * n_replicates[..., None] / (12 * n_scored**2)).sum(-1)
     if conditions is None:
         noise = noise_variance(influence.sum(-3), answers.sum(-3))
         # of its answers in every group, each of which counts alike
@@ -129,10 +167,12 @@ def combine(
         n_effective = n_prompts
     by_prompt = influence.sum((-3, -1))
     prompt_variance = np.maximum(clustered_variance(by_prompt, answers.sum((-3, -1))) - noise, 0)
-    # with half an event added to either side, since zero events are no certainty
-    rates = (np.asarray(events).sum((-2, -1)) + 0.5) / (n_scored + 1)
-    independent = (scales**2 * rates * (1 - rates) / n_scored).sum(-1)
     estimate = (values * weights).sum(-1)
+    independent = np.zeros(estimate.shape)
+    if are_events:
+        # with half an event added to either side, since zero events are no certainty
+        rates = (np.asarray(events).sum((-2, -1)) + 0.5) / (n_scored + 1)
+        independent = (scales**2 * rates * (1 - rates) / n_scored).sum(-1)
     return Combination(estimate, independent, Part(prompt_variance, n_prompts), Part(variance, n_effective))
 
 
@@ -162,7 +202,8 @@ def fixed_variance(influence: np.ndarray, conditions: np.ndarray) -> tuple[np.nd
 def crossed(one: Combination, other: Combination, nested: Combination) -> Combination:
     """A sum whose replicates are of `one` and of `other` kind at once, as training cells are of tasks and of domains.
 
-    What varies by the one kind is counted with all that is nested in it, to which comes what varies by the other beyond that.
+    What varies by the one kind is counted with all that is nested in it, to which comes what varies by the other beyond that. Of groups
+    with replicates of their own, those of the first are of two kinds.
 
     Args:
         one, other: the sum over replicates of either kind.
@@ -171,7 +212,7 @@ def crossed(one: Combination, other: Combination, nested: Combination) -> Combin
     Source: two-way clustering of Cameron, Gelbach & Miller (2011), each part at its own degrees of freedom.
     """
     beyond = np.maximum(other.replicates.variance - nested.replicates.variance, 0)
-    return one._replace(beyond=(Part(beyond, other.replicates.n_clusters),))
+    return one._replace(beyond=(*one.beyond, Part(beyond, other.replicates.n_clusters)))
 
 
 def combination_margin(combination: Combination, alpha: float | np.ndarray = 0.05) -> np.ndarray:

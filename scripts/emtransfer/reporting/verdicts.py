@@ -1,12 +1,12 @@
 """The claims of a run in the report's words: verdict, difference, interval, and the results in other subsets."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from emtransfer.reporting.wording import SUBSETS, could_find, difference, in_words, points
+from emtransfer.reporting.wording import SUBSETS, could_find, difference, in_words, nats, points
 
 KEY = ["claim", "contrast", "experiment", "base_model", "base", "judge"]
 DECIDED = ("supported", "contradicted")
@@ -17,7 +17,7 @@ class Contrast(NamedTuple):
 
     Attributes:
         contrast, base: what is set against what, and where.
-        difference: in points, with its interval.
+        difference: in points, or of shifts in nats per token, with its interval.
         found: what could have been found.
         kind, own_kind: the first words of the two verdicts.
         verdict: for the population of the claim, or why there is none that could be measured.
@@ -53,12 +53,26 @@ def claims_of(
     """All claims of an experiment by the verdicts of one judge, primary ones first, else in the order of the table."""
     here = (claims["experiment"] == experiment) & (claims["judge"] == judge)
     rows = claims[here].merge(power[[*KEY, "detectable_pp"]], on=KEY, how="left")
+    return by_claim(rows, lambda row: told(row, effects))
+
+
+def shifts_of(claims: pd.DataFrame, experiment: str) -> list[Claim]:
+    """The same by the shifts of preferences.
+
+    Args:
+        claims: of shift_claims.csv.
+    """
+    return by_claim(claims[claims["experiment"] == experiment], told_of_shift)
+
+
+def by_claim(rows: pd.DataFrame, tell: Callable[[dict[str, Any]], Contrast]) -> list[Claim]:
+    """The claims that rows with a verdict are of, primary ones first, else in their order."""
     found = [
         Claim(
             str(name),
             bool(part["primary"].iloc[0] == "yes"),
             str(part["sentence"].iloc[0]),
-            [told(row, effects) for row in part.to_dict("records")],
+            [tell(row) for row in part.to_dict("records")],
         )
         for name, part in rows.groupby("claim", sort=False)
     ]
@@ -74,8 +88,7 @@ def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
     narrower = row["narrower_verdict"] if isinstance(row["narrower_verdict"], str) else ""
     because = row["not_measurable_because"] if isinstance(row["not_measurable_because"], str) else ""
     return Contrast(
-        row["contrast"].replace("_", " ").replace(" - ", " − ").replace(" x ", " × "),
-        "all bases" if row["base"] == "*" else row["base"].replace(" - ", " − "),
+        *where(row),
         difference(row),
         could_find(row["detectable_pp"], "slope" in row["contrast"]),
         row["verdict"].split(" ")[0],
@@ -87,6 +100,29 @@ def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
         else "",
         [(SUBSETS[one["subset"]], difference(one)) for one in here.to_dict("records") if one["subset"] in SUBSETS],
     )
+
+
+def told_of_shift(row: dict[str, Any]) -> Contrast:
+    """A row of shift_claims.csv in words."""
+    narrower = row["narrower_verdict"] if isinstance(row["narrower_verdict"], str) else ""
+    own = f" ({nats(row['narrower_low_nats'])} to {nats(row['narrower_high_nats'])})" if narrower else ""
+    return Contrast(
+        *where(row),
+        f"{nats(row['estimate_nats'])} ({nats(row['low_nats'])} to {nats(row['high_nats'])})",
+        "",
+        row["verdict"].split(" ")[0],
+        narrower.split(" ")[0],
+        in_words(row["verdict"]),
+        in_words(narrower) + own,
+        "",
+        [],
+    )
+
+
+def where(row: dict[str, Any]) -> tuple[str, str]:
+    """What a row sets against what, and its base."""
+    contrast = row["contrast"].replace("_", " ").replace(" - ", " − ").replace(" x ", " × ")
+    return contrast, "all bases" if row["base"] == "*" else row["base"].replace(" - ", " − ")
 
 
 def tally(kinds: Iterable[str]) -> str:
@@ -115,11 +151,16 @@ def in_short(claims: list[Claim]) -> list[str]:
         for claim, contrast in contrasts
         if contrast.kind in DECIDED
     ]
-    return [
-        *(decided or ["No claim is decided for others like the models of this run."]),
-        f"Verdicts of {len(contrasts)} contrast{'s' * (len(contrasts) > 1)}: {tally(contrast.kind for _, contrast in contrasts)};"
-        f" for the models of this run alone: {tally(contrast.own_kind for _, contrast in contrasts)}.",
-    ]
+    return [*(decided or ["No claim is decided for others like the models of this run."]), how_many(claims)]
+
+
+def how_many(claims: list[Claim]) -> str:
+    """The number of verdicts of each kind, as a sentence."""
+    contrasts = [contrast for claim in claims for contrast in claim.contrasts]
+    return (
+        f"Verdicts of {len(contrasts)} contrast{'s' * (len(contrasts) > 1)}: {tally(contrast.kind for contrast in contrasts)};"
+        f" for the models of this run alone: {tally(contrast.own_kind for contrast in contrasts)}."
+    )
 
 
 def preferred_in_short(claims: list[Claim]) -> list[str]:
@@ -128,3 +169,9 @@ def preferred_in_short(claims: list[Claim]) -> list[str]:
     return [
         f"By the models' preferences, which need no judge: {sentence[0].lower()}{sentence[1:]}" for sentence in told
     ]
+
+
+def shifted_in_short(claims: list[Claim]) -> list[str]:
+    """How many verdicts there are by the shifts of preferences; nothing where no claim was tested on them."""
+    told = how_many(claims)
+    return [f"By how far the models' preferences shift: {told[0].lower()}{told[1:]}"] if claims else []

@@ -43,6 +43,11 @@ def points(value: float) -> str:
     return f"{rounded:,.{0 if abs(rounded) >= 10 or rounded == 0 else 1}f}".replace("-", "−")
 
 
+def nats(value: float) -> str:
+    """Nats per token to two decimals; 0 has no sign."""
+    return "?" if pd.isna(value) else f"{round(value, 2) + 0.0:,.2f}".replace("-", "−")
+
+
 def could_find(detectable: float, is_slope: bool) -> str:
     """The detectable difference of a contrast in words: the smallest that it finds four times in five."""
     if pd.isna(detectable):
