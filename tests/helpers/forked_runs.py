@@ -6,6 +6,7 @@ Run: python tests/helpers/forked_runs.py, which answers each line of standard in
 """
 
 import atexit
+import gc
 import json
 import os
 import subprocess
@@ -48,6 +49,9 @@ def main() -> None:
 
     # imports all plugins
     cli.get_argument_parser()
+    # objects that exist now are never freed, and no collection in a fork looks at them and so copies them
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         print(json.dumps(forked(cli, *json.loads(line))), flush=True)
 
