@@ -104,7 +104,7 @@ def test_the_report_answers_what_a_reader_asks(page, results):
     )
     assert "The same claims of nl without a judge: by how often" in told
     assert "By how far the models' preferences shift: verdicts of 2 contrasts: 2 undecided;" in told
-    assert "Difference, nats per token" in told and "0.10 (−0.31 to 0.50)" in told and "Yes (0.07 to 0.13)" in told
+    assert "Difference, nats per token" in told and "0.10 (−0.31 to 0.50)" in told and "Yes (0.070 to 0.13)" in told
 
 
 def test_every_answer_of_the_base_stands_beside_the_models_to_the_same_prompt(page):

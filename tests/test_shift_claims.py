@@ -178,7 +178,8 @@ def test_the_script_writes_both_tables_of_claims(tmp_path):
     files = [part for name, path in outputs.items() for part in (f"--{name}", path)]
     done = run_script("tabulate_preferences", "--preferences", tmp_path, "--settings", settings, *files)
     assert done.returncode == 0, done.stderr
-    rates, shifts = (pd.read_csv(outputs[name]) for name in ("claims", "shift-claims"))
+    table, rates, shifts = (pd.read_csv(path) for path in outputs.values())
+    assert table["n_pairs"].dtype.kind == "i"
     key = ["claim", "contrast", "base"]
     pd.testing.assert_frame_equal(rates[key], shifts[key])
     assert set(shifts["judge"]) == {"preference"}

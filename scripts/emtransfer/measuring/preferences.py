@@ -115,7 +115,7 @@ def tabulate_preferences(models: list[tuple[JudgedModel, pd.DataFrame]]) -> pd.D
         COLUMNS, in the order of the transfer table; shifts are means over pairs and seeds of how much more the model prefers the
         misaligned answer than its base does, in nats per token (`total`: of a whole answer).
     """
-    table = tabulate_outcomes(preference_outcomes(models)).rename(columns=RATES)
+    table = tabulate_outcomes(event_outcomes(models, "preferred")).rename(columns=RATES)
     pairs = beside_bases(models, ["nats", "total_nats"])
     return of_cells(pairs, table, shift)[list(COLUMNS)]
 

@@ -44,8 +44,9 @@ def points(value: float) -> str:
 
 
 def nats(value: float) -> str:
-    """Nats per token to two decimals; 0 has no sign."""
-    return "?" if pd.isna(value) else f"{round(value, 2) + 0.0:,.2f}".replace("-", "−")
+    """Nats per token to two decimals, below 0.1 to three; 0 has no sign."""
+    decimals = 2 if abs(value) >= 0.1 else 3
+    return "?" if pd.isna(value) else f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "−")
 
 
 def could_find(detectable: float, is_slope: bool) -> str:
