@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -29,8 +31,8 @@ KILLS = [
     ("pretrain_base", BASE, False),
     ("finetune_adapter", BASE, True),
 ]
-# what a job that computes loads before it is at work; one that starts warm has it at once, and then used less of the processor
-LIBRARY, STARTED_S = "libtorch_cpu.so", 0.2
+# what a job that computes loads; one that starts warm has it at once, and then uses the processor for 0.1 s to start and as long again
+LIBRARY, STARTED_S = "libtorch_cpu.so", 0.1
 # when a run that neither ends nor comes to the stage hangs
 DEADLINE_S = 600
 
@@ -51,16 +53,16 @@ def jobs(tree: Path, script: str = "") -> list[psutil.Process]:
     return found
 
 
-def at_work(tree: Path, script: str) -> bool:
+def at_work(tree: Path, script: str, slowed: bool) -> bool:
     """Whether a job of the script has what it computes with, and has used the processor for longer than to start."""
     for job in jobs(tree, script):
-        try:
-            if job.cpu_times().user > STARTED_S and any(
-                Path(loaded.path).name == LIBRARY for loaded in job.memory_maps()
-            ):
-                return True
-        except psutil.NoSuchProcess:
-            continue
+        with suppress(psutil.NoSuchProcess):
+            if any(Path(loaded.path).name == LIBRARY for loaded in job.memory_maps()):
+                if slowed:
+                    # so that on a busy machine it does not end between two looks
+                    job.nice(19)
+                if job.cpu_times().user > STARTED_S:
+                    return True
     return False
 
 
@@ -68,7 +70,7 @@ def wait_for(reached: Callable[[], bool]) -> None:
     end = time.monotonic() + DEADLINE_S
     while not reached():
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def written(tree: Path) -> dict[str, bytes]:
@@ -94,7 +96,9 @@ def disturbed(tmp_path_factory) -> Path:
             path.unlink()
     for script, made, jobs_too in KILLS:
         run = start(tree, JUDGED[made])
-        wait_for(lambda run=run, script=script: at_work(tree, script) or run.poll() is not None)
+        # one that runs on must not take long
+        reached = partial(at_work, tree, script, slowed=jobs_too)
+        wait_for(lambda run=run, reached=reached: reached() or run.poll() is not None)
         assert run.poll() is None, run.communicate()[0][-6000:]
         run.kill()
         run.wait()
