@@ -7,6 +7,8 @@ import os
 import random
 import signal
 import sys
+import threading
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +36,7 @@ def run_script(arguments: list[str]) -> None:
     """Run a script as `python` does, whose traceback names no frame but the script's.
 
     Raises:
-        SystemExit: the script has ended.
+        SystemExit: the script has ended with another exit code than 0.
         BaseException: what the script does not catch, after it was shown.
     """
     path = os.path.abspath(arguments[0])
@@ -47,9 +49,9 @@ def run_script(arguments: list[str]) -> None:
     sys.modules["__main__"] = main
     try:
         exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), main.__dict__)
-        sys.exit()
-    except SystemExit:
-        raise
+    except SystemExit as end:
+        if end.code not in (None, 0):
+            raise
     except BaseException as error:
         shown = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
         sys.excepthook(type(shown), shown, shown.__traceback__)
@@ -58,6 +60,27 @@ def run_script(arguments: list[str]) -> None:
         # the interpreter takes it from here
         sys.excepthook = lambda *_: None
         raise
+    succeed(main)
+
+
+def succeed(main: ModuleType) -> None:
+    """End with exit code 0 as Python does, but that only what the script's own names hold is freed, so that its files are written.
+
+    To free all that was imported copies the memory that this process shares with the one it was forked from.
+
+    Raises:
+        SystemExit: what was printed cannot be written, of which Python tells.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    main.__dict__.clear()
+    with suppress(OSError, ValueError):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        # what libraries in C have printed
+        ctypes.CDLL(None).fflush(None)
+        os._exit(0)
+    sys.exit()
 
 
 def interrupt() -> None:
