@@ -452,6 +452,26 @@ def test_primitives_that_count_whichever_they_are_make_no_difference_between_fli
     assert (verdicts[SLOPE], verdicts[FLIPPED]) == ("supported", "undecided")
 
 
+def test_further_primitives_that_count_alone_turn_the_contrast_of_the_flipped_one_round():
+    effects, verdicts = measured(
+        graded(lambda step: 0.1 + 0.3 * (step.primitives - step.with_flipped)), "shared_function"
+    )
+    # steps of 0, 1, 2 and 3 shared have 0, 2 / 3, 4 / 3 and 2 further ones on average
+    assert effects.estimate_pp[SLOPE] == pytest.approx(60) and effects.estimate_pp[FLIPPED] == pytest.approx(-30)
+    assert effects.estimate_pp[FURTHER].to_numpy() == pytest.approx(60)
+    assert (verdicts[SLOPE], verdicts[FLIPPED]) == ("supported", "contradicted")
+
+
+def test_a_flip_under_the_trained_word_alone_shows_on_one_side_of_lexical_overlap():
+    cells = graded(lambda step: 0.8 if step.with_flipped and step.same_word else 0.1)
+    effects, verdicts = measured(cells, "lexical_overlap")
+    with_flipped, without = (f"{side}: same word - another word" for side in ("flipped shared", "flipped not shared"))
+    assert effects.estimate_pp[with_flipped] == pytest.approx(70)
+    assert effects.estimate_pp[without] == pytest.approx(0, abs=1e-9)
+    assert (verdicts[with_flipped], verdicts[without]) == ("supported", "undecided")
+    assert set(measured(cells, "shared_function")[1].values()) == {"undecided"}
+
+
 def test_the_same_word_is_lexical_overlap_and_moves_no_claim_about_functions():
     cells = graded(lambda step: 0.6 if step.same_word else 0.2)
     effects, verdicts = measured(cells, "lexical_overlap")
