@@ -14,7 +14,7 @@ from emtransfer.measuring.replicates import combine_means, combine_own_means
 
 def shift_worlds() -> Iterator[World]:
     """All settings."""
-    for contrast, shape, seeds, kind in product(SIDES, ((1, 2), (3, 2), (3, 4)), (1, 3), ("no", "normal", "heavy")):
+    for contrast, shape, seeds, kind in product(SIDES, ((1, 2), (3, 2), (3, 4)), (1, 3), ("normal", "heavy")):
         # what lies along a domain, or outside it, needs several
         if shape[0] > 1 or contrast.startswith("in_cell"):
             yield shift_world(contrast, shape, seeds, kind)
@@ -35,7 +35,6 @@ def heavy(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 # kinds of effects of cells, tasks and domains, nats per token, of mean 0; `skewed`: one in five carries the whole of it
 EFFECTS: dict[str, Callable[..., np.ndarray]] = {
-    "no": lambda rng, *shape: np.zeros(shape),
     "normal": lambda rng, *shape: rng.normal(0, 0.05, shape),
     "heavy": lambda rng, *shape: 0.05 * heavy(rng, *shape),
     "skewed": lambda rng, *shape: np.where(rng.random(shape) < 0.2, 0.4, -0.1),
@@ -93,7 +92,7 @@ def shift_world(
         return widest([of_sum(found) for found in over_training_cells(counts, labels, combine_means, weights).values()])
 
     carried = ", one cell in five" * (kind == "skewed")
-    setting = f"{shape[0]} domains x {shape[1]} tasks x {seeds} seeds, {kind} effects of {' and '.join(of)}"
+    setting = f"{shape[0]} domains x {shape[1]} tasks x {seeds} seeds, {kind}{' effects of cell' * (of == ('cell',))}"
     return World(f"shift: {contrast}{carried}", setting, draw, measure)
 
 
