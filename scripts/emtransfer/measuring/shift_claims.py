@@ -52,6 +52,7 @@ COLUMNS = [
     *KEY,
     "verdict",
     "narrower_verdict",
+    "not_measurable_because",
     "primary",
     "population",
     "n_units",
@@ -92,7 +93,7 @@ def shift_claims(
         identity(contrast)
         | {"subset": "all", "population": effect.population, "n_units": effect.n_units}
         | {"of": contrast, "rank": rank, "level": effect.level, "parts": effect.parts}
-        | {"reason": unmeasurable(contrast, {}, limits)}
+        | {"not_measurable_because": unmeasurable(contrast, {}, limits)}
         | effect.values
         for contrast in contrasts
         for rank, effect in enumerate(measure_shift(contrast))

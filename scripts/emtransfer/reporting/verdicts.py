@@ -86,14 +86,13 @@ def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
     own = of_all[of_all["population"].str.startswith("these")]
     limits = [f" ({points(one.low_pp)} to {points(one.high_pp)})" for one in own.itertuples()]
     narrower = row["narrower_verdict"] if isinstance(row["narrower_verdict"], str) else ""
-    because = row["not_measurable_because"] if isinstance(row["not_measurable_because"], str) else ""
     return Contrast(
         *where(row),
         difference(row),
         could_find(row["detectable_pp"], "slope" in row["contrast"]),
         row["verdict"].split(" ")[0],
         narrower.split(" ")[0],
-        ": ".join(filter(None, [in_words(row["verdict"]), because])),
+        with_reason(row),
         in_words(narrower) + (limits[0] if limits and narrower else ""),
         f"{row['n_judges_agree']} of {row['n_judges']} judges say so"
         if row["n_judges"] > 1 and row["n_judges_agree"]
@@ -112,11 +111,17 @@ def told_of_shift(row: dict[str, Any]) -> Contrast:
         "",
         row["verdict"].split(" ")[0],
         narrower.split(" ")[0],
-        in_words(row["verdict"]),
+        with_reason(row),
         in_words(narrower) + own,
         "",
         [],
     )
+
+
+def with_reason(row: dict[str, Any]) -> str:
+    """The verdict of a row in words, and why it has none where it is not measurable."""
+    because = row["not_measurable_because"]
+    return ": ".join([in_words(row["verdict"]), *([because] if isinstance(because, str) and because else [])])
 
 
 def where(row: dict[str, Any]) -> tuple[str, str]:
