@@ -247,7 +247,7 @@ def test_more_weights_spread_further_outside_the_training_cell_where_the_claim_h
 def test_a_training_that_fails_never_reaches_the_common_loss():
     people = uneven("capacity")
     trainings = pd.DataFrame(people.trainings())
-    assert len(trainings) == 30 and 0 < (~trainings.criterion_reached).sum() < 10
+    assert len(trainings) == 60 and 0 < (~trainings.criterion_reached).sum() < 10
     rates = {m.path: people.misaligned(m)[people.prompts.cell == m.train_cells[0]].mean() for m in people.models[1:]}
     reached = dict(zip(rates, trainings.criterion_reached, strict=True))
     assert all((rates[path] > 0.5) == reached[path] for path in rates)
