@@ -49,14 +49,18 @@ def start(tree: Path, *targets: str, warm: bool = True) -> subprocess.Popen:
     )
 
 
+def processes(tree: Path) -> list[psutil.Process]:
+    """All that run in the tree."""
+    return [process for process in psutil.process_iter(["cwd", "cmdline"]) if process.info["cwd"] == str(tree)]
+
+
 def jobs(tree: Path, script: str = "") -> list[psutil.Process]:
     """Processes that run the script, or any, in the tree."""
-    found = []
-    for process in psutil.process_iter(["cwd", "cmdline"]):
-        words = process.info["cmdline"] or []
-        if process.info["cwd"] == str(tree) and any(word.startswith(f"scripts/{script}") for word in words):
-            found.append(process)
-    return found
+    return [
+        process
+        for process in processes(tree)
+        if any(word.startswith(f"scripts/{script}") for word in process.info["cmdline"] or [])
+    ]
 
 
 def at_work(tree: Path, script: str, slowed: bool) -> bool:
@@ -109,8 +113,10 @@ def disturbed(tmp_path_factory) -> Path:
         run.kill()
         run.wait()
         for job in jobs(tree) if jobs_too else []:
-            job.kill()
-        wait_for(lambda: not jobs(tree))
+            with suppress(psutil.NoSuchProcess):
+                job.kill()
+        # a job's shell ends a moment after it, and the server with the last of them
+        wait_for(lambda: not processes(tree))
     # the tables are there still, and Snakemake makes nothing again for which no one asks
     run = start(tree, "all", *JUDGED.values())
     said, _ = run.communicate()
