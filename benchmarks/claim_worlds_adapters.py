@@ -19,7 +19,7 @@ from claim_counts import (
 )
 from scipy.stats import norm
 
-from emtransfer.measuring.claims import MeasurableSettings
+from emtransfer.measuring.measurable import MeasurableSettings
 from emtransfer.measuring.replicates import combine_rates
 
 STEPS = np.arange(5) - 2

@@ -31,11 +31,12 @@ from emtransfer.files.yaml_text import read_yaml
 from emtransfer.grid.sections import checkpoints_of, judges_of
 from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claim_inputs import read_prompts
-from emtransfer.measuring.claims import KEY, LEVEL, MeasurableSettings, measure_contrasts
+from emtransfer.measuring.claims import KEY, LEVEL, measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.inference_slope import read_inferences
 from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.matching import prompt_measures
+from emtransfer.measuring.measurable import MeasurableSettings
 from emtransfer.measuring.sentences import SENTENCES, TWO_SIDED
 from emtransfer.measuring.tabulation import condition_outcomes
 from emtransfer.settings import read_settings

@@ -11,7 +11,8 @@ from emtransfer.errors import counted, run
 from emtransfer.files.records import write_table
 from emtransfer.grid.sections import checkpoints_of
 from emtransfer.measuring.capacity_contrasts import read_sizes
-from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
+from emtransfer.measuring.claims import measure_contrasts
+from emtransfer.measuring.measurable import MeasurableSettings
 from emtransfer.measuring.preferences import (
     preference_contrasts,
     preference_models,
@@ -42,10 +43,8 @@ def main(args: argparse.Namespace) -> None:
     cells = preference_outcomes(models)
     sizes = read_sizes(args.losses) if args.losses else None
     measurable = read_settings(MeasurableSettings, args.settings.get("measurable", {}))
-    contrasts, primary = (
-        preference_contrasts(cells, checkpoints_of(args.settings), sizes),
-        args.settings.get("primary_claims"),
-    )
+    contrasts = preference_contrasts(cells, checkpoints_of(args.settings), sizes)
+    primary = args.settings.get("primary_claims")
     _, claims, _ = measure_contrasts(contrasts, outcomes=cells, measurable=measurable, primary_claims=primary)
     table = tabulate_preferences(models)
     write_table(args.table, table)

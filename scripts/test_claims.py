@@ -14,7 +14,7 @@ from emtransfer.grid.sections import checkpoints_of
 from emtransfer.judging.cautions import not_measurable, read_cautions, with_cautions
 from emtransfer.measuring.capacity_contrasts import read_sizes
 from emtransfer.measuring.claim_inputs import read_prompts, unanchored_models
-from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts, without_contrast
+from emtransfer.measuring.claims import measure_contrasts, without_contrast
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.inference_slope import read_inferences
@@ -22,6 +22,7 @@ from emtransfer.measuring.judged_rows import judged_models
 from emtransfer.measuring.kept_answers import IDENTITY
 from emtransfer.measuring.loss_matching import match_losses, read_losses
 from emtransfer.measuring.matching import balance_table, left_out, match_prompts, prompt_measures
+from emtransfer.measuring.measurable import MeasurableSettings
 from emtransfer.measuring.sft_cautions import sft_cautions, with_sft_cautions
 from emtransfer.measuring.tabulation import condition_outcomes
 from emtransfer.settings import read_settings

@@ -18,8 +18,9 @@ from emtransfer.grid.expansion import expand_models
 from emtransfer.grid.labels import LABELS, compared
 from emtransfer.grid.sections import trained_with
 from emtransfer.measuring.capacity_contrasts import read_sizes
-from emtransfer.measuring.claims import MeasurableSettings, measure_contrasts
+from emtransfer.measuring.claims import measure_contrasts
 from emtransfer.measuring.contrasts import contrasts
+from emtransfer.measuring.measurable import MeasurableSettings
 from emtransfer.measuring.regression import slope_weights
 from figure_plan import transfer_figures
 from helpers.configs import CONFIG, SCHEMA, line_of

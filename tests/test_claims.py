@@ -9,16 +9,10 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from emtransfer.measuring.claims import (
-    CLAIMS,
-    EFFECTS,
-    POWERS,
-    MeasurableSettings,
-    measure_contrasts,
-    without_contrast,
-)
+from emtransfer.measuring.claims import CLAIMS, EFFECTS, POWERS, measure_contrasts, without_contrast
 from emtransfer.measuring.contrasts import contrasts
 from emtransfer.measuring.effects import SUBSETS, compare_groups, gather
+from emtransfer.measuring.measurable import MeasurableSettings
 from emtransfer.measuring.regression import one_row_per_answer
 from emtransfer.measuring.sentences import SENTENCES
 from emtransfer.measuring.statistics import estimate_rates

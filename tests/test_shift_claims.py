@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from emtransfer.measuring.claims import MeasurableSettings
+from emtransfer.measuring.measurable import MeasurableSettings
 from emtransfer.measuring.preferences import preference_contrasts, preference_models, preference_outcomes
 from emtransfer.measuring.replicates import combination_margin, combination_p_value, combine_own_means
 from emtransfer.measuring.shift_claims import COLUMNS, shift_claims

@@ -30,8 +30,8 @@ from emtransfer.judging.reference_adapters import HeadSettings
 from emtransfer.judging.remote import RemoteJudgeSettings
 from emtransfer.measuring.anchors import AnchorSettings
 from emtransfer.measuring.capability import CapabilityLimit
-from emtransfer.measuring.claims import MeasurableSettings
 from emtransfer.measuring.inference import InferenceLimit
+from emtransfer.measuring.measurable import MeasurableSettings
 from emtransfer.models.adapters import AdapterSettings
 from emtransfer.models.ready_models import ReadySettings
 from emtransfer.progress import TrackerName

@@ -16,12 +16,10 @@ from emtransfer.measuring.claims import (
     KEY,
     LEVEL,
     POWER,
-    MeasurableSettings,
     cluster_sizes,
     identity,
     is_primary,
     rounded,
-    unmeasurable,
     verdicts,
     with_q_values,
 )
@@ -36,6 +34,7 @@ from emtransfer.measuring.effects import (
     parts_of,
 )
 from emtransfer.measuring.groups import Contrast, trained
+from emtransfer.measuring.measurable import MeasurableSettings, unmeasurable
 from emtransfer.measuring.preferences import SHIFT
 from emtransfer.measuring.replicates import (
     Combination,
