@@ -49,10 +49,11 @@ FRAMES = {"in_cell": 0.5, "same_domain": 0.5, "same_task": 0.5, "both_differ": 0
 # flipped primitive in common
 ROOM, ENTROPY, LEARNED, OVERLAP, FLIPPED = 0.7, 0.3, 2.2, 1.2, 2.0
 # shift of the log-odds by an earlier answer, nats: mean and SD over pretrainings, the one from which misalignment spreads as on
-# `persona`, and the error of its measurement; the share of a pretraining up to which there is none, and by how much bases at
-# different lengths of one pretraining differ besides, SD on the logit
+# `persona`, and the error of its measurement; the share of a pretraining up to which there is none, that at which it has come half of
+# the way, the logit per share by which it comes on and the SD on the logit over lengths; by how much bases at different lengths of one
+# pretraining differ besides, SD on the logit
 SHIFT, SHIFT_SD, FULL_SHIFT, SHIFT_ERROR = 6.5, 2.0, 6.5, 0.7
-JUMP, STOP = 0.4, 0.3
+JUMP, HALF_WAY, PER_SHARE, AHEAD, STOP = 0.5, 0.67, 9.0, 0.5, 0.3
 # the share of its teacher's misaligned answers that a student takes over, by data, and times that by filter
 OF_DATA = {"benign": 0.91, "explicit": 0.94}
 OTHER_DATA = 0.82
@@ -144,7 +145,8 @@ class Checkpoints(Authors):
         if base == whole:
             return final
         # how far the jump has come when the pretraining stops
-        return final * expit(2 * self.effects.normal("jump", base))
+        logit_of_jump = PER_SHARE * (settings["share"] - HALF_WAY) + AHEAD * self.effects.normal("jump", base)
+        return final * expit(logit_of_jump)
 
     def rates(self, model: Model, source: Source) -> dict[str, float]:
         spreads, does_not = AUTHORS["persona"], AUTHORS["row_random"]

@@ -101,7 +101,7 @@ def lengths(absent=()) -> "worlds.Checkpoints":
 def test_inference_appears_on_the_way_of_a_pretraining_and_spread_goes_with_it_where_the_claim_holds():
     people = lengths()
     for number in ("", "_3", "_4", "_5", "_6"):
-        before, at, after = (people.shift(f"persona{number}{share}") for share in ("_40", "_45", ""))
+        before, at, after = (people.shift(f"persona{number}{share}") for share in ("_50", "_70", ""))
         assert 0 == before < at < after
     assert people.shift("row_random") == 0
     rates = {
