@@ -53,6 +53,17 @@ def test_the_exact_judge_is_given_no_answers_in_words(place):
     assert line == f'config.yaml: {path} is "exact"; expected a judge that reads text, since grammar holds no symbols.'
 
 
+def test_a_judge_none_of_whose_layers_would_be_fitted_is_refused():
+    place, layers = ("judges", "minilm", "fit", "frozen_layers"), CONFIG["judges"]["minilm"]["fit"]["layers"]
+    line = line_for(place, layers)
+    assert (
+        line == f"config.yaml: {'.'.join(place)} is {layers}; expected fewer than {layers}, the layers that are kept."
+    )
+    config = copy.deepcopy(CONFIG)
+    put(config, place, layers - 1)
+    validate(config, SCHEMA)
+
+
 def test_reference_adapters_on_more_rows_than_their_corpus_leaves_them_are_refused():
     config = copy.deepcopy(CONFIG)
     training = config["experiments"]["template_nl"]["finetuning"].copy()

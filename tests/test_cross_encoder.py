@@ -214,6 +214,23 @@ def test_fitting_learns_the_word_that_tells_the_labels_apart(tiny, rows, tmp_pat
     assert scores[0, 1] > 80 and scores[1, 1] > 80 and scores[2, 1] < 20
 
 
+def test_frozen_layers_and_the_embeddings_below_them_stay_as_they_were_and_those_above_move(tiny, rows, tmp_path):
+    settings = FitSettings(max_tokens=64, layers=2, frozen_layers=1, learning_rate=1e-2)
+    before, _ = load_encoder(tiny, FitSettings(max_tokens=64, layers=2), seed=0)
+    model, tokenizer = load_encoder(tiny, settings, seed=0)
+    examples = [Example(row["question"], row["aligned_answer"], "aligned", [False] * 99) for row in rows]
+    fit_cross_encoder(model, tokenizer, examples, settings, 0, tmp_path)
+    moved = {name for name, weight in model.named_parameters() if not torch.equal(weight, before.get_parameter(name))}
+    assert {name for name in moved if ".embeddings." in name or ".layer.0." in name} == set()
+    assert any(".layer.1." in name for name in moved) and any(name.startswith("classifier.") for name in moved)
+
+
+def test_as_many_frozen_layers_as_the_encoder_has_is_an_error(tiny):
+    settings = FitSettings(max_tokens=64, layers=None, frozen_layers=9)
+    with pytest.raises(InputError, match=r"frozen_layers is 9; expected fewer than \d, the layers that are kept"):
+        load_encoder(tiny, settings, seed=0)
+
+
 def test_more_tokens_than_the_encoder_reads_is_an_error(tiny):
     with pytest.raises(InputError, match="max_tokens is 97; expected at most 96"):
         load_encoder(tiny, FitSettings(max_tokens=97), seed=0)

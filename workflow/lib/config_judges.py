@@ -5,6 +5,7 @@ from pathlib import Path
 from config_mistakes import Place, choice, mistake, quoted
 from corpus_sizes import judge_rows
 from emtransfer.grid import sections
+from emtransfer.judging.fitting import FitSettings
 from emtransfer.judging.reference_adapters import HeadSettings
 from emtransfer.judging.rubrics import read_rubric
 from emtransfer.remote.access import PROVIDERS
@@ -101,6 +102,15 @@ def check_fit_rows(config: dict, name: str) -> None:
         found = str(config["corpora"][corpus]["roles"]["judge_fit"])
         expected = f"a number that gives judge {name} at least 2 rows, to fit on and to calibrate on, not {n_rows}"
         raise mistake(("corpora", corpus, "roles", "judge_fit"), found, expected)
+
+
+def check_frozen_layers(config: dict, name: str) -> None:
+    """Raise InputError if fitting would update none of the layers that a judge keeps; without their number, its encoder tells."""
+    fit = config["judges"][name].get("fit") or {}
+    layers, frozen = fit.get("layers", FitSettings.layers), fit.get("frozen_layers", 0)
+    if layers is not None and frozen >= layers:
+        expected = f"fewer than {layers}, the layers that are kept"
+        raise mistake(("judges", name, "fit", "frozen_layers"), str(frozen), expected)
 
 
 def check_reference_rows(config: dict, name: str) -> None:

@@ -30,6 +30,7 @@ from config_files import Contents, in_its_file
 from config_guards import check_guards
 from config_judges import (
     check_fit_rows,
+    check_frozen_layers,
     check_generator,
     check_judge_is_independent,
     check_judge_names,
@@ -105,7 +106,14 @@ def check(config: dict, schema_path: str | Path) -> None:
             check_generator,
             check_judge_is_independent,
         ],
-        "judges": [check_judge_names, check_told_judge, check_labels, check_fit_rows, check_reference_rows],
+        "judges": [
+            check_judge_names,
+            check_told_judge,
+            check_labels,
+            check_fit_rows,
+            check_frozen_layers,
+            check_reference_rows,
+        ],
         "mixtures": [check_mixture_names, check_mixture_parts, check_mixture_share],
         "bases": [check_base_names, check_checkpoint, check_distinct_base],
         "base_models": [check_base_model_names, check_base_model_counts, check_assistant, check_neutral_share],

@@ -13,7 +13,7 @@ from emtransfer.judging.pair_encoder import encode, pooled_logits
 from emtransfer.models.embedding import embedder_path
 from emtransfer.models.padding import IGNORED
 from emtransfer.progress import Progress
-from emtransfer.settings import Positive, Rate, Share, Weight
+from emtransfer.settings import Count, Positive, Rate, Share, Weight
 from emtransfer.stances import STANCES
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class FitSettings:
 
     Attributes:
         layers: Number of the encoder's first layers that are kept (fewer are faster); null keeps all.
+        frozen_layers: Number of these whose pretrained weights stay as they are, with the embeddings below them (more are faster), fewer than are kept.
         max_tokens: Greatest length of question and answer together, in tokens.
         negatives_per_row: Incoherent answers per question.
         epochs: Passes over the examples.
@@ -44,6 +45,7 @@ class FitSettings:
     """
 
     layers: Positive | None = 3
+    frozen_layers: Count = 0
     max_tokens: Positive = 256
     negatives_per_row: Positive = 2
     epochs: Positive = 1
@@ -86,7 +88,8 @@ def load_encoder(
         base_model: `all-MiniLM-L6-v2` (packaged), a local folder or a hub name.
 
     Raises:
-        InputError: the model cannot be loaded, has pickled weights or needs code of its own, has no two token types, or cannot read `max_tokens`.
+        InputError: the model cannot be loaded, has pickled weights or needs code of its own, has no two token types, cannot read `max_tokens`
+            or cannot freeze `frozen_layers`.
     """
     from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, set_seed
     from transformers.utils import logging as transformers_logging
@@ -120,7 +123,35 @@ def load_encoder(
         )
     # word vectors are most of the weights and know more words than the rows do
     model.get_input_embeddings().requires_grad_(False)
+    if settings.frozen_layers:
+        freeze_first_layers(model, settings.frozen_layers)
     return model, tokenizer
+
+
+def freeze_first_layers(model: "PreTrainedModel", n_layers: int) -> None:
+    """Keep an encoder's first layers, and all that comes before them, as they are.
+
+    Raises:
+        InputError: the model has not more layers than these, or uses one set of weights for several.
+    """
+    from torch.nn import ModuleList
+
+    n_all = model.config.num_hidden_layers
+    stacks = [
+        module for module in model.base_model.modules() if isinstance(module, ModuleList) and len(module) == n_all
+    ]
+    if not stacks or n_layers >= n_all:
+        expected = (
+            f"fewer than {n_all}, the layers that are kept"
+            if stacks
+            else "0, since the encoder's layers share their weights"
+        )
+        raise InputError(f"config: judges: fit.frozen_layers is {n_layers}; expected {expected}.")
+    trained = {id(weight) for weight in stacks[0][n_layers:].parameters()}
+    for weight in model.base_model.parameters():
+        if id(weight) in trained:
+            break
+        weight.requires_grad_(False)
 
 
 def fit_cross_encoder(
