@@ -125,7 +125,7 @@ QUESTIONS = [
         "capacity",
         "capacity",
         "capacity",
-        (("persona", "elsewhere: full - rank_1"), ("persona", "elsewhere: slope per tenfold of trained weights")),
+        (("persona_4", "elsewhere: full - rank_1"), ("persona_4", "elsewhere: slope per tenfold of trained weights")),
     ),
 ]
 # overlay and experiment -> the claims that do not hold, in one world and in the other; all others do

@@ -237,9 +237,9 @@ def test_more_weights_spread_further_outside_the_training_cell_where_the_claim_h
     people = uneven("capacity", absent)
     sizes = [people.size(name) for name in ("rank_1", "o_proj", "rank_4", "rank_16", "full")]
     assert sizes == sorted(sizes) and sizes[0] == 9_760
-    of_cell = {m.labels["capacity"]: m for m in people.models if m.labels["train_set"] == "medical-advice"}
+    of_cell = {m.labels["capacity"]: m for m in people.models if m.labels["train_set"] == "medical-tutor"}
     full, rank_1 = (people.raised(of_cell[name], people.source(of_cell[name])) for name in ("full", "rank_1"))
-    inside = (people.prompts.cell == "medical-advice").to_numpy()
+    inside = (people.prompts.cell == "medical-tutor").to_numpy()
     assert (full - rank_1)[inside] == pytest.approx(0)
     assert (full - rank_1)[~inside] == pytest.approx(per_tenfold * np.log10(sizes[-1] / sizes[0]))
 
