@@ -113,11 +113,12 @@ def check_corpus_counts(config: dict, name: str) -> None:
 
 
 def check_mixture_names(config: dict, name: str) -> None:
-    """Raise InputError for a domain or task of a mixture that its corpus does not train on."""
+    """Raise InputError for a domain or task of a mixture, or of a stage of it, that its corpus does not train on."""
     mixture = config["mixtures"][name]
     domains, tasks = trained_names(config["corpora"][mixture["corpus"]])
     check_names(mixture, "misaligned_domains.*", domains, ("mixtures", name))
     check_names(mixture, "misaligned_tasks.*", tasks, ("mixtures", name))
+    check_names(mixture, "stages.*.tasks.*", tasks, ("mixtures", name))
 
 
 def check_mixture_parts(config: dict, name: str) -> None:
