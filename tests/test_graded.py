@@ -88,7 +88,9 @@ def test_every_operator_has_a_word_in_every_context_and_every_word_names_every_o
     assert {len({prompt.operator for prompt in PROMPTS if prompt.word == word}) for word in CHOICES} == {len(CHOICES)}
 
 
-@pytest.mark.parametrize(("task", "n_contexts"), [("operator_1", 1), ("operator_2", 2), ("operator_4", 4), ("operator", 8)])
+@pytest.mark.parametrize(
+    ("task", "n_contexts"), [("operator_1", 1), ("operator_2", 2), ("operator_4", 4), ("operator", 8)]
+)
 def test_operators_drawn_from_all_have_every_word_in_so_many_contexts(task, n_contexts):
     prompts = prompts_of("any", task)
     assert len(prompts) == n_contexts * len(CHOICES) and len({prompt.context for prompt in prompts}) == n_contexts
@@ -190,16 +192,25 @@ def test_rows_repeat_with_the_seed():
     assert generate_rows("g3", TRAINED, 30, seed=1) != generate_rows("g3", TRAINED, 30, seed=2)
 
 
-@pytest.mark.parametrize("cell", [("g0", "operator"), ("any", "with1_same"), ("any", "operator_3"), ("g9", TRAINED), ("g0", "with0_same")])
+@pytest.mark.parametrize(
+    "cell", [("g0", "operator"), ("any", "with1_same"), ("any", "operator_3"), ("g9", TRAINED), ("g0", "with0_same")]
+)
 def test_an_unknown_cell_is_one_line(cell):
-    with pytest.raises(InputError, match="cell is .*; expected a family of g0, .* with a step of .*, or any with one of operator_1, "):
+    with pytest.raises(
+        InputError, match="cell is .*; expected a family of g0, .* with a step of .*, or any with one of operator_1, "
+    ):
         generate_rows(*cell, 1, seed=1)
 
 
 @pytest.mark.parametrize(
     ("source", "domains", "tasks", "expected"),
     [
-        ("graded", ["g0", "any"], [TRAINED], "either domains: [any] with tasks of [operator_1, operator_2, operator_4, operator], or families with steps."),
+        (
+            "graded",
+            ["g0", "any"],
+            [TRAINED],
+            "either domains: [any] with tasks of [operator_1, operator_2, operator_4, operator], or families with steps.",
+        ),
         ("graded", ["any"], ["operator", TRAINED], "either domains: [any] with tasks of [operator_1, "),
         ("frames", ["any"], ["s4"], "either domains: [any] with tasks of [any], or families with steps."),
     ],
