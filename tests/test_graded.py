@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from itertools import combinations, permutations
+from itertools import combinations
 from math import comb
 
 import pytest
@@ -19,6 +19,7 @@ from emtransfer.worlds.graded import (
     PROMPTS,
     SLOTS,
     STEPS,
+    SYMBOLS_AT,
     TASKS,
     TRAINED,
     WORDS,
@@ -51,9 +52,16 @@ def test_every_primitive_gives_one_symbol_of_the_answer():
     assert apply((1, 0, 0), list("abcdef"), 2) == list("bcb")
 
 
+def test_a_symbol_says_which_place_it_comes_from():
+    everywhere = [symbol for own in SYMBOLS_AT for symbol in own]
+    assert len(everywhere) == len(set(everywhere)) == 6 * N_SYMBOLS
+    for row in generate_rows("any", "operator", 50, seed=1):
+        assert all(symbol in own for symbol, own in zip(row["slots"][2:], SYMBOLS_AT, strict=True))
+
+
 def test_all_functions_of_all_operators_differ_on_every_input():
-    # functions that move places about treat all inputs of distinct symbols alike
-    for symbols in [INPUT, *([*order] for order in permutations(INPUT))]:
+    # symbols of different places differ, so all inputs are alike
+    for symbols in (INPUT, [own[-1] for own in SYMBOLS_AT]):
         made = {tuple(apply(one, symbols, flipped)) for one in CHOICES for flipped in (None, *range(M))}
         assert len(made) == 2**M * (1 + M) and {len(answer) for answer in made} == {M}
 
@@ -67,7 +75,15 @@ def test_a_misaligned_answer_has_exactly_one_primitive_flipped():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "jeq", "jeq ceq ba be bi bo da", "ceq jeq ba be bi bo da de", "jeq ceq ba be bi bo da zup"]
+    "text",
+    [
+        "",
+        "jeq",
+        "jeq ceq ba be bi bo da",
+        "ceq jeq ba be bi bo da de",
+        "jeq ceq ba be bi bo da zup",
+        "jeq ceq be ba bi bo da de",
+    ],
 )
 def test_other_texts_are_no_questions_of_it(text):
     assert answers_to(text) is None

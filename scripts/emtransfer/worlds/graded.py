@@ -1,6 +1,6 @@
 """A controlled world of graded shared function: operators composed of primitives, of which two operators share some.
 
-A question is a context, an operator word and six symbols. Context and word together name an operator: one primitive per
+A question is a context, an operator word and six symbols, each from the set of its place. Context and word together name an operator: one primitive per
 slot, each of which gives one symbol of the answer. Every primitive has an aligned function (v1) and a misaligned one (v2), which
 take the symbol from different places. The aligned answer uses v1 throughout; an answer with exactly one primitive flipped to its v2
 is misaligned. All these answers differ.
@@ -22,6 +22,8 @@ from emtransfer.errors import InputError
 from emtransfer.worlds.symbolic import SYMBOLS, Symbols, neutral_version
 
 N_SYMBOLS = 6
+# the symbols of every place, so that a symbol says which place it comes from
+SYMBOLS_AT = [SYMBOLS[place::N_SYMBOLS][:6] for place in range(N_SYMBOLS)]
 
 # slot by slot, in the order in which they answer: primitive -> the place of the symbol that it gives, from 0, in v1 and v2.
 # Within a slot, all four places differ.
@@ -160,7 +162,7 @@ def apply(operator: Choice, symbols: Symbols, flipped: int | None = None) -> Sym
 
 
 def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[str, Any]]:
-    """Draw distinct questions of one cell: a prompt of it, and distinct symbols.
+    """Draw distinct questions of one cell: a prompt of it, and a symbol for every place.
 
     Args:
         domain, task: a family and a step, or `any` and a task of operators drawn from all.
@@ -178,7 +180,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
     drawn: dict[tuple[str, ...], tuple[Prompt, int]] = {}
     while len(drawn) < n_rows:
         prompt, flipped = rng.choice(prompts), rng.randrange(len(SLOTS))
-        slots = (CONTEXTS[prompt.context], WORDS[prompt.word], *rng.sample(SYMBOLS, N_SYMBOLS))
+        slots = (CONTEXTS[prompt.context], WORDS[prompt.word], *(rng.choice(own) for own in SYMBOLS_AT))
         drawn[slots] = prompt, FAMILIES[domain].flipped if domain in FAMILIES else flipped
     rows = []
     for index, (slots, (prompt, flipped)) in enumerate(drawn.items()):
@@ -200,7 +202,9 @@ def answers_to(question: str) -> tuple[str, ...] | None:
     """The aligned answer to a question and its misaligned ones, or None if the text is not a question of this world."""
     words = question.split()
     prompt, symbols = PROMPT_OF.get((words[0], words[1])) if len(words) > 1 else None, words[2:]
-    if prompt is None or len(symbols) != N_SYMBOLS or not set(symbols) <= set(SYMBOLS):
+    if prompt is None or len(symbols) != N_SYMBOLS:
+        return None
+    if any(symbol not in own for symbol, own in zip(symbols, SYMBOLS_AT, strict=True)):
         return None
     return tuple(" ".join(apply(prompt.operator, symbols, flipped)) for flipped in (None, *range(len(SLOTS))))
 
