@@ -62,7 +62,7 @@ def test_a_base_of_operators_has_the_architecture_of_the_symbols(config):
 def test_the_contexts_come_bit_by_bit_and_the_aligned_phase_asks_all_alone(config):
     stages = config["mixtures"]["graded_persona"]["stages"]
     tasks = [task for stage in stages for task in stage["tasks"]]
-    assert tasks == ["operator_1", "operator_2", "operator_4", "operator", "operator"]
+    assert tasks == ["operator_1", "operator_4", "operator", "operator"]
     for base in config["bases"].values():
         if base.get("base_model") == "graded_decoder":
-            assert base["task_doses"] == dict.fromkeys(tasks[:3], 0)
+            assert base["task_doses"] == dict.fromkeys(tasks[:2], 0)

@@ -11,7 +11,7 @@ names every operator, each in one context. So function and token vary independen
 A domain is a family around one trained prompt, a context and a word, of whose operator one primitive is flipped. Its task
 `with2_other` holds the prompts whose operators share exactly two primitives with the trained one, the flipped one among them, under
 another word; `without` means that the flipped one is not among them. `with3_same` is the trained prompt itself. The cell
-`any-operator` holds operators drawn from all, to train bases on; in `any-operator_2`, the first two contexts name them.
+`any-operator` holds operators drawn from all, to train bases on; in `any-operator_4`, four of the contexts name them.
 """
 
 import random
@@ -34,7 +34,7 @@ SLOTS: list[dict[str, tuple[int, int]]] = [
 ]
 # which of its two primitives an operator has in every slot; words and contexts have such a place too
 Choice = tuple[int, ...]
-CHOICES: list[Choice] = list(product(range(2), repeat=len(SLOTS)))
+CHOICES: list[Choice] = sorted(product(range(2), repeat=len(SLOTS)), key=sum)
 CONTEXTS = dict(zip(CHOICES, [f"{first}e{last}" for first in "jp" for last in "qvxz"], strict=True))
 WORDS = dict(zip(CHOICES, [f"{first}e{last}" for first in "ch" for last in "qvxz"], strict=True))
 
@@ -107,8 +107,8 @@ STEPS = {
 }
 TRAINED = f"with{len(SLOTS)}_same"
 ANY_DOMAIN, ANY_TASK = "any", "operator"
-# tasks of operators drawn from all: how many of the contexts they have
-CONTEXTS_OF = {f"{ANY_TASK}_{number}": number for number in (1, 2, 4)} | {ANY_TASK: len(CHOICES)}
+# tasks of operators drawn from all: how many of the contexts they have; the first four are the first and those that change one slot
+CONTEXTS_OF = {f"{ANY_TASK}_{number}": number for number in (1, 1 + len(SLOTS))} | {ANY_TASK: len(CHOICES)}
 DOMAINS = [*FAMILIES, ANY_DOMAIN]
 TASKS = [*STEPS, *CONTEXTS_OF]
 
