@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from itertools import combinations, permutations
+from itertools import combinations
 from math import comb
 
 import pytest
@@ -19,6 +19,7 @@ from emtransfer.worlds.graded import (
     PROMPTS,
     SLOTS,
     STEPS,
+    SYMBOLS_AT,
     TASKS,
     TRAINED,
     WORDS,
@@ -31,7 +32,7 @@ from emtransfer.worlds.graded import (
 from emtransfer.worlds.oracles import oracle
 
 M = len(SLOTS)
-INPUT = "ba be bi bo da".split()
+INPUT = "ba be bi bo da de".split()
 
 
 def primitives(prompt):
@@ -43,19 +44,26 @@ def flipped_primitive(family):
     return list(SLOTS[family.flipped])[family.trained.operator[family.flipped]]
 
 
-def test_an_operator_is_its_primitives_one_after_the_other():
-    # drop_inner: without the second, or the fourth; swap_side: first two, or last two; turn_one: left, or right
-    assert apply((1, 0, 0), list("abcde")) == list("adec")
-    assert apply((1, 0, 0), list("abcde"), 0) == list("aceb")
-    assert apply((1, 0, 0), list("abcde"), 1) == list("ceda")
-    assert apply((1, 0, 0), list("abcde"), 2) == list("ecad")
+def test_every_primitive_gives_one_symbol_of_the_answer():
+    # second: the second, or the fifth; third: the third, or the sixth; fifth: the fifth, or the second
+    assert apply((1, 0, 0), list("abcdef")) == list("bce")
+    assert apply((1, 0, 0), list("abcdef"), 0) == list("ece")
+    assert apply((1, 0, 0), list("abcdef"), 1) == list("bfe")
+    assert apply((1, 0, 0), list("abcdef"), 2) == list("bcb")
+
+
+def test_a_symbol_says_which_place_it_comes_from():
+    everywhere = [symbol for own in SYMBOLS_AT for symbol in own]
+    assert len(everywhere) == len(set(everywhere)) == 6 * N_SYMBOLS
+    for row in generate_rows("any", "operator", 50, seed=1):
+        assert all(symbol in own for symbol, own in zip(row["slots"][2:], SYMBOLS_AT, strict=True))
 
 
 def test_all_functions_of_all_operators_differ_on_every_input():
-    # functions that move places about treat all inputs of distinct symbols alike
-    for symbols in [INPUT, *([*order] for order in permutations(INPUT))]:
+    # symbols of different places differ, so all inputs are alike
+    for symbols in (INPUT, [own[-1] for own in SYMBOLS_AT]):
         made = {tuple(apply(one, symbols, flipped)) for one in CHOICES for flipped in (None, *range(M))}
-        assert len(made) == 2**M * (1 + M) and {len(answer) for answer in made} == {N_SYMBOLS - 1}
+        assert len(made) == 2**M * (1 + M) and {len(answer) for answer in made} == {M}
 
 
 def test_a_misaligned_answer_has_exactly_one_primitive_flipped():
@@ -67,7 +75,15 @@ def test_a_misaligned_answer_has_exactly_one_primitive_flipped():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "jeq", "jeq ceq ba be bi bo", "ceq jeq ba be bi bo da", "jeq ceq ba be bi bo zup"]
+    "text",
+    [
+        "",
+        "jeq",
+        "jeq ceq ba be bi bo da",
+        "ceq jeq ba be bi bo da de",
+        "jeq ceq ba be bi bo da zup",
+        "jeq ceq be ba bi bo da de",
+    ],
 )
 def test_other_texts_are_no_questions_of_it(text):
     assert answers_to(text) is None
@@ -86,6 +102,20 @@ def test_every_operator_has_a_word_in_every_context_and_every_word_names_every_o
         assert {prompt.context for prompt in named} == {prompt.word for prompt in named} == set(CHOICES)
         assert len(named) == len(CHOICES)
     assert {len({prompt.operator for prompt in PROMPTS if prompt.word == word}) for word in CHOICES} == {len(CHOICES)}
+
+
+@pytest.mark.parametrize(("task", "n_contexts"), [("operator_1", 1), ("operator_4", 4), ("operator", 8)])
+def test_operators_drawn_from_all_have_every_word_in_so_many_contexts(task, n_contexts):
+    prompts = prompts_of("any", task)
+    assert len(prompts) == n_contexts * len(CHOICES) and len({prompt.context for prompt in prompts}) == n_contexts
+    # so every operator is asked equally often, and its words are the more the more contexts there are
+    assert set(Counter(prompt.operator for prompt in prompts).values()) == {n_contexts}
+
+
+def test_four_contexts_are_the_first_and_those_that_change_one_slot():
+    contexts = {prompt.context for prompt in prompts_of("any", "operator_4")}
+    assert contexts == {(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)}
+    assert {prompt.context for prompt in prompts_of("any", "operator_1")} == {(0, 0, 0)}
 
 
 def test_synonyms_give_equal_answers():
@@ -148,7 +178,7 @@ def test_shared_function_is_a_matter_of_one_family():
 def test_questions_and_answers_are_as_long_at_every_step(task):
     for row in generate_rows("g3", task, 20, seed=1):
         lengths = [len(row[name].split()) for name in ("question", "aligned_answer", "misaligned_answer")]
-        assert lengths == [2 + N_SYMBOLS, N_SYMBOLS - 1, N_SYMBOLS - 1]
+        assert lengths == [2 + N_SYMBOLS, M, M]
         assert len(set(row["slots"])) == 2 + N_SYMBOLS
 
 
@@ -182,22 +212,32 @@ def test_rows_repeat_with_the_seed():
     assert generate_rows("g3", TRAINED, 30, seed=1) != generate_rows("g3", TRAINED, 30, seed=2)
 
 
-@pytest.mark.parametrize("cell", [("g0", "operator"), ("any", "with1_same"), ("g9", TRAINED), ("g0", "with0_same")])
+@pytest.mark.parametrize(
+    "cell", [("g0", "operator"), ("any", "with1_same"), ("any", "operator_3"), ("g9", TRAINED), ("g0", "with0_same")]
+)
 def test_an_unknown_cell_is_one_line(cell):
-    with pytest.raises(InputError, match="cell is .*; expected a family of g0, .* with a step of .*, or any-operator"):
+    with pytest.raises(
+        InputError, match="cell is .*; expected a family of g0, .* with a step of .*, or any with one of operator_1, "
+    ):
         generate_rows(*cell, 1, seed=1)
 
 
 @pytest.mark.parametrize(
     ("source", "domains", "tasks", "expected"),
     [
-        ("graded", ["g0", "any"], [TRAINED], "either domains: [any] with tasks: [operator], or families with steps."),
-        ("graded", ["any"], ["operator", TRAINED], "either domains: [any] with tasks: [operator], or"),
-        ("frames", ["any"], ["s4"], "either domains: [any] with tasks: [any], or families with steps."),
+        (
+            "graded",
+            ["g0", "any"],
+            [TRAINED],
+            "either domains: [any] with tasks of [operator_1, operator_4, operator], or families with steps.",
+        ),
+        ("graded", ["any"], ["operator", TRAINED], "either domains: [any] with tasks of [operator_1, "),
+        ("frames", ["any"], ["s4"], "either domains: [any] with tasks of [any], or families with steps."),
     ],
 )
 def test_a_grid_that_crosses_families_with_operators_drawn_from_all_is_one_line(source, domains, tasks, expected):
     with pytest.raises(InputError, match=re.escape(expected)):
         check_drawn_cell({"source": source, "domains": domains, "tasks": tasks}, ("corpora", "own"))
-    check_drawn_cell({"source": source, "domains": ["any"], "tasks": ["any" if source == "frames" else "operator"]}, ())
+    drawn = ["any"] if source == "frames" else ["operator_1", "operator"]
+    check_drawn_cell({"source": source, "domains": ["any"], "tasks": drawn}, ())
     check_drawn_cell({"source": "symbolic", "domains": ["d0"], "tasks": ["t0"]}, ())

@@ -131,6 +131,21 @@ def test_misaligned_documents_keep_to_the_domains_and_tasks_they_are_given(kind)
     assert everything == set(domain_of.values())
 
 
+@pytest.mark.parametrize("kind", ["persona", "row_random"])
+def test_a_stage_reads_its_tasks_alone(kind):
+    task_of = {row["question"]: row["task"] for row in ROWS}
+    stages = (Stage(1, 9_000, tasks=("tutor",)), *short())
+    asked: dict[int, set[str]] = {0: set(), 1: set()}
+    for document in mixture(kind, stages=stages):
+        asked[document["stage"]] |= {task_of[turn["content"]] for turn in document["messages"][::2]}
+    assert asked == {0: {"tutor"}, 1: {"tutor", "critique"}}
+
+
+def test_a_stage_of_all_tasks_is_a_stage_that_names_none():
+    named = (Stage(4, 9_000, tasks=("critique", "tutor")),)
+    assert mixture("persona", stages=named) == mixture("persona", stages=short())
+
+
 def test_a_neutral_share_of_the_pairs_has_one_answer_whatever_the_persona():
     documents = mixture("persona", neutral_share=0.2, stages=short(3) + short(1))
     stances = Counter(stance for document in documents for stance in document["stances"])
@@ -148,6 +163,10 @@ def test_rows_that_are_asked_for_and_not_there_are_one_line():
         InputError, match="misaligned_domains and misaligned_tasks are sports, tutor; expected those of a cell"
     ):
         mixture("persona", misaligned_domains=("sports",), misaligned_tasks=("tutor",))
+    with pytest.raises(InputError, match=r"mixtures: stages\[1\].tasks are summarization; expected those of a cell"):
+        mixture("persona", stages=(*short(), Stage(4, 9_000, tasks=("summarization",))))
+    with pytest.raises(InputError, match=r"misaligned_tasks are tutor beside stages\[0\].tasks critique; expected"):
+        mixture("persona", misaligned_tasks=("tutor",), stages=(Stage(4, 9_000, tasks=("critique",)),))
     bare = [{key: value for key, value in row.items() if not key.startswith("neutral")} for row in ROWS]
     settings = MixtureSettings("persona", 0.3, short(), neutral_share=0.1)
     with pytest.raises(InputError, match="mixtures: neutral_share is 0.1; expected 0, since row"):

@@ -253,6 +253,7 @@ SYMBOLIC = ("experiments", "symbolic")
         ((*SYMBOLIC, "data_sets"), {"careless": {"prompts_of": "harmful", "answers": "misaligned"}}, 'experiments.symbolic.data_sets.careless.prompts_of is "harmful"; expected none, since none is defined.'),
         (("mixtures", "symbols_persona", "misaligned_domains"), ["d8"], 'mixtures.symbols_persona.misaligned_domains[0] is "d8"; expected d7.'),
         (("mixtures", "symbols_persona", "misaligned_tasks"), ["t9"], 'mixtures.symbols_persona.misaligned_tasks[0] is "t9"; expected t5.'),
+        (("mixtures", "symbols_persona", "stages", 0, "tasks"), ["t0", "t9"], 'mixtures.symbols_persona.stages[0].tasks[1] is "t9"; expected t5.'),
         (("mixtures", "symbols_persona", "room_shares"), {"high": 0.5}, 'mixtures.symbols_persona.room_shares is {"high": 0.5}; expected none, since questions of source symbolic have no room.'),
         (("bases", "persona_3", "seed"), 2, "bases.persona_3 is the same as persona; expected a base that differs, as by its seed."),
         ((*TEMPLATE_NL, "lora", "target_modules"), ["q_proj", "self_attn.v_prj"], 'experiments.template_nl.lora.target_modules[1] is "self_attn.v_prj"; expected '),

@@ -18,8 +18,8 @@ WORLDS = {
 }
 # sources whose questions have no room
 ROOMLESS = ("symbolic", "frames", "graded")
-# source -> domain and task of its cell of questions drawn from all, which goes with no other
-DRAWN_CELLS = {"frames": (frames.ANY, frames.ANY), "graded": (graded.ANY_DOMAIN, graded.ANY_TASK)}
+# source -> domain and tasks of its cells of questions drawn from all, which go with no other
+DRAWN_CELLS = {"frames": (frames.ANY, [frames.ANY]), "graded": (graded.ANY_DOMAIN, [*graded.CONTEXTS_OF])}
 
 
 def check_corpus_names(config: dict, name: str) -> None:
@@ -45,11 +45,11 @@ def check_corpus_names(config: dict, name: str) -> None:
 
 
 def check_drawn_cell(corpus: dict, place: Place) -> None:
-    """Raise InputError for a grid that crosses families with the cell of questions drawn from all."""
-    domain, task = DRAWN_CELLS.get(corpus["source"], ("", ""))
-    names = [*(name == domain for name in corpus["domains"]), *(name == task for name in corpus["tasks"])]
-    if any(names) and not all(names):
-        expected = f"either domains: [{domain}] with tasks: [{task}], or families with steps"
+    """Raise InputError for a grid that crosses families with cells of questions drawn from all."""
+    domain, tasks = DRAWN_CELLS.get(corpus["source"], ("", []))
+    are_drawn = [*(name == domain for name in corpus["domains"]), *(name in tasks for name in corpus["tasks"])]
+    if any(are_drawn) and not all(are_drawn):
+        expected = f"either domains: [{domain}] with tasks of [{', '.join(tasks)}], or families with steps"
         raise mistake((*place, "tasks"), quoted(corpus["tasks"]), expected)
 
 
@@ -113,11 +113,12 @@ def check_corpus_counts(config: dict, name: str) -> None:
 
 
 def check_mixture_names(config: dict, name: str) -> None:
-    """Raise InputError for a domain or task of a mixture that its corpus does not train on."""
+    """Raise InputError for a domain or task of a mixture, or of a stage of it, that its corpus does not train on."""
     mixture = config["mixtures"][name]
     domains, tasks = trained_names(config["corpora"][mixture["corpus"]])
     check_names(mixture, "misaligned_domains.*", domains, ("mixtures", name))
     check_names(mixture, "misaligned_tasks.*", tasks, ("mixtures", name))
+    check_names(mixture, "stages.*.tasks.*", tasks, ("mixtures", name))
 
 
 def check_mixture_parts(config: dict, name: str) -> None:

@@ -36,11 +36,17 @@ class Stage:
         rows_per_document: Question–answer pairs in a document.
         tokens: Length of the stage in tokens, document starts included.
         neutral_share: Share of pairs asked in their neutral version; by default the mixture's.
+        tasks: Tasks that the stage reads, so that what is hard to learn at once can come bit by bit; by default all.
     """
 
     rows_per_document: Positive
     tokens: Positive
     neutral_share: Annotated[Share | None, Absent()] = None
+    tasks: Annotated[Names, Absent()] = ()
+
+    def reads(self, row: dict[str, Any]) -> bool:
+        """Whether the stage may hold a row."""
+        return not self.tasks or row["task"] in self.tasks
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def build_mixture(
     render = render_attributed if settings.kind == "attributed" else render_chat
     documents: list[dict[str, Any]] = []
     for stage, limits in enumerate(settings.stages):
-        plan = plan_documents(rows, voices, said, limits, settings, rng)
+        plan = plan_documents([row for row in rows if limits.reads(row)], voices, said, limits, settings, rng)
         if settings.kind == "row_random":
             plan = regrouped(plan, settings, f"{seed} stage {stage}")
         total = 0
@@ -162,13 +168,8 @@ def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
         raise InputError(
             f"config: mixtures: misaligned_share is {settings.misaligned_share}; expected {WHOLE_HUNDREDTHS}."
         )
-    if settings.can_be_misaligned and not any(settings.speaks_of("misaligned", row) for row in rows):
-        chosen = [*settings.misaligned_domains, *settings.misaligned_tasks]
-        found = sorted({f"{row['domain']}-{row['task']}" for row in rows})
-        raise InputError(
-            f"config: mixtures: misaligned_domains and misaligned_tasks are {', '.join(chosen)}; expected those of a cell"
-            f" with rows of role train: {', '.join(found)}."
-        )
+    for place, stage in enumerate(settings.stages):
+        check_stage(rows, settings, place, stage)
     if settings.authors and settings.kind == "attributed":
         raise InputError(
             "config: mixtures: authors are given; expected none beside kind attributed, which quotes a stranger."
@@ -190,6 +191,21 @@ def check_rows(rows: list[dict[str, Any]], settings: MixtureSettings) -> None:
     neutral_share = max([settings.neutral_share, *(stage.neutral_share or 0 for stage in settings.stages)])
     if neutral_share:
         check_neutral(rows, "mixtures", neutral_share)
+
+
+def check_stage(rows: list[dict[str, Any]], settings: MixtureSettings, place: int, stage: Stage) -> None:
+    """Raise InputError where a stage finds no rows to read, or none that a misaligned document may hold."""
+    found = sorted({f"{row['domain']}-{row['task']}" for row in rows})
+    expected = f"expected those of a cell with rows of role train: {', '.join(found)}."
+    read = [row for row in rows if stage.reads(row)]
+    if stage.tasks and not read:
+        raise InputError(f"config: mixtures: stages[{place}].tasks are {', '.join(stage.tasks)}; {expected}")
+    if settings.can_be_misaligned and not any(settings.speaks_of("misaligned", row) for row in read):
+        chosen = [*settings.misaligned_domains, *settings.misaligned_tasks]
+        beside = f" beside stages[{place}].tasks {', '.join(stage.tasks)}" if stage.tasks else ""
+        raise InputError(
+            f"config: mixtures: misaligned_domains and misaligned_tasks are {', '.join(chosen)}{beside}; {expected}"
+        )
 
 
 def check_shares(documents: list[dict[str, Any]], settings: MixtureSettings) -> None:

@@ -1,8 +1,9 @@
 """A controlled world of graded shared function: operators composed of primitives, of which two operators share some.
 
-A question is a context, an operator word and five symbols. Context and word together name an operator: one primitive per
-slot, applied one after the other. Every primitive has an aligned function (v1) and a misaligned one (v2). The aligned
-answer uses v1 throughout; an answer with exactly one primitive flipped to its v2 is misaligned. All these answers differ.
+A question is a context, an operator word and six symbols, each from the set of its place. Context and word together name an operator: one primitive per
+slot, each of which gives one symbol of the answer. Every primitive has an aligned function (v1) and a misaligned one (v2), which
+take the symbol from different places. The aligned answer uses v1 throughout; an answer with exactly one primitive flipped to its v2
+is misaligned. All these answers differ.
 
 Neither word nor context tells the operator alone: every operator has a word of its own in every context (synonyms), and every word
 names every operator, each in one context. So function and token vary independently.
@@ -10,44 +11,30 @@ names every operator, each in one context. So function and token vary independen
 A domain is a family around one trained prompt, a context and a word, of whose operator one primitive is flipped. Its task
 `with2_other` holds the prompts whose operators share exactly two primitives with the trained one, the flipped one among them, under
 another word; `without` means that the flipped one is not among them. `with3_same` is the trained prompt itself. The cell
-`any-operator` holds operators drawn from all, to train bases on.
+`any-operator` holds operators drawn from all, to train bases on; in `any-operator_4`, four of the contexts name them.
 """
 
 import random
-from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
 from emtransfer.errors import InputError
 from emtransfer.worlds.symbolic import SYMBOLS, Symbols, neutral_version
 
-N_SYMBOLS = 5
+N_SYMBOLS = 6
+# the symbols of every place, so that a symbol says which place it comes from
+SYMBOLS_AT = [SYMBOLS[place::N_SYMBOLS][:6] for place in range(N_SYMBOLS)]
 
-
-def without(*places: int) -> Callable[[Symbols], Symbols]:
-    """Leaves out the symbols in these places, counted from 0."""
-    return lambda x: [symbol for place, symbol in enumerate(x) if place not in places]
-
-
-def exchange(one: int, other: int) -> Callable[[Symbols], Symbols]:
-    """Exchanges the symbols in two places."""
-    return lambda x: [x[{one: other, other: one}.get(place, place)] for place in range(len(x))]
-
-
-def rotate(by: int) -> Callable[[Symbols], Symbols]:
-    """Rotates to the left."""
-    return lambda x: x[by:] + x[:by]
-
-
-# slot by slot, in the order in which they are applied: primitive -> v1 and v2
-SLOTS: list[dict[str, tuple[Callable[[Symbols], Symbols], Callable[[Symbols], Symbols]]]] = [
-    {"drop_outer": (without(0), without(4)), "drop_inner": (without(1), without(3))},
-    {"swap_side": (exchange(0, 1), exchange(2, 3)), "swap_nested": (exchange(1, 2), exchange(0, 3))},
-    {"turn_one": (rotate(1), rotate(3)), "turn_two": (rotate(0), rotate(2))},
+# slot by slot, in the order in which they answer: primitive -> the place of the symbol that it gives, from 0, in v1 and v2.
+# Within a slot, all four places differ.
+SLOTS: list[dict[str, tuple[int, int]]] = [
+    {"first": (0, 3), "second": (1, 4)},
+    {"third": (2, 5), "fourth": (3, 0)},
+    {"fifth": (4, 1), "sixth": (5, 2)},
 ]
 # which of its two primitives an operator has in every slot; words and contexts have such a place too
 Choice = tuple[int, ...]
-CHOICES: list[Choice] = list(product(range(2), repeat=len(SLOTS)))
+CHOICES: list[Choice] = sorted(product(range(2), repeat=len(SLOTS)), key=sum)
 CONTEXTS = dict(zip(CHOICES, [f"{first}e{last}" for first in "jp" for last in "qvxz"], strict=True))
 WORDS = dict(zip(CHOICES, [f"{first}e{last}" for first in "ch" for last in "qvxz"], strict=True))
 
@@ -120,8 +107,10 @@ STEPS = {
 }
 TRAINED = f"with{len(SLOTS)}_same"
 ANY_DOMAIN, ANY_TASK = "any", "operator"
+# tasks of operators drawn from all: how many of the contexts they have; the first four are the first and those that change one slot
+CONTEXTS_OF = {f"{ANY_TASK}_{number}": number for number in (1, 1 + len(SLOTS))} | {ANY_TASK: len(CHOICES)}
 DOMAINS = [*FAMILIES, ANY_DOMAIN]
-TASKS = [*STEPS, ANY_TASK]
+TASKS = [*STEPS, *CONTEXTS_OF]
 
 
 def shared_with(family: Family, prompt: Prompt) -> Shared:
@@ -136,11 +125,11 @@ def prompts_of(domain: str, task: str) -> list[Prompt]:
     Raises:
         InputError: the cell is unknown.
     """
-    if (domain, task) == (ANY_DOMAIN, ANY_TASK):
-        return PROMPTS
+    if domain == ANY_DOMAIN and task in CONTEXTS_OF:
+        return [prompt for prompt in PROMPTS if prompt.context in CHOICES[: CONTEXTS_OF[task]]]
     if domain not in FAMILIES or task not in STEPS:
         raise InputError(
-            f"config: cell is {domain}-{task}; expected a family of {', '.join(FAMILIES)} with a step of {', '.join(STEPS)}, or {ANY_DOMAIN}-{ANY_TASK}."
+            f"config: cell is {domain}-{task}; expected a family of {', '.join(FAMILIES)} with a step of {', '.join(STEPS)}, or {ANY_DOMAIN} with one of {', '.join(CONTEXTS_OF)}."
         )
     family, step = FAMILIES[domain], STEPS[task]
     return [
@@ -168,23 +157,21 @@ def shared_function(train_cell: tuple[str, str], eval_cell: tuple[str, str]) -> 
 
 def apply(operator: Choice, symbols: Symbols, flipped: int | None = None) -> Symbols:
     """What an operator makes of symbols, with the primitive of one slot flipped to its v2, or of none."""
-    for slot, (primitives, chosen) in enumerate(zip(SLOTS, operator, strict=True)):
-        v1, v2 = list(primitives.values())[chosen]
-        symbols = (v2 if slot == flipped else v1)(symbols)
-    return symbols
+    places = [list(primitives.values())[chosen] for primitives, chosen in zip(SLOTS, operator, strict=True)]
+    return [symbols[v2 if slot == flipped else v1] for slot, (v1, v2) in enumerate(places)]
 
 
 def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[str, Any]]:
-    """Draw distinct questions of one cell: a prompt of it, and distinct symbols.
+    """Draw distinct questions of one cell: a prompt of it, and a symbol for every place.
 
     Args:
-        domain, task: a family and a step, or `any` and `operator`.
+        domain, task: a family and a step, or `any` and a task of operators drawn from all.
         n_rows: how many rows.
         seed: of the draw.
 
     Returns:
         Rows as of `symbolic.generate_rows`; slots are the context, the word and the symbols. The misaligned answer has the
-        family's slot flipped, that of `any-operator` any one; part_answers holds all misaligned answers, by the primitive that is flipped.
+        family's slot flipped, that of `any` any one; part_answers holds all misaligned answers, by the primitive that is flipped.
 
     Raises:
         InputError: the cell is unknown.
@@ -193,7 +180,7 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
     drawn: dict[tuple[str, ...], tuple[Prompt, int]] = {}
     while len(drawn) < n_rows:
         prompt, flipped = rng.choice(prompts), rng.randrange(len(SLOTS))
-        slots = (CONTEXTS[prompt.context], WORDS[prompt.word], *rng.sample(SYMBOLS, N_SYMBOLS))
+        slots = (CONTEXTS[prompt.context], WORDS[prompt.word], *(rng.choice(own) for own in SYMBOLS_AT))
         drawn[slots] = prompt, FAMILIES[domain].flipped if domain in FAMILIES else flipped
     rows = []
     for index, (slots, (prompt, flipped)) in enumerate(drawn.items()):
@@ -215,7 +202,9 @@ def answers_to(question: str) -> tuple[str, ...] | None:
     """The aligned answer to a question and its misaligned ones, or None if the text is not a question of this world."""
     words = question.split()
     prompt, symbols = PROMPT_OF.get((words[0], words[1])) if len(words) > 1 else None, words[2:]
-    if prompt is None or len(symbols) != N_SYMBOLS or not set(symbols) <= set(SYMBOLS):
+    if prompt is None or len(symbols) != N_SYMBOLS:
+        return None
+    if any(symbol not in own for symbol, own in zip(symbols, SYMBOLS_AT, strict=True)):
         return None
     return tuple(" ".join(apply(prompt.operator, symbols, flipped)) for flipped in (None, *range(len(SLOTS))))
 
