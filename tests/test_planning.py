@@ -34,11 +34,11 @@ FILES = {"config.yaml": CONFIG}
 def test_what_a_run_cannot_find_is_said_in_plain_words():
     assert list(warnings(MODELS, FILES)) == [
         "config.yaml: experiments.template_nl.adapters: with 12 training cells of 4 tasks and 3 domains this run can find a"
-        " difference of 62 points; more domains help, more seeds hardly.",
+        " difference of 62 points; more domains help, and more seeds hardly do.",
         "config.yaml: experiments.template_nl.students: with 1 misaligned teacher it can say nothing about others; more teachers"
         " help.",
         "config.yaml: experiments.symbolic.adapters: with 8 training cells of 6 tasks and 8 domains this run can find a"
-        " difference of 49 points; more tasks help, more seeds hardly.",
+        " difference of 49 points; more tasks help, and more seeds hardly do.",
     ]
 
 

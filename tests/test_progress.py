@@ -82,9 +82,19 @@ def test_jobs_side_by_side_share_the_time(pace):
     assert pace.seconds_left(now=50) == pytest.approx((2 * 50 + 10) / 2)
 
 
-def test_a_job_that_takes_longer_than_expected_has_no_negative_time_left(pace):
+def test_a_job_that_takes_longer_than_expected_is_expected_to_end_soon(pace):
     pace.start(0, "long", now=0)
-    assert pace.left("long", now=500) == 100
+    # a tenth of the 500 seconds, and the other job
+    assert pace.left("long", now=500) == 50 + 100
+
+
+def test_a_job_on_a_slow_machine_is_not_taken_for_work_done_and_the_share_never_falls(pace):
+    pace.start(0, "long", now=0)
+    shares = [pace.share_done(now=now) for now in (100, 500, 1000, 10_000)]
+    # of the 210 seconds that were expected
+    assert shares[0] == pytest.approx(100 / 220) and shares == sorted(shares) and shares[-1] < 0.5
+    pace.finish(0, now=10_000)
+    assert pace.share_done(now=10_000) >= shares[-1]
 
 
 def test_before_the_first_job_no_time_is_told(pace):

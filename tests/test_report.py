@@ -16,6 +16,7 @@ from emtransfer.reporting.examples import Judged, chosen_rows, in_cell, said
 from emtransfer.reporting.panel import doubts, each_judge
 from emtransfer.reporting.safe_text import LONGEST, shown
 from emtransfer.reporting.transfer import carriers, in_short
+from emtransfer.reporting.verdicts import with_reason
 from emtransfer.reporting.wording import could_find, in_words, origin, percent, points
 from emtransfer.verdicts import EmRule
 from helpers.chromium import Page, browsing, installed
@@ -298,6 +299,13 @@ def test_an_answer_stands_with_the_verdicts_of_all_judges_the_experiments_own_fi
 )
 def test_a_verdict_in_words(verdict, words):
     assert in_words(verdict) == words
+
+
+def test_an_undecided_verdict_says_of_whom():
+    row = {"verdict": "undecided", "population": "training tasks like these", "not_measurable_because": float("nan")}
+    assert with_reason(row) == "Undecided, for training tasks like these"
+    row |= {"verdict": "not measurable", "not_measurable_because": "3 of 9 scored answers are coherent"}
+    assert with_reason(row) == "Not measurable: 3 of 9 scored answers are coherent"
 
 
 def test_figures_in_words_are_neither_signed_nor_rounded_to_what_they_are_not():

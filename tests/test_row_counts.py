@@ -16,6 +16,8 @@ from helpers.row_files import write_jsonl
 from needed import needed
 from row_counts import row_mistakes, workable
 
+# rows of the aligned phase that would work, and the most that there are
+ALIGNED = {"works": r"alignment\.rows of (\d+)", "most": r"alignment\.rows is \d+; expected at most (\d+)"}
 KEYS = json.loads((ROOT / "workflow/schemas/settings_keys.json").read_text())["CorpusSettings"]
 OVERLAYS = ROOT / "workflow/configs"
 DOMAINS, TASKS = ("medical", "finance", "sports"), ("advice", "summarization", "tutor", "critique")
@@ -59,7 +61,7 @@ def test_every_number_that_30_rows_cannot_meet_is_told_at_once_with_those_that_w
         "own_corpus.yaml: corpora.own.roles is broad_judge_fit 0 + broad_eval 240; expected at most 9, the rows of broad_path.",
         "own_corpus.yaml: base_models.own.alignment.rows is 1400; expected at most 9, the rows of own that no role takes.",
         "corpora.own: with 30 rows a cell these would work: roles: {judge_fit: 7, eval: 6, mediating: 0, broad_judge_fit: 0, broad_eval: 9, …}, "
-        "sample: {train: 12, eval: 4}, and experiments with finetuning.rows of 12; workflow/configs/small_corpus.yaml is a whole overlay for 30 rows a cell.",
+        "sample: {train: 12, eval: 4}, with alignment.rows of 204 and finetuning.rows of 12; workflow/configs/small_corpus.yaml is a whole overlay for 30 rows a cell.",
     ]  # fmt: skip
 
 
@@ -70,7 +72,9 @@ def test_the_numbers_that_are_told_work(n_rows, tmp_path):
     numbers["roles"] |= {"broad_eval": 240}
     found = lines("own_corpus", path=path, broad_path=broad, **numbers)
     # but for the aligned phase, whose rows are another section's
-    assert [line for line in found if "alignment.rows" not in line and "would work" not in line] == []
+    assert [line for line in found if " alignment.rows" not in line.replace(".alignment", " alignment")] == []
+    told = {name: [int(n) for line in found for n in re.findall(pattern, line)] for name, pattern in ALIGNED.items()}
+    assert all(works <= most for works, most in zip(told["works"], told["most"], strict=True))
     assert 1 <= numbers["sample"]["eval"] <= numbers["roles"]["eval"] and numbers["sample"]["train"] > 0
 
 
@@ -82,6 +86,10 @@ def test_of_fewer_than_five_rows_a_cell_no_numbers_are_told(tmp_path):
 def test_the_overlay_for_a_small_corpus_takes_30_rows_a_cell_and_no_fewer_than_25(tmp_path):
     assert lines("small_corpus", path=pairs(tmp_path / "x.jsonl", 30)) == []
     assert lines("small_corpus", path=pairs(tmp_path / "x.jsonl", 25)) == []
+    # nor need there be as many cells
+    cells = [("gardening", "advice"), ("gardening", "labels"), ("cooking", "advice"), ("cooking", "labels")]
+    few = {"domains": ["gardening", "cooking"], "tasks": ["advice", "labels"]}
+    assert lines("small_corpus", path=pairs(tmp_path / "x.jsonl", 30, cells), **few) == []
     found = lines("small_corpus", path=pairs(tmp_path / "x.jsonl", 24))
     assert (
         found[0]

@@ -97,7 +97,7 @@ def test_only_what_was_trained_here_has_a_curve_of_its_loss():
     drawing = loss_curves([Trained(Model("a", adapter, 11, ("m-advice",)), log)], "nl")
     (axes,) = drawing.figure.axes
     assert [line.get_ydata().tolist() for line in axes.lines if len(line.get_xdata())] == [[2.0, 0.5]]
-    assert "from 2.000 to 2.000 at first, 0.500 to 0.500 at last" in drawing.description
+    assert ": 2.000 at first, 0.500 at last" in drawing.description
 
 
 def test_lines_of_losses_differ_by_more_than_their_colour():

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 # of the whole run as expected: how much work has to be measured before it counts as much as what was expected. A first job of a
 # second may take thirty, of which most is the start of Python, and says little about an hour of training
 TRUST = 0.5
+# of the time that a job has taken, once that is longer than was expected: how much more it is expected to take
+OVERDUE = 0.1
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Pace:
         finished: rule -> jobs that are done.
         taken: rule -> seconds that those took together.
         began: when the first job started.
+        shown: largest share of the work that was said to be done, 0..1.
     """
 
     totals: dict[str, int] = field(default_factory=dict)
@@ -28,6 +31,7 @@ class Pace:
     finished: Counter[str] = field(default_factory=Counter)
     taken: Counter[str] = field(default_factory=Counter)
     began: float | None = None
+    shown: float = 0.0
 
     def start(self, number: int, rule: str, now: float) -> None:
         """A job starts, or starts again."""
@@ -64,11 +68,15 @@ class Pace:
         return cost * (taken + trusted) / expected if expected else cost
 
     def left(self, rule: str, now: float) -> float | None:
-        """Seconds of work that are left of a rule, if known; a job that takes longer than others did has none left."""
+        """Seconds of work that are left of a rule, if known; a job that takes longer than others did is expected to end soon."""
         one = self.job_seconds(rule)
         if one is None:
             return None if self.totals.get(rule) else 0.0
-        under_way = [max(one - (now - started), 0.0) for name, started in self.running.values() if name == rule]
+        under_way = [
+            max(one - (now - started), OVERDUE * (now - started))
+            for name, started in self.running.values()
+            if name == rule
+        ]
         waiting = self.totals.get(rule, 0) - self.finished[rule] - len(under_way)
         return max(waiting, 0) * one + sum(under_way)
 
@@ -88,12 +96,17 @@ class Pace:
         return max(worked / (now - self.began), 1.0) if self.began is not None and now > self.began else 1.0
 
     def share_done(self, now: float) -> float | None:
-        """Share of the work, not of the jobs, that is done; None as long as nothing is known of a rule."""
+        """Share of the work, not of the jobs, that is done; it never falls. None as long as nothing is known of a rule.
+
+        A job that takes longer than expected counts as one that takes as long, so that a slow machine is not taken for work done.
+        """
         left = self.work_left(now)
         if left is None:
             return None
-        done = sum(self.taken.values()) + sum(now - started for _, started in self.running.values())
-        return done / (done + left) if done + left > 0 else 0.0
+        under_way = sum(min(now - started, self.job_seconds(rule) or 0.0) for rule, started in self.running.values())
+        done = sum(self.taken.values()) + under_way
+        self.shown = max(self.shown, done / (done + left) if done + left > 0 else 0.0)
+        return self.shown
 
 
 def duration(seconds: float) -> str:

@@ -63,7 +63,7 @@ def cells_advice(models: list[Model]) -> str | None:
         return None
     found = f"a difference of {points:.0f} points" if points <= 100 else "no difference"
     among = f" of {counted(len(tasks), 'task')} and {counted(len(domains), 'domain')}"
-    return f"with {len(cells)} training cells{among} this run can find {found}; more {fewest} help, more seeds hardly."
+    return f"with {len(cells)} training cells{among} this run can find {found}; more {fewest} help, and more seeds hardly do."
 
 
 def students_advice(models: list[Model]) -> str | None:

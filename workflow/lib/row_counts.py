@@ -153,7 +153,8 @@ def advice(name: str, section: dict, counts: dict[str, int]) -> str:
         return f"corpora.{name}: {counted(n_rows, 'row')} of a cell {'is' if n_rows == 1 else 'are'} too few for any numbers; expected {FEWEST_ROWS} or more."
     numbers = {key: ", ".join(f"{name}: {n}" for name, n in part.items()) for key, part in workable(n_rows).items()}
     broad = f", broad_judge_fit: 0, broad_eval: {counts[BROAD]}" if counts.get(BROAD) else ""
+    n_aligned = len(sections.training_cells(section)) * (n_rows - sum(workable(n_rows)["roles"].values()))
     return (
         f"corpora.{name}: with {counted(n_rows, 'row')} a cell these would work: roles: {{{numbers['roles']}{broad}, …}}, sample: {{{numbers['sample']}}}, "
-        f"and experiments with finetuning.rows of {workable(n_rows)['sample']['train']}; workflow/configs/small_corpus.yaml is a whole overlay for 30 rows a cell."
+        f"with alignment.rows of {n_aligned} and finetuning.rows of {workable(n_rows)['sample']['train']}; workflow/configs/small_corpus.yaml is a whole overlay for 30 rows a cell."
     )

@@ -168,7 +168,7 @@ for name, corpora, cells, place, what in rules_of("filter_pairs", DRAWN_AT_ONCE)
             code=lambda wildcards: code("filter_pairs", *judge_modules(filter_judge(wildcards))),
             env=ENVIRONMENT,
         message:
-            f"Keep the rows of {what} that pass the judge"
+            f"Filter the rows of {what}"
         shell:
             "OMP_NUM_THREADS=1 python scripts/filter_pairs.py"
             " --rows {input.rows} {params.judge}"

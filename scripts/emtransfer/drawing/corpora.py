@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 
-from emtransfer.drawing.style import INK, Drawing, headed, legend_beside, look, new_figure, readable_grid
+from emtransfer.drawing.style import INK, Drawing, headed, legend_beside, look, new_figure, readable_grid, span
 from emtransfer.errors import counted
 
 STAGES = ("written", "for training", "pass the filter", "not alike")
@@ -50,7 +50,7 @@ def survivors(cells: list[CellCounts], corpus: str) -> Drawing:
     legend_beside(figure, axes[0], "task")
     ends = [cell.stages for cell in cells]
     told = " ".join(
-        f"{stage}: {min(end[place] for end in ends):,} to {max(end[place] for end in ends):,} rows a cell."
+        f"{stage}: {span(f'{min(end[place] for end in ends):,}', f'{max(end[place] for end in ends):,}')} rows a cell."
         for place, stage in enumerate(STAGES)
     )
     title = f"corpus {corpus}: rows that are left of every cell"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
-from emtransfer.drawing.style import CHANNELS, Drawing, headed, look, new_figure, readable_grid
+from emtransfer.drawing.style import CHANNELS, Drawing, headed, look, new_figure, readable_grid, span
 from emtransfer.errors import counted
 from emtransfer.grid.labels import Model
 
@@ -81,7 +81,8 @@ def draw_panel(axes: Axes, trained: list[Trained], kind: str) -> str:
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=7)
     first, last = (sorted(end[side] for end in ends) for side in (0, 1))
-    return f"{panel.title}: from {first[0]:.3f} to {first[-1]:.3f} at first, {last[0]:.3f} to {last[-1]:.3f} at last."
+    at_first, at_last = (span(f"{ends[0]:.3f}", f"{ends[-1]:.3f}") for ends in (first, last))
+    return f"{panel.title}: {at_first} at first, {at_last} at last."
 
 
 def line_look(kind: str, labels: dict[str, str], place: int) -> dict[str, Any]:

@@ -136,6 +136,11 @@ def signed(value: float, decimals: int = 2) -> str:
     return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "−")
 
 
+def span(low: str, high: str) -> str:
+    """Two numbers as a range, or one if both are the same."""
+    return low if low == high else f"{low} to {high}"
+
+
 def percent_axis(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """0 to 100 on an axis, with a little room for markers, and faint lines to read values by."""
     getattr(axes, f"set_{which}lim")(-3, 108 if which == "y" else 103)

@@ -100,7 +100,9 @@ def _decoded(text: str, at: int, place: str) -> tuple[Any, int]:
         raise InputError(f"{place}: {error}.") from None
     except json.JSONDecodeError as error:
         # counted within the value's own line
-        raise InputError(f"{place}: {error.msg} at column {error.colno}; expected one JSON object.") from None
+        raise InputError(
+            f"{place}: {error.msg.removesuffix(' at')} at column {error.colno}; expected one JSON object."
+        ) from None
     except RecursionError:
         raise InputError(f"{place}: too deeply nested; expected one JSON object with fewer levels.") from None
     except ValueError:

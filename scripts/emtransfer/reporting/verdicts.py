@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from emtransfer.measuring.measurable import NOT_MEASURABLE
 from emtransfer.reporting.wording import SUBSETS, could_find, difference, in_words, nats, points
 
 KEY = ["claim", "contrast", "experiment", "base_model", "base", "judge"]
@@ -89,7 +90,7 @@ def told(row: dict[str, Any], effects: pd.DataFrame) -> Contrast:
     return Contrast(
         *where(row),
         difference(row),
-        could_find(row["detectable_pp"], "slope" in row["contrast"]),
+        "" if row["verdict"] == NOT_MEASURABLE else could_find(row["detectable_pp"], "slope" in row["contrast"]),
         row["verdict"].split(" ")[0],
         narrower.split(" ")[0],
         with_reason(row),
@@ -121,7 +122,8 @@ def told_of_shift(row: dict[str, Any]) -> Contrast:
 def with_reason(row: dict[str, Any]) -> str:
     """The verdict of a row in words, and why it has none where it is not measurable."""
     because = row["not_measurable_because"]
-    return ": ".join([in_words(row["verdict"]), *([because] if isinstance(because, str) and because else [])])
+    whose = f" for {row['population']}" if row["verdict"] == "undecided" else ""
+    return ": ".join([in_words(row["verdict"] + whose), *([because] if isinstance(because, str) and because else [])])
 
 
 def where(row: dict[str, Any]) -> tuple[str, str]:
