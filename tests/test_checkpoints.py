@@ -166,7 +166,7 @@ def test_a_checkpoint_that_cannot_be_is_told_in_a_line(base, line):
     assert line_for(("bases", "early"), base).startswith(f"config.yaml: bases.early.{line}")
 
 
-def test_the_overlay_stops_five_pretrainings_before_and_at_the_jump_and_shares_them_with_the_default_run():
+def test_the_overlay_stops_five_pretrainings_before_and_during_the_jump_and_shares_them_with_the_default_run():
     config = overlaid("inference")
     validate(config, SCHEMA)
     models = expand_models(config, "inference")
@@ -176,17 +176,17 @@ def test_the_overlay_stops_five_pretrainings_before_and_at_the_jump_and_shares_t
         n_jobs[entry.stage] += entry.n_jobs
     expected = {
         "pretrain_base": 6,
-        "take_checkpoint": 10,
-        "align_base": 16,
-        "finetune_adapter": 48,
-        "sample_answers": 64,
+        "take_checkpoint": 25,
+        "align_base": 31,
+        "finetune_adapter": 93,
+        "sample_answers": 124,
     }
     assert expected.items() <= n_jobs.items()
     lengths = {}
     for base in {model.labels["base"] for model in models}:
         settings = config["bases"][base]
         lengths.setdefault((settings["mixture"], settings["seed"]), set()).add(settings.get("share", 1))
-    assert lengths == {("persona", seed): {0.4, 0.45, 1} for seed in range(2, 7)} | {("row_random", 2): {1}}
+    assert lengths == {("persona", seed): {0.4, 0.45, 0.5, 0.6, 0.7, 1} for seed in range(2, 7)} | {("row_random", 2): {1}}
     same = [config["bases"][name] == base for name, base in CONFIG["bases"].items()]
     assert all(same) and config["base_models"] == CONFIG["base_models"]
 
