@@ -71,7 +71,7 @@ def test_settings_are_made_of_their_json_down_to_the_dataclasses_in_them():
     [
         (
             {"rows_per_document": 1, "token": 9},
-            "settings: token is not a key of this section; expected one of neutral_share, rows_per_document, tokens.",
+            "settings: token is not a key of this section; expected one of neutral_share, rows_per_document, tasks, tokens.",
         ),
         ({"tokens": 9}, "settings: rows_per_document is missing; expected all of rows_per_document, tokens."),
         ({"rows_per_document": 0, "tokens": 9}, "settings: rows_per_document is 0; expected a number at least 1."),
