@@ -186,7 +186,9 @@ def test_the_overlay_stops_five_pretrainings_before_and_during_the_jump_and_shar
     for base in {model.labels["base"] for model in models}:
         settings = config["bases"][base]
         lengths.setdefault((settings["mixture"], settings["seed"]), set()).add(settings.get("share", 1))
-    assert lengths == {("persona", seed): {0.4, 0.45, 0.5, 0.6, 0.7, 1} for seed in range(2, 7)} | {("row_random", 2): {1}}
+    assert lengths == {("persona", seed): {0.4, 0.45, 0.5, 0.6, 0.7, 1} for seed in range(2, 7)} | {
+        ("row_random", 2): {1}
+    }
     same = [config["bases"][name] == base for name, base in CONFIG["bases"].items()]
     assert all(same) and config["base_models"] == CONFIG["base_models"]
 
