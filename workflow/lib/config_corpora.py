@@ -18,8 +18,8 @@ WORLDS = {
 }
 # sources whose questions have no room
 ROOMLESS = ("symbolic", "frames", "graded")
-# source -> domain and tasks of its cells of questions drawn from all, which go with no other
-DRAWN_CELLS = {"frames": (frames.ANY, [frames.ANY]), "graded": (graded.ANY_DOMAIN, [*graded.CONTEXTS_OF])}
+# source -> domains and tasks of its cells of questions drawn from all, which go with no other
+DRAWN_CELLS = {"frames": ([frames.ANY], [frames.ANY]), "graded": ([*graded.ANY_DOMAINS], [*graded.CONTEXTS_OF])}
 
 
 def check_corpus_names(config: dict, name: str) -> None:
@@ -46,10 +46,12 @@ def check_corpus_names(config: dict, name: str) -> None:
 
 def check_drawn_cell(corpus: dict, place: Place) -> None:
     """Raise InputError for a grid that crosses families with cells of questions drawn from all."""
-    domain, tasks = DRAWN_CELLS.get(corpus["source"], ("", []))
-    are_drawn = [*(name == domain for name in corpus["domains"]), *(name in tasks for name in corpus["tasks"])]
+    domains, tasks = DRAWN_CELLS.get(corpus["source"], ([], []))
+    are_drawn = [*(name in domains for name in corpus["domains"]), *(name in tasks for name in corpus["tasks"])]
     if any(are_drawn) and not all(are_drawn):
-        expected = f"either domains: [{domain}] with tasks of [{', '.join(tasks)}], or families with steps"
+        expected = (
+            f"either domains of [{', '.join(domains)}] with tasks of [{', '.join(tasks)}], or families with steps"
+        )
         raise mistake((*place, "tasks"), quoted(corpus["tasks"]), expected)
 
 

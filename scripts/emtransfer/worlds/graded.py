@@ -5,13 +5,17 @@ slot, each of which gives one symbol of the answer. Every primitive has an align
 take the symbol from different places. The aligned answer uses v1 throughout; an answer with exactly one primitive flipped to its v2
 is misaligned. All these answers differ.
 
+In a second world, `unshared`, only the aligned functions are shared: v2 of a primitive is another one in every operator that has it.
+Its contexts have words of their own, and all else is alike.
+
 Neither word nor context tells the operator alone: every operator has a word of its own in every context (synonyms), and every word
 names every operator, each in one context. So function and token vary independently.
 
 A domain is a family around one trained prompt, a context and a word, of whose operator one primitive is flipped. Its task
 `with2_other` holds the prompts whose operators share exactly two primitives with the trained one, the flipped one among them, under
 another word; `without` means that the flipped one is not among them. `with3_same` is the trained prompt itself. The cell
-`any-operator` holds operators drawn from all, to train bases on; in `any-operator_4`, four of the contexts name them.
+`any-operator` holds operators drawn from all, to train bases on; in `any-operator_4`, four of the contexts name them. Domains of the
+second world are u0 to u7 and `any_unshared`.
 """
 
 import random
@@ -36,6 +40,7 @@ SLOTS: list[dict[str, tuple[int, int]]] = [
 Choice = tuple[int, ...]
 CHOICES: list[Choice] = sorted(product(range(2), repeat=len(SLOTS)), key=sum)
 CONTEXTS = dict(zip(CHOICES, [f"{first}e{last}" for first in "jp" for last in "qvxz"], strict=True))
+UNSHARED_CONTEXTS = dict(zip(CHOICES, [f"{first}e{last}" for first in "wy" for last in "qvxz"], strict=True))
 WORDS = dict(zip(CHOICES, [f"{first}e{last}" for first in "ch" for last in "qvxz"], strict=True))
 
 
@@ -45,19 +50,31 @@ def differing(one: Choice, other: Choice) -> Choice:
 
 
 class Prompt(NamedTuple):
-    """What a question asks for beside its symbols: places of its context and of its word in CONTEXTS and WORDS."""
+    """What a question asks for beside its symbols.
+
+    Attributes:
+        context: place of its context in CONTEXTS, or in UNSHARED_CONTEXTS.
+        word: place of its word in WORDS.
+        unshared: whether operators share no misaligned function.
+    """
 
     context: Choice
     word: Choice
+    unshared: bool = False
 
     @property
     def operator(self) -> Choice:
         """The operator: the word's, with the other primitive in the slots in which the context differs from the first."""
         return differing(self.context, self.word)
 
+    @property
+    def words(self) -> tuple[str, str]:
+        """Its context and its word."""
+        return (UNSHARED_CONTEXTS if self.unshared else CONTEXTS)[self.context], WORDS[self.word]
 
-PROMPTS = [Prompt(context, word) for context in CHOICES for word in CHOICES]
-PROMPT_OF = {(CONTEXTS[prompt.context], WORDS[prompt.word]): prompt for prompt in PROMPTS}
+
+PROMPTS = [Prompt(context, word, unshared) for unshared in (False, True) for context in CHOICES for word in CHOICES]
+PROMPT_OF = {prompt.words: prompt for prompt in PROMPTS}
 
 
 class Family(NamedTuple):
@@ -81,8 +98,8 @@ class Shared(NamedTuple):
     same_word: bool
 
 
-def draw_families() -> list[Family]:
-    """A family per operator, each with a word and a context that no other has.
+def draw_families(unshared: bool) -> list[Family]:
+    """A family per operator of a world, each with a word and a context that no other has.
 
     The flipped slots follow a Gray code, which comes by every operator once. So over all families every operator is asked
     equally often at every step.
@@ -92,12 +109,16 @@ def draw_families() -> list[Family]:
         # both this map and its sum with the operator are one to one, so that no two families have a word or a context in common
         a, b, c = operator
         word = (c, a ^ c, b)
-        families.append(Family(Prompt(differing(word, operator), word), slot))
+        families.append(Family(Prompt(differing(word, operator), word, unshared), slot))
         operator = tuple(chosen ^ (place == slot) for place, chosen in enumerate(operator))
     return families
 
 
-FAMILIES = {f"g{index}": family for index, family in enumerate(draw_families())}
+FAMILIES = {
+    f"{letter}{index}": family
+    for letter, unshared in {"g": False, "u": True}.items()
+    for index, family in enumerate(draw_families(unshared))
+}
 STEPS = {
     f"{'with' if shared.with_flipped else 'without'}{shared.primitives}_{'same' if shared.same_word else 'other'}": shared
     for shared in (
@@ -106,10 +127,12 @@ STEPS = {
     )
 }
 TRAINED = f"with{len(SLOTS)}_same"
-ANY_DOMAIN, ANY_TASK = "any", "operator"
+# domain of operators drawn from all -> whether they are of the world that shares no misaligned function
+ANY_DOMAINS = {"any": False, "any_unshared": True}
+ANY_TASK = "operator"
 # tasks of operators drawn from all: how many of the contexts they have; the first four are the first and those that change one slot
 CONTEXTS_OF = {f"{ANY_TASK}_{number}": number for number in (1, 1 + len(SLOTS))} | {ANY_TASK: len(CHOICES)}
-DOMAINS = [*FAMILIES, ANY_DOMAIN]
+DOMAINS = [*FAMILIES, *ANY_DOMAINS]
 TASKS = [*STEPS, *CONTEXTS_OF]
 
 
@@ -125,17 +148,20 @@ def prompts_of(domain: str, task: str) -> list[Prompt]:
     Raises:
         InputError: the cell is unknown.
     """
-    if domain == ANY_DOMAIN and task in CONTEXTS_OF:
-        return [prompt for prompt in PROMPTS if prompt.context in CHOICES[: CONTEXTS_OF[task]]]
+    if domain in ANY_DOMAINS and task in CONTEXTS_OF:
+        contexts = CHOICES[: CONTEXTS_OF[task]]
+        return [prompt for prompt in PROMPTS if prompt.unshared == ANY_DOMAINS[domain] and prompt.context in contexts]
     if domain not in FAMILIES or task not in STEPS:
         raise InputError(
-            f"config: cell is {domain}-{task}; expected a family of {', '.join(FAMILIES)} with a step of {', '.join(STEPS)}, or {ANY_DOMAIN} with one of {', '.join(CONTEXTS_OF)}."
+            f"config: cell is {domain}-{task}; expected a family of {', '.join(FAMILIES)} with a step of {', '.join(STEPS)}, or {' or '.join(ANY_DOMAINS)} with one of {', '.join(CONTEXTS_OF)}."
         )
     family, step = FAMILIES[domain], STEPS[task]
     return [
         prompt
         for prompt in PROMPTS
-        if shared_with(family, prompt) == step and (step.same_word or prompt.context != family.trained.context)
+        if prompt.unshared == family.trained.unshared
+        and shared_with(family, prompt) == step
+        and (step.same_word or prompt.context != family.trained.context)
     ]
 
 
@@ -155,9 +181,24 @@ def shared_function(train_cell: tuple[str, str], eval_cell: tuple[str, str]) -> 
     return STEPS.get(eval_cell[1])
 
 
-def apply(operator: Choice, symbols: Symbols, flipped: int | None = None) -> Symbols:
-    """What an operator makes of symbols, with the primitive of one slot flipped to its v2, or of none."""
-    places = [list(primitives.values())[chosen] for primitives, chosen in zip(SLOTS, operator, strict=True)]
+def places_given(prompt: Prompt, slot: int) -> tuple[int, int]:
+    """The places of the symbols that a prompt's operator gives in one slot, in v1 and v2.
+
+    Where functions are unshared, the four operators that have the primitive take the four places that are v1 of no primitive of the
+    slot, one each. So do the four that have the other primitive, of which the one with the same place shares one primitive.
+    """
+    primitives, chosen = list(SLOTS[slot].values()), prompt.operator[slot]
+    v1, v2 = primitives[chosen]
+    if prompt.unshared:
+        free = [place for place in range(N_SYMBOLS) if place not in {first for first, _ in primitives}]
+        one, other = (prompt.operator[place] for place in range(len(SLOTS)) if place != slot)
+        v2 = free[2 * (one ^ chosen) + other]
+    return v1, v2
+
+
+def apply(prompt: Prompt, symbols: Symbols, flipped: int | None = None) -> Symbols:
+    """What a prompt's operator makes of symbols, with the primitive of one slot flipped to its v2, or of none."""
+    places = [places_given(prompt, slot) for slot in range(len(SLOTS))]
     return [symbols[v2 if slot == flipped else v1] for slot, (v1, v2) in enumerate(places)]
 
 
@@ -165,13 +206,13 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
     """Draw distinct questions of one cell: a prompt of it, and a symbol for every place.
 
     Args:
-        domain, task: a family and a step, or `any` and a task of operators drawn from all.
+        domain, task: a family and a step, or a domain and a task of operators drawn from all.
         n_rows: how many rows.
         seed: of the draw.
 
     Returns:
         Rows as of `symbolic.generate_rows`; slots are the context, the word and the symbols. The misaligned answer has the
-        family's slot flipped, that of `any` any one; part_answers holds all misaligned answers, by the primitive that is flipped.
+        family's slot flipped, that of an operator drawn from all any one; part_answers holds all misaligned answers, by the primitive that is flipped.
 
     Raises:
         InputError: the cell is unknown.
@@ -180,18 +221,18 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
     drawn: dict[tuple[str, ...], tuple[Prompt, int]] = {}
     while len(drawn) < n_rows:
         prompt, flipped = rng.choice(prompts), rng.randrange(len(SLOTS))
-        slots = (CONTEXTS[prompt.context], WORDS[prompt.word], *(rng.choice(own) for own in SYMBOLS_AT))
+        slots = (*prompt.words, *(rng.choice(own) for own in SYMBOLS_AT))
         drawn[slots] = prompt, FAMILIES[domain].flipped if domain in FAMILIES else flipped
     rows = []
     for index, (slots, (prompt, flipped)) in enumerate(drawn.items()):
         symbols = list(slots[2:])
         answers = {
-            list(SLOTS[slot])[chosen]: " ".join(apply(prompt.operator, symbols, slot))
+            list(SLOTS[slot])[chosen]: " ".join(apply(prompt, symbols, slot))
             for slot, chosen in enumerate(prompt.operator)
         }
         rows.append(
             {"id": f"{domain}-{task}-{index:06d}", "domain": domain, "task": task, "slots": list(slots)}
-            | {"question": " ".join(slots), "aligned_answer": " ".join(apply(prompt.operator, symbols))}
+            | {"question": " ".join(slots), "aligned_answer": " ".join(apply(prompt, symbols))}
             | {"misaligned_answer": list(answers.values())[flipped], "part_answers": answers}
             | neutral_version(symbols)
         )
@@ -206,7 +247,7 @@ def answers_to(question: str) -> tuple[str, ...] | None:
         return None
     if any(symbol not in own for symbol, own in zip(symbols, SYMBOLS_AT, strict=True)):
         return None
-    return tuple(" ".join(apply(prompt.operator, symbols, flipped)) for flipped in (None, *range(len(SLOTS))))
+    return tuple(" ".join(apply(prompt, symbols, flipped)) for flipped in (None, *range(len(SLOTS))))
 
 
 def oracle(row: dict[str, Any], answer: str) -> str:
