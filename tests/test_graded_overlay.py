@@ -24,15 +24,30 @@ def differing(one: dict, other: dict) -> set[str]:
     return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
 
 
-def test_every_family_is_trained_on_and_every_step_is_asked(config):
-    corpus = config["corpora"]["operator_steps"]
-    assert set(corpus["domains"]) == set(FAMILIES) and set(corpus["tasks"]) == set(STEPS)
+@pytest.mark.parametrize(("experiment", "unshared", "n_bases"), [("graded", False, 4), ("graded_unshared", True, 2)])
+def test_every_family_is_trained_on_and_every_step_is_asked(config, experiment, unshared, n_bases):
+    corpus = config["corpora"][config["experiments"][experiment]["corpus"]]
+    families = {name for name, family in FAMILIES.items() if family.trained.unshared == unshared}
+    assert set(corpus["domains"]) == families and set(corpus["tasks"]) == set(STEPS)
     trained = {}
-    for model in expand_models(config, "graded"):
+    for model in expand_models(config, experiment):
         if model.labels["condition"] == "adapter":
             trained.setdefault(model.labels["base"], set()).add(model.labels["train_set"])
-    assert len(trained) == 4
-    assert all(cells == {f"{family}-{TRAINED}" for family in FAMILIES} for cells in trained.values())
+    assert len(trained) == n_bases
+    assert all(cells == {f"{family}-{TRAINED}" for family in families} for cells in trained.values())
+
+
+def test_the_control_differs_in_its_world_alone(config):
+    graded, control = (config["experiments"][name] for name in ("graded", "graded_unshared"))
+    assert differing(graded, control) == {"corpus", "base_model", "judge", "adapters"}
+    for kind, one, other, expected in (
+        ("corpora", "any_operator", "any_operator_unshared", {"domains", "filter"}),
+        ("corpora", "operator_steps", "operator_steps_unshared", {"domains", "filter"}),
+        ("judges", "exact_graded", "exact_unshared", {"corpus"}),
+        ("mixtures", "graded_persona", "graded_unshared", {"corpus"}),
+        ("base_models", "graded_decoder", "unshared_decoder", {"tokenizer"}),
+    ):
+        assert differing(config[kind][one], config[kind][other]) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,5 +79,5 @@ def test_the_contexts_come_bit_by_bit_and_the_aligned_phase_asks_all_alone(confi
     tasks = [task for stage in stages for task in stage["tasks"]]
     assert tasks == ["operator_1", "operator_4", "operator", "operator"]
     for base in config["bases"].values():
-        if base.get("base_model") == "graded_decoder":
+        if base.get("base_model") in ("graded_decoder", "unshared_decoder"):
             assert base["task_doses"] == dict.fromkeys(tasks[:2], 0)

@@ -12,6 +12,7 @@ from emtransfer.worlds.frames import shared_words
 from emtransfer.worlds.graded import SLOTS, STEPS, Shared, shared_function
 
 N_PRIMITIVES = len(SLOTS)
+OTHER_OPERATORS = "other operators: slope per shared primitives"
 # whether the primitive that training flips is among the shared ones
 FLIPPED = {True: "flipped shared", False: "flipped not shared"}
 WORDS = {True: "same word", False: "another word"}
@@ -41,25 +42,27 @@ def shared_function_contrasts(outcomes: list[Outcome], known: pd.DataFrame | Non
     """Operators by the primitives that they share with the trained one, under other words and in other contexts than its own.
 
     The slope of the rate on the share of primitives, where the rate of a step is the mean over all ways to share so many: of m
-    primitives k are shared, the flipped one among them in k / m of these ways. Operators that share the flipped primitive against
-    those that share as many without it. And on either side the slope on the share of the further primitives.
+    primitives k are shared, the flipped one among them in k / m of these ways. The same over other operators than the trained one,
+    which share fewer than m. Operators that share the flipped primitive against those that share as many without it. And on
+    either side the slope on the share of the further primitives.
     """
     form: dict[str, Any] = {"claim": "shared_function", "method": "replicates"}
     steps = {shared: group for shared, group in function_cells(outcomes).items() if not shared.same_word}
     if steps.keys() == {shared for shared in STEPS.values() if not shared.same_word}:
-        by_number = slope_weights([number / N_PRIMITIVES for number in range(N_PRIMITIVES + 1)])
-        weights = tuple(by_number[shared.primitives] * share_of_ways(shared) for shared in steps)
-        names = tuple(f"{FLIPPED[shared.with_flipped]}, {shared.primitives} shared" for shared in steps)
-        groups = tuple(steps.values())
-        yield Contrast(name="slope per shared primitives", groups=groups, names=names, weights=weights, **form)
+        for name, most in {"slope per shared primitives": N_PRIMITIVES, OTHER_OPERATORS: N_PRIMITIVES - 1}.items():
+            by_number = slope_weights([number / N_PRIMITIVES for number in range(most + 1)])
+            chosen = {shared: group for shared, group in steps.items() if shared.primitives <= most}
+            weights = tuple(by_number[shared.primitives] * share_of_ways(shared) for shared in chosen)
+            names = tuple(f"{FLIPPED[shared.with_flipped]}, {shared.primitives} shared" for shared in chosen)
+            yield Contrast(name=name, groups=tuple(chosen.values()), names=names, weights=weights, **form)
     names = tuple(FLIPPED.values())
     groups = halves(steps, "with_flipped", "primitives")
     yield Contrast(name=" - ".join(names), groups=groups, names=names, **form)
     for with_flipped, side in FLIPPED.items():
-        chosen = {shared.primitives: group for shared, group in steps.items() if shared.with_flipped == with_flipped}
-        if len(chosen) > 1:
-            groups, names = tuple(chosen.values()), tuple(f"{number} shared" for number in chosen)
-            weights = slope_weights([number / (N_PRIMITIVES - 1) for number in chosen])
+        of_side = {shared.primitives: group for shared, group in steps.items() if shared.with_flipped == with_flipped}
+        if len(of_side) > 1:
+            groups, names = tuple(of_side.values()), tuple(f"{number} shared" for number in of_side)
+            weights = slope_weights([number / (N_PRIMITIVES - 1) for number in of_side])
             name = f"{side}: slope per further primitives"
             yield Contrast(name=name, groups=groups, names=names, weights=weights, **form)
 
