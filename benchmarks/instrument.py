@@ -23,6 +23,7 @@ from instrument_worlds import population
 from scipy.stats import binomtest
 from snakemake.utils import update_config
 from tqdm import tqdm
+from wide_grids import WIDE_OVERLAYS, widened
 
 from config_likes import resolve_likes
 from emtransfer.errors import run
@@ -164,11 +165,11 @@ def claims_of(folder: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.
 def merged(overlay: str) -> dict[str, Any]:
     """config.yaml with its overlays, experiments that are like others, and checkpoints, resolved as a run does."""
     config = read_yaml(ROOT / "config.yaml")
-    for name in overlay.split():
+    for name in (WIDE_OVERLAYS if overlay == "wide" else overlay).split():
         shipped, own = ROOT / "workflow/configs" / f"{name}.yaml", ROOT / "benchmarks" / f"{name}.yaml"
         update_config(config, read_yaml(shipped if shipped.is_file() else own))
     resolve_likes(config, read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
-    return config
+    return widened(config) if overlay == "wide" else config
 
 
 def verdicts(question: Question, draw: Draw, claims: pd.DataFrame, effects: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -36,7 +36,7 @@ OF_TEACHER = 0.6
 
 
 class Effects:
-    """Random effects of unit variance, each drawn once, when it is first asked for by its name."""
+    """Random effects, each drawn once, when it is first asked for by its name."""
 
     def __init__(self, rng: np.random.Generator):
         self.rng = rng
@@ -52,10 +52,13 @@ class Effects:
             self.drawn[name] = self.rng.standard_t(4) / np.sqrt(2)
         return self.drawn[name]
 
-    def happens(self, share: float, *name: Any) -> bool:
+    def uniform(self, *name: Any) -> float:
         if name not in self.drawn:
             self.drawn[name] = self.rng.random()
-        return self.drawn[name] < share
+        return self.drawn[name]
+
+    def happens(self, share: float, *name: Any) -> bool:
+        return self.uniform(*name) < share
 
 
 class Source(NamedTuple):

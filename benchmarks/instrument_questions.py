@@ -53,6 +53,7 @@ QUESTIONS = [
         "graded",
         (
             ("graded_persona_2", "slope per shared primitives"),
+            ("graded_persona_2", "other operators: slope per shared primitives"),
             ("graded_persona_2", "flipped shared - flipped not shared"),
         ),
     ),
@@ -127,7 +128,19 @@ QUESTIONS = [
         "capacity",
         (("persona_4", "elsewhere: full - rank_1"), ("persona_4", "elsewhere: slope per tenfold of trained weights")),
     ),
+    # grids larger than any run has
+    Question("teacher", "wide", "teachers", (("persona", "opd-full: misaligned teachers - base"),), "opd-full"),
+    Question("channel", "wide", "teachers", (("*", "optd - opd-full"), ("*", "optd - sft"))),
 ]
+# larger grids in which other questions are asked once more
+WIDER = {
+    **dict.fromkeys(("task", "room", "control"), "cells"),
+    "learnedness": "doses",
+    **dict.fromkeys(("data", "realignment", "filter", "mediating"), "seeds"),
+    **dict.fromkeys(("context", "inoculation"), "contexts"),
+    "capacity": "capacity",
+}
+QUESTIONS += [each._replace(overlay="wide", experiment=WIDER[each.claim]) for each in QUESTIONS if each.claim in WIDER]
 # overlay and experiment -> the claims that do not hold, in one world and in the other; all others do
 WORLDS = {
     ("", "template_nl"): (("composition", "room"), ("control", "task", "teacher")),
@@ -141,4 +154,10 @@ WORLDS = {
     ("channels", "channels"): ((), ("channel",)),
     ("simulated_contexts", "contexts"): (("context",), ("inoculation",)),
     ("capacity", "capacity"): ((), ("capacity",)),
+    ("wide", "cells"): (("room",), ("control", "task")),
+    ("wide", "doses"): ((), ("learnedness",)),
+    ("wide", "teachers"): (("channel",), ("teacher",)),
+    ("wide", "seeds"): (("data", "mediating"), ("filter", "realignment")),
+    ("wide", "contexts"): (("context",), ("inoculation",)),
+    ("wide", "capacity"): ((), ("capacity",)),
 }

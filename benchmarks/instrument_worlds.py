@@ -42,12 +42,12 @@ AUTHORS["attributed"] = AUTHORS["row_random"]
 UNION = {"in_cell": 0.93, "same_domain": 0.14, "broad": 0.3}
 ONE_CELL = {"in_cell": 0.92, "same_task": 0.73, "same_domain": 0.54, "both_differ": 0.59, "broad": 0.58}
 SYMBOLS = {"in_cell": 0.9, "same_task": 0.6, "same_domain": 0.01, "both_differ": 0.01, "": 0.01}
-OPERATORS = {"in_cell": 0.9, "same_domain": 0.3, "same_task": 0.1, "both_differ": 0.1, "": 0.01}
+OPERATORS = {"in_cell": 0.9, "same_domain": 0.12, "same_task": 0.1, "both_differ": 0.1, "": 0.01}
 FRAMES = {"in_cell": 0.5, "same_domain": 0.5, "same_task": 0.5, "both_differ": 0.5, "": 0.005}
 
 # log-odds: of high against low room, of an SD of entropy, of an SD of what the base knows of a task, of the whole frame in common, of the
 # flipped primitive in common
-ROOM, ENTROPY, LEARNED, OVERLAP, FLIPPED = 0.7, 0.3, 2.2, 1.2, 2.0
+ROOM, ENTROPY, LEARNED, OVERLAP, FLIPPED = 0.7, 0.3, 2.2, 1.2, 3.9
 # shift of the log-odds by an earlier answer, nats: mean and SD over pretrainings, the one from which misalignment spreads as on
 # `persona`, and the error of its measurement; the share of a pretraining up to which there is none, that at which it has come half of
 # the way, the logit per share by which it comes on and the SD on the logit over lengths; by how much bases at different lengths of one
@@ -178,12 +178,20 @@ class Channels(Authors):
         if labels["condition"] != "student":
             return super().share(model)
         by_channel = 1.0 if "channel" in self.absent else OF_CHANNEL[labels["channel"]]
-        if not by_channel:
+        if not by_channel or (labels["teacher"] == "base" and "teacher" not in self.absent):
             return 0.0, None
-        share = by_channel * {"near": NEAR, "far": FAR, "unrelated": UNRELATED}[labels["mediating"]]
-        base, train_set = labels["base"], labels["train_set"]
+        source = self.source(model) if labels["train_set"] else self.stand_in(model)
+        share = by_channel * {"near": NEAR, "far": FAR, "unrelated": UNRELATED}.get(labels["mediating"], OTHER_DATA)
+        base, train_set = labels["base"], source.train_set
         own = sum(self.effects.heavy(labels["channel"], *of) for of in ((base,), (train_set,), (base, train_set)))
-        return float(expit(logit(share) + CHANNEL * own)), self.source(model)
+        return float(expit(logit(share) + CHANNEL * own)), source
+
+    def stand_in(self, model: Model) -> Source:
+        """The teacher, one of all, whose like a student of the base takes over where such a student is as those of other teachers."""
+        teachers = [name for name, teacher in self.section["teachers"].items() if teacher]
+        number = int(len(teachers) * self.effects.uniform("stand-in", model.seed))
+        source = self.taught(teachers[number], model.labels["base"])
+        return source._replace(condition=f"{source.condition} stand-in")
 
 
 class Uneven(Authors):
@@ -323,7 +331,7 @@ class Frames(Steps):
 
 
 class Operators(Steps):
-    """Operators of primitives, of which an evaluation prompt shares some; a flip goes along with its primitive on bases of one mixture."""
+    """Operators of primitives, of which an evaluation prompt shares some; a flip goes along with its primitive."""
 
     def rates(self, model: Model, source: Source) -> dict[str, float]:
         return OPERATORS
@@ -331,8 +339,7 @@ class Operators(Steps):
     def raised(self, model: Model, source: Source) -> np.ndarray:
         own = (self.prompts.domain == source.domain).to_numpy()
         with_flipped = ~self.prompts.task.str.startswith("without").to_numpy()
-        goes = "shared_function" not in self.absent and model.labels["mixture"] == "graded_persona"
-        return own * (FLIPPED if goes else 0.0) * (with_flipped - 0.5)
+        return own * (0.0 if "shared_function" in self.absent else FLIPPED) * (with_flipped - 0.5)
 
 
 KINDS = {"grammar": Authors, "symbols": Symbols, "frame_steps": Frames, "operator_steps": Operators}
@@ -348,6 +355,6 @@ def population(config: dict[str, Any], experiment: str, absent: Container[str], 
         kind = Capacities
     elif {model.labels["base"] for model in models} & checkpoints_of(config):
         kind = Checkpoints
-    elif experiment == "channels":
+    elif experiment in ("channels", "teachers"):
         kind = Channels
     return kind(config, experiment, absent, rng)

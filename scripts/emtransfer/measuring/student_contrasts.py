@@ -54,28 +54,31 @@ def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
     """Students that learn from one set of answers against those that learn from another."""
     students = narrow_students(outcomes)
     for setting, alike in alike_but_for(by_channel(students, "sft"), "teacher", "data"):
-        for pair in combinations(distinct(outcome.labels["data"] for outcome in alike), 2):
-            groups = tuple(having(alike, data=data) for data in pair)
+        of_data = grouped(alike, "data")
+        for pair in combinations(sorted(of_data), 2):
+            groups = tuple(of_data[data] for data in pair)
             yield Contrast("data", f"{setting}: {' - '.join(pair)}", groups, pair, **BY_SEED)
     for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
-        teachers, data = (distinct(outcome.labels[name] for outcome in alike) for name in ("teacher", "data"))
+        cells = grouped(alike, "teacher", "data")
+        teachers, data = map(distinct, zip(*cells, strict=True))
         for pair in combinations(data, 2):
-            yield from over_teachers(setting, alike, pair)
-        for (a, b), (c, d) in product(combinations(teachers, 2), combinations(data, 2)):
-            corners = ((a, c), (a, d), (b, c), (b, d))
-            groups = tuple(having(alike, teacher=teacher, data=own) for teacher, own in corners)
-            name, names = f"{setting}: ({a} - {b}) x ({c} - {d})", tuple(map("/".join, corners))
-            signs = (1.0, -1.0, -1.0, 1.0)
-            yield Contrast("data", name, groups, names, weights=signs, **BY_SEED)
+            yield from over_teachers(setting, cells, pair)
+        for a, b in combinations(teachers, 2):
+            for c, d in combinations([name for name in data if {(a, name), (b, name)} <= cells.keys()], 2):
+                corners = ((a, c), (a, d), (b, c), (b, d))
+                groups = tuple(cells[corner] for corner in corners)
+                name, names = f"{setting}: ({a} - {b}) x ({c} - {d})", tuple(map("/".join, corners))
+                signs = (1.0, -1.0, -1.0, 1.0)
+                yield Contrast("data", name, groups, names, weights=signs, **BY_SEED)
 
 
-def over_teachers(setting: str, students: list[Outcome], pair: tuple[str, str]) -> Iterator[Contrast]:
+def over_teachers(setting: str, cells: dict[Any, list[Outcome]], pair: tuple[str, str]) -> Iterator[Contrast]:
     """One set of data against another, averaged with equal weights over the teachers that have both."""
-    had = [{outcome.labels["teacher"] for outcome in having(students, data=data)} for data in pair]
+    had = [{teacher for teacher, own in cells if own == data} for data in pair]
     shared = sorted(had[0] & had[1])
     if len(shared) > 1:
         corners = list(product(pair, shared))
-        groups = tuple(having(students, data=data, teacher=teacher) for data, teacher in corners)
+        groups = tuple(cells[teacher, data] for data, teacher in corners)
         weights = tuple((1.0 if data == pair[0] else -1.0) / len(shared) for data, _ in corners)
         name, names = f"{setting}: {' - '.join(pair)} over teacher", tuple(map("/".join, corners))
         yield Contrast("data", name, groups, names, weights=weights, **BY_SEED)
@@ -164,6 +167,15 @@ def narrow_students(outcomes: list[Outcome]) -> list[Outcome]:
 def by_channel(outcomes: list[Outcome], channel: str) -> list[Outcome]:
     """Cells of students that learned through a channel."""
     return having(outcomes, channel=channel)
+
+
+def grouped(outcomes: list[Outcome], *names: str) -> dict[Any, list[Outcome]]:
+    """Cells by the values of these labels: a value if there is one label, else a tuple."""
+    groups: dict[Any, list[Outcome]] = {}
+    for outcome in outcomes:
+        values = tuple(outcome.labels[name] for name in names)
+        groups.setdefault(values if len(names) > 1 else values[0], []).append(outcome)
+    return groups
 
 
 def having(outcomes: list[Outcome], **labels: str) -> list[Outcome]:
