@@ -88,6 +88,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--draws", type=int, default=10, help="data sets per world")
     parser.add_argument("--seed", type=int, default=1, help="of the simulation")
     parser.add_argument("--claims", nargs="+", choices=SENTENCES, default=[*SENTENCES], help="all without it")
+    overlays = [*dict.fromkeys(question.overlay for question in QUESTIONS)]
+    parser.add_argument("--overlays", nargs="+", choices=overlays, default=overlays, help="all without it")
     parser.add_argument("--processes", type=int, default=2, help="data sets that are drawn and judged at once")
     parser.add_argument(
         "--output", type=Path, required=True, help="CSV, a row per claim, contrast, world and kind of verdict"
@@ -96,7 +98,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    grids = dict.fromkeys((each.overlay, each.experiment) for each in QUESTIONS if each.claim in args.claims)
+    asked = [each for each in QUESTIONS if each.claim in args.claims and each.overlay in args.overlays]
+    grids = dict.fromkeys((each.overlay, each.experiment) for each in asked)
     worlds = [(*grid, absent) for grid in grids for absent in WORLDS[grid]]
     draws = [Draw(*world, number, args.seed) for world in worlds for number in range(args.draws)]
     with ProcessPoolExecutor(args.processes) as pool:

@@ -130,7 +130,7 @@ QUESTIONS = [
     ),
     # grids larger than any run has
     Question("teacher", "wide", "teachers", (("persona", "opd-full: misaligned teachers - base"),), "opd-full"),
-    Question("channel", "wide", "teachers", (("*", "optd - opd-full"), ("*", "optd - sft"))),
+    Question("channel", "wide", "teachers", (("persona", "optd - opd-full"), ("persona", "optd - sft"))),
 ]
 # larger grids in which other questions are asked once more
 WIDER = {

@@ -14,7 +14,6 @@ from emtransfer.grid.sections import cells
 WIDE_OVERLAYS = "controls channels simulated_contexts capacity"
 # domains and tasks that a corpus is given beside its own, and prompts of a cell
 GRAMMAR, SYMBOLS = (6, 6, 4), (2, 24, 20)
-BASES = ["persona", "persona_3", "persona_4"]
 SEEDS = [11, 12]
 # of students, whose seeds are the units of most claims about them
 MANY_SEEDS = list(range(11, 27))
@@ -48,11 +47,9 @@ def widened(config: dict[str, Any]) -> dict[str, Any]:
             "channels",
             {
                 "primary_claims": ["channel", "teacher"],
-                "adapters": adapters(BASES, everything, seeds=[11]),
+                "adapters": adapters(["persona"], everything, seeds=[11]),
                 "teachers": {cell: {"train_set": cell, "answers": "misaligned"} for cell in everything} | {"base": {}},
-                "students": [
-                    taught(base, *by) for base in BASES for by in ((everything, [11]), (["base"], MANY_SEEDS))
-                ],
+                "students": [taught("persona", everything, [11]), taught("persona", ["base"], MANY_SEEDS)],
             },
         ),
         "seeds": ("factorial", factorial),

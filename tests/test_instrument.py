@@ -41,7 +41,9 @@ def table(tmp_path_factory) -> pd.DataFrame:
     with pytest.MonkeyPatch.context() as patch:
         # processes that are forked have it too
         patch.setattr(instrument, "merged", small)
-        instrument.main(Namespace(draws=1, seed=1, claims=[*CLAIMS], processes=2, output=output))
+        instrument.main(
+            Namespace(draws=1, seed=1, claims=[*CLAIMS], overlays=["controls", "capacity"], processes=2, output=output)
+        )
     return pd.read_csv(output)
 
 

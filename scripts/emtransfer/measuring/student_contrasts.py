@@ -51,13 +51,17 @@ def trained_teacher(outcome: Outcome) -> bool:
 
 
 def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Iterator[Contrast]:
-    """Students that learn from one set of answers against those that learn from another."""
+    """Students that learn from one set of answers against those that learn from another.
+
+    Where each learns from what its own teacher was trained to answer, the teachers differ and not only the data, so they are not compared.
+    """
     students = narrow_students(outcomes)
     for setting, alike in alike_but_for(by_channel(students, "sft"), "teacher", "data"):
         of_data = grouped(alike, "data")
-        for pair in combinations(sorted(of_data), 2):
+        for pair in combinations(distinct(of_data), 2):
             groups = tuple(of_data[data] for data in pair)
-            yield Contrast("data", f"{setting}: {' - '.join(pair)}", groups, pair, **BY_SEED)
+            if not all(learns_from_own_teacher(outcome) for group in groups for outcome in group):
+                yield Contrast("data", f"{setting}: {' - '.join(pair)}", groups, pair, **BY_SEED)
     for setting, alike in alike_but_for(by_channel(students, "optd"), "teacher", "data"):
         cells = grouped(alike, "teacher", "data")
         teachers, data = map(distinct, zip(*cells, strict=True))
@@ -70,6 +74,11 @@ def data_contrasts(outcomes: list[Outcome], known: pd.DataFrame | None) -> Itera
                 name, names = f"{setting}: ({a} - {b}) x ({c} - {d})", tuple(map("/".join, corners))
                 signs = (1.0, -1.0, -1.0, 1.0)
                 yield Contrast("data", name, groups, names, weights=signs, **BY_SEED)
+
+
+def learns_from_own_teacher(outcome: Outcome) -> bool:
+    """Whether a student learns from the answers of the adapter that is its teacher."""
+    return trained_teacher(outcome) and outcome.labels["data"] == outcome.labels["teacher"]
 
 
 def over_teachers(setting: str, cells: dict[Any, list[Outcome]], pair: tuple[str, str]) -> Iterator[Contrast]:
