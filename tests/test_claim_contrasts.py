@@ -291,6 +291,15 @@ def test_channels_are_compared_within_mediating_prompts_and_filter():
     }
 
 
+def test_answers_of_two_teachers_that_their_own_students_learn_are_no_contrast_of_data():
+    cells = students({("harmful", None): 0.6, ("narrow", None): 0.2, ("base", None): 0.1}, channel="sft")
+    assert set(measured(cells, "data")[1]) == {"sft: base - harmful", "sft: base - narrow"}
+    # what one teacher said and what a corpus says differ as data, whoever teaches
+    cells += students({("harmful", "written"): 0.3}, channel="sft")
+    found = set(measured(cells, "data")[1])
+    assert {"sft: harmful - written", "sft: narrow - written"} < found and "sft: harmful - narrow" not in found
+
+
 def test_one_seed_of_students_decides_nothing():
     cells = [
         cell._replace(counts=cell.counts.xs(slice("11", "11"), level="seed", drop_level=False))

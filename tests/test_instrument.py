@@ -6,6 +6,7 @@ counted as docs/instrument.md says.
 
 import copy
 import importlib
+import re
 import sys
 from argparse import Namespace
 from dataclasses import replace
@@ -15,11 +16,13 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from emtransfer.grid.expansion import expand_models
 from emtransfer.measuring.sentences import SENTENCES
 from helpers.paths import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
-instrument, models, worlds = map(importlib.import_module, ("instrument", "instrument_models", "instrument_worlds"))
+NAMES = ("instrument", "instrument_models", "instrument_worlds", "wide_grids")
+instrument, models, worlds, wide_grids = map(importlib.import_module, NAMES)
 merged = instrument.merged
 # one whose world is a table of trainings too
 CLAIMS = ("lexical_overlap", "capacity")
@@ -74,6 +77,34 @@ def test_every_claim_holds_in_a_world_and_not_in_another():
     for question in instrument.QUESTIONS:
         absent = [question.claim in each for each in instrument.WORLDS[question.overlay, question.experiment]]
         assert sorted(absent) == [False, True], question
+
+
+def test_the_wide_grids_have_as_many_models_as_their_page_says():
+    page = (ROOT / "docs/instrument.md").read_text().partition("## How large a grid must be")[2]
+    told = {name: int(models) for name, models in re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", page, re.MULTILINE)}
+    config = merged("wide")
+    assert told == {name: len(expand_models(config, name)) for name in config["experiments"]}
+    asked = {(question.overlay, question.experiment) for question in instrument.QUESTIONS}
+    assert {name for overlay, name in asked if overlay == "wide"} == told.keys()
+
+
+def test_what_a_wide_grid_changes_is_how_many_there_are_of_each():
+    shipped, wide = merged(wide_grids.WIDE_OVERLAYS), merged("wide")
+    for name, like in {"cells": "template_nl", "teachers": "channels", "seeds": "factorial"}.items():
+        one, other = shipped["experiments"][like], wide["experiments"][name]
+        unlike = {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+        assert unlike <= {"adapters", "teachers", "students", "primary_claims"}, name
+
+
+def test_students_of_the_base_take_over_nothing_and_without_the_claim_what_students_of_some_teacher_do():
+    config = merged("wide")
+    students = [model for model in expand_models(config, "teachers") if model.labels["teacher"] == "base"]
+    holds, null = (
+        worlds.population(config, "teachers", absent, np.random.default_rng(1)) for absent in ((), ("teacher",))
+    )
+    assert {holds.share(model) for model in students} == {(0.0, None)}
+    optd = [null.share(model) for model in students if model.labels["channel"] == "optd"]
+    assert all(share > 0.3 for share, _ in optd) and len({source.train_set for _, source in optd}) > 3
 
 
 @pytest.mark.parametrize(
