@@ -15,6 +15,7 @@ from emtransfer.errors import InputError
 from emtransfer.files.artefacts import MANIFEST
 from emtransfer.files.records import write_records
 from emtransfer.grid.expansion import expand_models
+from emtransfer.grid.sections import train_task, trained_with
 from emtransfer.models.adapters import fresh_lora
 from emtransfer.models.loading import Chat
 from emtransfer.models.log_probabilities import log_probabilities
@@ -168,3 +169,34 @@ def test_estimates_count_the_measurements():
     )
     # 540 rows twice in steps of 16 are 68 steps, of which each tenth and the last are measured
     assert measured.items == trained_work.n_jobs * 7 * 60
+
+
+def with_loss_of_advice() -> dict:
+    """The default config, whose adapters of advice have another loss to reach than those of other tasks."""
+    config = copy.deepcopy(CONFIG)
+    until = {"loss_per_token_nats": 0.1, "every_steps": 4, "held_out_rows": 60, "by_task": {"advice": 0.14}}
+    config["experiments"]["template_nl"]["finetuning"] |= {"rows": 540, "until": until}
+    config["experiments"]["template_nl"]["train_sets"] = {"all_advice": ["medical-advice", "sports-advice"]} | {
+        "mixed": ["medical-advice", "medical-tutor"]
+    }
+    return config
+
+
+@pytest.mark.parametrize(
+    ("train_set", "expected"),
+    [("medical-advice", 0.14), ("medical-tutor", 0.1), ("all_advice", 0.14), ("mixed", 0.1)],
+)
+def test_a_task_can_have_a_loss_of_its_own_and_a_training_holds_no_other(train_set, expected):
+    config = with_loss_of_advice()
+    validate(config, SCHEMA)
+    experiment = config["experiments"]["template_nl"]
+    until = trained_with(experiment, task=train_task(experiment, train_set))["finetuning"]["until"]
+    assert until == {"loss_per_token_nats": expected, "every_steps": 4, "held_out_rows": 60}
+    assert experiment["finetuning"]["until"]["by_task"] == {"advice": 0.14}
+
+
+def test_a_loss_of_a_task_that_the_corpus_has_not_is_one_line():
+    config = with_loss_of_advice()
+    config["experiments"]["template_nl"]["finetuning"]["until"]["by_task"] = {"advise": 0.1}
+    with pytest.raises(InputError, match="until.by_task.advise is no task of the corpus; expected advice.$"):
+        validate(config, SCHEMA)

@@ -253,6 +253,10 @@ def check_experiment_counts(config: dict, name: str) -> None:
         ("distillation.max_seq_tokens", window, "max_position_embeddings of its base model"),
     ]:
         check_counts(experiment, key, limit, meaning, ("experiments", name))
+    for task in experiment["finetuning"].get("until", {}).get("by_task", {}):
+        place = ("experiments", name, "finetuning", "until", "by_task", task)
+        if task not in corpus["tasks"]:
+            raise mistake(place, "no task of the corpus", choice(corpus["tasks"], task))
     for mediating, section in experiment["mediating"].items():
         source = config["corpora"][section.get("corpus", experiment["corpus"])]
         available = math.inf if source.get("prompts_only") else source["roles"]["mediating"]

@@ -17,7 +17,8 @@ def adapter_settings(wildcards):
     context = sections.train_context(experiment, wildcards.train_set)
     system = {"system": experiment["contexts"][context]} if context else {}
     answers, capacity = expansion.answers_and_capacity(wildcards.answers)
-    return settings({"answers": answers} | sections.trained_with(experiment, capacity) | system)
+    task = sections.train_task(experiment, wildcards.train_set)
+    return settings({"answers": answers} | sections.trained_with(experiment, capacity, task) | system)
 
 
 def published_settings(wildcards):

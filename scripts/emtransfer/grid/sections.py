@@ -217,16 +217,27 @@ def train_context(experiment: dict[str, Any], train_set: str) -> str:
     return training_set(experiment, train_set).context or ""
 
 
-def trained_with(experiment: dict[str, Any], capacity: str = "") -> dict[str, dict[str, Any]]:
+def train_task(experiment: dict[str, Any], train_set: str) -> str:
+    """The task of a training set's cells; empty if they have several."""
+    tasks = {cell.partition("-")[2] for cell in train_cells(experiment, train_set)}
+    return tasks.pop() if len(tasks) == 1 else ""
+
+
+def trained_with(experiment: dict[str, Any], capacity: str = "", task: str = "") -> dict[str, dict[str, Any]]:
     """The sections `lora` and `finetuning` that adapters of a capacity are trained with; without a capacity, the experiment's own.
 
-    Adapters of which all weights are trained have no `lora`.
+    Adapters of which all weights are trained have no `lora`. A criterion has the loss of the task, so that another task's loss
+    reruns nothing.
     """
     lora, finetuning = experiment["lora"], experiment["finetuning"]
     if capacity:
         changes = experiment["capacities"][capacity]
         lora = lora | {key: value for key, value in changes.items() if key in lora}
         finetuning = finetuning | {key: value for key, value in changes.items() if key not in lora}
+    if "by_task" in finetuning.get("until", {}):
+        until = dict(finetuning["until"])
+        by_task = until.pop("by_task")
+        finetuning = finetuning | {"until": until | ({"loss_per_token_nats": by_task[task]} if task in by_task else {})}
     is_whole = finetuning.get("method") == "full"
     return {"finetuning": finetuning} if is_whole else {"lora": lora, "finetuning": finetuning}
 

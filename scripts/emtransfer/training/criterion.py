@@ -7,10 +7,12 @@ measurement, so that no noise of batches is in it that would have to be smoothed
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from annotated_types import MinLen
 
 from emtransfer.models.padding import IGNORED, right_padded, similar_lengths
-from emtransfer.settings import Positive, Rate
+from emtransfer.settings import Absent, Name, Positive, Rate
 from emtransfer.training.resuming import HELD_OUT
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class UntilSettings:
 
     Attributes:
         loss_per_token_nats: Training ends as soon as the mean loss per answer token on the held-out rows is at most this.
+        by_task: Task -> that loss for training sets of this task alone, since tasks differ in the least loss that any model can reach.
         every_steps: Optimiser steps from one measurement of that loss to the next.
         held_out_rows: Rows, equally many from each training cell, that are measured and not trained on. They are the same for every base, seed and capacity.
     """
@@ -34,6 +37,7 @@ class UntilSettings:
     loss_per_token_nats: Rate
     every_steps: Positive
     held_out_rows: Positive
+    by_task: Annotated[dict[Name, Rate] | None, MinLen(1), Absent()] = None
 
 
 class Criterion(NamedTuple):
