@@ -53,18 +53,18 @@ def shared_function_contrasts(outcomes: list[Outcome], known: pd.DataFrame | Non
             by_number = slope_weights([number / N_PRIMITIVES for number in range(most + 1)])
             chosen = {shared: group for shared, group in steps.items() if shared.primitives <= most}
             weights = tuple(by_number[shared.primitives] * share_of_ways(shared) for shared in chosen)
-            names = tuple(f"{FLIPPED[shared.with_flipped]}, {shared.primitives} shared" for shared in chosen)
-            yield Contrast(name=name, groups=tuple(chosen.values()), names=names, weights=weights, **form)
-    names = tuple(FLIPPED.values())
-    groups = halves(steps, "with_flipped", "primitives")
-    yield Contrast(name=" - ".join(names), groups=groups, names=names, **form)
+            labels = tuple(f"{FLIPPED[shared.with_flipped]}, {shared.primitives} shared" for shared in chosen)
+            yield Contrast(name=name, groups=tuple(chosen.values()), names=labels, weights=weights, **form)
+    sides = tuple(FLIPPED.values())
+    halved = halves(steps, "with_flipped", "primitives")
+    yield Contrast(name=" - ".join(sides), groups=halved, names=sides, **form)
     for with_flipped, side in FLIPPED.items():
         of_side = {shared.primitives: group for shared, group in steps.items() if shared.with_flipped == with_flipped}
         if len(of_side) > 1:
-            groups, names = tuple(of_side.values()), tuple(f"{number} shared" for number in of_side)
+            numbers = tuple(f"{number} shared" for number in of_side)
             weights = slope_weights([number / (N_PRIMITIVES - 1) for number in of_side])
             name = f"{side}: slope per further primitives"
-            yield Contrast(name=name, groups=groups, names=names, weights=weights, **form)
+            yield Contrast(name=name, groups=tuple(of_side.values()), names=numbers, weights=weights, **form)
 
 
 def function_cells(outcomes: list[Outcome]) -> dict[Shared, list[Outcome]]:
