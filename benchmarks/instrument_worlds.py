@@ -171,7 +171,10 @@ class Checkpoints(Authors):
 
 
 class Channels(Authors):
-    """The grammar with teachers of several training sets on several bases, whose students learn through every channel."""
+    """The grammar with teachers of several training sets, whose students learn through every channel.
+
+    On a single base, what the base adds to a channel would be a difference that all its teachers have, so it adds nothing.
+    """
 
     def share(self, model: Model) -> tuple[float, Source | None]:
         labels = model.labels
@@ -183,7 +186,8 @@ class Channels(Authors):
         source = self.source(model) if labels["train_set"] else self.stand_in(model)
         share = by_channel * {"near": NEAR, "far": FAR, "unrelated": UNRELATED}.get(labels["mediating"], OTHER_DATA)
         base, train_set = labels["base"], source.train_set
-        own = sum(self.effects.heavy(labels["channel"], *of) for of in ((base,), (train_set,), (base, train_set)))
+        of_base = ((base,),) if len({each.labels["base"] for each in self.models}) > 1 else ()
+        own = sum(self.effects.heavy(labels["channel"], *of) for of in (*of_base, (train_set,), (base, train_set)))
         return float(expit(logit(share) + CHANNEL * own)), source
 
     def stand_in(self, model: Model) -> Source:
