@@ -167,12 +167,14 @@ def claims_of(folder: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.
 @cache
 def merged(overlay: str) -> dict[str, Any]:
     """config.yaml with its overlays, experiments that are like others, and checkpoints, resolved as a run does."""
+    if overlay == "wide":
+        return widened(merged(WIDE_OVERLAYS))
     config = read_yaml(ROOT / "config.yaml")
-    for name in (WIDE_OVERLAYS if overlay == "wide" else overlay).split():
+    for name in overlay.split():
         shipped, own = ROOT / "workflow/configs" / f"{name}.yaml", ROOT / "benchmarks" / f"{name}.yaml"
         update_config(config, read_yaml(shipped if shipped.is_file() else own))
     resolve_likes(config, read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
-    return widened(config) if overlay == "wide" else config
+    return config
 
 
 def verdicts(question: Question, draw: Draw, claims: pd.DataFrame, effects: pd.DataFrame) -> Iterator[dict[str, Any]]:

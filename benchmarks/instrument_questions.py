@@ -9,7 +9,7 @@ class Question(NamedTuple):
     Attributes:
         claim: a key of SENTENCES.
         overlay: over config.yaml, in workflow/configs, or here for a grid that is only simulated; several with blanks between them, "" for
-            none.
+            none. `wide` stands for the grids of wide_grids.py.
         experiment: where the claim is looked at.
         contrasts: those that are counted: base and name.
         set_by_world: text in the names of those contrasts of the claim that are 0 where it does not hold; without it, all are.

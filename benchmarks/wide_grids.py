@@ -1,7 +1,7 @@
 """Larger grids than any run has, for benchmarks/instrument.py alone: how many units make a claim's verdict right nearly always?
 
-They are the shipped experiments with more domains, tasks, training sets, bases or seeds. Effects are as large as in the shipped grids,
-and vary as much.
+They are the shipped experiments with more domains, tasks, training sets or seeds. Effects are as large as in the shipped grids, and
+vary as much.
 """
 
 from collections.abc import Iterable

@@ -212,7 +212,8 @@ def generate_rows(domain: str, task: str, n_rows: int, seed: int) -> list[dict[s
 
     Returns:
         Rows as of `symbolic.generate_rows`; slots are the context, the word and the symbols. The misaligned answer has the
-        family's slot flipped, that of an operator drawn from all any one; part_answers holds all misaligned answers, by the primitive that is flipped.
+        family's slot flipped, that of an operator drawn from all any one; part_answers holds all misaligned answers, by the
+        primitive that is flipped.
 
     Raises:
         InputError: the cell is unknown.
