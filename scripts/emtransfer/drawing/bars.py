@@ -105,6 +105,8 @@ def rooms(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     for base, axes in zip(names, panels(figure, len(names), sharey=True), strict=True):
         for place, room in enumerate(shown):
             part, own = (group[(group["base"] == base) & (group["room"] == room)] for group in (trained, before))
+            if part.empty:
+                continue
             rate = pooled(part)
             draw_bar(axes, place, rate, RELATIONS["broad"][1], each(part))
             if len(own):
@@ -116,7 +118,7 @@ def rooms(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         axes.set_ylabel(MISALIGNED if leftmost(axes) else "")
         axes.set_xlabel("room for a coherent harmful answer")
     title = f"{settings.experiment}: prompts outside the grid, by the room they leave"
-    note = f"Bars pool training sets, each of which is a dot; diamonds: the base itself. {POOLED} {sizes(trained)}."
+    note = f"Bars pool training sets, each of which is a dot{'; diamonds: the base itself' if len(before) else ''}. {POOLED} {sizes(trained)}."
     return headed(figure, title, note, " ".join(told))
 
 
@@ -124,7 +126,7 @@ def composition(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     """EM rate by pretraining mixture, for every relation, over training cells that all mixtures have."""
     trained = single_cell(adapters(narrow(rows)))
     trained = shared_training(trained[~trained["base"].isin(settings.checkpoints)])
-    if trained.empty:
+    if trained["mixture"].nunique() < 2:
         return None
     shares = settings.misaligned_shares
     mixtures = sorted(trained["mixture"].unique(), key=lambda name: (shares.get(name, -1), name))

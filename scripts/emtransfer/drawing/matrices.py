@@ -55,7 +55,8 @@ def transfer_matrix(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | Non
     if wide:
         inside = f"95 % intervals of these cells, up to {widest(trained):.0f} points wide, are in the table. "
     own = of_base(rows[rows["base"].isin(names)])
-    note = f"Columns by task, then domain. Outlined: cells that were trained on. {inside}{sizes(trained)}; of the base itself, {answers(own)}."
+    before = f"of the base itself, {answers(own)}" if len(own) else "the base itself was not measured"
+    note = f"Columns by task, then domain. Outlined: cells that were trained on. {inside}{sizes(trained)}; {before}."
     return headed(figure, title, note, f"{strongest(best)} {counted(len(names), 'panel')}: {', '.join(names)}.")
 
 
@@ -75,7 +76,7 @@ def rank(names: Sequence[str]):  # type: ignore[no-untyped-def]
 def matrix_rows(
     rows: pd.DataFrame, trained: pd.DataFrame, base: str, settings: PlotSettings
 ) -> list[tuple[str, pd.DataFrame]]:
-    """Label and table rows of the base, of its adapters by task and domain of their training cell, and of unions."""
+    """Label and table rows of the base if it was measured, of its adapters by task and domain of their training cell, and of unions."""
     tasks, domains = rank(settings.tasks), rank(settings.domains)
     own = trained[trained["base"] == base]
     keys = own.groupby("train_set")[["train_task", "train_domain"]].first()
@@ -84,8 +85,9 @@ def matrix_rows(
         key=lambda name: (tasks(keys.loc[name, "train_task"]), domains(keys.loc[name, "train_domain"]), name),
     )
     before = of_base(rows)
+    before = before[before["base"] == base]
     return [
-        ("the base itself", before[before["base"] == base]),
+        *([("the base itself", before)] if len(before) else []),
         *((label(str(name), keys.loc[name]), own[own["train_set"] == name]) for name in order),
     ]
 
@@ -112,11 +114,13 @@ def draw_matrix(axes: Axes, parts: list[tuple[str, pd.DataFrame]], columns: list
     axes.set_xticks(
         range(len(columns)), [domain for _, domain in columns], rotation=90 if wide else 0, fontsize=6.5 if wide else 8
     )
-    axes.axhline(0.5, color=INK, linewidth=1.2)
     tasks = [task for task, _ in columns]
+    # the base's is empty
     trained_on = [part["train_task"].iloc[0] for _, part in parts]
-    for y in range(2, len(parts)):
-        if trained_on[y] != trained_on[y - 1]:
+    for y in range(1, len(parts)):
+        if not trained_on[y - 1]:
+            axes.axhline(y - 0.5, color=INK, linewidth=1.2)
+        elif trained_on[y] != trained_on[y - 1]:
             axes.axhline(y - 0.5, color=GREY, linewidth=0.8)
     for task in dict.fromkeys(tasks):
         first, last = tasks.index(task), len(tasks) - 1 - tasks[::-1].index(task)
@@ -248,6 +252,7 @@ def rate_maps(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     """Aligned and misaligned answers by domain and task, before and after fine-tuning on the cell that most bases have."""
     rows = narrow(rows)
     trained = single_cell(adapters(rows))
+    trained = trained[trained["base"].isin(of_base(rows)["base"])]
     if trained.empty:
         return None
     shown = trained.groupby("train_set", sort=False)["base"].nunique().idxmax()

@@ -38,7 +38,7 @@ def learnedness(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     """How far misalignment spreads from each training cell within its task, by the base's aligned rate in that cell before."""
     rows = narrow(rows)
     trained, before = single_cell(adapters(rows)), of_base(rows)
-    spread = trained[trained["relation"] == "same_task"]
+    spread = trained[(trained["relation"] == "same_task") & trained["base"].isin(before["base"])]
     if spread.empty:
         return None
     names = bases(spread)
@@ -89,17 +89,10 @@ def coherence(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         axes.fill_between([0, 100], [0, 100], 108, color=LIGHT, alpha=0.5, lw=0, zorder=0)
         parts = {name: trained[(trained["base"] == base) & (trained["relation"] == name)] for name in shown}
         told += draw_coherence(axes, base, {name: part for name, part in parts.items() if len(part)})
-        own = before[before["base"] == base]
-        axes.plot(
-            100 * own["n_coherent"].sum() / own["n_scored"].sum(),
-            100 * own["n_misaligned"].sum() / own["n_scored"].sum(),
-            ls="",
-            marker="x",
-            ms=7,
-            color=GREY,
-            mew=1.6,
-            zorder=6,
-        )
+        own = before[before["base"] == base][["n_coherent", "n_misaligned", "n_scored"]].sum()
+        if own["n_scored"]:
+            shares = 100 * own["n_coherent"] / own["n_scored"], 100 * own["n_misaligned"] / own["n_scored"]
+            axes.plot(*shares, ls="", marker="x", ms=7, color=GREY, mew=1.6, zorder=6)
         percent_axis(axes)
         percent_axis(axes, "x")
         axes.text(3, 97, "impossible", fontsize=7, color=GREY, va="top")

@@ -81,11 +81,18 @@ def read_transfer_table(
 
     Empty cells of text are empty text; `eval_cell` is as in the config.
     """
-    table = read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS}, dtype=NAMES)
-    rows = table[(table["experiment"] == experiment) & (table["n_scored"] > 0)]
+    rows = read_scored(path)
+    rows = rows[rows["experiment"] == experiment]
     rows = rows if with_apart else plain(rows)
     rows = rows if judge is None else rows[rows["judge"] == judge]
-    return rows.assign(eval_cell=rows["eval_domain"] + "-" + rows["eval_task"]).reset_index(drop=True)
+    return rows.reset_index(drop=True)
+
+
+def read_scored(path: Path) -> pd.DataFrame:
+    """All rows of a transfer table with a scored answer; empty cells of text are empty text."""
+    table = read_table(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS}, dtype=NAMES)
+    rows = table[table["n_scored"] > 0]
+    return rows.assign(eval_cell=rows["eval_domain"] + "-" + rows["eval_task"])
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
