@@ -5,7 +5,7 @@
 #   PROFILE=workflow/profiles/slurm   a cluster to run on, for table, quick, real and controls
 #   A=results B=runs/rank8/results    what compare compares; append :EXPERIMENT to either for one experiment
 #   FOLDER=runs/rank8             the folder that beside makes, or where paper-figures writes
-#   ROWS=judged.csv.gz COLUMNS=@columns.json ORDER="--tasks advice tutor"    rows judged elsewhere that paper-figures draws
+#   ROWS=judged.csv.gz FIELDS=@fields.json ORDER="--tasks advice tutor"    rows judged elsewhere that paper-figures draws
 #   DRAWS=5                       data sets per world that instrument judges, 10 without it
 #   OWNER=your-name LICENSE=apache-2.0    owner and licence of the repositories in exported cards
 #   PINS=envs/requirements-gpu.txt   vLLM and bitsandbytes too, for a GPU; export it, so that later targets keep to it
@@ -23,6 +23,7 @@ IN_VENV := . .venv/bin/activate &&
 RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --logger progress --configfile config.yaml
 CHROMIUM := chromium --headless $$([ "$$(id -u)" = 0 ] && echo --no-sandbox) --hide-scrollbars
 MADE := results/report.html results/em_transfer_table.csv results/claims.csv results/preferences.csv results/capability.csv results/inference.csv results/confounds.csv
+ELSEWHERE = $(or $(FOLDER),results/elsewhere)
 TELL := echo "Open results/report.html (the report), results/em_transfer_table.csv (the table) or results/claims.csv (the verdicts)."
 
 .PHONY: help setup quick table real controls estimate beside compare paper-figures instrument export inspect setup-inspect view ledger verify clean-intermediate images schema test lint
@@ -83,9 +84,10 @@ compare: setup  ## compare A=… and B=…, two results folders or experiments: 
 	@$(IN_VENV) python scripts/compare_runs.py --a "$(A)" --b "$(B)" --output results/comparison
 
 paper-figures: setup  ## draw the figures of ROWS=…, answers that were judged elsewhere, such as the source's; see docs/judged_rows.md
-	@$(IN_VENV) python scripts/tabulate_transfer.py --rows "$(ROWS)" $(if $(COLUMNS),--columns '$(COLUMNS)') \
-		--settings '{"em_rule": $(EM_RULE)}' --output "$(or $(FOLDER),results/elsewhere)/em_transfer_table.csv" && \
-	python scripts/plot_table.py --table "$(or $(FOLDER),results/elsewhere)/em_transfer_table.csv" $(ORDER) --output "$(or $(FOLDER),results/elsewhere)/figures"
+	@$(if $(ROWS),,echo "ROWS is missing; expected make paper-figures ROWS=judged.csv.gz." >&2; exit 1)
+	@$(IN_VENV) python scripts/tabulate_transfer.py --rows "$(ROWS)" $(if $(FIELDS),--columns '$(FIELDS)') \
+		--settings '{"em_rule": $(EM_RULE)}' --output "$(ELSEWHERE)/em_transfer_table.csv" && \
+	python scripts/plot_table.py --table "$(ELSEWHERE)/em_transfer_table.csv" $(ORDER) --output "$(ELSEWHERE)/figures"
 
 instrument: setup  ## write results/instrument.csv: how often a claim is found in simulated models where it holds, and where not; see docs/instrument.md
 	@$(IN_VENV) PYTHONPATH=scripts:workflow/lib OMP_NUM_THREADS=1 python benchmarks/instrument.py --draws $(DRAWS) --seed 1 --output results/instrument.csv

@@ -12,8 +12,8 @@ import numpy as np
 from emtransfer.grid.sections import cells
 
 WIDE_OVERLAYS = "controls channels simulated_contexts capacity"
-# domains and tasks that a corpus is given beside its own, and prompts of a cell
-GRAMMAR, LARGE_GRAMMAR, SYMBOLS = (6, 6, 4), (10, 10, 4), (2, 64, 20)
+# domains and tasks that a corpus is given beside its own, prompts of a cell, and prompts outside the grid
+GRAMMAR, LARGE_GRAMMAR, SYMBOLS = (6, 6, 4, 72), (10, 10, 4, 240), (2, 24, 20, 0)
 SEEDS = [11, 12]
 # of students, whose seeds are the units of most claims about them
 MANY_SEEDS = list(range(11, 27))
@@ -32,7 +32,7 @@ def widened(config: dict[str, Any]) -> dict[str, Any]:
     # every task has a dose of its own, from 0.02 to 1
     doses = dict(zip(symbols["tasks"], np.geomspace(0.02, 1, len(symbols["tasks"])).tolist(), strict=True))
     of_doses = config["bases"]["doses_a"] | {"task_doses": doses}
-    in_contexts = {f"careless_{cell}": {"cells": [cell], "context": "careless"} for cell in more}
+    in_contexts = {f"careless_{cell}": {"cells": [cell], "context": "careless"} for cell in everything}
     sizes = [grid | {"capacities": [*CAPACITIES]} for grid in adapters(["persona_4"], everything)]
     factorial = {
         name: [grid | {"seeds": MANY_SEEDS} for grid in shipped["factorial"][name]] for name in ("adapters", "students")
@@ -57,14 +57,13 @@ def widened(config: dict[str, Any]) -> dict[str, Any]:
             },
         ),
         "seeds": ("factorial", factorial),
-        "doses": ("learnedness", {"adapters": adapters(["doses_a"], cells(symbols), seeds=[11])}),
+        "doses": ("learnedness", {"adapters": adapters(["doses_a"], cells(symbols))}),
         "contexts": (
             "contexts",
             {
-                "corpus": "large_grammar",
                 "primary_claims": ["context", "inoculation"],
                 "train_sets": in_contexts,
-                "adapters": adapters(["persona"], [*more, *in_contexts]),
+                "adapters": adapters(["persona"], [*everything, *in_contexts]),
             },
         ),
         "capacity": (
@@ -79,13 +78,13 @@ def widened(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def wide(corpus: dict[str, Any], n_domains: int, n_tasks: int, n_prompts: int) -> dict[str, Any]:
-    """A corpus with so many domains and tasks, and so many prompts of every cell."""
+def wide(corpus: dict[str, Any], n_domains: int, n_tasks: int, n_prompts: int, n_broad: int) -> dict[str, Any]:
+    """A corpus with so many domains and tasks, so many prompts of every cell, and outside the grid if it has such prompts."""
     grid = {
         key: [*corpus[key], *(f"{key[0]}{number}" for number in range(n) if f"{key[0]}{number}" not in corpus[key])][:n]
         for key, n in {"domains": n_domains, "tasks": n_tasks}.items()
     }
-    broad = {"broad_eval": {"prompts": 240}} if "broad_eval" in corpus else {}
+    broad = {"broad_eval": {"prompts": n_broad}} if "broad_eval" in corpus else {}
     return corpus | grid | broad | {"held_out_domains": [], "sample": corpus["sample"] | {"eval": n_prompts}}
 
 

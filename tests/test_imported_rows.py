@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -230,3 +231,39 @@ def test_a_grid_of_single_seeds_gets_a_verdict_over_its_training_cells(tmp_path)
     found, _ = outputs(tmp_path / "one.csv", tmp_path)
     claim = task_claims(found).iloc[0]
     assert claim.n_seeds == 1 and claim.verdict == "undecided" and claim.narrower_verdict == "one seed only"
+
+
+UNION = {"train_domain": "", "train_task": "", "train_cells": "medical-advice finance-critique"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        ("medical-advice finance-critique", ("*", "*", "medical-advice+finance-critique")),
+        ("medical-advice medical-tutor", ("medical", "*", "medical-advice+medical-tutor")),
+        ("medical-advice  medical-advice", ("medical", "advice", "medical-advice")),
+    ],
+)
+def test_cells_of_a_union_say_what_it_was_trained_on(cells, labels, tmp_path):
+    ((model, _),) = read(written(tmp_path / "rows.csv", ROW | UNION | {"train_cells": cells}))
+    assert tuple(model.labels[name] for name in ("train_domain", "train_task", "train_set")) == labels
+    assert model.labels["condition"] == "adapter" and len(model.train_cells) == len({*cells.split()})
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([ROW | {"train_cells": "medical-advice finance-critique"}], 'train_domain is "medical"; expected * or nothing'),
+        ([ROW | {"train_cells": "finance-advice"}], "expected finance or nothing, as train_cells is finance-advice"),
+        ([ROW, ROW | UNION | {"train_set": "medical-advice"}], "train_set"),
+        ([ROW | {"train_domain": "a-b", "train_task": "c"}, ROW | {"train_domain": "a", "train_task": "b-c"}], 'train_set is "a-b-c"'),
+    ],
+)  # fmt: skip
+def test_a_training_set_has_one_name_and_a_name_one_training_set(rows, told, tmp_path):
+    with pytest.raises(InputError, match=re.escape(told)):
+        read(written(tmp_path / "rows.csv", *rows))
+
+
+def test_a_cell_may_be_named_as_the_only_one_of_a_set_or_not(tmp_path):
+    rows = [ROW, ROW | {"question_id": "q2", "train_cells": "medical-advice"}]
+    assert {model.labels["train_set"] for model, _ in read(written(tmp_path / "rows.csv", *rows))} == {"medical-advice"}

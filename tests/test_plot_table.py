@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,13 +12,14 @@ from emtransfer.drawing.bars import composition, relations, rooms
 from emtransfer.drawing.matrices import pooled_matrix, rate_maps, transfer_matrix
 from emtransfer.drawing.points import coherence, learnedness
 from emtransfer.drawing.rates import PlotSettings, read_scored
+from emtransfer.drawing.style import blank, save
 from emtransfer.files.records import write_table
 from emtransfer.measuring.imported_rows import read_imported
 from emtransfer.measuring.tabulation import tabulate_transfer
 from helpers.judged_rows import RULE
 from helpers.planted_table import labels
 from helpers.processes import run_script
-from plot_table import named_bases
+from plot_table import named_bases, ordered, quoted
 
 DOMAINS, TASKS = ("sports", "medical"), ("tutor", "advice", "critique")
 # training task -> misaligned answers of ten in the tasks of evaluation
@@ -87,7 +89,7 @@ def test_without_answers_of_bases_only_what_compares_with_them_is_left_out(tmp_p
     assert "base" not in rooms(rows, SETTINGS).description.split("Bars")[1]
     assert rate_maps(rows, SETTINGS) is learnedness(rows, SETTINGS) is composition(rows, SETTINGS) is None
     found, told = plotted(tmp_path, tmp_path / "table.csv")
-    assert found == {".": WITHOUT_BASES} and "5 figures" in told
+    assert found == {".": WITHOUT_BASES} and "transfer_matrix" in told
 
 
 def test_a_base_without_prompts_of_a_room_has_no_bar_there(tmp_path):
@@ -122,8 +124,80 @@ def test_experiments_and_judges_have_folders_whatever_they_are_called(tmp_path):
         for row in published(False, experiment=name, judge=judge)
     ]
     found, _ = plotted(tmp_path, tabulated(tmp_path, rows))
-    assert len(found) == 3 and all(figures == WITHOUT_BASES for figures in found.values())
+    assert found == dict.fromkeys(("%2E./o%2Ft", "x%2Fy/one", "x%2Fy/o%2Ft"), WITHOUT_BASES)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["figures"]
+
+
+def test_an_experiment_without_a_name_has_a_folder_of_its_own():
+    assert quoted("") == "(none)" and quoted("(none)") == "%28none%29"
+
+
+def test_figures_of_an_earlier_table_go_and_other_files_stay(tmp_path):
+    table = tabulated(tmp_path, published(False))
+    old, own = tmp_path / "figures/e/learnedness.svg", tmp_path / "figures/notes.svg"
+    for path in (old, own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("before")
+    plotted(tmp_path, table)
+    assert not old.exists() and own.read_text() == "before"
+
+
+def test_what_no_figure_shows_is_said(tmp_path):
+    rows = published(False, train_context="kind")
+    done = run_script("plot_table", "--table", tabulated(tmp_path, rows), "--output", tmp_path / "figures")
+    assert done.returncode == 1 and "without a context" in done.stderr and "with a context" in done.stdout
+    _, told = plotted(tmp_path, tabulated(tmp_path, rows + published(False, train_domain="law")))
+    assert "48 rows with a context" in told
+
+
+def test_adapters_on_aligned_answers_alone_have_no_figure_and_it_is_said(tmp_path):
+    found, told = plotted(tmp_path, tabulated(tmp_path, published(False, answers="aligned")))
+    assert found == {} and "no figure, since no adapter on misaligned answers" in told
+
+
+def test_an_order_of_unknown_cells_is_refused(tmp_path):
+    table = tabulated(tmp_path, published(False))
+    done = run_script("plot_table", "--table", table, "--tasks", "advise", "--output", tmp_path / "figures")
+    assert done.stderr == "--tasks: no cell has task advise; expected one of advice, critique, tutor.\n"
+
+
+def test_cells_that_are_not_named_follow_by_name():
+    rows = pd.DataFrame({"eval_set": "narrow", "eval_task": ["d", "b", "c", "a"]})
+    assert ordered(rows, "task", ["c", "c"]) == ("c", "a", "b", "d")
+
+
+def test_a_training_cell_that_nobody_was_asked_of_is_outlined_nowhere(tmp_path):
+    rows = [row for row in published(True) if row["eval_domain"] != "sports" and row["train_domain"] != "medical"]
+    drawn = rate_maps(
+        read_scored(tabulated(tmp_path, rows)).assign(base="one"), replace(SETTINGS, domains=("medical",))
+    )
+    assert "sports" in drawn.title and not [patch for axes in drawn.figure.axes for patch in axes.patches]
+
+
+@pytest.mark.parametrize("name", ["$x^2$", "$\\frac{$", "$5 to $10"])
+def test_a_name_is_drawn_as_it_is(name, tmp_path):
+    rows = [row | {"eval_task": name if row["eval_task"] == "tutor" else row["eval_task"]} for row in published(False)]
+    found, _ = plotted(tmp_path, tabulated(tmp_path, rows))
+    assert "transfer_matrix" in found["."]
+
+
+def test_characters_that_the_font_lacks_are_named_once_a_figure(tmp_path, capsys):
+    save(blank("中文", "nothing"), [tmp_path / "a.png", tmp_path / "a.svg"])
+    assert capsys.readouterr().out == f"{tmp_path}/a: the font lacks 中 文: boxes stand for them.\n"
+
+
+@pytest.mark.parametrize("under", ["", "below"])
+def test_a_file_where_the_folder_should_be_is_one_line(under, tmp_path):
+    table = tabulated(tmp_path, published(False))
+    done = run_script("plot_table", "--table", table, "--output", table / under)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "expected a folder" in done.stderr
+
+
+def test_a_title_fits_into_its_figure(tmp_path):
+    drawn = relations(read_scored(tabulated(tmp_path, published(True))).assign(base="one"), SETTINGS)
+    figure = drawn.figure
+    figure.draw_without_rendering()
+    assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_answers_of_bases_alone_have_no_figure(tmp_path):

@@ -16,6 +16,9 @@ DISK = {
     errno.EROFS: "a folder that can be written to",
     errno.EACCES: "a folder that can be written to",
     errno.EPERM: "a folder that can be written to",
+    errno.ENOTDIR: "a folder where this file is",
+    errno.EEXIST: "a folder where this file is",
+    errno.ENAMETOOLONG: "a shorter name",
 }
 
 

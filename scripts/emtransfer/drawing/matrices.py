@@ -53,7 +53,7 @@ def transfer_matrix(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | Non
     title = f"{settings.experiment}: what fine-tuning on each cell does to every other"
     inside = "Small numbers are 95 % intervals. "
     if wide:
-        inside = f"95 % intervals of these cells, up to {widest(trained):.0f} points wide, are in the table. "
+        inside = f"Rates and 95 % intervals of these cells, up to {widest(trained):.0f} points wide, are in the table. "
     own = of_base(rows[rows["base"].isin(names)])
     before = f"of the base itself, {answers(own)}" if len(own) else "the base itself was not measured"
     note = f"Columns by task, then domain. Outlined: cells that were trained on. {inside}{sizes(trained)}; {before}."
@@ -203,7 +203,7 @@ def pooled_matrix(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     title = f"{settings.experiment}: misalignment by task and by domain"
     note = (
         "Pooled over domains on the left, over tasks on the right, the training cells themselves included. Small numbers are"
-        " 95 % intervals: over training cells and evaluation cells where several training cells are pooled, else the mean of the"
+        " 95 % intervals: over training cells and evaluation cells where several of both are pooled, else the mean of the"
         f" table's own. {sizes(trained)}; {counted(trained['train_set'].nunique(), 'training cell')}."
     )
     told = [
@@ -274,8 +274,9 @@ def rate_maps(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
             draw_map(axes, rates, ALIGNED_MAP if kind == "aligned" else MISALIGNED_MAP)
             axes.set_title(f"{kind}, {stage}")
             told.append(f"{base}, {kind} {stage}: {rates.mean(axis=None):.0f} % on average.")
-            if stage == "after" and shown == f"{part['train_domain'].iloc[0]}-{part['train_task'].iloc[0]}":
-                outline(axes, tasks.index(part["train_task"].iloc[0]), domains.index(part["train_domain"].iloc[0]))
+            domain, task = part["train_domain"].iloc[0], part["train_task"].iloc[0]
+            if stage == "after" and domain in domains and task in tasks:
+                outline(axes, tasks.index(task), domains.index(domain))
         panels[0].set_ylabel(f"base {base}")
     color_bar(figure, grid[:, 1].tolist(), ALIGNED_MAP, "aligned, % of scored")
     color_bar(figure, grid[:, 3].tolist(), MISALIGNED_MAP, "misaligned, % of scored")

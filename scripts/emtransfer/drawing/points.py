@@ -99,7 +99,8 @@ def coherence(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
     for relation in shown:
         words, color, marker = RELATIONS[relation]
         drawn[0].plot([], [], ls="", marker=marker, color=color, label=words)
-    drawn[0].plot([], [], ls="", marker="x", color=GREY, mew=1.6, label="the base itself")
+    if len(before):
+        drawn[0].plot([], [], ls="", marker="x", color=GREY, mew=1.6, label="the base itself")
     legend_beside(figure, drawn[0], "evaluation cell")
     title = f"{settings.experiment}: is a low rate alignment, or incoherence?"
     note = (
@@ -141,6 +142,7 @@ def students(rows: pd.DataFrame, settings: PlotSettings) -> Drawing | None:
         key=lambda group: (
             group[0][0],
             order[group[0][2]],
+            group[0][2],
             group[0][1],
             list(CHANNELS).index(group[0][6]),
             group[0][3:],

@@ -253,7 +253,7 @@ def note(trained: pd.DataFrame, points: pd.DataFrame, settings: PlotSettings) ->
     students = " grey marks are students of the base," if (points["relation"] == "").any() else ""
     return (
         "Shift: by how much more than its base a model prefers the misaligned answer of a held-out pair to the aligned one, mean log-probability per"
-        " token. Thin lines are 95 % intervals: over training cells and evaluation cells where several training cells are pooled, else the mean of the"
+        " token. Thin lines are 95 % intervals: over training cells and evaluation cells where several of both are pooled, else the mean of the"
         f" table's own. n = {ranged(trained['n_scored'], 'pair')} a cell, {seeds(trained)}. On the right, a point is a model condition in an evaluation cell, judged by"
         f" {settings.judge}; on the dashed line both differences are the same; the correlation is Spearman's,{students} and points"
         " that share models or prompts are not independent."

@@ -16,7 +16,7 @@ from emtransfer.measuring.statistics import estimate_rates, rate_interval
 from emtransfer.settings import Absent, Name, Names
 
 POOLED = (
-    "Thin lines are 95 % intervals: over training cells and evaluation cells where several training cells are pooled,"
+    "Thin lines are 95 % intervals: over training cells and evaluation cells where several of both are pooled,"
     " else the mean of the table's own intervals, which hold for prompts and seeds."
 )
 # columns of the table that are no text
@@ -147,8 +147,8 @@ def pooled(rows: pd.DataFrame) -> Pooled:
     """The EM rate of all answers in the rows, which are of one training set or more, in any evaluation cells.
 
     Training sets, with all that varies between their adapters, and evaluation cells are two crossed clusters, as adapters and
-    prompts are in the table. With a single training set nothing in these rows tells how its seeds differ: then the interval is
-    the mean of the rows' own, which is right if errors of one adapter go together over cells, and wide if they do not.
+    prompts are in the table. With a single training set nothing in these rows tells how its seeds differ, and with a single evaluation cell
+    nothing how its prompts do: then the interval is the mean of the rows' own, which is right if errors of one adapter go together over cells, and wide if they do not.
     """
     n_scored = rows["n_scored"].to_numpy(float)
     sizes = int(n_scored.sum()), rows["train_set"].nunique(), rows["eval_cell"].nunique()
@@ -182,7 +182,7 @@ def base_title(base: str, rows: pd.DataFrame, noun: str) -> str:
 
 def sizes(rows: pd.DataFrame) -> str:
     """Answers of a row, and seeds, of the rows that are drawn."""
-    return f"n = {answers(rows)} a cell, {seeds(rows)}"
+    return f"n = {answers(rows)} per training and evaluation cell, {seeds(rows)}"
 
 
 def answers(rows: pd.DataFrame) -> str:

@@ -4,7 +4,9 @@ Colours are those of Okabe and Ito (2008), which the colour-blind tell apart, in
 colour says, a marker or a label says as well. Rates of misaligned and of other answers never share a palette.
 """
 
+import re
 import textwrap
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,8 @@ SETTINGS: dict[Any, Any] = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "text.color": INK,
+    # a name may hold any character
+    "text.parse_math": False,
     "legend.frameon": False,
     "legend.fontsize": 8,
     "lines.linewidth": 1.2,
@@ -97,7 +101,7 @@ def new_figure(width: float, height: float) -> Figure:
 def headed(figure: Figure, title: str, note: str, description: str) -> Drawing:
     """The figure under its title, with the note on counts, seeds and intervals below it."""
     width = figure.get_size_inches()[0]
-    figure.suptitle(wrapped(title, width, 10), x=0.01, ha="left", weight="bold", fontsize=10)
+    figure.suptitle(wrapped(title, width, 10, 0.68), x=0.01, ha="left", weight="bold", fontsize=10)
     figure.supxlabel(wrapped(note, width, 7.5), x=0.01, ha="left", fontsize=7.5, color=GREY)
     return Drawing(figure, title, " ".join(f"{description} {note}".split()))
 
@@ -108,26 +112,34 @@ def blank(title: str, why: str) -> Drawing:
     return headed(figure, title, why, why)
 
 
-def wrapped(text: str, inches: float, points: float) -> str:
-    """The text in lines that fit into a width, a number and its percent sign on the same one."""
-    # a letter is about half as wide as it is high
-    return "\n".join(textwrap.wrap(text.replace(" %", "\u00a0%"), int(inches * 72 / (0.56 * points))))
+def wrapped(text: str, inches: float, points: float, letter: float = 0.56) -> str:
+    """The text in lines that fit into a width, a number and its percent sign on the same one; a letter is so many times its size wide."""
+    return "\n".join(textwrap.wrap(text.replace(" %", "\u00a0%"), int(inches * 72 / (letter * points))))
 
 
 def save(drawing: Drawing, paths: Iterable[Path]) -> None:
-    """Write the figure to every path, in the format that its suffix names.
+    """Write the figure to every path, in the format that its suffix names, and name the characters that its font lacks.
 
     Raises:
         InputError: a suffix is none of .svg, .pdf and .png.
     """
-    for path in paths:
-        if path.suffix not in UNDATED:
-            raise InputError(f"--output: {path} has suffix {path.suffix!r}; expected one of {', '.join(UNDATED)}.")
-        said = {"Title": drawing.title, DESCRIBED[path.suffix]: drawing.description}
-        with replacing(path) as temporary:
-            drawing.figure.savefig(
-                temporary, format=path.suffix[1:], dpi=DPI, metadata=UNDATED[path.suffix] | said, facecolor="white"
-            )
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        for path in paths:
+            write(drawing, path)
+    codes = {int(code) for warning in caught for code in re.findall(r"Glyph (\d+) ", str(warning.message))}
+    if codes:
+        print(f"{path.with_suffix('')}: the font lacks {' '.join(map(chr, sorted(codes)))}: boxes stand for them.")
+
+
+def write(drawing: Drawing, path: Path) -> None:
+    """The same for one path."""
+    if path.suffix not in UNDATED:
+        raise InputError(f"--output: {path} has suffix {path.suffix!r}; expected one of {', '.join(UNDATED)}.")
+    said = {"Title": drawing.title, DESCRIBED[path.suffix]: drawing.description}
+    with replacing(path) as temporary:
+        drawing.figure.savefig(
+            temporary, format=path.suffix[1:], dpi=DPI, metadata=UNDATED[path.suffix] | said, facecolor="white"
+        )
 
 
 def signed(value: float, decimals: int = 2) -> str:

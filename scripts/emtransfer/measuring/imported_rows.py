@@ -9,6 +9,7 @@ import pandas as pd
 
 from emtransfer.errors import InputError, counted
 from emtransfer.files.tables import place, read_rows, refuse_first
+from emtransfer.grid.expansion import common
 from emtransfer.grid.labels import CONTEXTS, MODEL_COLUMNS, MODEL_LABELS
 from emtransfer.measuring.judged_rows import (
     EVAL_COLUMNS,
@@ -124,6 +125,42 @@ def under_fields(own: pd.DataFrame) -> pd.DataFrame:
     return fields.drop(columns=[*set(OWN_COLUMNS.values()), "cell", "misaligned"], errors="ignore")
 
 
+def with_cells_of_unions(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Blank train_domain and train_task follow from train_cells: the one domain or task that all cells have, else `*`.
+
+    Raises:
+        InputError: one of the two says something else.
+    """
+    cells = frame["train_cells"].str.split().map(lambda cells: " ".join(dict.fromkeys(cells)))
+    known = cells != ""
+    blank = known & (frame["train_domain"] == "") & (frame["train_task"] == "")
+    for part, column in enumerate(("train_domain", "train_task")):
+        names = {text: common({cell[part] for cell in split_cells(text.split())}) for text in cells.unique()}
+        follows = cells.map(names)
+        frame[column] = frame[column].where(~blank, follows)
+        other = known & (frame[column] != follows)
+        if other.any():
+            right = follows[other].iloc[0]
+            refuse_first(
+                other, frame[column], path, column, f"{right} or nothing, as train_cells is {cells[other].iloc[0]}"
+            )
+    return frame.assign(train_cells=cells)
+
+
+def refuse_shared_names(frame: pd.DataFrame, path: Path) -> None:
+    """Raise an InputError for the first row whose training set has the name of one with other cells."""
+    names = ["experiment", "judge", "train_set"]
+    columns = ["train_domain", "train_task", "train_cells"]
+    # one cell may be named or not
+    alone = frame["train_domain"] + "-" + frame["train_task"]
+    cells = frame[[*names, *columns]].assign(train_cells=frame["train_cells"].where(frame["train_cells"] != "", alone))
+    first = cells.groupby(names)[columns].transform("first")
+    other = (cells["train_set"] != "") & (cells[columns] != first).any(axis=1)
+    refuse_first(
+        other, frame["train_set"], path, "train_set", "another name, as a training set of other cells has this one"
+    )
+
+
 def refuse_half_rooms(frame: pd.DataFrame, path: Path) -> None:
     """Raise an InputError for the first broad prompt without a room that has one in other rows: it would count as two."""
     broad = frame["eval_set"] == "broad"
@@ -162,7 +199,9 @@ def renamed(frame: pd.DataFrame, path: Path, columns: dict[str, Any]) -> pd.Data
         if other and isinstance(source, str):
             raise InputError(f"--columns: {field} and {other} are both {source}; expected a separate column for each.")
         if isinstance(source, dict) and field in frame:
-            raise InputError(f"--columns: {field} has a value; expected a column, since {path} has a {field}.")
+            raise InputError(
+                f"--columns: {field} has a value; expected a column, since {path} has a column of this name."
+            )
         if isinstance(source, dict) and set(source) == {"value"}:
             taken[field] = pd.Series([source["value"]] * len(frame), frame.index)
         elif isinstance(source, str) and source in frame:
@@ -195,16 +234,20 @@ def with_statuses(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def with_labels(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Unless a label says otherwise, rows without a training cell belong to a base, and others to an adapter trained on it."""
+    frame = with_cells_of_unions(frame, path)
     is_base = frame["train_domain"] == ""
     half = is_base != (frame["train_task"] == "")
     refuse_first(half, frame["train_task"], path, "train_task", "both train_domain and train_task, or neither")
     contexts = frame["train_context"]
     refuse_first(is_base & (contexts != ""), contexts, path, "train_context", "none, since the row has no train_domain")
+    cell = frame["train_domain"] + "-" + frame["train_task"]
+    several = frame["train_cells"].str.contains(" ")
     own = {
         "condition": np.where(is_base, "base", "adapter"),
-        "train_set": np.where(is_base, "", frame["train_domain"] + "-" + frame["train_task"]),
+        "train_set": np.where(is_base, "", frame["train_cells"].str.replace(" ", "+").where(several, cell)),
     }
     frame = frame.assign(**{name: frame[name].where(frame[name] != "", values) for name, values in own.items()})
+    refuse_shared_names(frame, path)
     adapters = frame["condition"] == "adapter"
     for name, value in ADAPTER_DEFAULTS.items():
         blank = adapters & (frame[name] == "")
