@@ -60,6 +60,9 @@ def test_a_gpu_without_memory_left_is_one_line_with_remedies():
         (OSError(errno.ENOSPC, "No space left on device", "a.jsonl.tmp"), "[Errno 28] No space left on device: 'a.jsonl.tmp'; expected free space on it; then run it again."),
         (OSError(errno.EROFS, "Read-only file system", "a"), "[Errno 30] Read-only file system: 'a'; expected a folder that can be written to; then run it again."),
         (PermissionError(errno.EACCES, "Permission denied", "a"), "[Errno 13] Permission denied: 'a'; expected a folder that can be written to; then run it again."),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), "[Errno 20] Not a directory: 'a/b'; expected a folder where this file is; then run it again."),
+        (FileExistsError(errno.EEXIST, "File exists", "a"), "[Errno 17] File exists: 'a'; expected a folder where this file is; then run it again."),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a"), "[Errno 36] File name too long: 'a'; expected a shorter name; then run it again."),
         (SafetensorError("I/O error: No space left on device (os error 28)"), "I/O error: No space left on device (os error 28); expected free space on it; then run it again."),
         (RuntimeError("basic_ios::clear: iostream error"), "basic_ios::clear: iostream error; expected free space for checkpoints; then run it again."),
     ],
@@ -103,6 +106,25 @@ def test_a_full_disk_is_told_with_the_folder_that_was_being_written(tmp_path):
 def test_what_is_our_fault_keeps_its_traceback():
     with pytest.raises(RuntimeError, match="a bug"):
         run(lambda args: (_ for _ in ()).throw(RuntimeError("a bug")), Namespace())
+
+
+@pytest.mark.parametrize("imported", ["", "import transformers.utils.logging"])
+def test_a_script_says_nothing_of_what_its_libraries_will_change_and_load(imported):
+    script = f"""
+import warnings
+{imported}
+from emtransfer.errors import run
+
+def main(args):
+    import transformers.utils.logging as logging
+    warnings.warn("this will change", FutureWarning)
+    warnings.warn("this is wrong", UserWarning)
+    print(logging.is_progress_bar_enabled())
+
+run(main, None)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n" and "this is wrong" in done.stderr and "this will change" not in done.stderr
 
 
 def test_an_interrupt_is_one_line_and_ends_the_process_by_its_signal():

@@ -2,8 +2,10 @@
 
 import errno
 import json
+import os
 import signal
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 
@@ -75,8 +77,9 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def run(main: Callable[[Namespace], None], args: Namespace) -> None:
     """Run a script's `main`, turning an InputError, and what a disk or a GPU has too little of, into one line and exit code 1.
 
-    An interrupt is one line too, and ends the process by its signal.
+    An interrupt is one line too, and ends the process by its signal. What libraries print beside is kept out of the log.
     """
+    quieten_libraries()
     try:
         main(args)
     except InputError as error:
@@ -95,6 +98,15 @@ def run(main: Callable[[Namespace], None], args: Namespace) -> None:
                 place = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
                 sys.exit(f"{place}{' '.join(str(cause).split())[:160]}; expected {remedy}; then run it again.")
         raise
+
+
+def quieten_libraries() -> None:
+    """Leave out bars of loaded weights, and what libraries say of their own later versions, which the pins choose."""
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    # of transformers where it is not imported yet, and where it is
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if "transformers.utils.logging" in sys.modules:
+        sys.modules["transformers.utils.logging"].disable_progress_bar()
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
