@@ -25,7 +25,18 @@ READS = (
 # and names that stand elsewhere, in a tuple or a docstring
 NAMES = re.compile(r"\b(?:EMTRANSFER|ANTHROPIC|OPENAI|HF|HUGGING_FACE|OMP|CUDA)_[A-Z_]*[A-Z]\b")
 # what make gives names to itself
-OF_MAKE = {"CHROMIUM", "INSTALLED", "IN_VENV", "RUN", "MADE", "TELL", "MAKEFILE_LIST", "CURDIR"}
+OF_MAKE = {
+    "CHROMIUM",
+    "ELSEWHERE",
+    "INSTALLED",
+    "PIP_INSTALL",
+    "IN_VENV",
+    "RUN",
+    "MADE",
+    "TELL",
+    "MAKEFILE_LIST",
+    "CURDIR",
+}
 
 
 def read_by(text: str) -> set[str]:

@@ -16,8 +16,14 @@ from helpers.paths import SCRIPTS
 
 # before any test changes it
 ENVIRONMENT = dict(os.environ)
-# pytest sets the first anew for every test, and packages set the others when they are imported
-NOT_OF_TESTS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
+# pytest sets the first anew for every test, a script's `run` the second, and packages set the others when they are imported
+NOT_OF_TESTS = (
+    "PYTEST_CURRENT_TEST",
+    "HF_HUB_DISABLE_PROGRESS_BARS",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "KMP_DUPLICATE_LIB_OK",
+    "KMP_INIT_AT_FORK",
+)
 
 
 class Python(NamedTuple):
