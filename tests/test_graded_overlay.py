@@ -63,9 +63,10 @@ def test_a_control_mixture_differs_in_who_says_what_alone_and_has_the_same_base_
     assert seeds[0] == seeds[1] == [2, 3]
 
 
-def test_the_positive_control_of_lexical_overlap_differs_from_it_in_its_bases_alone(config):
+def test_lexical_overlap_on_tied_bases_differs_from_the_other_in_bases_and_in_how_long_adapters_learn(config):
     tied, overlap = (config["experiments"][name] for name in ("lexical_overlap_tied", "lexical_overlap_1_epoch"))
-    assert differing(tied, overlap) == {"adapters", "probing"}
+    assert differing(tied, overlap) == {"adapters", "probing", "finetuning"}
+    assert differing(tied["finetuning"], overlap["finetuning"]) == {"rows", "epochs", "until"}
     assert differing(tied["probing"], overlap["probing"]) == {"shots"}
 
 
