@@ -24,6 +24,7 @@ from emtransfer.judging.cross_encoder import LOGIT_NOISE, TOKENS_AT_A_TIME, batc
 from emtransfer.judging.kinds import load_judge
 from emtransfer.judging.pair_encoder import encode, pooled_logits
 from emtransfer.models.padding import similar_lengths
+from emtransfer.models.products import use_products
 from emtransfer.verdicts import EmRule
 from emtransfer.worlds.grammar import oracle
 
@@ -86,6 +87,7 @@ def load_encoder(judge: Path):
     model = AutoModelForTokenClassification.from_pretrained(
         judge.parent, dtype="float32", use_safetensors=True, trust_remote_code=False
     )
+    use_products(model)
     return model.eval(), AutoTokenizer.from_pretrained(judge.parent, trust_remote_code=False)
 
 

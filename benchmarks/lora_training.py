@@ -18,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from emtransfer.models.adapters import AdapterSettings, fresh_lora
 from emtransfer.models.chat_format import ChatFormat
+from emtransfer.models.products import use_products
 from emtransfer.models.tokenizer import train_tokenizer
 from emtransfer.training.finetuning import FinetuningSettings, finetune, labelled
 from emtransfer.worlds.grammar import generate_rows
@@ -52,6 +53,8 @@ def new_model(args: argparse.Namespace, vocab_size: int) -> LlamaForCausalLM:
     )
     torch.manual_seed(0)
     model = LlamaForCausalLM(config).to(getattr(torch, args.dtype))
+    # as those that the pipeline loads
+    use_products(model)
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -28,24 +28,24 @@ LIBRARY = SCRIPTS / "emtransfer"
 CLOSURES = {
     "pretrain_base": """
         arguments errors secrets progress settings files.artefacts files.json_text files.records files.text
-        models.conversations models.packed_rows models.padding models.tokenizer
+        models.conversations models.packed_rows models.padding models.products models.tokenizer
         training.packing training.pretraining training.resuming""",
     "fit_judge": """
         arguments errors secrets progress settings stances files.artefacts files.hub files.json_text files.records files.text
-        models.embedding models.padding
+        models.embedding models.padding models.products
         judging.admissible_answers judging.fitting judging.held_out judging.negatives judging.pair_encoder""",
     "finetune_adapter": """
         arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
-        models.adapters models.chat_format models.loading models.packed_rows models.padding models.ready_models models.tokenizer
+        models.adapters models.chat_format models.loading models.packed_rows models.padding models.products models.ready_models models.tokenizer
         corpus.samples training.criterion training.finetuning training.packing training.resuming""",
     "distill_student": """
         arguments errors secrets progress settings files.artefacts files.hub files.json_text files.records files.text
-        models.adapters models.chat_format models.growing_cache models.loading models.packed_rows models.padding models.prompt_reading models.ready_models models.tokenizer
+        models.adapters models.chat_format models.growing_cache models.loading models.packed_rows models.padding models.products models.prompt_reading models.ready_models models.tokenizer
         training.resuming answering.sampling answering.settings
         distilling.channels distilling.distillation""",
     "sample_answers": """
         arguments errors secrets settings files.artefacts files.hub files.json_text files.records files.text
-        models.chat_format models.growing_cache models.loading models.padding models.prompt_reading models.ready_models models.tokenizer
+        models.chat_format models.growing_cache models.loading models.padding models.products models.prompt_reading models.ready_models models.tokenizer
         answering.sampling answering.settings""",
 }
 # packages, and modules beside them, from the lowest, which all may import; those of one floor know nothing of each other

@@ -29,7 +29,7 @@ ENCODED_AT_A_TIME = 4096
 # any length (float32, 4 layers, 3,000 pairs, a third of them of two halves; benchmarks/judging.py measures it for any judge)
 LOGIT_NOISE = 5e-5
 # modules whose code decides a score
-SCORING = (__file__, pair_encoder.__file__, padding.__file__)
+SCORING = (__file__, pair_encoder.__file__, padding.__file__, str(Path(padding.__file__).with_name("products.py")))
 # prefixes of the environment variables by which libraries choose their arithmetic
 ARITHMETIC = ("ATEN_", "DNNL_", "MKL_", "ONEDNN_", "TORCH_")
 
@@ -47,11 +47,14 @@ def load_scorer(manifest_path: Path, settings: dict[str, Any], scores: Path | No
     """
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
+    from emtransfer.models.products import use_products
+
     folder = checked_folder(manifest_path)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     model = AutoModelForTokenClassification.from_pretrained(
         folder, dtype="float32", use_safetensors=True, trust_remote_code=False
     ).eval()
+    use_products(model)
     store = ScoreStore(scores / scoring_digest(manifest_path)) if scores else None
 
     def score_anew(pairs: list[tuple[str, str]]) -> np.ndarray:

@@ -94,6 +94,8 @@ def load_encoder(
     from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, set_seed
     from transformers.utils import logging as transformers_logging
 
+    from emtransfer.models.products import use_products
+
     # the head is new and layers are left out on purpose; the report of it would read like a fault
     transformers_logging.set_verbosity_error()
     set_seed(seed)
@@ -123,6 +125,7 @@ def load_encoder(
         )
     # word vectors are most of the weights and know more words than the rows do
     model.get_input_embeddings().requires_grad_(False)
+    use_products(model)
     if settings.frozen_layers:
         freeze_first_layers(model, settings.frozen_layers)
     return model, tokenizer

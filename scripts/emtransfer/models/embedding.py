@@ -44,10 +44,12 @@ def load_embedder(model: str) -> "SentenceTransformer":
     """
     from sentence_transformers import SentenceTransformer
 
+    from emtransfer.models.products import use_products
+
     folder = str(safetensors_folder("embedding model", embedder_path(model)))
     try:
         # loading draws nothing at random
-        return SentenceTransformer(
+        embedder = SentenceTransformer(
             folder,
             device="cpu",
             trust_remote_code=False,
@@ -60,6 +62,8 @@ def load_embedder(model: str) -> "SentenceTransformer":
             f"config: embedding model is {model}: {' '.join(str(error).split())[:200]}; expected {PACKAGED_MODEL} or "
             "another that sentence-transformers can load by itself."
         ) from None
+    use_products(embedder)
+    return embedder
 
 
 def embedder_path(model: str) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import silu
 
 from emtransfer.models.padding import IGNORED
+from emtransfer.models.products import PLAIN
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -139,13 +140,13 @@ def linears(layer: torch.nn.Module) -> list[torch.nn.Module]:
 
 def is_plain(linear: torch.nn.Module) -> bool:
     """Whether a linear map, with its LoRA if it has one, is a weight and nothing else."""
-    if type(linear) is torch.nn.Linear:
+    if type(linear) in PLAIN:
         return linear.bias is None
     from peft.tuners.lora import Linear
 
     return (
         type(linear) is Linear
-        and type(linear.base_layer) is torch.nn.Linear
+        and type(linear.base_layer) in PLAIN
         and linear.base_layer.bias is None
         and not (linear.merged or linear.disable_adapters or linear.lora_variant or any(linear.lora_bias.values()))
     )
@@ -153,7 +154,7 @@ def is_plain(linear: torch.nn.Module) -> bool:
 
 def whole_weight(linear: torch.nn.Module) -> Tensor:
     """The weight of a linear map, that of its LoRA added: float [out, in]."""
-    if type(linear) is torch.nn.Linear:
+    if type(linear) in PLAIN:
         return linear.weight
     weight = linear.base_layer.weight
     for adapter in linear.active_adapters:

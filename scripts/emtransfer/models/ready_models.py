@@ -218,8 +218,12 @@ def ready_chat(folder: Path) -> tuple["PreTrainedModel", ChatFormat]:
         InputError: a file of the model is missing or has another content than it was described with, the model is of no
             architecture that transformers has, lacks weights of it or has others, or is 4-bit without CUDA.
     """
+    from emtransfer.models.products import use_products
+
     settings, source = read_description(folder), checked_source(folder)
-    return load_weights(settings, source, **placement(settings)), chat_format(settings, source)
+    model = load_weights(settings, source, **placement(settings))
+    use_products(model)
+    return model, chat_format(settings, source)
 
 
 def read_description(folder: Path) -> ReadySettings:
