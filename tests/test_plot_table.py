@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.artist import Artist
 
 from emtransfer.drawing.bars import composition, relations, rooms
 from emtransfer.drawing.matrices import pooled_matrix, rate_maps, transfer_matrix
@@ -184,6 +186,17 @@ def test_a_name_is_drawn_as_it_is(name, tmp_path):
 def test_characters_that_the_font_lacks_are_named_once_a_figure(tmp_path, capsys):
     save(blank("中文", "nothing"), [tmp_path / "a.png", tmp_path / "a.svg"])
     assert capsys.readouterr().out == f"{tmp_path}/a: the font lacks 中 文: boxes stand for them.\n"
+
+
+def test_what_else_matplotlib_warns_of_while_it_draws_is_heard(tmp_path):
+    class Odd(Artist):
+        def draw(self, renderer):
+            warnings.warn("something is odd", stacklevel=1)
+
+    drawn = blank("odd", "nothing")
+    drawn.figure.add_artist(Odd())
+    with pytest.warns(UserWarning, match="something is odd"):
+        save(drawn, [tmp_path / "a.svg"])
 
 
 @pytest.mark.parametrize("under", ["", "below"])

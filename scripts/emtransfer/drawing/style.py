@@ -126,7 +126,12 @@ def save(drawing: Drawing, paths: Iterable[Path]) -> None:
     with warnings.catch_warnings(record=True, action="always") as caught:
         for path in paths:
             write(drawing, path)
-    codes = {int(code) for warning in caught for code in re.findall(r"Glyph (\d+) ", str(warning.message))}
+    codes = set()
+    for warning in caught:
+        lacking = re.findall(r"Glyph (\d+) ", str(warning.message))
+        codes |= {int(code) for code in lacking}
+        if not lacking:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     if codes:
         print(f"{path.with_suffix('')}: the font lacks {' '.join(map(chr, sorted(codes)))}: boxes stand for them.")
 
