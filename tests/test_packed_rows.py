@@ -10,9 +10,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from emtransfer.distilling.distillation import answer_logits
+from emtransfer.models import products
 from emtransfer.models.adapters import fresh_lora, merged
 from emtransfer.models.packed_rows import (
     fits,
+    lengthened,
     packed_batch,
     rms_norm,
     rms_norm_gradient,
@@ -62,6 +64,12 @@ def packed(model, examples):
     return cross_entropy(logits, batch["shift_labels"][asked], reduction="sum")
 
 
+@pytest.fixture(autouse=True, params=[True, False], ids=["onednn", "torch"])
+def wide_vectors(request, monkeypatch):
+    """Both ways to compute products, whichever this processor's is."""
+    monkeypatch.setattr(products, "WIDE_VECTORS", request.param)
+
+
 def whole_model():
     return tiny_chat().model
 
@@ -97,6 +105,22 @@ def test_answer_logits_are_the_same_packed_and_padded():
     padded = answer_logits(model, rows)
     take_packed_rows(model)
     torch.testing.assert_close(answer_logits(model, rows), padded, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("rows", [RAGGED, EQUAL, ALONE, CUT, [(1, 63)], [(3, 5)] * 100], ids=len)
+def test_lengthened_rows_are_the_same_rows_and_of_few_different_sizes(rows):
+    batch = packed_batch(examples_of(rows))
+    ids, lengths, asked = batch["input_ids"], batch["lengths"], (batch["shift_labels"] != IGNORED).nonzero()[:, 0]
+    longer, new_lengths, places = lengthened(ids, lengths, asked)
+    assert len(longer) == new_lengths.sum() and len(longer) % 64 == 0 and len(longer) - len(ids) < 64
+    assert len(places) % 16 == 0 and len(places) - len(asked) < 16
+    for row, same in zip(ids.split(lengths.tolist()), longer.split(new_lengths.tolist()), strict=True):
+        assert torch.equal(same[: len(row)], row)
+    assert (
+        torch.equal(longer[places[: len(asked)]], ids[asked]) and (places[len(asked) :] == places[len(asked) - 1]).all()
+    )
+    more = new_lengths - lengths
+    assert more.max() - more.min() <= 1
 
 
 def test_a_model_that_takes_packed_rows_still_takes_padded_ones():

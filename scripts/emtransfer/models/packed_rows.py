@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
+from emtransfer.models import products
 from emtransfer.models.padding import IGNORED
-from emtransfer.models.products import PLAIN
+from emtransfer.models.products import PLAIN, product
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 # above it, matrix products dominate a step's cost, and writing a LoRA's weight out in full adds to them
 WIDEST = 256
+# oneDNN prepares for every new shape of a product, so that numbers of tokens, and of those asked for, are multiples of these
+TOKENS_OF, ASKED_OF = 64, 16
 
 
 class Packed(NamedTuple):
@@ -172,6 +175,9 @@ def packed_logits(decoder: "PreTrainedModel", ids: Tensor, lengths: Tensor, aske
         asked: int64 [k], the tokens after which logits are asked for, ascending.
     """
     config, body = decoder.config, decoder.model
+    n_asked = len(asked)
+    if products.WIDE_VECTORS:
+        ids, lengths, asked = lengthened(ids, lengths, asked)
     positions = torch.cat([torch.arange(length) for length in lengths.tolist()])
     longest = int(positions.max()) + 1
     places = torch.arange(len(lengths)).repeat_interleave(lengths) * longest + positions
@@ -193,7 +199,27 @@ def packed_logits(decoder: "PreTrainedModel", ids: Tensor, lengths: Tensor, aske
             config.rms_norm_eps,
             asked if index == last else None,
         )
-    return decoder.lm_head(body.norm(hidden))
+    normed, head = body.norm(hidden), decoder.lm_head
+    logits = product(normed, head.weight, head.bias) if type(head) in PLAIN else head(normed)
+    return logits[:n_asked]
+
+
+def lengthened(ids: Tensor, lengths: Tensor, asked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same rows with a few tokens after their ends, which none before them looks at, and the last token asked for more than once.
+
+    Args:
+        ids, lengths, asked: as for `packed_logits`.
+
+    Returns:
+        The three again; the first are as many as a multiple of TOKENS_OF, the last of ASKED_OF.
+    """
+    n_more, n_rows = -len(ids) % TOKENS_OF, len(lengths)
+    more = torch.full_like(lengths, n_more // n_rows)
+    more[: n_more % n_rows] += 1
+    places = torch.arange(len(ids)) + (more.cumsum(0) - more).repeat_interleave(lengths)
+    longer = ids.new_zeros(len(ids) + n_more).index_copy_(0, places, ids)
+    again = asked[-1:].expand(-len(asked) % ASKED_OF)
+    return longer, lengths + more, places[torch.cat([asked, again])]
 
 
 def pairs_together(width: int, n_heads: int) -> Tensor:
@@ -226,7 +252,7 @@ class Layer(torch.autograd.Function):
         """What the layer makes of x: float [n, d], or [k, d] of the tokens asked for."""
         width = x.shape[1]
         normed, scale = rms_norm(x, first_norm, eps)
-        qkv = normed @ qkv_weight.T
+        qkv = product(normed, qkv_weight)
         turned(qkv, n_heads).mul_(packed.turns)
         padded = qkv.new_zeros(packed.n_rows * packed.longest, 3 * width).index_copy_(0, packed.places, qkv)
         # [3, row, a, t, e]; padding is on the right, where causal attention never looks
@@ -234,9 +260,9 @@ class Layer(torch.autograd.Function):
         attended, normaliser = aten._scaled_dot_product_flash_attention_for_cpu(queries, keys, values, 0.0, True)
         places = packed.places if asked is None else packed.places[asked]
         mixed = attended.transpose(1, 2).reshape(-1, width).index_select(0, places)
-        y = torch.addmm(x if asked is None else x.index_select(0, asked), mixed, o_weight.T)
+        y = product(mixed, o_weight).add_(x if asked is None else x.index_select(0, asked))
         second_normed, second_scale = rms_norm(y, second_norm, eps)
-        gate, up = second_normed @ gate_weight.T, second_normed @ up_weight.T
+        gate, up = product(second_normed, gate_weight), product(second_normed, up_weight)
         inner = silu(gate).mul_(up)
         ctx.save_for_backward(
             *(x, scale, normed, queries, keys, values, attended, normaliser, mixed),
@@ -244,7 +270,7 @@ class Layer(torch.autograd.Function):
             *(qkv_weight, o_weight, gate_weight, up_weight, down_weight, first_norm, second_norm),
         )
         ctx.packed, ctx.n_heads, ctx.asked, ctx.places = packed, n_heads, asked, places
-        return torch.addmm(y, inner, down_weight.T)
+        return product(inner, down_weight).add_(y)
 
     @staticmethod
     def backward(ctx: Any, d_z: Tensor) -> tuple[Tensor | None, ...]:
@@ -257,14 +283,16 @@ class Layer(torch.autograd.Function):
             zip(("x", "qkv", "o", "gate", "up", "down", "first", "second"), ctx.needs_input_grad, strict=False)
         )
 
-        d_inner = d_z @ down_weight
+        d_inner = product(d_z, down_weight.T)
         d_up = silu(gate).mul_(d_inner)
         d_gate = aten.silu_backward(d_inner.mul_(up), gate)
-        d_normed = (d_gate @ gate_weight).addmm_(d_up, up_weight)
+        d_normed = product(d_gate, gate_weight.T).add_(product(d_up, up_weight.T))
         d_y, d_second = rms_norm_gradient(d_normed, y, second_scale, second_norm, needs["second"])
         d_y.add_(d_z)
 
-        d_attended = d_y.new_zeros(packed.n_rows * packed.longest, width).index_copy_(0, ctx.places, d_y @ o_weight)
+        d_attended = d_y.new_zeros(packed.n_rows * packed.longest, width).index_add_(
+            0, ctx.places, product(d_y, o_weight.T)
+        )
         d_attended = d_attended.view(packed.n_rows, packed.longest, ctx.n_heads, -1).transpose(1, 2)
         d_parts = aten._scaled_dot_product_flash_attention_for_cpu_backward(
             d_attended, queries, keys, values, attended, normaliser, 0.0, True
@@ -273,11 +301,11 @@ class Layer(torch.autograd.Function):
         d_qkv = d_qkv.index_select(0, packed.places)
         turned(d_qkv, ctx.n_heads).mul_(packed.turns.conj())
 
-        d_x, d_first = rms_norm_gradient(d_qkv @ qkv_weight, x, scale, first_norm, needs["first"])
+        d_x, d_first = rms_norm_gradient(product(d_qkv, qkv_weight.T), x, scale, first_norm, needs["first"])
         d_x = d_x.add_(d_y) if asked is None else d_x.index_add_(0, asked, d_y)
-        products = {"qkv": (d_qkv, normed), "o": (d_y, mixed), "gate": (d_gate, second_normed)}
-        products |= {"up": (d_up, second_normed), "down": (d_z, inner)}
-        d_weights = [d_out.T @ into if needs[name] else None for name, (d_out, into) in products.items()]
+        factors = {"qkv": (d_qkv, normed), "o": (d_y, mixed), "gate": (d_gate, second_normed)}
+        factors |= {"up": (d_up, second_normed), "down": (d_z, inner)}
+        d_weights = [product(d_out.T, into.T) if needs[name] else None for name, (d_out, into) in factors.items()]
         return d_x, *d_weights, d_first, d_second, None, None, None, None
 
 
