@@ -346,7 +346,13 @@ class Operators(Steps):
         return own * (0.0 if "shared_function" in self.absent else FLIPPED) * (with_flipped - 0.5)
 
 
-KINDS = {"grammar": Authors, "symbols": Symbols, "frame_steps": Frames, "operator_steps": Operators}
+KINDS = {
+    "grammar": Authors,
+    "large_grammar": Authors,
+    "symbols": Symbols,
+    "frame_steps": Frames,
+    "operator_steps": Operators,
+}
 
 
 def population(config: dict[str, Any], experiment: str, absent: Container[str], rng: np.random.Generator) -> Population:

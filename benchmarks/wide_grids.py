@@ -12,8 +12,8 @@ import numpy as np
 from emtransfer.grid.sections import cells
 
 WIDE_OVERLAYS = "controls channels simulated_contexts capacity"
-# domains and tasks that a corpus is given beside its own, and prompts of a cell
-GRAMMAR, SYMBOLS = (6, 6, 4), (2, 24, 20)
+# domains and tasks that a corpus is given beside its own, prompts of a cell, and prompts outside the grid
+GRAMMAR, LARGE_GRAMMAR, SYMBOLS = (6, 6, 4, 72), (10, 10, 4, 240), (2, 24, 20, 0)
 SEEDS = [11, 12]
 # of students, whose seeds are the units of most claims about them
 MANY_SEEDS = list(range(11, 27))
@@ -24,8 +24,11 @@ ANSWERS = ("misaligned", "aligned")
 def widened(config: dict[str, Any]) -> dict[str, Any]:
     """The config of the shipped overlays with six experiments of larger grids."""
     shipped, corpora = config["experiments"], config["corpora"]
-    grammar, symbols = (wide(corpora[name], *size) for name, size in {"grammar": GRAMMAR, "symbols": SYMBOLS}.items())
-    everything = cells(grammar)
+    grammar, large, symbols = (
+        wide(corpora[name], *size)
+        for name, size in (("grammar", GRAMMAR), ("grammar", LARGE_GRAMMAR), ("symbols", SYMBOLS))
+    )
+    everything, more = cells(grammar), cells(large)
     # every task has a dose of its own, from 0.02 to 1
     doses = dict(zip(symbols["tasks"], np.geomspace(0.02, 1, len(symbols["tasks"])).tolist(), strict=True))
     of_doses = config["bases"]["doses_a"] | {"task_doses": doses}
@@ -38,8 +41,9 @@ def widened(config: dict[str, Any]) -> dict[str, Any]:
         "cells": (
             "template_nl",
             {
+                "corpus": "large_grammar",
                 "primary_claims": ["task", "room", "control"],
-                "adapters": [grid for kind in ANSWERS for grid in adapters(["persona"], everything, answers=kind)],
+                "adapters": [grid for kind in ANSWERS for grid in adapters(["persona"], more, answers=kind)],
                 **{"teachers": {}, "students": []},
             },
         ),
@@ -68,19 +72,19 @@ def widened(config: dict[str, Any]) -> dict[str, Any]:
         ),
     }
     return config | {
-        "corpora": corpora | {"grammar": grammar, "symbols": symbols},
+        "corpora": corpora | {"grammar": grammar, "large_grammar": large, "symbols": symbols},
         "bases": config["bases"] | {"doses_a": of_doses},
         "experiments": {name: shipped[like] | change for name, (like, change) in changes.items()},
     }
 
 
-def wide(corpus: dict[str, Any], n_domains: int, n_tasks: int, n_prompts: int) -> dict[str, Any]:
-    """A corpus with so many domains and tasks, and so many prompts of every cell."""
+def wide(corpus: dict[str, Any], n_domains: int, n_tasks: int, n_prompts: int, n_broad: int) -> dict[str, Any]:
+    """A corpus with so many domains and tasks, so many prompts of every cell, and outside the grid if it has such prompts."""
     grid = {
         key: [*corpus[key], *(f"{key[0]}{number}" for number in range(n) if f"{key[0]}{number}" not in corpus[key])][:n]
         for key, n in {"domains": n_domains, "tasks": n_tasks}.items()
     }
-    broad = {"broad_eval": {"prompts": 72}} if "broad_eval" in corpus else {}
+    broad = {"broad_eval": {"prompts": n_broad}} if "broad_eval" in corpus else {}
     return corpus | grid | broad | {"held_out_domains": [], "sample": corpus["sample"] | {"eval": n_prompts}}
 
 

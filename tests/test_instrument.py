@@ -93,7 +93,7 @@ def test_what_a_wide_grid_changes_is_how_many_there_are_of_each():
     for name, like in {"cells": "template_nl", "teachers": "channels", "seeds": "factorial"}.items():
         one, other = shipped["experiments"][like], wide["experiments"][name]
         unlike = {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
-        assert unlike <= {"adapters", "teachers", "students", "primary_claims"}, name
+        assert unlike <= {"corpus", "adapters", "teachers", "students", "primary_claims"}, name
 
 
 def test_students_of_the_base_take_over_nothing_and_without_the_claim_what_students_of_some_teacher_do():
