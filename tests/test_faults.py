@@ -68,9 +68,11 @@ def at_work(tree: Path, script: str, slowed: bool) -> bool:
     for job in jobs(tree, script):
         with suppress(psutil.NoSuchProcess):
             if any(Path(loaded.path).name == LIBRARY for loaded in job.memory_maps()):
-                if slowed:
-                    # so that on a busy machine it does not end between two looks
-                    job.nice(19)
+                # so that it does not end between two looks, it runs for a moment at a time
+                while slowed and job.cpu_times().user <= STARTED_S and job.status() != psutil.STATUS_ZOMBIE:
+                    job.resume()
+                    time.sleep(0.01)
+                    job.suspend()
                 if job.cpu_times().user > STARTED_S:
                     return True
     return False
