@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import linear
 
 from emtransfer.models import products
-from emtransfer.models.products import FEWEST_ROWS, by_onednn, product, use_products
+from emtransfer.models.products import FEWEST_ROWS, product, use_products
 
 # of rows, width and outputs; a batch of rows is flattened
 SHAPES = [((FEWEST_ROWS,), 8, 5), ((700,), 128, 344), ((3, 41), 64, 64), ((2, 5), 64, 3), ((1,), 16, 16)]
@@ -55,10 +55,10 @@ def test_a_gradient_that_nobody_asks_for_is_not_computed(asked):
     assert [name for name, part in here.items() if part.grad is not None] == [asked]
 
 
-@pytest.mark.skipif(not products.WIDE_VECTORS, reason="this processor's vectors have no 512 bits")
 def test_onednn_is_asked_where_it_is_faster_and_torch_elsewhere(monkeypatch):
     rows = []
-    monkeypatch.setattr(products, "by_onednn", lambda x, *others: rows.append(len(x)) or by_onednn(x, *others))
+    monkeypatch.setattr(products, "WIDE_VECTORS", True)
+    monkeypatch.setattr(products, "by_onednn", lambda x, *others: rows.append(len(x)) or linear(x, *others))
     for n_rows, dtype in ((FEWEST_ROWS, torch.float32), (FEWEST_ROWS - 1, torch.float32), (400, torch.bfloat16), (400, torch.float64)):  # fmt: skip
         x, weight, bias = parts((n_rows,), 16, 16, dtype)
         assert product(x, weight, bias).dtype == dtype

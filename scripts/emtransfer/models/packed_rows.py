@@ -290,6 +290,7 @@ class Layer(torch.autograd.Function):
         d_y, d_second = rms_norm_gradient(d_normed, y, second_scale, second_norm, needs["second"])
         d_y.add_(d_z)
 
+        # added, since the last token may be asked for more than once
         d_attended = d_y.new_zeros(packed.n_rows * packed.longest, width).index_add_(
             0, ctx.places, product(d_y, o_weight.T)
         )
